@@ -1,0 +1,374 @@
+/* bind.c -- the generic caller: every row of ops.def and elementwise.def becomes a Lua function and, where its first argument is a tensor,
+ * a method. Arguments are taken by the kinds in the row: this is the one place where positions and dimensions change from 1-based to 0-based. */
+#include "bind.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- words ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Levenshtein distance of short words. */
+static int distance(const char *a, const char *b) {
+  int n = (int)strlen(a), m = (int)strlen(b), row[64];
+  if (n > 60 || m > 60) return 99;
+  for (int j = 0; j <= m; j++) row[j] = j;
+  for (int i = 1; i <= n; i++) {
+    int diag = row[0];
+    row[0] = i;
+    for (int j = 1; j <= m; j++) {
+      int up = row[j], best = diag + (a[i - 1] != b[j - 1]);
+      if (up + 1 < best) best = up + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      row[j] = best, diag = up;
+    }
+  }
+  return row[m];
+}
+
+const char *msl_nearest(const char *word, const char *const *names) {
+  const char *best = NULL;
+  int least = (int)strlen(word) / 3 + 2;
+  for (; *names; names++) {
+    int d = distance(word, *names);
+    if (d < least) least = d, best = *names;
+  }
+  return best;
+}
+
+void msl_check_options(lua_State *L, int i, const char *what, const char *const *names) {
+  if (!lua_istable(L, i)) return;
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    bool known = false;
+    for (const char *const *n = names; key && *n; n++) known |= !strcmp(*n, key);
+    if (known) continue;
+    const char *near = key ? msl_nearest(key, names) : NULL;
+    msl_raise(L, ms_scope_open(), "%s: unknown option '%s'%s%s%s", what, key ? key : luaL_typename(L, -2), near ? " (did you mean '" : "",
+              near ? near : "", near ? "'?)" : "");
+  }
+}
+
+bool msl_ints(lua_State *L, int i, ms_ints *v) {
+  v->n = 0;
+  if (lua_isinteger(L, i) || (lua_isnumber(L, i) && floor(lua_tonumber(L, i)) == lua_tonumber(L, i))) {
+    v->at[v->n++] = (int64_t)lua_tonumber(L, i);
+    return true;
+  }
+  if (!lua_istable(L, i)) return false;
+  int64_t n = (int64_t)lua_rawlen(L, i);
+  if (n > MS_MAX_RANK) return false;
+  for (int64_t k = 1; k <= n; k++) {
+    lua_rawgeti(L, i, k);
+    int ok;
+    v->at[v->n++] = lua_tointegerx(L, -1, &ok);
+    lua_pop(L, 1);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+int msl_dtype(lua_State *L, int i, const char *word, int otherwise) {
+  if (!i || !lua_istable(L, i) || lua_getfield(L, i, word) == LUA_TNIL) {
+    if (i && lua_istable(L, i)) lua_pop(L, 1);
+    return otherwise;
+  }
+  const char *name = lua_tostring(L, -1);
+  int d = name ? ms_dtype_parse(name) : -1;
+  if (d < 0) msl_raise(L, ms_scope_open(), "dtype '%s': expected f32, f64, bf16, f16, i64, i32, u8 or bool", name ? name : luaL_typename(L, -1));
+  lua_pop(L, 1);
+  return d;
+}
+
+ms_device *msl_device(lua_State *L, int i) {
+  ms_device *d = NULL;
+  if (!i || !lua_istable(L, i)) return NULL;
+  if (lua_getfield(L, i, "device") != LUA_TNIL) {
+    const char *name = lua_tostring(L, -1);
+    d = name ? ms_device_get(name) : ms_fail("device: expected a name, got %s", luaL_typename(L, -1));
+    if (!d) msl_leave(L, ms_scope_open());
+  }
+  lua_pop(L, 1);
+  return d;
+}
+
+/* ---- arguments by kind ------------------------------------------------------------------------------------------------------------ */
+
+static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, const char *expected) {
+  const char *got = luaL_typename(L, i);
+  char text[64];
+  if (lua_type(L, i) == LUA_TNUMBER)
+    snprintf(text, sizeof text, "%g", lua_tonumber(L, i)), got = text;
+  else if (lua_type(L, i) == LUA_TSTRING)
+    snprintf(text, sizeof text, "'%.50s'", lua_tostring(L, i)), got = text;
+  else if (msl_to(L, i))
+    got = "a tensor";
+  else if (luaL_getmetafield(L, i, "__name") == LUA_TSTRING)
+    got = lua_tostring(L, -1);
+  return msl_raise(L, mark, "%s: argument %s: expected %s, got %s", op->name, a->name, expected, got);
+}
+
+/* From 1-based to 0-based; counting from the end stays as it is. */
+static int64_t base0(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, int64_t v) {
+  if (v == 0) bad(L, mark, op, a, i, "1, 2, ... or -1, -2, ... from the end");
+  return v > 0 ? v - 1 : v;
+}
+
+static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i) {
+  ms_attr r = {.v = {.n = 0}};
+  int ok = 1;
+  switch (a->kind) {
+  case MS_K_BOOL:
+    if (!lua_isboolean(L, i)) bad(L, mark, op, a, i, "true or false");
+    r.i = lua_toboolean(L, i);
+    break;
+  case MS_K_SCALAR:
+    if (lua_type(L, i) != LUA_TNUMBER) bad(L, mark, op, a, i, "a number");
+    r.s = (ms_scalar){.value = lua_tonumber(L, i)};
+    break;
+  case MS_K_DTYPE: {
+    const char *name = lua_tostring(L, i);
+    r.i = name ? ms_dtype_parse(name) : -1;
+    if (r.i < 0) bad(L, mark, op, a, i, "a dtype (f32, f64, bf16, f16, i64, i32, u8, bool)");
+    break;
+  }
+  case MS_K_ENUM: {
+    const char *word = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "", *w = a->words;
+    r.i = -1;
+    for (int k = 0; *w && *w != ')'; k++) {
+      size_t n = strcspn(w, "|)");
+      if (strlen(word) == n && !strncmp(w, word, n)) r.i = k;
+      w += n + (w[n] == '|');
+    }
+    char expected[64];
+    snprintf(expected, sizeof expected, "one of %.*s", (int)strcspn(a->words, ")"), a->words);
+    if (r.i < 0) bad(L, mark, op, a, i, expected);
+    break;
+  }
+  case MS_K_DIMS:
+  case MS_K_SHAPE:
+  case MS_K_INTS:
+    if (!msl_ints(L, i, &r.v)) bad(L, mark, op, a, i, "an integer or a list of at most 8 integers");
+    if (a->kind == MS_K_DIMS)
+      for (int k = 0; k < r.v.n; k++) r.v.at[k] = base0(L, mark, op, a, i, r.v.at[k]);
+    break;
+  default:
+    r.i = lua_tointegerx(L, i, &ok);
+    if (!ok) bad(L, mark, op, a, i, "an integer");
+    if (a->kind == MS_K_SIZE && r.i < 0) bad(L, mark, op, a, i, "0 or more");
+    if (a->kind == MS_K_DIM || a->kind == MS_K_POSITION) r.i = base0(L, mark, op, a, i, r.i);
+  }
+  return r;
+}
+
+/* An options table has named fields and no list part. */
+static bool is_options(lua_State *L, int i) {
+  if (!lua_istable(L, i) || lua_rawlen(L, i)) return false;
+  lua_pushnil(L);
+  if (!lua_next(L, i)) return false;
+  bool named = lua_type(L, -2) == LUA_TSTRING;
+  lua_pop(L, 2);
+  return named;
+}
+
+static void check_names(lua_State *L, int mark, const ms_op *op, int options) {
+  const char *names[MS_MAX_ARGS + 3];
+  int n = 0;
+  for (int k = 0; k < op->n_arg; k++) names[n++] = op->arg[k].name;
+  if (op->flags & MS_CREATE) names[n++] = "device";
+  names[n] = NULL;
+  ms_scope_close(mark);
+  msl_check_options(L, options, op->name, names);
+}
+
+enum { FEW = 16 };
+
+static int push_results(lua_State *L, int mark, int n, ms_tensor **out, ms_tensor *self) {
+  if (n < 0) return msl_leave(L, mark), 0;
+  if (n == 0) out[0] = self, n = 1;
+  for (int k = 0; k < n; k++) msl_push(L, out[k]);
+  msl_leave(L, mark);
+  return n;
+}
+
+static int call_row(lua_State *L) {
+  const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
+  int top = lua_gettop(L), mark = msl_enter(L), options = 0, next = 1, n_in = 0, n_attr = 0;
+  if (top > 0 && is_options(L, top)) {
+    options = top;
+    check_names(L, mark, op, options);
+    lua_checkstack(L, op->n_arg + 8);
+  }
+  ms_tensor *few[FEW] = {0}, **in = few, *out[MS_MAX_OUT];
+  ms_attr attr[MS_MAX_ARGS];
+  for (int k = 0; k < op->n_arg; k++) {
+    const ms_arg *a = &op->arg[k];
+    int i = next <= top && next != options ? next++ : 0;
+    if (options && (!i || lua_isnil(L, i))) {
+      if (lua_getfield(L, options, a->name) != LUA_TNIL)
+        i = lua_gettop(L);
+      else
+        lua_pop(L, 1);
+    } else if (options && lua_getfield(L, options, a->name) != LUA_TNIL)
+      return msl_raise(L, mark, "%s: argument %s is given twice", op->name, a->name);
+    else if (options)
+      lua_pop(L, 1);
+    bool given = i && !lua_isnil(L, i);
+    if (!given && !a->has_default && !a->optional) return msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
+    if (!a->is_tensor) {
+      attr[n_attr++] = given ? attribute(L, mark, op, a, i) : a->value;
+    } else if (a->kind == MS_K_TENSORS) {
+      if (!lua_istable(L, i)) bad(L, mark, op, a, i, "a list of tensors");
+      int count = (int)lua_rawlen(L, i);
+      if (!count) return msl_raise(L, mark, "%s: argument %s: the list is empty", op->name, a->name);
+      if (n_in + count > FEW) { /* belongs to Lua, so that an error leaks nothing */
+        in = lua_newuserdatauv(L, (size_t)(n_in + count) * sizeof *in, 0);
+        memcpy(in, few, sizeof few);
+      }
+      for (int j = 1; j <= count; j++) {
+        lua_rawgeti(L, i, j);
+        if (!(in[n_in++] = msl_to(L, -1))) bad(L, mark, op, a, lua_gettop(L), "tensors only");
+        lua_pop(L, 1);
+      }
+    } else if (!given) {
+      in[n_in++] = a->optional ? NULL : ms_number(a->value.s.value);
+    } else {
+      ms_tensor *t = a->kind == MS_K_OPERAND ? msl_operand(L, i) : msl_to(L, i);
+      if (!t && lua_type(L, i) == LUA_TUSERDATA) return ms_scope_close(mark), msl_check(L, i, op->name), 0;
+      if (!t) return bad(L, mark, op, a, i, a->kind == MS_K_OPERAND ? "a tensor or a number" : "a tensor");
+      in[n_in++] = t;
+    }
+  }
+  if (next <= top && next != options) return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top - (options > 0), op->n_arg);
+  ms_device *device = op->flags & MS_CREATE ? msl_device(L, options) : NULL;
+  if (op->id == MS_OP_copy_) return push_results(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);
+  int n = ms_apply_n(op->id, device, n_in, in, attr, out);
+  return push_results(L, mark, n, out, in[0]);
+}
+
+/* Elementwise rows: operands by position only, so the way in is short. */
+static int operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
+  int top = lua_gettop(L);
+  if (top > op->arity) {
+    if (is_options(L, top)) return -1;
+    msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top, op->arity);
+  }
+  for (int k = 0; k < op->arity; k++) {
+    if ((in[k] = msl_operand(L, k + 1))) continue;
+    const ms_arg *a = &op->arg[k];
+    if (lua_isnoneornil(L, k + 1) && a->has_default)
+      in[k] = ms_number(a->value.s.value);
+    else if (lua_isnone(L, k + 1))
+      msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
+    else if (lua_istable(L, k + 1) && k + 1 == top && is_options(L, top))
+      return -1;
+    else if (lua_type(L, k + 1) == LUA_TUSERDATA)
+      ms_scope_close(mark), msl_check(L, k + 1, op->name);
+    else
+      bad(L, mark, op, a, k + 1, "a tensor or a number");
+  }
+  return op->arity;
+}
+
+static int call_elementwise(lua_State *L) {
+  const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
+  int mark = msl_enter(L);
+  ms_tensor *in[3];
+  int n = operands(L, op, mark, in);
+  if (n < 0) return ms_scope_close(mark), call_row(L);
+  ms_tensor *r = ms_apply(op->id, n, in, NULL);
+  if (r) msl_push(L, r);
+  msl_leave(L, mark);
+  return 1;
+}
+
+/* Lua hands a unary minus its operand twice. */
+static int call_unary_event(lua_State *L) {
+  lua_settop(L, 1);
+  return call_elementwise(L);
+}
+
+static int call_inplace(lua_State *L) {
+  const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
+  int mark = msl_enter(L);
+  ms_tensor *in[3];
+  int n = operands(L, op, mark, in);
+  if (n < 0) return msl_raise(L, mark, "%s_: expected operands by position", op->name);
+  ms_apply_inplace(op->id, n, in, NULL);
+  msl_leave(L, mark);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- rows as data, for help, tests and tools ------------------------------------------------------------------------------------------- */
+
+/* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates, has_vjp} */
+static int ops(lua_State *L) {
+  static const char *const classes[] = {"float", "arith", "compare", "logic", "choose"};
+  lua_createtable(L, ms_op_count(), 0);
+  for (int i = 0; i < ms_op_count(); i++) {
+    const ms_op *op = ms_op_at(i);
+    lua_createtable(L, 0, 16);
+#define S(k, v) (lua_pushstring(L, v), lua_setfield(L, -2, k))
+#define B(k, v) (lua_pushboolean(L, v), lua_setfield(L, -2, k))
+    S("name", op->name), S("signature", op->signature), S("doc", op->doc), S("sample", op->sample);
+    bool e = op->flags & MS_ELEMENTWISE;
+    B("elementwise", e);
+    if (e) S("class", classes[op->elementwise_class]), S("formula", op->formula), S("derivative", op->derivative);
+    lua_pushinteger(L, op->arity);
+    lua_setfield(L, -2, "arity");
+    B("view", op->flags & MS_VIEW), B("random", op->flags & MS_RANDOM), B("create", op->flags & MS_CREATE);
+    B("composite", op->flags & MS_COMPOSITE), B("no_grad", op->flags & MS_NO_GRAD), B("mutates", op->mutates);
+    B("has_vjp", op->rule->vjp != NULL), B("has_ref", op->rule->ref != NULL);
+    lua_createtable(L, op->n_arg, 0);
+    for (int k = 0; k < op->n_arg; k++) {
+      lua_createtable(L, 0, 3);
+      S("name", op->arg[k].name), B("tensor", op->arg[k].is_tensor);
+      lua_pushinteger(L, op->arg[k].kind);
+      lua_setfield(L, -2, "kind");
+      lua_rawseti(L, -2, k + 1);
+    }
+    lua_setfield(L, -2, "args");
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+static void set_both(lua_State *L, const char *name, bool method) { /* stack: module, methods, function */
+  if (method) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+  }
+  lua_setfield(L, -3, name);
+}
+
+void msl_open_ops(lua_State *L) { /* stack: module, methods */
+  char name[32];
+  for (int i = 0; i < ms_op_count(); i++) {
+    const ms_op *op = ms_op_at(i);
+    bool e = op->flags & MS_ELEMENTWISE;
+    lua_pushinteger(L, i);
+    lua_pushcclosure(L, e ? call_elementwise : call_row, 1);
+    set_both(L, op->name, op->n_arg && op->arg[0].is_tensor && op->arg[0].kind != MS_K_TENSORS);
+    if (e && op->elementwise_class <= MS_CLASS_ARITH) {
+      snprintf(name, sizeof name, "%s_", op->name);
+      lua_pushinteger(L, i);
+      lua_pushcclosure(L, call_inplace, 1);
+      lua_setfield(L, -2, name);
+    }
+  }
+  lua_pushcfunction(L, ops);
+  lua_setfield(L, -3, "ops");
+  static const struct {
+    const char *event;
+    int id;
+  } events[] = {{"__add", MS_OP_add}, {"__sub", MS_OP_sub}, {"__mul", MS_OP_mul},       {"__div", MS_OP_div},
+                {"__pow", MS_OP_pow}, {"__unm", MS_OP_neg}, {"__mod", MS_OP_remainder}, {"__idiv", MS_OP_floor_div}};
+  luaL_getmetatable(L, "mascon.tensor");
+  for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+    lua_pushinteger(L, events[i].id);
+    lua_pushcclosure(L, events[i].id == MS_OP_neg ? call_unary_event : call_elementwise, 1);
+    lua_setfield(L, -2, events[i].event);
+  }
+  lua_pop(L, 1);
+}

@@ -1,0 +1,40 @@
+/* bind.h -- what the bindings share. A binding is: check the arguments, open a scope, call the core, close the scope, push or raise.
+ * Only bindings raise, and only after closing their scope. */
+#ifndef MS_BIND_H
+#define MS_BIND_H
+#include "core/core.h"
+#include <lauxlib.h>
+#include <lua.h>
+
+/* Begin a call into the core: remembers the state for script lines, runs the collector when the byte counts say so, opens a scope. */
+int msl_enter(lua_State *L);
+/* Close the scope; raise the stored error, if there is one, at the script's own line. */
+void msl_leave(lua_State *L, int mark);
+/* Close the scope and raise (a message made here, printf style; the stored error wins). */
+int msl_raise(lua_State *L, int mark, const char *fmt, ...) MS_PRINTF(3, 4);
+
+/* Push a tensor as userdata (it is retained). NULL pushes nil. */
+void msl_push(lua_State *L, ms_tensor *t);
+/* The tensor at a stack index; raises when it is something else or was freed by its scope. */
+ms_tensor *msl_check(lua_State *L, int i, const char *what);
+ms_tensor *msl_to(lua_State *L, int i);      /* NULL when it is no live tensor */
+ms_tensor *msl_operand(lua_State *L, int i); /* tensor, number or boolean; NULL otherwise. Numbers belong to the current scope */
+/* A list of integers at index i (a table or one number), without conversion of base. false when it is no such thing. */
+bool msl_ints(lua_State *L, int i, ms_ints *v);
+/* Values for the common options dtype= and device= of the table at index i (0: none). They raise on bad words. */
+ms_device *msl_device(lua_State *L, int i);
+int msl_dtype(lua_State *L, int i, const char *word, int otherwise);
+/* Raise "unknown option 'x' (did you mean 'y'?)" for a key of the table at i that is not among names (NULL-terminated). */
+void msl_check_options(lua_State *L, int i, const char *what, const char *const *names);
+const char *msl_nearest(const char *word, const char *const *names); /* NULL when nothing is near */
+
+/* The script's line: the innermost Lua frame outside the library. Pushes nothing. */
+void msl_script_line(lua_State *L, char *out, size_t size);
+
+void msl_open_tensor(lua_State *L); /* metatable and methods; module table on top */
+void msl_open_ops(lua_State *L);
+void msl_open_grad(lua_State *L);
+void msl_open_data(lua_State *L);
+void msl_open_ml(lua_State *L);
+
+#endif

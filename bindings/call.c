@@ -1,0 +1,284 @@
+/* call.c -- protected calls, the message handler, Ctrl-C. */
+#include "call.h"
+#include <lauxlib.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Ctrl-C ------------------------------------------------------------------------------------------------------------ */
+
+static pthread_t lua_thread;              /* the thread that runs Lua */
+static lua_State *running;                /* whose hook the signal handler sets */
+static volatile sig_atomic_t interrupted; /* the hook ran since the last ms_call began */
+static const void *keeping;               /* the main chunk whose locals are wanted, or NULL */
+
+static void keep_on_return(lua_State *L, lua_Debug *ar);
+
+static void set_keep_hook(lua_State *L) {
+  if (keeping) lua_sethook(L, keep_on_return, LUA_MASKRET, 0);
+  else lua_sethook(L, NULL, 0, 0);
+}
+
+static void stop_hook(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  set_keep_hook(L);
+  interrupted = 1;
+  luaL_error(L, "interrupted");
+}
+
+/* lua_sethook is the one function of Lua that a signal handler may call, and only in the thread that runs Lua: a signal that lands
+ * in a thread of the kernels' pool is passed on. */
+static void on_sigint(int sig) {
+  if (!pthread_equal(pthread_self(), lua_thread)) {
+    pthread_kill(lua_thread, sig);
+    return;
+  }
+  signal(sig, SIG_DFL);
+  lua_sethook(running, stop_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+bool ms_was_interrupted(void) { return interrupted != 0; }
+
+/* ---- the main chunk's locals ------------------------------------------------------------------------------------------- */
+
+static void keep_locals_of(lua_State *L, lua_Debug *ar) {
+  lua_pushglobaltable(L);
+  const char *name;
+  for (int i = 1; (name = lua_getlocal(L, ar, i)); i++) {
+    if (*name == '(') lua_pop(L, 1);
+    else {
+      lua_pushstring(L, name);
+      lua_insert(L, -2);
+      lua_rawset(L, -3);
+    }
+  }
+  lua_pop(L, 1);
+}
+
+static bool is_kept(lua_State *L, lua_Debug *ar) {
+  lua_getinfo(L, "f", ar);
+  bool same = lua_topointer(L, -1) == keeping;
+  lua_pop(L, 1);
+  return same;
+}
+
+static void keep_on_return(lua_State *L, lua_Debug *ar) {
+  if (keeping && is_kept(L, ar)) keep_locals_of(L, ar);
+}
+
+void ms_keep_locals(lua_State *L, int f) { keeping = lua_topointer(L, f); }
+
+/* ---- the report of an error ---------------------------------------------------------------------------------------------- */
+
+enum { FIRST_FRAMES = 12, LAST_FRAMES = 8 };
+
+static bool in_library(const lua_Debug *ar) { return !strncmp(ar->source, "=mascon/", 8); }
+static bool in_script(const lua_Debug *ar) { return *ar->what != 'C' && !in_library(ar); }
+
+/* Add the text of line `line` of the file to the buffer as "  LINE | text"; nothing when it cannot be read. */
+static void add_source_line(lua_State *L, luaL_Buffer *b, const char *path, int line) {
+  FILE *f = fopen(path, "r");
+  if (!f) return;
+  char text[256];
+  for (int at = 1; fgets(text, sizeof text, f);) {
+    size_t n = strlen(text);
+    bool whole = n && text[n - 1] == '\n';
+    if (at == line) {
+      while (n && (text[n - 1] == '\n' || text[n - 1] == '\r')) text[--n] = 0;
+      lua_pushfstring(L, "\n  %d | %s%s", line, text, whole ? "" : "...");
+      luaL_addvalue(b);
+      break;
+    }
+    if (whole) at++;
+  }
+  fclose(f);
+}
+
+static void push_function_name(lua_State *L, const lua_Debug *ar) {
+  if (*ar->what == 'm') lua_pushliteral(L, "main chunk");
+  else if (ar->name && !strcmp(ar->namewhat, "metamethod")) lua_pushfstring(L, "metamethod '%s'", ar->name);
+  else if (ar->name) lua_pushfstring(L, "function '%s'", ar->name);
+  else lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
+}
+
+/* Script frames one by one, runs of library frames as one line, C frames not at all. MASCON_TRACEBACK=full shows everything.
+ * More than FIRST + LAST script frames: the middle ones as a count. quiet_top: library frames above the first script frame are not
+ * told, for the message speaks of the script's line. */
+static void add_traceback(lua_State *L, luaL_Buffer *b, int level, bool quiet_top) {
+  const char *want = getenv("MASCON_TRACEBACK");
+  bool full = want && !strcmp(want, "full");
+  lua_Debug ar;
+  int script = 0, shown = 0, library = 0;
+  for (int i = level; lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "S", &ar);
+    script += full || in_script(&ar);
+  }
+  luaL_addstring(b, "\ntraceback:");
+  for (int i = level; lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "Slnt", &ar);
+    if (!full && !in_script(&ar)) {
+      library += in_library(&ar);
+      continue;
+    }
+    if (library && !(quiet_top && shown == 0)) {
+      lua_pushfstring(L, "\n  (%d in mascon's own Lua)", library);
+      luaL_addvalue(b);
+    }
+    library = 0;
+    shown++;
+    if (script > FIRST_FRAMES + LAST_FRAMES && shown > FIRST_FRAMES && shown <= script - LAST_FRAMES) {
+      if (shown == FIRST_FRAMES + 1) {
+        lua_pushfstring(L, "\n  ... %d more", script - FIRST_FRAMES - LAST_FRAMES);
+        luaL_addvalue(b);
+      }
+      continue;
+    }
+    if (ar.currentline > 0) lua_pushfstring(L, "\n  %s:%d: in ", ar.short_src, ar.currentline);
+    else lua_pushfstring(L, "\n  %s: in ", ar.short_src);
+    luaL_addvalue(b);
+    push_function_name(L, &ar);
+    luaL_addvalue(b);
+    if (ar.istailcall) luaL_addstring(b, "\n  (tail calls)");
+  }
+}
+
+/* The position at the head of a message, "NAME:LINE:", as the one the script stands at? */
+static bool starts_with_position(const char *msg, const lua_Debug *ar) {
+  size_t n = strlen(ar->short_src);
+  return !strncmp(msg, ar->short_src, n) && msg[n] == ':' && atoi(msg + n + 1) == ar->currentline;
+}
+
+/* Replace the string on top (the message) by the whole report. `level`: where the failing function stands. */
+static void push_report(lua_State *L, int level) {
+  const char *msg = lua_tostring(L, -1);
+  int at = lua_gettop(L);
+  lua_Debug ar;
+  bool found = false;
+  for (int i = level; !found && lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "Sl", &ar);
+    found = in_script(&ar) && ar.currentline > 0;
+  }
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, msg);
+  if (found) {
+    bool placed = starts_with_position(msg, &ar);
+    if (!placed) {
+      lua_pushfstring(L, "\n  at %s:%d", ar.short_src, ar.currentline);
+      luaL_addvalue(&b);
+    }
+    if (*ar.source == '@') add_source_line(L, &b, ar.source + 1, ar.currentline);
+    /* Straight at the prompt or in -e there is nothing more to tell. */
+    if (*ar.source == '@' || *ar.what != 'm') add_traceback(L, &b, level, placed);
+  }
+  luaL_pushresult(&b);
+  lua_replace(L, at);
+}
+
+static bool has_exit_code(lua_State *L, int i) {
+  if (!lua_istable(L, i)) return false;
+  lua_pushliteral(L, "exit_code");
+  bool has = lua_rawget(L, i) == LUA_TNUMBER;
+  lua_pop(L, 1);
+  return has;
+}
+
+static bool is_plain(lua_State *L, int i) {
+  lua_pushliteral(L, "plain");
+  lua_rawget(L, i);
+  bool plain = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return plain;
+}
+
+/* In: the error value. Out: the report as a string; an object with exit_code stays, with the report in its field `report`. */
+static int handler(lua_State *L) {
+  luaL_checkstack(L, 20, NULL);
+  if (keeping) {
+    lua_Debug ar;
+    for (int i = 1; lua_getstack(L, i, &ar); i++)
+      if (is_kept(L, &ar)) keep_locals_of(L, &ar);
+  }
+  bool coded = has_exit_code(L, 1);
+  if (coded && is_plain(L, 1)) return 1;
+  if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring"))
+    luaL_tolstring(L, 1, NULL);
+  else lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  push_report(L, 1);
+  if (!coded) return 1;
+  lua_pushliteral(L, "report");
+  lua_insert(L, -2);
+  lua_rawset(L, 1);
+  lua_settop(L, 1);
+  return 1;
+}
+
+int ms_call(lua_State *L, int nargs, int nresults) {
+  int base = lua_gettop(L) - nargs;
+  lua_pushcfunction(L, handler);
+  lua_insert(L, base);
+  running = L;
+  lua_thread = pthread_self();
+  interrupted = 0;
+  if (keeping) set_keep_hook(L);
+  signal(SIGINT, on_sigint);
+  int status = lua_pcall(L, nargs, nresults, base);
+  signal(SIGINT, SIG_DFL);
+  keeping = NULL;
+  lua_sethook(L, NULL, 0, 0);
+  lua_remove(L, base);
+  return status;
+}
+
+void ms_syntax_error(lua_State *L, const char *path) {
+  const char *msg = lua_tostring(L, -1);
+  if (!msg || !path) return;
+  for (const char *p = msg; (p = strchr(p, ':')); p++) {
+    char *end;
+    long line = strtol(p + 1, &end, 10);
+    if (end == p + 1 || *end != ':') continue;
+    int at = lua_gettop(L);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, msg);
+    add_source_line(L, &b, path, (int)line);
+    luaL_pushresult(&b);
+    lua_replace(L, at);
+    return;
+  }
+}
+
+/* Tostring under protection: a __tostring may raise. */
+static int tostring_call(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+int ms_report(lua_State *L, int status) {
+  if (status == LUA_OK) return 0;
+  int code = MS_EXIT_ERROR, i = lua_gettop(L);
+  if (has_exit_code(L, i)) {
+    lua_pushliteral(L, "exit_code");
+    lua_rawget(L, i);
+    code = (int)(lua_tointeger(L, -1) & 0xff);
+    lua_pop(L, 1);
+    lua_pushliteral(L, "report");
+    if (lua_rawget(L, i) != LUA_TSTRING) {
+      lua_pop(L, 1);
+      lua_pushvalue(L, i);
+    }
+  } else lua_pushvalue(L, i);
+  lua_pushcfunction(L, tostring_call);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) lua_pushliteral(L, "(error object that cannot be shown)");
+  const char *text = lua_tostring(L, -1);
+  fflush(stdout);
+  if (code == 0) printf("%s\n", text ? text : "");
+  else fprintf(stderr, "mascon: %s\n", text ? text : "(error without a message)");
+  fflush(stdout);
+  lua_settop(L, i - 1);
+  if (interrupted && code == MS_EXIT_ERROR) code = MS_EXIT_INTERRUPTED;
+  return code;
+}

@@ -1,0 +1,222 @@
+/* embed.c -- finds, loads and hands out the Lua part of the library. */
+#include "embed.h"
+#include <ctype.h>
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One module; the last entry has no name. Made by embed.mk. */
+typedef struct embedded {
+  const char *name, *text, *end;
+} embedded;
+extern const embedded ms_embedded[] __attribute__((visibility("hidden")));
+
+static const luaL_Reg c_modules[] = {{"term", luaopen_mascon_term}, {"system", luaopen_mascon_system}, {NULL, NULL}};
+
+/* Fields of `ms` whose module has another name, or that are one field of a module. */
+static const struct {
+  const char *field, *module, *inside;
+} aliases[] = {
+    {"plot", "plots", NULL}, {"run", "log", NULL}, {"global", "strict", "global"}, {"time", "term", "time"}, {NULL, NULL, NULL},
+};
+
+/* Modules that are no fields of `ms`: parts of others, or reached by an alias. */
+static bool is_internal(const char *name) {
+  static const char *const names[] = {"strict", "text", "prompt", "log", "plots", "gnuplot"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (!strcmp(name, names[i])) return true;
+  return false;
+}
+
+static const embedded *find_embedded(const char *name) {
+  for (const embedded *e = ms_embedded; e->name; e++)
+    if (!strcmp(e->name, name)) return e;
+  return NULL;
+}
+
+static lua_CFunction find_c_module(const char *name) {
+  for (const luaL_Reg *m = c_modules; m->name; m++)
+    if (!strcmp(m->name, name)) return m->func;
+  return NULL;
+}
+
+/* Names are file names: letters, digits and _ only, so that no name leads out of the folder. */
+static bool is_plain_name(const char *name) {
+  if (!*name) return false;
+  for (; *name; name++)
+    if (!isalnum((unsigned char)*name) && *name != '_') return false;
+  return true;
+}
+
+static const char *file_for(lua_State *L, const char *name) {
+  const char *dir = getenv("MASCON_LUA");
+  if (!dir || !*dir) return NULL;
+  const char *path = lua_pushfstring(L, "%s/%s.lua", dir, name);
+  FILE *f = fopen(path, "rb");
+  if (!f) {
+    lua_pop(L, 1);
+    return NULL;
+  }
+  fclose(f);
+  return path; /* on the stack */
+}
+
+/* Read a whole file onto the stack as a string; false with a message there instead. */
+static bool push_file(lua_State *L, const char *path) {
+  FILE *f = fopen(path, "rb");
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  if (f) {
+    size_t n;
+    do {
+      char *p = luaL_prepbuffer(&b);
+      luaL_addsize(&b, n = fread(p, 1, LUAL_BUFFERSIZE, f));
+    } while (n > 0);
+    bool ok = !ferror(f);
+    fclose(f);
+    luaL_pushresult(&b);
+    if (ok) return true;
+  } else luaL_pushresult(&b);
+  lua_pop(L, 1);
+  lua_pushfstring(L, "cannot read %s", path);
+  return false;
+}
+
+/* Push the loader of module NAME (a function); false, with nothing pushed, when there is no such module. A module that does not
+ * compile raises. The chunk is called =mascon/NAME.lua wherever it came from: tracebacks know the library's frames by it. */
+static bool push_loader(lua_State *L, const char *name) {
+  if (!is_plain_name(name)) return false;
+  lua_CFunction c = find_c_module(name);
+  if (c) {
+    lua_pushcfunction(L, c);
+    return true;
+  }
+  int top = lua_gettop(L), status;
+  const char *path = file_for(L, name);
+  if (path) {
+    if (!push_file(L, path)) lua_error(L);
+    size_t n;
+    const char *text = lua_tolstring(L, -1, &n);
+    status = luaL_loadbufferx(L, text, n, lua_pushfstring(L, "=mascon/%s.lua", name), "t");
+  } else {
+    const embedded *e = find_embedded(name);
+    if (!e) return false;
+    status = luaL_loadbufferx(L, e->text, (size_t)(e->end - e->text), lua_pushfstring(L, "=mascon/%s.lua", name), "t");
+  }
+  if (status != LUA_OK) lua_error(L);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return true;
+}
+
+static int searcher(lua_State *L) {
+  const char *full = luaL_checkstring(L, 1);
+  if (strncmp(full, "mascon.", 7)) return 0;
+  if (!push_loader(L, full + 7)) {
+    lua_pushfstring(L, "no module '%s' inside mascon", full + 7);
+    return 1;
+  }
+  lua_pushliteral(L, ":mascon:");
+  return 2;
+}
+
+void ms_lua_searcher(lua_State *L) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "mascon.searcher") == LUA_TNIL) {
+    lua_getglobal(L, "package");
+    if (lua_istable(L, -1) && lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
+      for (lua_Integer i = luaL_len(L, -1); i >= 2; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+      }
+      lua_pushcfunction(L, searcher);
+      lua_rawseti(L, -2, 2);
+      lua_pushboolean(L, 1);
+      lua_setfield(L, LUA_REGISTRYINDEX, "mascon.searcher");
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+int ms_lua_require(lua_State *L, const char *name) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  const char *full = lua_pushfstring(L, "mascon.%s", name);
+  if (lua_getfield(L, -2, full) != LUA_TNIL) {
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return 1;
+  }
+  lua_pop(L, 1);
+  if (!push_loader(L, name)) return luaL_error(L, "no module '%s' inside mascon", name);
+  lua_pushvalue(L, -2);
+  lua_call(L, 1, 1);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+  }
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -4, full);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* ms.NAME, first use: load, remember in the table itself, so that this runs once per field. */
+static int lazy_index(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  const char *key = lua_tostring(L, 2), *module = NULL, *inside = NULL;
+  for (int i = 0; aliases[i].field; i++)
+    if (!strcmp(aliases[i].field, key)) module = aliases[i].module, inside = aliases[i].inside;
+  if (!module) {
+    if (is_internal(key) || !is_plain_name(key) || !(find_embedded(key) || find_c_module(key))) return 0;
+    module = key;
+  }
+  ms_lua_require(L, module);
+  if (inside) lua_getfield(L, -1, inside);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* What the prompt completes after `ms.` besides the fields that are there: a list of the names lazy_index knows. */
+static int lazy_dir(lua_State *L) {
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (int i = 0; aliases[i].field; i++) {
+    lua_pushstring(L, aliases[i].field);
+    lua_rawseti(L, -2, ++n);
+  }
+  for (const embedded *e = ms_embedded; e->name; e++)
+    if (!is_internal(e->name)) {
+      lua_pushstring(L, e->name);
+      lua_rawseti(L, -2, ++n);
+    }
+  for (const luaL_Reg *m = c_modules; m->name; m++) {
+    lua_pushstring(L, m->name);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+static void set_missing(lua_State *L, const char *field, lua_CFunction f) {
+  lua_pushstring(L, field);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pushstring(L, field);
+    lua_pushcfunction(L, f);
+    lua_rawset(L, -4);
+  }
+  lua_pop(L, 1);
+}
+
+void ms_lua_library(lua_State *L) {
+  luaL_checkstack(L, 8, NULL);
+  ms_lua_searcher(L);
+  if (!lua_getmetatable(L, -1)) lua_newtable(L);
+  set_missing(L, "__index", lazy_index);
+  set_missing(L, "__dir", lazy_dir);
+  lua_setmetatable(L, -2);
+}

@@ -1,0 +1,29 @@
+/* embed.h -- the Lua part of the library inside the binary, and the small C modules it stands on.
+ *
+ * scripts/mascon/NAME.lua is module "mascon.NAME". The text is embedded (embed.mk); MASCON_LUA=DIR in the environment takes
+ * DIR/NAME.lua first, for people who work on the library itself. A module is loaded on first use only.
+ */
+#ifndef MASCON_EMBED_H
+#define MASCON_EMBED_H
+#include <lua.h>
+
+/* The library's table `ms` (bind.c). Opens as any Lua C module; returns 1. */
+int luaopen_mascon(lua_State *L);
+
+/* Small C modules for the Lua part: "mascon.term" (terminal, clock) and "mascon.system" (folders, files, processes). */
+int luaopen_mascon_term(lua_State *L);
+int luaopen_mascon_system(lua_State *L);
+
+/* Make require find "mascon.NAME": one entry in package.searchers, before the ones that look at files. A second call does nothing.
+ */
+void ms_lua_searcher(lua_State *L);
+
+/* Push the value of module "mascon.NAME", loading it if this is its first use; returns 1. Raises if there is none or it fails. */
+int ms_lua_require(lua_State *L, const char *name);
+
+/* With `ms` on top of the stack: ms_lua_searcher, and a metatable by which ms.NAME loads module "mascon.NAME" on first use
+ * (ms.args, ms.progress, ms.plot, ms.meter, ms.run, ms.json, ms.global, ms.time ...). What `ms` holds already is not touched,
+ * and neither is an __index its metatable has. luaopen_mascon calls this last. */
+void ms_lua_library(lua_State *L);
+
+#endif

@@ -1,0 +1,169 @@
+/* grad.c -- differentiation, modes and the rest of the session's state, for Lua. */
+#include "bind.h"
+#include <omp.h>
+#include <string.h>
+
+/* loss:backward([{gradient = tensor, retain = bool}]) */
+static int backward(lua_State *L) {
+  static const char *const names[] = {"gradient", "retain", NULL};
+  ms_tensor *y = msl_check(L, 1, "backward"), *seed = NULL;
+  bool retain = false;
+  int mark = msl_enter(L);
+  if (lua_istable(L, 2)) {
+    msl_check_options(L, 2, "backward", names);
+    if (lua_getfield(L, 2, "gradient") != LUA_TNIL) seed = msl_check(L, -1, "backward: gradient");
+    lua_getfield(L, 2, "retain");
+    retain = lua_toboolean(L, -1);
+  } else if (!lua_isnoneornil(L, 2))
+    seed = msl_check(L, 2, "backward: gradient");
+  ms_backward(y, seed, retain);
+  msl_leave(L, mark);
+  return 0;
+}
+
+/* ms.grad(y, x [, {gradient =, allow_unused =}]) -> dy/dx; for a list of x, a list (with false where unused). The results are ordinary
+ * tensors, differentiable again. */
+static int grad(lua_State *L) {
+  static const char *const names[] = {"gradient", "allow_unused", NULL};
+  ms_tensor *y = msl_check(L, 1, "grad"), *seed = NULL;
+  bool single = msl_to(L, 2) != NULL, allow_unused = false;
+  int mark = msl_enter(L), n = single ? 1 : lua_istable(L, 2) ? (int)lua_rawlen(L, 2) : 0;
+  if (!n) return msl_raise(L, mark, "grad: expected a tensor or a list of tensors as second argument, got %s", luaL_typename(L, 2));
+  if (lua_istable(L, 3)) {
+    msl_check_options(L, 3, "grad", names);
+    if (lua_getfield(L, 3, "gradient") != LUA_TNIL) seed = msl_check(L, -1, "grad: gradient");
+    lua_getfield(L, 3, "allow_unused");
+    allow_unused = lua_toboolean(L, -1);
+  }
+  ms_tensor **x = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *x, 0), **dx = x + n;
+  for (int i = 0; i < n; i++) {
+    if (single)
+      x[i] = msl_to(L, 2);
+    else {
+      lua_rawgeti(L, 2, i + 1);
+      x[i] = msl_check(L, -1, "grad");
+      lua_pop(L, 1);
+    }
+  }
+  int rc = ms_grad(y, seed, n, x, dx, allow_unused);
+  if (rc == 0) {
+    if (!single) lua_createtable(L, n, 0);
+    for (int i = 0; i < n; i++) {
+      if (dx[i])
+        msl_push(L, dx[i]);
+      else
+        lua_pushboolean(L, false);
+      if (!single) lua_rawseti(L, -2, i + 1);
+    }
+  }
+  msl_leave(L, mark);
+  return 1;
+}
+
+static int mode_close(lua_State *L) {
+  bool *was = lua_touserdata(L, 1);
+  ms_set_grad_enabled(*was);
+  return 0;
+}
+
+static int after_mode(lua_State *L, int status, lua_KContext was) {
+  ms_set_grad_enabled(was != 0);
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  return lua_gettop(L);
+}
+
+/* ms.no_grad(fn, ...) -> results of fn; or: local guard <close> = ms.no_grad() */
+static int set_mode(lua_State *L) {
+  bool on = lua_toboolean(L, lua_upvalueindex(1)), was = ms_set_grad_enabled(on);
+  if (lua_isnoneornil(L, 1)) {
+    bool *b = lua_newuserdatauv(L, sizeof *b, 0);
+    *b = was;
+    luaL_setmetatable(L, "mascon.grad_mode");
+    return 1;
+  }
+  int n = lua_gettop(L) - 1;
+  return after_mode(L, lua_pcallk(L, n, LUA_MULTRET, 0, was, after_mode), was);
+}
+
+static int grad_enabled(lua_State *L) { return lua_pushboolean(L, ms_grad_enabled()), 1; }
+
+static int requires_grad_(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "requires_grad_");
+  int mark = msl_enter(L);
+  ms_set_requires_grad(t, lua_isnoneornil(L, 2) || lua_toboolean(L, 2));
+  msl_leave(L, mark);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ms.seed(n): start the default generator anew. ms.rng_state() -> seed, counter; ms.rng_state(seed, counter) sets them (checkpoints). */
+static int seed(lua_State *L) { return ms_seed((uint64_t)luaL_checkinteger(L, 1)), 0; }
+static int rng_state(lua_State *L) {
+  ms_rng *r = ms_default_rng();
+  if (!lua_isnoneornil(L, 1)) *r = (ms_rng){(uint64_t)luaL_checkinteger(L, 1), (uint64_t)luaL_checkinteger(L, 2)};
+  lua_pushinteger(L, (lua_Integer)r->seed);
+  lua_pushinteger(L, (lua_Integer)r->counter);
+  return 2;
+}
+
+/* ms.memory() -> {live, peak, cached, allocated (bytes), tensors, storages, nodes}; ms.memory("reset") starts the peak anew,
+ * ms.memory("release") empties the cache. */
+static int memory(lua_State *L) {
+  const char *word = luaL_optstring(L, 1, "");
+  if (!strcmp(word, "reset")) ms_memory_reset_peak();
+  if (!strcmp(word, "release")) ms_memory_release_cache();
+  ms_memory m = ms_memory_stats();
+  lua_createtable(L, 0, 8);
+#define I(k, v) (lua_pushinteger(L, (lua_Integer)(v)), lua_setfield(L, -2, k))
+  I("live", m.live), I("peak", m.peak), I("cached", m.cached), I("allocated", m.allocated);
+  I("tensors", m.tensors), I("storages", m.storages), I("nodes", m.nodes);
+  return 1;
+}
+
+/* ms.threads() -> number; ms.threads(n) sets it */
+static int threads(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) {
+    lua_Integer n = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, n >= 1 && n <= 1024, 1, "expected 1..1024 threads");
+    ms_set_threads((int)n);
+  }
+  return lua_pushinteger(L, ms_threads()), 1;
+}
+
+/* ms.check_numerics(bool): fail at the first operation whose result holds NaN or infinity */
+static int check_numerics(lua_State *L) { return ms_set_check_numerics(lua_toboolean(L, 1)), 0; }
+
+/* ms.device(name) -> canonical name, description; raises why there is no such device */
+static int device(lua_State *L) {
+  int mark = msl_enter(L);
+  ms_device *d = ms_device_get(luaL_optstring(L, 1, "auto"));
+  msl_leave(L, mark);
+  lua_pushstring(L, d->name);
+  lua_pushstring(L, d->description);
+  return 2;
+}
+
+/* ms.fail_allocation(k): the k-th allocation from now fails (tests; 0 = none) */
+static int fail_allocation(lua_State *L) { return ms_memory_fail_after(luaL_checkinteger(L, 1)), 0; }
+
+void msl_open_grad(lua_State *L) { /* stack: module, methods */
+  lua_pushcfunction(L, backward);
+  lua_setfield(L, -2, "backward");
+  lua_pushcfunction(L, requires_grad_);
+  lua_setfield(L, -2, "requires_grad_");
+  luaL_newmetatable(L, "mascon.grad_mode");
+  lua_pushcfunction(L, mode_close);
+  lua_setfield(L, -2, "__close");
+  lua_pop(L, 1);
+  for (int on = 0; on < 2; on++) {
+    lua_pushboolean(L, on);
+    lua_pushcclosure(L, set_mode, 1);
+    lua_setfield(L, -3, on ? "enable_grad" : "no_grad");
+  }
+  static const luaL_Reg functions[] = {{"grad", grad},       {"grad_enabled", grad_enabled}, {"seed", seed},
+                                       {"rng_state", rng_state}, {"memory", memory},         {"threads", threads},
+                                       {"device", device},   {"check_numerics", check_numerics}, {"fail_allocation", fail_allocation}, {NULL, NULL}};
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, functions, 0);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,205 @@
+/* main.c -- the program: options, the script, the prompt. */
+#include "call.h"
+#include "embed.h"
+#include "mascon.h"
+#include "prompt.h"
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage_text[] =
+    "usage: mascon [-i] [script.lua | -] [arguments]\n"
+    "       mascon [-i] -e CODE [arguments]\n"
+    "       mascon\n"
+    "\n"
+    "  script.lua      run the script; its arguments are in `arg` and `...`; - reads it from standard input\n"
+    "  -e CODE         run CODE, with ms, nn, optim, ml and data at hand\n"
+    "  -i              then the prompt, with the script's globals and the locals of its main chunk\n"
+    "  -v, --version   print the version\n"
+    "  -h, --help      print this\n"
+    "\n"
+    "With no script: the prompt when standard input is a terminal, else the script that comes in there.\n"
+    "At the prompt ?NAME tells about an operation. Manual: man mascon\n";
+
+typedef struct options {
+  bool prompt;        /* -i, or nothing else to do */
+  const char *code;   /* -e */
+  const char *script; /* "-" for standard input; NULL when there is none */
+  int first;          /* index in argv of the script (or of -e's code): what follows are its arguments */
+} options;
+
+/* Fill o; -1 to go on, else the code to exit with. */
+static int read_options(int argc, char **argv, options *o) {
+  int i = 1;
+  for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+    const char *a = argv[i];
+    if (!strcmp(a, "-i")) o->prompt = true;
+    else if (!strcmp(a, "-v") || !strcmp(a, "--version")) {
+      puts("mascon " MS_VERSION " (" LUA_RELEASE ")");
+      return 0;
+    } else if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
+      fputs(usage_text, stdout);
+      return 0;
+    } else if (!strcmp(a, "--")) {
+      i++;
+      break;
+    } else if (!strcmp(a, "-e")) {
+      if (i + 1 >= argc) {
+        fputs("mascon: -e wants the code to run after it\n", stderr);
+        return MS_EXIT_USAGE;
+      }
+      o->code = argv[++i];
+      o->first = i;
+      return -1;
+    } else {
+      fprintf(stderr, "mascon: unknown option %s (mascon --help lists them)\n", a);
+      return MS_EXIT_USAGE;
+    }
+  }
+  o->first = i;
+  if (i < argc) o->script = argv[i];
+  else if (!o->prompt) {
+    if (isatty(STDIN_FILENO)) o->prompt = true;
+    else o->script = "-";
+  }
+  return -1;
+}
+
+/* The global `arg`, as lua's: the script at 0, its arguments from 1, what stands before it at negative indices. */
+static void make_arg(lua_State *L, int argc, char **argv, int first) {
+  lua_createtable(L, argc, first + 1);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - first);
+  }
+  lua_setglobal(L, "arg");
+}
+
+/* os.exit that closes the state unless told not to: files are flushed, <close> and __gc run. */
+static int os_exit(lua_State *L) {
+  int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  if (lua_isnone(L, 2) || lua_toboolean(L, 2)) lua_close(L);
+  exit(status);
+}
+
+/* Modules beside the script come before those of the working folder: package.path gets "DIR/?.lua" in front. */
+static void add_script_folder(lua_State *L, const char *script) {
+  const char *slash = strrchr(script, '/');
+  if (!slash) return;
+  lua_getglobal(L, "package");
+  lua_pushlstring(L, script, (size_t)(slash - script + 1));
+  lua_getfield(L, -2, "path");
+  lua_pushfstring(L, "%s?.lua;%s", lua_tostring(L, -2), lua_tostring(L, -1));
+  lua_setfield(L, -4, "path");
+  lua_pop(L, 3);
+}
+
+/* Undeclared globals become errors in the script and in modules beside it (scripts/mascon/strict.lua). */
+static void set_strict(lua_State *L, const char *script, bool on) {
+  ms_lua_require(L, "strict");
+  lua_getfield(L, -1, on ? "on" : "off");
+  lua_pushstring(L, script);
+  lua_call(L, 1, 0);
+  lua_pop(L, 1);
+}
+
+/* ms, nn, optim, ml and data as globals, for -e and the prompt; those a script left (-i) stay as they are. */
+static int open_session(lua_State *L) {
+  static const char *const parts[] = {"nn", "optim", "ml", "data"};
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mascon");
+  lua_call(L, 1, 1);
+  lua_settop(L, 1);
+  lua_pushvalue(L, 1);
+  lua_setglobal(L, "ms");
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (lua_getglobal(L, parts[i]) == LUA_TNIL) {
+      lua_getfield(L, 1, parts[i]);
+      lua_setglobal(L, parts[i]);
+    }
+  return 0;
+}
+
+static int session(lua_State *L) {
+  lua_pushcfunction(L, open_session);
+  return ms_report(L, ms_call(L, 0, 0));
+}
+
+/* Run the chunk on top of the stack with the script's arguments. */
+static int run_chunk(lua_State *L, int argc, char **argv, const options *o) {
+  luaL_checkstack(L, argc + 10, "too many arguments");
+  if (o->prompt) ms_keep_locals(L, -1);
+  int nargs = 0;
+  for (int i = o->first + 1; i < argc; i++, nargs++) lua_pushstring(L, argv[i]);
+  return ms_report(L, ms_call(L, nargs, 0));
+}
+
+static int run_code(lua_State *L, int argc, char **argv, const options *o) {
+  int code = session(L);
+  if (code) return code;
+  int status = luaL_loadbufferx(L, o->code, strlen(o->code), "=(command line)", "t");
+  return status == LUA_OK ? run_chunk(L, argc, argv, o) : ms_report(L, status);
+}
+
+static int run_script(lua_State *L, int argc, char **argv, const options *o) {
+  const char *path = strcmp(o->script, "-") ? o->script : NULL;
+  if (path) add_script_folder(L, path);
+  int status = luaL_loadfilex(L, path, "t");
+  if (status != LUA_OK) {
+    ms_syntax_error(L, path);
+    return ms_report(L, status);
+  }
+  if (!o->prompt) set_strict(L, path, true);
+  return run_chunk(L, argc, argv, o);
+}
+
+typedef struct start {
+  int argc;
+  char **argv;
+  options o;
+  int code; /* to exit with */
+} start;
+
+static int protected_main(lua_State *L) {
+  start *s = lua_touserdata(L, 1);
+  luaL_openlibs(L);
+  lua_getglobal(L, "os");
+  lua_pushcfunction(L, os_exit);
+  lua_setfield(L, -2, "exit");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_mascon);
+  lua_setfield(L, -2, "mascon");
+  lua_pop(L, 2);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, "mascon.program");
+  ms_lua_searcher(L);
+  make_arg(L, s->argc, s->argv, s->o.first < s->argc ? s->o.first : 0);
+  if (s->o.code) s->code = run_code(L, s->argc, s->argv, &s->o);
+  else if (s->o.script) s->code = run_script(L, s->argc, s->argv, &s->o);
+  if (s->o.prompt) {
+    if (!s->o.code) s->code = session(L);
+    s->code = ms_prompt(L);
+  }
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  start s = {.argc = argc, .argv = argv, .o = {.first = 1}};
+  int code = read_options(argc, argv, &s.o);
+  if (code >= 0) return code;
+  lua_State *L = luaL_newstate();
+  if (!L) {
+    fputs("mascon: not enough memory to start\n", stderr);
+    return MS_EXIT_ERROR;
+  }
+  lua_pushcfunction(L, protected_main);
+  lua_pushlightuserdata(L, &s);
+  int status = lua_pcall(L, 1, 0, 0);
+  if (status != LUA_OK) s.code = ms_report(L, status);
+  lua_close(L);
+  return s.code;
+}

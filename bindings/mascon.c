@@ -1,0 +1,21 @@
+/* mascon.c -- luaopen_mascon: the module table `ms`. The C part is filled in here; the Lua part comes in on first use (embed.h). */
+#include "bind.h"
+#include "embed.h"
+
+void msl_open_gc(lua_State *L);
+
+__attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
+  lua_newtable(L);
+  lua_pushstring(L, MS_VERSION);
+  lua_setfield(L, -2, "version");
+  msl_open_gc(L);
+  lua_newtable(L); /* methods of tensors */
+  msl_open_tensor(L);
+  msl_open_ops(L);
+  msl_open_grad(L);
+  msl_open_data(L);
+  msl_open_ml(L);
+  lua_setfield(L, -2, "methods"); /* ms.methods: scripts may add their own */
+  ms_lua_library(L);
+  return 1;
+}

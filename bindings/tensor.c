@@ -1,0 +1,453 @@
+/* tensor.c -- tensors as Lua sees them: making them from tables, reading them, x[...], fields and the methods that are no rows. */
+#include "bind.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- from Lua tables ---------------------------------------------------------------------------------------------------------------- */
+
+/* Shape of a nested table at index i, by its first elements; a tensor or number has rank 0. */
+static int table_shape(lua_State *L, int i, ms_ints *v) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, MS_MAX_RANK + 4, "tensor");
+  lua_pushvalue(L, i);
+  v->n = 0;
+  while (lua_istable(L, -1)) {
+    if (v->n == MS_MAX_RANK) return lua_settop(L, top), -1;
+    int64_t n = (int64_t)lua_rawlen(L, -1);
+    v->at[v->n++] = n;
+    if (!n) break;
+    lua_rawgeti(L, -1, 1);
+  }
+  lua_settop(L, top);
+  return 0;
+}
+
+/* Read the table on top into out (f64 or i64 by `whole`), checking that it is rectangular. false: *complaint says why. */
+static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, int64_t **l, const char **complaint) {
+  if (depth == v->n) {
+    int ok = 1;
+    if (lua_isboolean(L, -1)) {
+      if (*d) *(*d)++ = lua_toboolean(L, -1);
+      if (*l) *(*l)++ = lua_toboolean(L, -1);
+    } else if (lua_type(L, -1) == LUA_TNUMBER) {
+      if (*d) *(*d)++ = lua_tonumber(L, -1);
+      if (*l) *(*l)++ = lua_tointegerx(L, -1, &ok);
+      if (!ok) *complaint = "a number that is no integer";
+    } else
+      ok = 0, *complaint = "something that is no number";
+    return ok;
+  }
+  if (!lua_istable(L, -1)) return *complaint = "rows of different depth", false;
+  if ((int64_t)lua_rawlen(L, -1) != v->at[depth]) return *complaint = "rows of different length", false;
+  luaL_checkstack(L, 4, "tensor");
+  for (int64_t k = 1; k <= v->at[depth]; k++) {
+    lua_rawgeti(L, -1, k);
+    bool ok = read_table(L, v, depth + 1, d, l, complaint);
+    lua_pop(L, 1);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+/* ms.tensor(values [, {dtype =, device =, requires_grad =}]): nested lists of numbers (f32 unless told; booleans give bool), or a number. */
+static int tensor_new(lua_State *L) {
+  static const char *const names[] = {"dtype", "device", "requires_grad", NULL};
+  int mark = msl_enter(L), options = lua_gettop(L) >= 2 ? 2 : 0;
+  if (options) msl_check_options(L, options, "tensor", names);
+  ms_ints v;
+  if (lua_isnoneornil(L, 1)) return msl_raise(L, mark, "tensor: expected numbers, got nothing");
+  ms_tensor *given = msl_to(L, 1);
+  if (table_shape(L, 1, &v) < 0) return msl_raise(L, mark, "tensor: lists nested deeper than %d", MS_MAX_RANK);
+  int first = MS_F32;
+  lua_pushvalue(L, 1);
+  for (int k = 0; k < v.n && v.at[k]; k++) lua_rawgeti(L, -1, 1);
+  if (lua_isboolean(L, -1)) first = MS_BOOL;
+  lua_settop(L, options ? 2 : 1);
+  int dtype = msl_dtype(L, options, "dtype", given ? (int)ms_tensor_dtype(given) : first);
+  ms_device *device = msl_device(L, options);
+  ms_tensor *t;
+  if (given) {
+    t = ms_apply(MS_OP_clone, MS_IN(ms_to_device(ms_cast(ms_detach(given), dtype), device ? device : given->device)), NULL);
+  } else {
+    int64_t n = 1;
+    for (int k = 0; k < v.n; k++) n *= v.at[k];
+    bool whole = !ms_dtype_is_float(dtype);
+    void *buffer = lua_newuserdatauv(L, (size_t)(n ? n : 1) * 8, 0);
+    double *d = whole ? NULL : buffer;
+    int64_t *l = whole ? buffer : NULL;
+    const char *complaint = NULL;
+    lua_pushvalue(L, 1);
+    if (!read_table(L, &v, 0, &d, &l, &complaint)) return msl_raise(L, mark, "tensor: the list holds %s", complaint);
+    t = ms_cast(ms_from_host(whole ? MS_I64 : MS_F64, v.n, v.at, buffer, device), dtype);
+  }
+  if (t && options && lua_getfield(L, options, "requires_grad") != LUA_TNIL && lua_toboolean(L, -1)) ms_set_requires_grad(t, true);
+  msl_push(L, t);
+  msl_leave(L, mark);
+  return 1;
+}
+
+/* ---- to Lua ----------------------------------------------------------------------------------------------------------------------------- */
+
+static void push_element(lua_State *L, const void *p, int64_t i, int dtype) {
+  switch (dtype) {
+  case MS_F64: lua_pushnumber(L, ((const double *)p)[i]); break;
+  case MS_I64: lua_pushinteger(L, ((const int64_t *)p)[i]); break;
+  default: lua_pushboolean(L, ((const uint8_t *)p)[i]);
+  }
+}
+
+static void push_nested(lua_State *L, const ms_ints *v, int depth, const void *p, int64_t *i, int dtype) {
+  if (depth == v->n) {
+    push_element(L, p, (*i)++, dtype);
+    return;
+  }
+  luaL_checkstack(L, 4, "totable");
+  lua_createtable(L, (int)v->at[depth], 0);
+  for (int64_t k = 1; k <= v->at[depth]; k++) {
+    push_nested(L, v, depth + 1, p, i, dtype);
+    lua_rawseti(L, -2, k);
+  }
+}
+
+/* x:totable() -> nested lists (a number or boolean for rank 0). */
+static int tensor_totable(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "totable");
+  int mark = msl_enter(L);
+  int dtype = ms_dtype_is_float(t->dtype) ? MS_F64 : t->dtype == MS_BOOL ? MS_BOOL : MS_I64;
+  ms_tensor *c = ms_cast(ms_detach(t), dtype);
+  ms_ints v = ms_sizes(t);
+  void *buffer = lua_newuserdatauv(L, (size_t)ms_numel(t) * 8 + 8, 0);
+  if (c && ms_to_host(c, buffer) == 0) {
+    int64_t i = 0;
+    push_nested(L, &v, 0, buffer, &i, dtype);
+  }
+  msl_leave(L, mark);
+  return 1;
+}
+
+static int tensor_item(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "item");
+  int mark = msl_enter(L);
+  double v = ms_item(t);
+  msl_leave(L, mark);
+  if (t->dtype == MS_BOOL)
+    lua_pushboolean(L, v != 0);
+  else if (ms_dtype_is_float(t->dtype))
+    lua_pushnumber(L, v);
+  else
+    lua_pushinteger(L, (lua_Integer)v);
+  return 1;
+}
+
+static void push_ints(lua_State *L, int n, const int64_t *v) {
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushinteger(L, v[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+/* x:size() -> list; x:size(dim) -> number */
+static int tensor_size(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "size");
+  if (lua_isnoneornil(L, 2)) return push_ints(L, t->rank, t->shape), 1;
+  lua_Integer d = luaL_checkinteger(L, 2);
+  int mark = msl_enter(L), k = d == 0 ? (ms_fail("size: dimension 0, expected 1.. or -1.."), -1) : ms_dim(d > 0 ? d - 1 : d, t->rank, "size");
+  msl_leave(L, mark);
+  lua_pushinteger(L, t->shape[k]);
+  return 1;
+}
+
+static int tensor_numel(lua_State *L) { return lua_pushinteger(L, ms_numel(msl_check(L, 1, "numel"))), 1; }
+static int tensor_dim(lua_State *L) { return lua_pushinteger(L, ms_rank(msl_check(L, 1, "dim"))), 1; }
+static int tensor_is_contiguous(lua_State *L) { return lua_pushboolean(L, ms_is_contiguous(msl_check(L, 1, "is_contiguous"))), 1; }
+
+static int tensor_len(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "#");
+  if (!t->rank) return msl_raise(L, ms_scope_open(), "#: a scalar has no first dimension");
+  lua_pushinteger(L, t->shape[0]);
+  return 1;
+}
+
+static int tensor_eq(lua_State *L) {
+  lua_pushboolean(L, msl_to(L, 1) && msl_to(L, 1) == msl_to(L, 2));
+  return 1;
+}
+
+/* ---- x[...] ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Positions (from 1) where a 1-d bool tensor is true. */
+static ms_tensor *true_positions(ms_tensor *m) {
+  int64_t n = ms_numel(m), count = 0;
+  uint8_t *flag = malloc((size_t)n + 1);
+  int64_t *at = malloc((size_t)n * 8 + 8);
+  ms_tensor *r = NULL;
+  if (!flag || !at)
+    ms_fail("out of memory: %lld positions", (long long)n);
+  else if (ms_to_host(m, flag) == 0) {
+    for (int64_t i = 0; i < n; i++)
+      if (flag[i]) at[count++] = i + MS_INDEX_BASE;
+    r = ms_from_host(MS_I64, 1, &count, at, m->device);
+  }
+  free(flag), free(at);
+  return r;
+}
+
+static int tensor_nonzero(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "nonzero");
+  int mark = msl_enter(L);
+  if (t->rank != 1) return msl_raise(L, mark, "nonzero: expected one dimension, got %s", ms_shape_str(t));
+  ms_tensor *r = true_positions(ms_cast(ms_detach(t), MS_BOOL));
+  if (r) msl_push(L, r);
+  msl_leave(L, mark);
+  return 1;
+}
+
+/* One entry of an index for dimension *d of x: a position (the dimension goes), {} (all), {a, b [, step]} (a range), a tensor of positions or a
+ * bool mask. *copied is set where the result is no view of x. */
+static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int *d, bool *copied) {
+  if (*d >= x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
+  int64_t size = x->shape[*d];
+  ms_tensor *t = msl_to(L, i);
+  if (t) {
+    *copied = true;
+    if (t->dtype == MS_BOOL) {
+      if (t->rank != 1 || t->shape[0] != size)
+        msl_raise(L, mark, "index: the mask is %s, dimension %d has size %lld", ms_shape_str(t), *d + 1, (long long)size);
+      t = true_positions(t);
+    }
+    return ms_index_select(x, (*d)++, t);
+  }
+  int ok;
+  lua_Integer at = lua_tointegerx(L, i, &ok);
+  if (ok && lua_type(L, i) == LUA_TNUMBER) {
+    if (at == 0 || at > size || at < -size)
+      msl_raise(L, mark, "index: position %lld is out of range 1..%lld of dimension %d", (long long)at, (long long)size, *d + 1);
+    return ms_select(x, *d, at > 0 ? at - 1 : at);
+  }
+  ms_ints r;
+  if (!lua_istable(L, i) || !msl_ints(L, i, &r) || r.n > 3 || r.n == 1)
+    msl_raise(L, mark, "index: expected a position, {}, {first, last}, {first, last, step}, or a tensor for dimension %d", *d + 1);
+  if (r.n == 0) return (*d)++, x;
+  int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1], step = r.n > 2 ? r.at[2] : 1;
+  if (a < 1 || b > size || step < 1 || a > size + 1 || r.at[0] == 0 || r.at[1] == 0)
+    msl_raise(L, mark, "index: range {%lld, %lld%s} is out of 1..%lld of dimension %d", (long long)r.at[0], (long long)r.at[1],
+              r.n > 2 ? ", step" : "", (long long)size, *d + 1);
+  return ms_slice(x, (*d)++, a - 1, b >= a ? (b - a) / step + 1 : 0, step);
+}
+
+static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *copied) {
+  int d = 0;
+  *copied = false;
+  if (!lua_istable(L, i)) return index_one(L, mark, i, x, &d, copied);
+  int n = (int)lua_rawlen(L, i);
+  for (int k = 1; k <= n && x; k++) {
+    lua_rawgeti(L, i, k);
+    x = index_one(L, mark, lua_gettop(L), x, &d, copied);
+    lua_pop(L, 1);
+  }
+  return x;
+}
+
+static int field(lua_State *L, ms_tensor *t, const char *k) {
+  if (!strcmp(k, "shape")) return push_ints(L, t->rank, t->shape), 1;
+  if (!strcmp(k, "dtype")) return lua_pushstring(L, ms_dtype_name(t->dtype)), 1;
+  if (!strcmp(k, "device")) return lua_pushstring(L, ms_device_name(t->device)), 1;
+  if (!strcmp(k, "requires_grad")) return lua_pushboolean(L, t->requires_grad), 1;
+  if (!strcmp(k, "is_leaf")) return lua_pushboolean(L, ms_is_leaf(t)), 1;
+  if (!strcmp(k, "grad")) return msl_push(L, ms_grad_of(t)), 1;
+  return 0;
+}
+
+static int tensor_index(lua_State *L) { /* upvalue 1: methods */
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+    const char *k = lua_tostring(L, 2);
+    if (field(L, msl_check(L, 1, k), k)) return 1;
+    const char *names[512];
+    int n = 0;
+    for (lua_pushnil(L); n < 500 && lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) names[n++] = lua_tostring(L, -2);
+    names[n] = NULL;
+    const char *near = msl_nearest(k, names);
+    return msl_raise(L, ms_scope_open(), "a tensor has no field or method '%s'%s%s%s", k, near ? " (did you mean '" : "", near ? near : "",
+                     near ? "'?)" : "");
+  }
+  ms_tensor *t = msl_check(L, 1, "index");
+  int mark = msl_enter(L);
+  bool copied;
+  ms_tensor *r = index_any(L, mark, 2, t, &copied);
+  if (r) msl_push(L, r);
+  msl_leave(L, mark);
+  return 1;
+}
+
+/* x[...] = value, x.grad = tensor or nil, x.requires_grad = bool */
+static int tensor_newindex(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "assignment");
+  int mark = msl_enter(L);
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    const char *k = lua_tostring(L, 2);
+    if (!strcmp(k, "grad"))
+      ms_set_grad(t, lua_isnil(L, 3) ? NULL : msl_check(L, 3, "grad"));
+    else if (!strcmp(k, "requires_grad"))
+      ms_set_requires_grad(t, lua_toboolean(L, 3));
+    else
+      return msl_raise(L, mark, "a tensor's '%s' cannot be assigned", k);
+    msl_leave(L, mark);
+    return 0;
+  }
+  bool copied;
+  ms_tensor *v = index_any(L, mark, 2, t, &copied), *src = msl_operand(L, 3);
+  if (copied) return msl_raise(L, mark, "assignment: positions by tensor cannot be assigned; use index_add or scatter_add");
+  if (!src && !ms_error()) return msl_raise(L, mark, "assignment: expected a tensor or a number, got %s", luaL_typename(L, 3));
+  ms_copy_(v, src);
+  msl_leave(L, mark);
+  return 0;
+}
+
+/* ---- methods that are no rows ---------------------------------------------------------------------------------------------------------------- */
+
+/* x:to("f64"), x:to("cuda"), x:to{dtype =, device =} -> x itself where nothing changes */
+static int tensor_to(lua_State *L) {
+  static const char *const names[] = {"dtype", "device", NULL};
+  ms_tensor *t = msl_check(L, 1, "to");
+  int mark = msl_enter(L), dtype = t->dtype;
+  ms_device *device = t->device;
+  if (lua_istable(L, 2)) {
+    msl_check_options(L, 2, "to", names);
+    dtype = msl_dtype(L, 2, "dtype", dtype);
+    ms_device *d = msl_device(L, 2);
+    if (d) device = d;
+  } else {
+    const char *word = lua_tostring(L, 2);
+    if (!word) return msl_raise(L, mark, "to: expected a dtype, a device or {dtype =, device =}, got %s", luaL_typename(L, 2));
+    int d = ms_dtype_parse(word);
+    if (d >= 0)
+      dtype = d;
+    else
+      device = ms_device_get(word);
+  }
+  ms_tensor *r = device ? ms_cast(t, dtype) : NULL;
+  if (r && r->device != device) {
+    bool leaf = ms_is_leaf(r) && r->requires_grad;
+    if (r->node) ms_fail("to: this tensor is part of a graph; move its inputs, or :detach() it");
+    r = ms_to_device(r, device);
+    if (r && leaf) ms_set_requires_grad(r, true);
+  }
+  if (r) msl_push(L, r);
+  msl_leave(L, mark);
+  return 1;
+}
+
+static int to_dtype(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "conversion");
+  int mark = msl_enter(L);
+  ms_tensor *r = ms_cast(t, (int)lua_tointeger(L, lua_upvalueindex(1)));
+  if (r) msl_push(L, r);
+  msl_leave(L, mark);
+  return 1;
+}
+
+static int tensor_detach(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "detach");
+  int mark = msl_enter(L);
+  msl_push(L, ms_detach(t));
+  msl_leave(L, mark);
+  return 1;
+}
+
+static int tensor_like(lua_State *L) { /* upvalue: value */
+  ms_tensor *t = msl_check(L, 1, "like");
+  int mark = msl_enter(L);
+  ms_tensor *r = ms_full(ms_sizes(t), lua_tonumber(L, lua_upvalueindex(1)), t->dtype, t->device);
+  if (r) msl_push(L, r);
+  msl_leave(L, mark);
+  return 1;
+}
+
+static int tensor_zero_(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "zero_");
+  int mark = msl_enter(L);
+  ms_apply(MS_OP_fill_, MS_IN(t), MS_ATTR(A_NUM(0)));
+  msl_leave(L, mark);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ms.zeros(shape [, options]), ms.ones(...) */
+static int constant(lua_State *L) {
+  static const char *const names[] = {"dtype", "device", "requires_grad", NULL};
+  double value = lua_tonumber(L, lua_upvalueindex(1));
+  int mark = msl_enter(L), options = lua_gettop(L) >= 2 && lua_istable(L, 2) ? 2 : 0;
+  const char *what = value == 0 ? "zeros" : "ones";
+  ms_ints v;
+  if (lua_gettop(L) > 1 && !options && !lua_isnil(L, 2)) return msl_raise(L, mark, "%s: sizes go in a list: ms.%s{2, 3}", what, what);
+  if (!msl_ints(L, 1, &v)) return msl_raise(L, mark, "%s: expected a list of at most %d sizes", what, MS_MAX_RANK);
+  if (options) msl_check_options(L, options, what, names);
+  ms_tensor *t = ms_full(v, value, msl_dtype(L, options, "dtype", MS_F32), msl_device(L, options));
+  if (t && options && lua_getfield(L, options, "requires_grad") != LUA_TNIL && lua_toboolean(L, -1)) ms_set_requires_grad(t, true);
+  if (t) msl_push(L, t);
+  msl_leave(L, mark);
+  return 1;
+}
+
+/* x:split(size [, dim]) -> list of views of `size` (the last one may be smaller) */
+static int tensor_split(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "split");
+  lua_Integer size = luaL_checkinteger(L, 2), d = luaL_optinteger(L, 3, 1);
+  int mark = msl_enter(L), dim = d ? ms_dim(d > 0 ? d - 1 : d, t->rank, "split") : -1;
+  if (d == 0 || size < 1) return msl_raise(L, mark, "split: size %lld along dimension %lld: expected both to be 1 or more", (long long)size, (long long)d);
+  lua_newtable(L);
+  for (int64_t at = 0, k = 1; dim >= 0 && at < t->shape[dim]; at += size, k++) {
+    ms_tensor *s = ms_slice(t, dim, at, t->shape[dim] - at < size ? t->shape[dim] - at : size, 1);
+    if (!s) break;
+    msl_push(L, s);
+    lua_rawseti(L, -2, k);
+  }
+  msl_leave(L, mark);
+  return 1;
+}
+
+void msl_open_tensor(lua_State *L) { /* stack: module, methods */
+  static const luaL_Reg methods[] = {{"totable", tensor_totable},     {"item", tensor_item}, {"size", tensor_size},     {"numel", tensor_numel},
+                                     {"dim", tensor_dim},             {"to", tensor_to},     {"detach", tensor_detach}, {"zero_", tensor_zero_},
+                                     {"is_contiguous", tensor_is_contiguous}, {"split", tensor_split}, {"nonzero", tensor_nonzero}, {NULL, NULL}};
+  luaL_setfuncs(L, methods, 0);
+  static const struct {
+    const char *name;
+    int dtype;
+  } casts[] = {{"float", MS_F32}, {"double", MS_F64}, {"long", MS_I64}, {"int", MS_I32}, {"byte", MS_U8}, {"bool", MS_BOOL}, {"half", MS_F16}, {"bfloat16", MS_BF16}};
+  for (size_t i = 0; i < sizeof casts / sizeof *casts; i++) {
+    lua_pushinteger(L, casts[i].dtype);
+    lua_pushcclosure(L, to_dtype, 1);
+    lua_setfield(L, -2, casts[i].name);
+  }
+  for (int one = 0; one < 2; one++) {
+    lua_pushnumber(L, one);
+    lua_pushcclosure(L, tensor_like, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, one ? "ones_like" : "zeros_like");
+    lua_setfield(L, -3, one ? "ones_like" : "zeros_like");
+    lua_pushnumber(L, one);
+    lua_pushcclosure(L, constant, 1);
+    lua_setfield(L, -3, one ? "ones" : "zeros");
+  }
+  lua_pushcfunction(L, tensor_new);
+  lua_setfield(L, -3, "tensor");
+
+  luaL_getmetatable(L, "mascon.tensor");
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, tensor_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, tensor_newindex);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushcfunction(L, tensor_len);
+  lua_setfield(L, -2, "__len");
+  lua_pushcfunction(L, tensor_eq);
+  lua_setfield(L, -2, "__eq");
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "__methods"); /* for completion at the prompt */
+  lua_pop(L, 1);
+}

@@ -1,0 +1,72 @@
+/* backend.c -- the CPU as a backend: memory, and the kernel table of the best instruction-set level this processor runs.
+ * MASCON_ISA=v2|v3|v4 asks for a lower one. Compiled once. */
+#define _GNU_SOURCE
+#include "backend.h"
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+extern const ms_kernel *const ms_cpu_table_v2[MS_OP_COUNT];
+extern const ms_kernel *const ms_cpu_table_v3[MS_OP_COUNT] __attribute__((weak));
+extern const ms_kernel *const ms_cpu_table_v4[MS_OP_COUNT] __attribute__((weak));
+
+static const ms_kernel *const *table;
+
+static const ms_kernel *const *pick(const char **name) {
+  const char *ask = getenv("MASCON_ISA");
+  int most = ask && ask[0] == 'v' ? atoi(ask + 1) : 4;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
+  if (v4 && most >= 4 && ms_cpu_table_v4) return *name = "AVX-512", ms_cpu_table_v4;
+  if (v3 && most >= 3 && ms_cpu_table_v3) return *name = "AVX2", ms_cpu_table_v3;
+#endif
+  (void)most;
+  return *name = "baseline", ms_cpu_table_v2;
+}
+
+static int open_cpu(int index, char *description, size_t size) {
+  const char *name;
+  if (index) return ms_fail("no cpu:%d: the processor is one device", index), -1;
+  table = pick(&name);
+  snprintf(description, size, "%s kernels, %d threads", name, ms_threads());
+  return 0;
+}
+
+static void *alloc_cpu(size_t bytes) {
+  size_t huge = (size_t)2 << 20;
+  size_t align = bytes >= huge ? huge : 64;
+  void *p = aligned_alloc(align, (bytes + align - 1) / align * align);
+#ifdef MADV_HUGEPAGE
+  if (p && align == huge) madvise(p, bytes / huge * huge, MADV_HUGEPAGE);
+#endif
+  return p;
+}
+
+static void free_cpu(void *p) { free(p); }
+static int copy_in(void *to, const void *from, size_t bytes) { return memcpy(to, from, bytes), 0; }
+static int sync_cpu(void) { return 0; }
+
+static const ms_kernel *kernel_cpu(const ms_call *c) {
+  const ms_kernel *k = table[c->op->id];
+  return k && (!k->supports || k->supports(c)) ? k : NULL;
+}
+
+static const ms_backend cpu = {
+    .abi = MS_ABI,
+    .name = "cpu",
+    .open = open_cpu,
+    .alloc = alloc_cpu,
+    .free = free_cpu,
+    .upload = copy_in,
+    .download = copy_in,
+    .sync = sync_cpu,
+    .kernel = kernel_cpu,
+    .host_memory = true,
+};
+
+const ms_backend *ms_backend_cpu(void) { return &cpu; }

@@ -1,0 +1,176 @@
+/* elementwise.c -- every line of elementwise.def as loops, for the dtypes of its class. */
+#include "walk.h"
+#include "../math.h"
+
+#define K(v) ((T)(v))
+#pragma GCC diagnostic ignored "-Wtype-limits" /* x < 0 of unsigned x: one formula serves all types */
+
+/* The usual layouts get loops of their own, which gcc vectorises: all contiguous, or one operand a constant. */
+#define LOOP1(fn, TT, RT, F)                                                                                                                  \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
+    typedef TT T;                                                                                                                             \
+    RT *o = (RT *)p[0];                                                                                                              \
+    const T *a = (const T *)p[1];                                                                                                             \
+    if (s[0] == 1 && s[1] == 1)                                                                                                               \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
+        const T x = a[i];                                                                                                                     \
+        o[i] = (RT)(F);                                                                                                              \
+      }                                                                                                                                       \
+    else                                                                                                                                      \
+      for (int64_t i = 0; i < n; i++) {                                                                                                       \
+        const T x = a[i * s[1]];                                                                                                              \
+        o[i * s[0]] = (RT)(F);                                                                                                       \
+      }                                                                                                                                       \
+  }
+
+#define LOOP2(fn, TT, RT, F)                                                                                                                  \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
+    typedef TT T;                                                                                                                             \
+    RT *o = (RT *)p[0];                                                                                                                       \
+    const T *a = (const T *)p[1], *b = (const T *)p[2];                                                                                       \
+    if (s[0] == 1 && s[1] == 1 && s[2] == 1)                                                                                                  \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
+        const T x = a[i], y = b[i];                                                                                                           \
+        o[i] = (RT)(F);                                                                                                                       \
+      }                                                                                                                                       \
+    else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {                                                                                           \
+      const T y = *b;                                                                                                                         \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
+        const T x = a[i];                                                                                                                     \
+        o[i] = (RT)(F);                                                                                                                       \
+      }                                                                                                                                       \
+    } else if (s[0] == 1 && s[1] == 0 && s[2] == 1) {                                                                                         \
+      const T x = *a;                                                                                                                         \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
+        const T y = b[i];                                                                                                                     \
+        o[i] = (RT)(F);                                                                                                                       \
+      }                                                                                                                                       \
+    } else                                                                                                                                    \
+      for (int64_t i = 0; i < n; i++) {                                                                                                       \
+        const T x = a[i * s[1]], y = b[i * s[2]];                                                                                             \
+        o[i * s[0]] = (RT)(F);                                                                                                                \
+      }                                                                                                                                       \
+  }
+
+#define LOOP3(fn, XT, TT, RT, F)                                                                                                              \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
+    typedef TT T;                                                                                                                             \
+    RT *o = (RT *)p[0];                                                                                                                       \
+    const XT *a = (const XT *)p[1];                                                                                                           \
+    const T *b = (const T *)p[2], *c = (const T *)p[3];                                                                                       \
+    if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1)                                                                                     \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
+        const XT x = a[i];                                                                                                                    \
+        const T y = b[i], z = c[i];                                                                                                           \
+        o[i] = (RT)(F);                                                                                                                       \
+      }                                                                                                                                       \
+    else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 0) {                                                                              \
+      const T y = *b, z = *c;                                                                                                                 \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
+        const XT x = a[i];                                                                                                                    \
+        o[i] = (RT)(F);                                                                                                                       \
+      }                                                                                                                                       \
+    } else                                                                                                                                    \
+      for (int64_t i = 0; i < n; i++) {                                                                                                       \
+        const XT x = a[i * s[1]];                                                                                                             \
+        const T y = b[i * s[2]], z = c[i * s[3]];                                                                                             \
+        o[i * s[0]] = (RT)(F);                                                                                                                \
+      }                                                                                                                                       \
+  }
+
+#define ALL1(name, R, F)                                                                                                                      \
+  LOOP1(name##_f32, float, R(float), F)                                                                                                       \
+  LOOP1(name##_f64, double, R(double), F)                                                                                                     \
+  LOOP1(name##_i64, int64_t, R(int64_t), F)                                                                                                   \
+  LOOP1(name##_i32, int32_t, R(int32_t), F)                                                                                                   \
+  LOOP1(name##_u8, uint8_t, R(uint8_t), F)                                                                                                    \
+  static const walk_inner name##_loops[MS_DTYPES] = {                                                                                         \
+      [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8, [MS_BOOL] = name##_u8};
+#define ALL2(name, R, F)                                                                                                                      \
+  LOOP2(name##_f32, float, R(float), F)                                                                                                       \
+  LOOP2(name##_f64, double, R(double), F)                                                                                                     \
+  LOOP2(name##_i64, int64_t, R(int64_t), F)                                                                                                   \
+  LOOP2(name##_i32, int32_t, R(int32_t), F)                                                                                                   \
+  LOOP2(name##_u8, uint8_t, R(uint8_t), F)                                                                                                    \
+  static const walk_inner name##_loops[MS_DTYPES] = {                                                                                         \
+      [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8, [MS_BOOL] = name##_u8};
+#define ALL3(name, X, F)                                                                                                                      \
+  LOOP3(name##_f32, X(float), float, float, F)                                                                                                \
+  LOOP3(name##_f64, X(double), double, double, F)                                                                                             \
+  LOOP3(name##_i64, X(int64_t), int64_t, int64_t, F)                                                                                          \
+  LOOP3(name##_i32, X(int32_t), int32_t, int32_t, F)                                                                                          \
+  LOOP3(name##_u8, X(uint8_t), uint8_t, uint8_t, F)                                                                                           \
+  static const walk_inner name##_loops[MS_DTYPES] = {                                                                                         \
+      [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8, [MS_BOOL] = name##_u8};
+#define SAME(t) t
+#define BYTE(t) uint8_t
+
+#define FLOAT1(name, F)                                                                                                                       \
+  LOOP1(name##_f32, float, float, F)                                                                                                          \
+  LOOP1(name##_f64, double, double, F)                                                                                                        \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
+#define FLOAT2(name, F)                                                                                                                       \
+  LOOP2(name##_f32, float, float, F)                                                                                                          \
+  LOOP2(name##_f64, double, double, F)                                                                                                        \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
+#define FLOAT3(name, F)                                                                                                                       \
+  LOOP3(name##_f32, float, float, float, F)                                                                                                   \
+  LOOP3(name##_f64, double, double, double, F)                                                                                                \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
+#define ARITH1(name, F)   ALL1(name, SAME, F)
+#define ARITH2(name, F)   ALL2(name, SAME, F)
+#define ARITH3(name, F)   ALL3(name, SAME, F)
+#define COMPARE1(name, F) ALL1(name, BYTE, F)
+#define COMPARE2(name, F) ALL2(name, BYTE, F)
+#define CHOOSE3(name, F)  ALL3(name, BYTE, F)
+#define LOGIC1(name, F)                                                                                                                       \
+  LOOP1(name##_u8, uint8_t, uint8_t, F)                                                                                                       \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
+#define LOGIC2(name, F)                                                                                                                       \
+  LOOP2(name##_u8, uint8_t, uint8_t, F)                                                                                                       \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
+
+static const walk_inner square_loops[MS_DTYPES], sqrt_loops[MS_DTYPES];
+
+/* The dtype that decides is the last operand's (the first may be the bool of a choice). */
+static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
+  const ms_view *out = &c->out[0];
+  if (c->op->id == MS_OP_pow && c->in[1].number) { /* powers people write every day are products and roots */
+    double y = ms_scalar_value(*c->in[1].number);
+    if (y == 2 || y == 0.5) c->n_in = 1, loops = y == 2 ? square_loops : sqrt_loops;
+  }
+  walk_inner f = loops[c->in[c->n_in - 1].dtype];
+  if (out->rank == 0 || (out->rank == 1 && out->shape[0] < 64 && out->stride[0] == 1)) { /* small and plain: straight in */
+    char *p[WALK_MAX] = {out->data};
+    int64_t s[WALK_MAX] = {1}, n = out->rank ? out->shape[0] : 1;
+    bool plain = true;
+    for (int k = 0; k < c->n_in; k++) {
+      p[k + 1] = c->in[k].data;
+      s[k + 1] = c->in[k].rank && c->in[k].shape[0] == n ? c->in[k].stride[0] : 0;
+      plain &= c->in[k].rank <= 1;
+    }
+    if (plain) return f(n, p, s), 0;
+  }
+  walk w = {0};
+  walk_add(&w, out, out);
+  for (int k = 0; k < c->n_in; k++) walk_add(&w, out, &c->in[k]);
+  walk_merge(&w, out);
+  walk_run(&w, f, cost);
+  return 0;
+}
+
+#define COST_FLOAT     8 /* a division or an exponential, vectorised, against an addition */
+#define COST_ARITH     1
+#define COST_COMPARE   1
+#define COST_LOGIC     1
+#define COST_CHOOSE    1
+#define KERNEL(name, cls)                                                                                                                \
+  static bool supports_##name(const ms_call *c) { return name##_loops[c->in[c->n_in - 1].dtype] != NULL; }                                    \
+  static int run_##name(ms_call *c) { return run_loops(c, name##_loops, COST_##cls); }                                                              \
+  MS_KERNEL(name, .supports = supports_##name, .run = run_##name);
+
+#define OP(...)
+#define E1(name, cls, f, dx, sample, doc) cls##1(name, f) KERNEL(name, cls)
+#define E2(name, cls, f, dx, dy, def, sample, doc) cls##2(name, f) KERNEL(name, cls)
+#define E3(name, cls, f, dx, dy, dz, def, sample, doc) cls##3(name, f) KERNEL(name, cls)
+#include "elementwise.def"

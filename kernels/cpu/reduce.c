@@ -1,0 +1,271 @@
+/* reduce.c -- sums, extremes and their positions.
+ *
+ * A reduction is brought to the form  result[i] = over r of x[i, r]: kept dimensions outside, reduced ones inside. Three loops follow from
+ * the strides: rows (the last reduced dimension is contiguous), columns (the last kept dimension is contiguous: many results side by side),
+ * and the general one. A row is cut into MS_CHUNK elements whose partial sums are added in order, so threads do not change the bits. */
+#include "cpu.h"
+#include "../math.h"
+
+typedef struct plan {
+  int nk, nr;                                                     /* kept and reduced dimensions */
+  int64_t k_shape[MS_MAX_RANK], k_stride[MS_MAX_RANK], kept;      /* results */
+  int64_t r_shape[MS_MAX_RANK], r_stride[MS_MAX_RANK], reduced;   /* terms of each */
+} plan;
+
+static void put(int *n, int64_t *shape, int64_t *stride, int64_t size, int64_t step) {
+  if (size == 1) return;
+  if (*n && stride[*n - 1] == step * size) /* continues the dimension before it */
+    shape[*n - 1] *= size, stride[*n - 1] = step;
+  else
+    shape[*n] = size, stride[(*n)++] = step;
+}
+
+static plan make_plan(const ms_view *x, const ms_ints *dims) {
+  plan p = {.kept = 1, .reduced = 1};
+  for (int i = 0, k = 0; i < x->rank; i++)
+    if (k < dims->n && dims->at[k] == i) {
+      k++, p.reduced *= x->shape[i];
+      put(&p.nr, p.r_shape, p.r_stride, x->shape[i], x->stride[i]);
+    } else {
+      p.kept *= x->shape[i];
+      put(&p.nk, p.k_shape, p.k_stride, x->shape[i], x->stride[i]);
+    }
+  return p;
+}
+
+static inline int64_t at(int n, const int64_t *shape, const int64_t *stride, int64_t linear) {
+  int64_t o = 0;
+  for (int i = n - 1; i >= 0; i--) {
+    int64_t q = linear / shape[i];
+    o += (linear - q * shape[i]) * stride[i];
+    linear = q;
+  }
+  return o;
+}
+
+#define KEPT(i)    at(p->nk, p->k_shape, p->k_stride, i)
+#define REDUCED(i) at(p->nr, p->r_shape, p->r_stride, i)
+
+/* Sum of n values at a constant stride in pieces of MS_CHUNK; A accumulates (f64 for f64, else f32 in 16 lanes per piece, pieces in f64). */
+static double sum_run_f32(const float *x, int64_t n, int64_t stride) {
+  double total = 0;
+  for (int64_t c = 0; c < n; c += MS_CHUNK) {
+    int64_t m = n - c < MS_CHUNK ? n - c : MS_CHUNK, i = 0;
+    float lane[32] = {0}, s = 0;
+    const float *a = x + c * stride;
+    if (stride == 1)
+      for (; i + 32 <= m; i += 32)
+        for (int l = 0; l < 32; l++) lane[l] += a[i + l];
+    for (; i < m; i++) s += a[i * stride];
+    for (int w = 16; w; w /= 2)
+      for (int l = 0; l < w; l++) lane[l] += lane[l + w];
+    total += (double)(lane[0] + s);
+  }
+  return total;
+}
+static double sum_run_f64(const double *x, int64_t n, int64_t stride) {
+  double total = 0;
+  for (int64_t c = 0; c < n; c += MS_CHUNK) {
+    int64_t m = n - c < MS_CHUNK ? n - c : MS_CHUNK, i = 0;
+    double lane[16] = {0}, s = 0;
+    const double *a = x + c * stride;
+    if (stride == 1)
+      for (; i + 16 <= m; i += 16)
+        for (int l = 0; l < 16; l++) lane[l] += a[i + l];
+    for (; i < m; i++) s += a[i * stride];
+    for (int w = 8; w; w /= 2)
+      for (int l = 0; l < w; l++) lane[l] += lane[l + w];
+    total += lane[0] + s;
+  }
+  return total;
+}
+
+/* One result: all terms of kept position k. */
+#define SUM_ONE(T, f)                                                                                                                         \
+  static double sum_one_##f(const plan *p, const T *x) {                                                                                      \
+    if (!p->nr) return p->reduced ? (double)*x : 0;                                                                                           \
+    int64_t n = p->r_shape[p->nr - 1], step = p->r_stride[p->nr - 1], rows = n ? p->reduced / n : 0;                                          \
+    double total = 0;                                                                                                                         \
+    for (int64_t r = 0; r < rows; r++) total += sum_run_##f(x + at(p->nr - 1, p->r_shape, p->r_stride, r), n, step);                          \
+    return total;                                                                                                                             \
+  }
+SUM_ONE(float, f32)
+SUM_ONE(double, f64)
+
+/* A single result of many terms is cut over threads at places that depend on the shape only. */
+#define SUM_ALL(T, f)                                                                                                                         \
+  static double sum_all_##f(const plan *p, const T *x) {                                                                                      \
+    enum { PIECES = 64 };                                                                                                                     \
+    double part[PIECES] = {0}, total = 0;                                                                                                     \
+    if (p->nr != 1 || p->reduced < 8 * MS_CHUNK) return sum_one_##f(p, x);                                                                    \
+    int64_t chunks = (p->reduced + MS_CHUNK - 1) / MS_CHUNK;                                                                                  \
+    _Pragma("omp parallel for num_threads(ms_team(p->reduced)) schedule(static)") for (int i = 0; i < PIECES; i++) {                          \
+      int64_t a = chunks * i / PIECES * MS_CHUNK, b = chunks * (i + 1) / PIECES * MS_CHUNK;                                                   \
+      if (b > p->reduced) b = p->reduced;                                                                                                     \
+      if (a < b) part[i] = sum_run_##f(x + a * p->r_stride[0], b - a, p->r_stride[0]);                                                        \
+    }                                                                                                                                         \
+    for (int i = 0; i < PIECES; i++) total += part[i];                                                                                        \
+    return total;                                                                                                                             \
+  }
+SUM_ALL(float, f32)
+SUM_ALL(double, f64)
+
+enum { COLUMNS = 512 };
+static bool columns(const plan *p) {
+  return p->nk && p->k_stride[p->nk - 1] == 1 && p->k_shape[p->nk - 1] >= 8 && !(p->nr && p->r_stride[p->nr - 1] == 1);
+}
+
+/* Columns: blocks of side-by-side results, terms added top to bottom; wide accumulators keep long f32 sums exact enough. */
+#define SUM(T, f)                                                                                                                             \
+  static void sum_##f(const plan *p, const T *x, T *o, double scale) {                                                                        \
+    if (columns(p)) {                                                                                                                         \
+      int64_t n = p->k_shape[p->nk - 1], blocks = (n + COLUMNS - 1) / COLUMNS, outer = p->kept / n;                                           \
+      _Pragma("omp parallel for num_threads(ms_team(p->kept * p->reduced)) schedule(static)") for (int64_t u = 0; u < outer * blocks; u++) {  \
+        int64_t k = u / blocks, from = u % blocks * COLUMNS, m = n - from < COLUMNS ? n - from : COLUMNS;                                     \
+        const T *a = x + at(p->nk - 1, p->k_shape, p->k_stride, k) + from;                                                                    \
+        T acc[COLUMNS];                                                                                                                       \
+        double wide[COLUMNS];                                                                                                                 \
+        for (int64_t i = 0; i < m; i++) wide[i] = 0;                                                                                          \
+        for (int64_t r = 0; r < p->reduced; r += 256) {                                                                                       \
+          int64_t stop = r + 256 < p->reduced ? r + 256 : p->reduced;                                                                         \
+          for (int64_t i = 0; i < m; i++) acc[i] = 0;                                                                                         \
+          for (int64_t q = r; q < stop; q++) {                                                                                                \
+            const T *row = a + REDUCED(q);                                                                                                    \
+            for (int64_t i = 0; i < m; i++) acc[i] += row[i];                                                                                 \
+          }                                                                                                                                   \
+          for (int64_t i = 0; i < m; i++) wide[i] += (double)acc[i];                                                                          \
+        }                                                                                                                                     \
+        T *to = o + k * n + from;                                                                                                             \
+        for (int64_t i = 0; i < m; i++) to[i] = (T)(wide[i] * scale);                                                                         \
+      }                                                                                                                                       \
+    } else if (p->kept == 1) {                                                                                                                \
+      *o = (T)(sum_all_##f(p, x) * scale);                                                                                                    \
+    } else {                                                                                                                                  \
+      _Pragma("omp parallel for num_threads(ms_team(p->kept * p->reduced)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) o[k] =    \
+          (T)(sum_one_##f(p, x + KEPT(k)) * scale);                                                                                           \
+    }                                                                                                                                         \
+  }
+SUM(float, f32)
+SUM(double, f64)
+
+static int run_sum_scaled(ms_call *c, bool mean) {
+  plan pl = make_plan(&c->in[0], &c->attr[0].v), *p = &pl;
+  if (!p->kept) return 0;
+  double scale = mean ? 1 / (double)p->reduced : 1;
+  if (c->in[0].dtype == MS_F32)
+    sum_f32(p, c->in[0].data, c->out[0].data, scale);
+  else if (c->in[0].dtype == MS_F64)
+    sum_f64(p, c->in[0].data, c->out[0].data, scale);
+  else
+    MS_SWITCH(c->in[0].dtype, "sum", {
+      const T *x = c->in[0].data;
+      int64_t *o = c->out[0].data;
+      for (int64_t k = 0; k < p->kept; k++) {
+        int64_t s = 0;
+        const T *a = x + KEPT(k);
+        for (int64_t r = 0; r < p->reduced; r++) s += (int64_t)a[REDUCED(r)];
+        o[k] = s;
+      }
+    })
+  return 0;
+}
+static int run_sum(ms_call *c) { return run_sum_scaled(c, false); }
+static int run_mean(ms_call *c) { return run_sum_scaled(c, true); }
+static bool not_half(const ms_call *c) { return c->in[0].dtype != MS_F16 && c->in[0].dtype != MS_BF16; }
+MS_KERNEL(sum, .run = run_sum, .supports = not_half);
+MS_KERNEL(mean, .run = run_mean, .supports = f32_or_f64);
+
+/* ---- extremes: NaN wins, as in PyTorch ---- */
+
+#define EXTREME(BETTER)                                                                                                                       \
+  plan pl = make_plan(&c->in[0], &c->attr[0].v), *p = &pl;                                                                                    \
+  MS_SWITCH(c->in[0].dtype, c->op->name, {                                                                                                    \
+    const T *x = c->in[0].data;                                                                                                               \
+    T *o = c->out[0].data;                                                                                                                    \
+    _Pragma("omp parallel for num_threads(ms_team(p->kept * p->reduced)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) {           \
+      const T *a = x + KEPT(k);                                                                                                               \
+      T best = a[0];                                                                                                                          \
+      for (int64_t r = 1; r < p->reduced; r++) {                                                                                              \
+        T v = a[REDUCED(r)];                                                                                                                  \
+        if (v BETTER best || v != v) best = v;                                                                                                \
+      }                                                                                                                                       \
+      o[k] = best;                                                                                                                            \
+    }                                                                                                                                         \
+  })                                                                                                                                          \
+  return 0
+static int run_amax(ms_call *c) { EXTREME(>); }
+static int run_amin(ms_call *c) { EXTREME(<); }
+MS_KERNEL(amax, .run = run_amax, .supports = not_half);
+MS_KERNEL(amin, .run = run_amin, .supports = not_half);
+
+#define POSITION(BETTER)                                                                                                                      \
+  ms_ints d = {.n = 1, .at = {c->attr[0].i}};                                                                                                 \
+  plan pl = make_plan(&c->in[0], &d), *p = &pl;                                                                                               \
+  MS_SWITCH(c->in[0].dtype, c->op->name, {                                                                                                    \
+    const T *x = c->in[0].data;                                                                                                               \
+    int64_t *o = c->out[0].data;                                                                                                              \
+    _Pragma("omp parallel for num_threads(ms_team(p->kept * p->reduced)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) {           \
+      const T *a = x + KEPT(k);                                                                                                               \
+      T best = a[0];                                                                                                                          \
+      int64_t where = 0;                                                                                                                      \
+      for (int64_t r = 1; r < p->reduced && best == best; r++) {                                                                              \
+        T v = a[REDUCED(r)];                                                                                                                  \
+        if (v BETTER best || v != v) best = v, where = r;                                                                                     \
+      }                                                                                                                                       \
+      o[k] = where + MS_INDEX_BASE;                                                                                                           \
+    }                                                                                                                                         \
+  })                                                                                                                                          \
+  return 0
+static int run_argmax(ms_call *c) { POSITION(>); }
+static int run_argmin(ms_call *c) { POSITION(<); }
+MS_KERNEL(argmax, .run = run_argmax, .supports = not_half);
+MS_KERNEL(argmin, .run = run_argmin, .supports = not_half);
+
+#define TRUTH(START, HIT)                                                                                                                     \
+  plan pl = make_plan(&c->in[0], &c->attr[0].v), *p = &pl;                                                                                    \
+  MS_SWITCH(c->in[0].dtype, c->op->name, {                                                                                                    \
+    const T *x = c->in[0].data;                                                                                                               \
+    uint8_t *o = c->out[0].data;                                                                                                              \
+    for (int64_t k = 0; k < p->kept; k++) {                                                                                                   \
+      const T *a = x + KEPT(k);                                                                                                               \
+      bool v = START;                                                                                                                         \
+      for (int64_t r = 0; r < p->reduced && v == START; r++)                                                                                  \
+        if (a[REDUCED(r)] HIT 0) v = !START;                                                                                                  \
+      o[k] = v;                                                                                                                               \
+    }                                                                                                                                         \
+  })                                                                                                                                          \
+  return 0
+static int run_any(ms_call *c) { TRUTH(false, !=); }
+static int run_all(ms_call *c) { TRUTH(true, ==); }
+MS_KERNEL(any, .run = run_any, .supports = not_half);
+MS_KERNEL(all, .run = run_all, .supports = not_half);
+
+/* ---- cumsum: result contiguous, x strided ---- */
+
+#define RUNNING(T, A, R)                                                                                                                      \
+  {                                                                                                                                           \
+    const T *x = c->in[0].data;                                                                                                               \
+    R *o = c->out[0].data;                                                                                                                    \
+    for (int64_t k = 0; k < p->kept; k++) {                                                                                                   \
+      int64_t q = k / after, rest = k % after;                                                                                                \
+      const T *a = x + KEPT(k);                                                                                                               \
+      R *to = o + q * n * after + rest;                                                                                                       \
+      A s = 0;                                                                                                                                \
+      for (int64_t r = 0; r < n; r++) s += (A)a[r * v->stride[d]], to[r * after] = (R)s;                                                      \
+    }                                                                                                                                         \
+  }
+static int run_cumsum(ms_call *c) {
+  const ms_view *v = &c->in[0];
+  int d = (int)c->attr[0].i;
+  ms_ints dims = {.n = 1, .at = {d}};
+  plan pl = make_plan(v, &dims), *p = &pl;
+  int64_t n = v->shape[d], after = 1;
+  for (int i = d + 1; i < v->rank; i++) after *= v->shape[i];
+  switch (v->dtype) {
+  case MS_F32: RUNNING(float, double, float) break;
+  case MS_F64: RUNNING(double, double, double) break;
+  default: MS_SWITCH(v->dtype, "cumsum", RUNNING(T, int64_t, int64_t))
+  }
+  return 0;
+}
+MS_KERNEL(cumsum, .run = run_cumsum, .supports = not_half);

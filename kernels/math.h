@@ -1,0 +1,158 @@
+/* math.h -- scalar formulas, used by C and CUDA alike: m_f(x) for float and double.
+ *
+ * The float versions of exp, log, tanh, sigmoid, softplus are branch-free, so that gcc turns a loop over them into vector code; they are
+ * within 2 ulp over their range (coefficients: Moshier, Cephes 2.2 single precision). The rest is libm's. */
+#ifndef MS_MATH_H
+#define MS_MATH_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MS_F static inline __attribute__((always_inline))
+
+MS_F float ms_bits_f32(uint32_t u) {
+  float f;
+  memcpy(&f, &u, 4);
+  return f;
+}
+MS_F uint32_t ms_f32_bits(float f) {
+  uint32_t u;
+  memcpy(&u, &f, 4);
+  return u;
+}
+
+MS_F float m_exp_f32(float x) {
+  float t = x > 89.0f ? 89.0f : x < -104.0f ? -104.0f : x;
+  float n = rintf(t * 1.44269504088896341f);
+  float r = t - n * 0.693359375f - n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  int32_t k = (int32_t)n, h = k >> 1; /* in two steps: 2^n alone may leave the range */
+  float y = p * ms_bits_f32((uint32_t)(h + 127) << 23) * ms_bits_f32((uint32_t)(k - h + 127) << 23);
+  return x != x ? x : y;
+}
+
+MS_F float m_log_f32(float x) {
+  float big = x < 1.17549435e-38f ? x * 8388608.0f : x; /* subnormals */
+  float e = x < 1.17549435e-38f ? -23.0f : 0.0f;
+  uint32_t u = ms_f32_bits(big);
+  int32_t k = (int32_t)(u >> 23) - 126;
+  float m = ms_bits_f32((u & 0x007fffffu) | 0x3f000000u); /* 0.5 .. 1 */
+  e += (float)(m < 0.707106781186547524f ? k - 1 : k);
+  float f = m < 0.707106781186547524f ? m + m - 1.0f : m - 1.0f;
+  float z = f * f, p = 7.0376836292e-2f;
+  p = p * f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  float y = p * f * z + -2.12194440e-4f * e - 0.5f * z;
+  y = f + y + 0.693359375f * e;
+  y = x == INFINITY ? x : y;
+  return x > 0 ? y : x == 0 ? -INFINITY : NAN;
+}
+
+MS_F float m_log1p_f32(float x) { /* Kahan: log(w) x / (w - 1), w = 1 + x as rounded, undoes the rounding of w */
+  float w = 1.0f + x, d = w - 1.0f;
+  return d == 0 ? x : w == INFINITY ? w : m_log_f32(w) * (x / d);
+}
+
+MS_F float m_tanh_f32(float x) {
+  float a = x < 0 ? -x : x, z = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  float small = p * z * x + x;
+  float big = 1.0f - 2.0f / (m_exp_f32(2.0f * a) + 1.0f);
+  return a < 0.625f ? small : x < 0 ? -big : x != x ? x : big;
+}
+
+MS_F float m_sigmoid_f32(float x) { return 1.0f / (1.0f + m_exp_f32(-x)); }
+MS_F float m_softplus_f32(float x) { return (x > 0 ? x : 0) + m_log1p_f32(m_exp_f32(x > 0 ? -x : x)); }
+MS_F double m_sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
+MS_F double m_softplus_f64(double x) { return (x > 0 ? x : 0) + log1p(exp(x > 0 ? -x : x)); }
+
+/* Recurrence up to 10, then the asymptotic series (Abramowitz and Stegun 6.3.18); reflection below 0. */
+static inline double m_digamma_f64(double x) {
+  double r = 0;
+  if (x <= 0) {
+    if (x == floor(x)) return NAN;
+    return m_digamma_f64(1 - x) - 3.14159265358979323846 / tan(3.14159265358979323846 * x);
+  }
+  for (; x < 10; x++) r -= 1 / x;
+  double i = 1 / x, i2 = i * i;
+  return r + log(x) - 0.5 * i -
+         i2 * (1.0 / 12 - i2 * (1.0 / 120 - i2 * (1.0 / 252 - i2 * (1.0 / 240 - i2 * (1.0 / 132 - i2 * (691.0 / 32760 - i2 / 12))))));
+}
+static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
+
+#define MS_PICK(x, f, d) _Generic((x), float: f, default: d)
+#define m_exp(x)         MS_PICK(x, m_exp_f32, exp)(x)
+#define m_log(x)         MS_PICK(x, m_log_f32, log)(x)
+#define m_log1p(x)       MS_PICK(x, m_log1p_f32, log1p)(x)
+#define m_tanh(x)        MS_PICK(x, m_tanh_f32, tanh)(x)
+#define m_sigmoid(x)     MS_PICK(x, m_sigmoid_f32, m_sigmoid_f64)(x)
+#define m_softplus(x)    MS_PICK(x, m_softplus_f32, m_softplus_f64)(x)
+#define m_digamma(x)     MS_PICK(x, m_digamma_f32, m_digamma_f64)(x)
+#define m_sqrt(x)        MS_PICK(x, sqrtf, sqrt)(x)
+#define m_exp2(x)        MS_PICK(x, exp2f, exp2)(x)
+#define m_expm1(x)       MS_PICK(x, expm1f, expm1)(x)
+#define m_log2(x)        MS_PICK(x, log2f, log2)(x)
+#define m_log10(x)       MS_PICK(x, log10f, log10)(x)
+#define m_sin(x)         MS_PICK(x, sinf, sin)(x)
+#define m_cos(x)         MS_PICK(x, cosf, cos)(x)
+#define m_tan(x)         MS_PICK(x, tanf, tan)(x)
+#define m_asin(x)        MS_PICK(x, asinf, asin)(x)
+#define m_acos(x)        MS_PICK(x, acosf, acos)(x)
+#define m_atan(x)        MS_PICK(x, atanf, atan)(x)
+#define m_atan2(x, y)    MS_PICK(x, atan2f, atan2)(x, y)
+#define m_sinh(x)        MS_PICK(x, sinhf, sinh)(x)
+#define m_cosh(x)        MS_PICK(x, coshf, cosh)(x)
+#define m_asinh(x)       MS_PICK(x, asinhf, asinh)(x)
+#define m_acosh(x)       MS_PICK(x, acoshf, acosh)(x)
+#define m_atanh(x)       MS_PICK(x, atanhf, atanh)(x)
+#define m_erf(x)         MS_PICK(x, erff, erf)(x)
+#define m_lgamma(x)      MS_PICK(x, lgammaf, lgamma)(x)
+#define m_pow(x, y)      MS_PICK(x, powf, pow)(x, y)
+#define m_fmod(x, y)     MS_PICK(x, fmodf, fmod)(x, y)
+#define m_floor(x)       MS_PICK(x, floorf, floor)(x)
+#define m_ceil(x)        MS_PICK(x, ceilf, ceil)(x)
+#define m_round(x)       MS_PICK(x, rintf, rint)(x)
+#define m_trunc(x)       MS_PICK(x, truncf, trunc)(x)
+
+/* Half-precision storage formats, by bits; to nearest, ties to even. */
+MS_F float ms_bf16_to_f32(uint16_t h) { return ms_bits_f32((uint32_t)h << 16); }
+MS_F uint16_t ms_f32_to_bf16(float f) {
+  uint32_t u = ms_f32_bits(f);
+  if (f != f) return (uint16_t)(u >> 16 | 0x40);
+  return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+MS_F float ms_f16_to_f32(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023;
+  if (e == 31) return ms_bits_f32(sign | 0x7f800000u | m << 13);
+  if (e) return ms_bits_f32(sign | (e + 112) << 23 | m << 13);
+  float v = (float)m * 0x1p-24f;
+  return sign ? -v : v;
+}
+MS_F uint16_t ms_f32_to_f16(float f) {
+  uint32_t u = ms_f32_bits(f), sign = u >> 16 & 0x8000;
+  float a = ms_bits_f32(u & 0x7fffffffu);
+  if (f != f) return (uint16_t)(sign | 0x7e00);
+  if (a >= 65520.0f) return (uint16_t)(sign | 0x7c00);
+  if (a < 0x1p-14f) return (uint16_t)(sign | (uint32_t)rintf(a * 0x1p24f));
+  uint32_t v = ms_f32_bits(a);
+  v += 0xfffu + (v >> 13 & 1);
+  return (uint16_t)(sign | ((v >> 13) - (112u << 10)));
+}
+
+#endif

@@ -1,0 +1,160 @@
+/* backend.h -- THE contract between the core and the kernels.
+ *
+ *   scripts -> bindings -> runtime -> backend.h <- kernels
+ *
+ * The core checks, allocates and keeps books; a backend computes. A kernel gets one ms_call: views, attributes, workspace, and a slot
+ * for what it prepared (a oneDNN primitive, a cuDNN plan). It never allocates tensors, never synchronises, never counts references.
+ * The life of a call:   kernel->prepare(c)   once: choose a way, set c->work_bytes and c->slot       (may be NULL)
+ *                       kernel->run(c)       any number of times; c->work holds c->work_bytes bytes
+ *                       kernel->release(c)   once: drop the slot                                    (may be NULL)
+ * Eager execution prepares, runs and releases at once; a recorded step prepares once and only runs afterwards. Whatever may change between
+ * two runs of a prepared call is read through a pointer at run time: tensor data, c->rng, and the cell of a live scalar.
+ */
+#ifndef MS_BACKEND_H
+#define MS_BACKEND_H
+#include "mascon.h"
+
+#define MS_ABI      1
+#define MS_MAX_ARGS 12 /* arguments of one row */
+#define MS_MAX_OUT  4  /* results of one row */
+
+/* A tensor as a kernel sees it. Strides count elements and may be 0 (broadcast); shape[] and stride[] hold `rank` entries.
+ * data points at the first element; NULL = an optional tensor that was not given, or a tensor with no elements.
+ * number != NULL: the operand is a number; data points at one element of `dtype` that the core refreshes before each run. */
+typedef struct ms_view {
+  void *data;
+  const ms_scalar *number;
+  uint8_t dtype, rank;
+  bool absent;
+  int64_t shape[MS_MAX_RANK], stride[MS_MAX_RANK];
+} ms_view;
+
+typedef struct ms_op ms_op;
+typedef struct ms_call ms_call;
+
+typedef struct ms_kernel {
+  bool (*supports)(const ms_call *c); /* NULL: every call of its operation */
+  int (*prepare)(ms_call *c); /* 0, or -1 after ms_fail */
+  int (*run)(ms_call *c);     /* 0, or -1 after ms_fail */
+  void (*release)(ms_call *c);
+} ms_kernel;
+
+struct ms_call {
+  const ms_op *op;
+  int n_in, n_out, n_attr;
+  ms_view *in, *out; /* results are contiguous and never overlap an input, except: in-place arguments, and out[0] of an elementwise
+                        operation, which may be exactly the same elements as an input */
+  const ms_attr *attr;
+  ms_rng *rng; /* random operations: the counter to draw from; the core advances it after the run */
+  void *work;
+  size_t work_bytes;
+  void *slot;
+  const ms_kernel *kernel;
+};
+
+/* What a backend offers. `kernel` answers NULL for a call it has no kernel for (an operation, a dtype); then the operation's `ref` runs. */
+typedef struct ms_backend {
+  int abi; /* MS_ABI */
+  const char *name;
+  int (*open)(int index, char *description, size_t size); /* -1 after ms_fail says why there is no such device */
+  void *(*alloc)(size_t bytes);                           /* NULL when there is no memory; no message */
+  void (*free)(void *p);
+  int (*upload)(void *to, const void *from_host, size_t bytes);
+  int (*download)(void *to_host, const void *from, size_t bytes);
+  int (*sync)(void);
+  const ms_kernel *(*kernel)(const ms_call *c);
+  bool host_memory; /* views may be read by the host */
+} ms_backend;
+
+/* ---- rows ----------------------------------------------------------------------------------------------------------------
+ * ops.def holds a row per operation, elementwise.def a line per elementwise operation. A signature is a list "name:kind[=default]".
+ * Tensor kinds come as inputs, in order; the others as attributes, in order. */
+typedef enum ms_kind {
+  MS_K_TENSOR,  /* any dtype; "tensor?" may be nil */
+  MS_K_FLOAT,   /* floating; integers are converted to f32 first; "float?" may be nil */
+  MS_K_OPERAND, /* tensor or number */
+  MS_K_TENSORS, /* list of tensors, all the inputs from here on; only as the last tensor argument */
+  MS_K_INOUT,   /* changed in place; wants no gradient */
+  MS_K_INDEX,   /* integer tensor with values MS_INDEX_BASE .. bound (the shape rule sets the bound); checked before the kernel */
+  MS_K_CLASS,   /* the same, for labels */
+  MS_K_INT,
+  MS_K_SIZE,     /* integer >= 0 */
+  MS_K_DIM,      /* dimension, from 0 in C, negative from the end */
+  MS_K_DIMS,     /* list of dimensions; n = -1: all */
+  MS_K_POSITION, /* position along a dimension, from 0 in C, negative from the end */
+  MS_K_SHAPE,    /* list of sizes */
+  MS_K_INTS,     /* list of integers; one number stands for all */
+  MS_K_BOOL,
+  MS_K_SCALAR, /* number, possibly live */
+  MS_K_DTYPE,
+  MS_K_ENUM, /* one of the words after "enum(" ; value = its place from 0 */
+} ms_kind;
+
+typedef struct ms_arg {
+  char name[20];
+  uint8_t kind;
+  bool is_tensor, optional, has_default;
+  ms_attr value;     /* the default */
+  const char *words; /* ENUM: "a|b|c)" inside the signature */
+} ms_arg;
+
+enum {
+  MS_ELEMENTWISE = 1, /* in elementwise.def */
+  MS_VIEW = 2,        /* result shares memory with in[0]; no kernel */
+  MS_RANDOM = 4,      /* draws from the generator */
+  MS_NO_GRAD = 8,     /* result carries no gradient by nature (comparisons, argmax) */
+  MS_CREATE = 16,     /* no tensor input: makes one; takes dtype and device in the options */
+  MS_COMPOSITE = 32,  /* only `ref`: a composition of others, no kernel wanted */
+};
+
+enum { MS_CLASS_FLOAT, MS_CLASS_ARITH, MS_CLASS_COMPARE, MS_CLASS_LOGIC, MS_CLASS_CHOOSE }; /* of elementwise operations: dtypes in and out */
+
+struct ms_op {
+  const char *name, *signature, *doc, *sample;
+  const struct ms_rule *rule; /* core/op.h */
+  int id, flags, elementwise_class, arity;
+  bool mutates; /* changes its inout arguments, or (optimizers) its list of tensors */
+  const char *formula;       /* elementwise: the C expression in x, y, z, for run-time compilers */
+  const char *derivative;    /* elementwise: the derivatives as written in the row */
+  uint32_t keep_in, keep_out; /* bit i: the derivative reads the values of input / result i */
+  int n_arg, n_tensor, n_attr;
+  ms_arg arg[MS_MAX_ARGS];
+};
+
+enum {
+#define OP(name, ...) MS_OP_##name,
+#define E1(name, ...) MS_OP_##name,
+#define E2(name, ...) MS_OP_##name,
+#define E3(name, ...) MS_OP_##name,
+#include "elementwise.def"
+#include "ops.def"
+#undef OP
+#undef E1
+#undef E2
+#undef E3
+  MS_OP_COUNT
+};
+
+int ms_op_count(void);
+const ms_op *ms_op_at(int id);
+const ms_op *ms_op_find(const char *name); /* NULL and no error when unknown */
+
+/* ---- what kernels may use of the core -------------------------------------------------------------------------------------- */
+static inline int64_t ms_view_numel(const ms_view *v) {
+  int64_t n = 1;
+  for (int i = 0; i < v->rank; i++) n *= v->shape[i];
+  return n;
+}
+static inline bool ms_view_contiguous(const ms_view *v) {
+  int64_t s = 1;
+  for (int i = v->rank - 1; i >= 0; i--) {
+    if (v->shape[i] != 1 && v->stride[i] != s) return false;
+    s *= v->shape[i];
+  }
+  return true;
+}
+
+const ms_backend *ms_backend_cpu(void);
+const ms_backend *ms_backend_trace(void);
+
+#endif

@@ -1,0 +1,155 @@
+/* core.h -- the inside of the runtime: structures that core/, ops/ and the bindings' few intimate places share.
+ *
+ *    tensor --storage--> bytes on a device (reference counted, versioned)
+ *       |
+ *      node ---in[]---> tensors kept for the derivative, or ghosts (shape and graph link without bytes)
+ *
+ * A node never owns its results: a result owns its node. So a graph is freed by dropping the last result.
+ */
+#ifndef MS_CORE_H
+#define MS_CORE_H
+#include "backend.h"
+
+typedef struct ms_storage {
+  int refs;
+  uint32_t version; /* grows with each change in place */
+  ms_device *device;
+  void *data;
+  size_t bytes, capacity; /* asked for; size class */
+} ms_storage;
+
+typedef struct ms_node ms_node;
+
+struct ms_tensor {
+  int refs;
+  uint8_t dtype, rank, out_index; /* out_index: which result of `node` this is */
+  bool requires_grad, is_number, is_integer_number, is_view, is_ghost;
+  uint32_t version; /* of the storage when a view was made */
+  int64_t offset;   /* in elements */
+  int64_t shape[MS_MAX_RANK], stride[MS_MAX_RANK];
+  ms_storage *storage; /* NULL: number or ghost */
+  ms_device *device;   /* NULL: number */
+  ms_node *node;       /* NULL: leaf */
+  ms_tensor *grad;
+  ms_scalar number;
+};
+
+struct ms_node {
+  int refs, n_in, n_out, n_attr;
+  bool freed;
+  const ms_op *op;
+  uint64_t seq;      /* grows with time: a node's inputs always have smaller ones */
+  const char *chunk; /* interned */
+  int line;
+  uint64_t mark; /* the pass that visited it last */
+  bool wanted;   /* in that pass: lies on a path to what is asked for */
+  ms_node *next; /* list of nodes to free */
+  ms_tensor **in;
+  uint32_t *in_version;
+  ms_tensor **out; /* results without their graph link; bytes only where the rule keeps them */
+  uint32_t *out_version;
+  ms_tensor **grad; /* during a pass: gradients gathered for each result */
+  ms_attr *attr;
+};
+
+struct ms_device {
+  const ms_backend *backend;
+  int index;
+  char name[16], description[128];
+};
+
+/* ---- rules: what a row's file provides (ops/) --------------------------------------------------------------------------------- */
+
+/* One result to come. For MS_VIEW rows stride and offset count too. */
+typedef struct ms_spec {
+  uint8_t dtype, rank;
+  int64_t shape[MS_MAX_RANK], stride[MS_MAX_RANK], offset;
+} ms_spec;
+
+typedef struct ms_infer {
+  const ms_op *op;
+  int n_in, n_out;
+  ms_tensor *const *in;
+  ms_attr *attr; /* may be normalised: negative dimensions resolved, defaults filled in */
+  ms_spec out[MS_MAX_OUT];
+  int64_t bound[MS_MAX_ARGS]; /* by input: largest value an index or class tensor may hold */
+} ms_infer;
+
+typedef struct ms_ref {
+  const ms_op *op;
+  int n_in, n_out;
+  ms_tensor *const *in;
+  const ms_attr *attr;
+  ms_device *device;
+  ms_tensor **out; /* to fill */
+} ms_ref;
+
+typedef struct ms_vjp {
+  const ms_op *op;
+  int n_in, n_out;
+  ms_tensor *const *x; /* inputs; their bytes only where keep_in says so */
+  ms_tensor *const *r; /* results; their bytes only where keep_out says so */
+  ms_tensor *const *g; /* gradients with respect to the results; NULL = zero */
+  const ms_attr *attr;
+  const bool *need; /* by input */
+  ms_tensor **dx;   /* to fill where needed; NULL = zero */
+} ms_vjp;
+
+typedef struct ms_rule {
+  int (*shape)(ms_infer *s);  /* check arguments, give results; -1 after ms_fail. May be NULL for MS_COMPOSITE */
+  int (*ref)(ms_ref *c);      /* the same composed of other operations, or NULL */
+  int (*vjp)(ms_vjp *c);      /* derivative in public operations, or NULL: then ref is differentiated; neither: backward raises */
+  uint32_t keep_in, keep_out; /* bit i: the vjp reads the values of input / result i */
+} ms_rule;
+
+#define MS_RULE(name, ...) const ms_rule ms_rule_##name = {__VA_ARGS__}
+
+/* ---- the gate (core/op.c) -------------------------------------------------------------------------------------------------------- */
+
+/* Apply operation `id`. in[] and attr[] in the order of the row's signature (attr NULL: the defaults). Results belong to the current scope.
+ * ms_apply gives the first result (or, of a row that changes things in place, in[0]); ms_apply_n fills out[] with all and returns how
+ * many, -1 on failure. `device` matters to rows without tensor inputs only. */
+ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr);
+int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out);
+/* x = op(x, ...) in the memory of x = in[0]; elementwise rows only. Returns x. */
+ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_attr *attr);
+
+#define MS_IN(...)   (int)(sizeof((ms_tensor *[]){__VA_ARGS__}) / sizeof(ms_tensor *)), (ms_tensor *[]){__VA_ARGS__}
+#define MS_ATTR(...) ((ms_attr[]){__VA_ARGS__})
+#define A_INT(x)     ((ms_attr){.i = (x)})
+#define A_NUM(x)     ((ms_attr){.s = {.value = (x)}})
+#define A_INTS(x)    ((ms_attr){.v = (x)})
+#define MS_INTS(...) ((ms_ints){.n = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .at = {__VA_ARGS__}})
+
+/* ---- pieces for rules (core/op.c, core/tensor.c) ----------------------------------------------------------------------------------- */
+
+int ms_out(ms_infer *s, int k, int dtype, int rank, const int64_t *shape); /* set result k, contiguous; n_out grows to k + 1; gives 0 */
+int ms_out_like(ms_infer *s, int k, const ms_tensor *x);
+int ms_dim(int64_t dim, int rank, const char *op); /* resolve a dimension; -1 after ms_fail */
+/* Resolve a list of dimensions (n = -1: all) into a sorted list without repeats; -1 after ms_fail. */
+int ms_dims(ms_ints *dims, int rank, const char *op);
+int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t *shape);
+int ms_promote(int a, int b); /* dtype of a mixed operation */
+const char *ms_shape_str(const ms_tensor *t); /* "3 x 4 f32": one of a few static buffers */
+const char *ms_sizes_str(int rank, const int64_t *shape);
+ms_ints ms_sizes(const ms_tensor *t);
+
+ms_tensor *ms_tensor_new(void); /* blank, in no scope, one reference */
+ms_tensor *ms_autorelease(ms_tensor *t);
+ms_tensor *ms_alias(const ms_tensor *t); /* same bytes, no graph, in no scope */
+ms_storage *ms_storage_new(ms_device *d, size_t bytes);
+void ms_storage_release(ms_storage *s);
+static inline ms_storage *ms_storage_retain(ms_storage *s) { return s->refs++, s; }
+void *ms_block_alloc(ms_device *d, size_t bytes, size_t *capacity); /* from the cache; NULL after ms_fail */
+void ms_block_free(ms_device *d, void *p, size_t capacity);
+void ms_set_contiguous(ms_tensor *t);
+
+void ms_node_release(ms_node *n);
+/* Make the node of a call that produced out[]; sets node and requires_grad of the float results. -1 on failure. */
+int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out);
+bool ms_needs_grad(const ms_tensor *t);
+void ms_script_line(const char **chunk, int *line);
+extern int64_t ms_live_tensors, ms_live_storages, ms_live_nodes;
+
+#include "ops.h"
+#endif

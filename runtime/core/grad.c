@@ -1,0 +1,365 @@
+/* grad.c -- nodes, and the two ways to ask for derivatives.
+ *
+ * A pass gathers the nodes reachable from y, then walks them by falling sequence number, so each node is visited once, after everything
+ * that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of operations and go through
+ * the gate, so with gradients enabled what they return is again part of a graph. */
+#include "core.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool enabled = true;
+static uint64_t next_seq, next_mark;
+
+bool ms_grad_enabled(void) { return enabled; }
+bool ms_set_grad_enabled(bool on) {
+  bool was = enabled;
+  enabled = on;
+  return was;
+}
+
+bool ms_requires_grad(const ms_tensor *t) { return t && t->requires_grad; }
+bool ms_needs_grad(const ms_tensor *t) { return t && t->requires_grad; }
+bool ms_is_leaf(const ms_tensor *t) { return !t->node; }
+ms_tensor *ms_grad_of(ms_tensor *t) { return t->grad; }
+
+void ms_set_grad(ms_tensor *t, ms_tensor *g) {
+  ms_retain(g);
+  ms_release(t->grad);
+  t->grad = g;
+}
+
+int ms_set_requires_grad(ms_tensor *t, bool on) {
+  if (on && !ms_dtype_is_float(t->dtype))
+    return ms_fail("requires_grad: only floating tensors can have gradients, this is %s", ms_shape_str(t)), -1;
+  if (t->node && !on) return ms_fail("requires_grad: this tensor is the result of %s; use :detach()", t->node->op->name), -1;
+  t->requires_grad = on;
+  return 0;
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------------------------------------------- */
+
+static void drop_tensors(ms_node *n) {
+  for (int i = 0; i < n->n_in; i++) ms_release(n->in[i]), n->in[i] = NULL;
+  for (int k = 0; k < n->n_out; k++) {
+    ms_release(n->out[k]), n->out[k] = NULL;
+    ms_release(n->grad[k]), n->grad[k] = NULL;
+  }
+  for (int i = 0, a = 0; i < n->op->n_arg; i++) {
+    if (n->op->arg[i].is_tensor) continue;
+    if (n->op->arg[i].kind == MS_K_SCALAR) ms_cell_release(n->attr[a].s.cell), n->attr[a].s.cell = NULL;
+    a++;
+  }
+}
+
+static ms_node *to_free;
+static bool freeing;
+
+void ms_node_release(ms_node *n) {
+  if (--n->refs) return;
+  n->next = to_free;
+  to_free = n;
+  if (freeing) return; /* the loop below, further up the stack, takes it */
+  freeing = true;
+  while ((n = to_free)) {
+    to_free = n->next;
+    drop_tensors(n);
+    free(n);
+    ms_live_nodes--;
+  }
+  freeing = false;
+}
+
+/* What stands for x in a node: x itself where its values are needed or it is a leaf that gathers a gradient, else a ghost. */
+static ms_tensor *keep(ms_tensor *x, bool values) {
+  if (!x) return NULL;
+  if (values || x->is_number || (x->requires_grad && !x->node)) return ms_retain(x);
+  ms_tensor *g = ms_alias(x);
+  if (!g) return NULL;
+  ms_storage_release(g->storage);
+  g->storage = NULL;
+  g->is_ghost = true;
+  g->requires_grad = x->requires_grad;
+  if ((g->node = x->node)) g->node->refs++, g->out_index = x->out_index;
+  return g;
+}
+
+static const char *intern(const char *chunk) {
+  static char *names[4096];
+  if (!chunk) return NULL;
+  unsigned h = 5381;
+  for (const char *p = chunk; *p; p++) h = h * 33 + (unsigned char)*p;
+  for (int i = 0; i < 4096; i++) {
+    char **slot = &names[(h + (unsigned)i) % 4096];
+    if (*slot && strcmp(*slot, chunk)) continue;
+    if (!*slot) *slot = strdup(chunk);
+    return *slot;
+  }
+  return "?";
+}
+
+int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out) {
+  size_t bytes = sizeof(ms_node) + (size_t)op->n_attr * sizeof(ms_attr) + (size_t)n_in * sizeof(ms_tensor *) +
+                 (size_t)n_out * 2 * sizeof(ms_tensor *) + (size_t)(n_in + n_out) * sizeof(uint32_t);
+  ms_node *n = malloc(bytes);
+  if (!n) return ms_fail("%s: out of memory for the graph", op->name), -1;
+  memset(n, 0, bytes);
+  n->attr = (ms_attr *)(n + 1);
+  n->in = (ms_tensor **)(n->attr + op->n_attr);
+  n->out = n->in + n_in;
+  n->grad = n->out + n_out;
+  n->in_version = (uint32_t *)(n->grad + n_out);
+  n->out_version = n->in_version + n_in;
+  n->op = op, n->n_in = n_in, n->n_out = n_out, n->n_attr = op->n_attr;
+  n->seq = ++next_seq;
+  n->refs = 1;
+  const char *chunk;
+  ms_script_line(&chunk, &n->line);
+  n->chunk = intern(chunk);
+  ms_live_nodes++;
+
+  bool ok = true;
+  for (int i = 0; i < n_in; i++) {
+    bool values = i >= 32 ? op->keep_in >> 31 : op->keep_in >> i & 1;
+    n->in[i] = keep(in[i], values);
+    ok &= !in[i] || n->in[i];
+    if (in[i] && values && in[i]->storage) n->in_version[i] = in[i]->storage->version;
+  }
+  for (int i = 0, a = 0; i < op->n_arg; i++) {
+    if (op->arg[i].is_tensor) continue;
+    n->attr[a] = attr[a];
+    if (op->arg[i].kind == MS_K_SCALAR) ms_cell_retain(attr[a].s.cell);
+    a++;
+  }
+  for (int k = 0; k < n_out; k++) {
+    ok &= (n->out[k] = ms_alias(out[k])) != NULL;
+    if (!ok) break;
+    if (op->keep_out >> k & 1)
+      n->out_version[k] = out[k]->storage->version;
+    else {
+      ms_storage_release(n->out[k]->storage);
+      n->out[k]->storage = NULL;
+      n->out[k]->is_ghost = true;
+    }
+    if (!ms_dtype_is_float(out[k]->dtype)) continue;
+    out[k]->node = n, out[k]->out_index = (uint8_t)k, out[k]->requires_grad = true;
+    n->refs++;
+  }
+  ms_node_release(n);
+  return ok ? 0 : -1;
+}
+
+/* ---- a pass ------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct pass {
+  ms_node **list;
+  int n, room;
+  int n_x; /* 0: backward into leaves; else the tensors asked for */
+  ms_tensor *const *x;
+  ms_tensor **dx;
+} pass;
+
+static int push(pass *p, ms_node *n, uint64_t mark) {
+  if (n->mark == mark) return 0;
+  n->mark = mark;
+  n->wanted = false;
+  if (p->n == p->room) {
+    int room = p->room ? 2 * p->room : 64;
+    ms_node **l = realloc(p->list, (size_t)room * sizeof *l);
+    if (!l) return ms_fail("out of memory: no room for a list of %d nodes", room), -1;
+    p->list = l, p->room = room;
+  }
+  p->list[p->n++] = n;
+  return 0;
+}
+
+static int by_seq(const void *a, const void *b) {
+  uint64_t x = (*(ms_node *const *)a)->seq, y = (*(ms_node *const *)b)->seq;
+  return x < y ? -1 : x > y;
+}
+
+static int target(const pass *p, const ms_tensor *t) {
+  for (int i = 0; i < p->n_x; i++)
+    if (p->x[i] == t || (t->node && p->x[i]->node == t->node && p->x[i]->out_index == t->out_index)) return i;
+  return -1;
+}
+
+/* All nodes y depends on, by rising sequence number, each marked whether it leads to something asked for. */
+static int gather(pass *p, ms_tensor *y) {
+  uint64_t mark = ++next_mark;
+  if (y->node && push(p, y->node, mark) < 0) return -1;
+  for (int i = 0; i < p->n; i++) {
+    ms_node *n = p->list[i];
+    if (n->freed)
+      return ms_fail("the graph behind this result was freed by an earlier backward (%s at %s:%d); ask for it with {retain = true}",
+                     n->op->name, n->chunk ? n->chunk : "?", n->line),
+             -1;
+    for (int k = 0; k < n->n_in; k++)
+      if (n->in[k] && n->in[k]->node && push(p, n->in[k]->node, mark) < 0) return -1;
+  }
+  if (p->n) qsort(p->list, (size_t)p->n, sizeof *p->list, by_seq);
+  for (int i = 0; i < p->n; i++) {
+    ms_node *n = p->list[i];
+    for (int k = 0; k < n->n_in && !n->wanted; k++) {
+      const ms_tensor *t = n->in[k];
+      if (!t || !t->requires_grad) continue;
+      n->wanted = (t->node && t->node->wanted) || (p->n_x ? target(p, t) >= 0 : !t->node);
+    }
+  }
+  return 0;
+}
+
+static int accumulate(ms_tensor **sum, ms_tensor *g) {
+  if (!*sum) return *sum = ms_retain(g), 0;
+  int mark = ms_scope_open();
+  ms_tensor *s = ms_retain(ms_add(*sum, g));
+  ms_scope_close(mark);
+  if (!s) return -1;
+  ms_release(*sum);
+  *sum = s;
+  return 0;
+}
+
+/* g arrives for input t of a node. */
+static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
+  if (t->node && t->node->wanted && accumulate(&t->node->grad[t->out_index], g) < 0) return -1;
+  if (p->n_x) {
+    int i = target(p, t);
+    return i >= 0 && !t->node ? accumulate(&p->dx[i], g) : 0; /* results asked for are taken when their node is visited */
+  }
+  if (t->node) return 0;
+  if (t->grad && !enabled && !t->grad->requires_grad && t->grad->refs == 1 && t->grad->storage->refs == 1) { /* nobody else sees it: add in place */
+    int mark = ms_scope_open();
+    ms_tensor *r = ms_apply_inplace(MS_OP_add, MS_IN(t->grad, g), NULL);
+    ms_scope_close(mark);
+    return r ? 0 : -1;
+  }
+  if (t->grad) return accumulate(&t->grad, g);
+  /* A fresh gradient may be anybody's view (expand, transpose): .grad has memory of its own. */
+  int mark = ms_scope_open();
+  ms_tensor *own = g->refs == 1 && g->storage->refs == 1 && ms_is_contiguous(g) ? g : ms_apply(MS_OP_clone, MS_IN(g), NULL);
+  if (own) ms_set_grad(t, own);
+  ms_scope_close(mark);
+  return own ? 0 : -1;
+}
+
+/* The result k of node n as the rule sees it: connected to the graph again. */
+static ms_tensor *unpack(ms_node *n, int k) {
+  ms_tensor *r = ms_alias(n->out[k]);
+  if (!r) return NULL;
+  if (ms_dtype_is_float(r->dtype)) {
+    r->node = n, r->out_index = (uint8_t)k, r->requires_grad = true;
+    n->refs++;
+  }
+  return ms_autorelease(r);
+}
+
+static int guard(const ms_node *n, const char *what, int i, const ms_tensor *t, uint32_t version) {
+  if (!t || !t->storage || t->storage->version == version) return 0;
+  ms_fail("%s %d of %s (%s) was changed in place after it was used; its derivative needs the old values", what, i + 1, n->op->name,
+          ms_shape_str(t));
+  return -1;
+}
+
+enum { FEW = 16 };
+
+static int visit(pass *p, ms_node *n) {
+  ms_tensor *few_dx[FEW], *r[MS_MAX_OUT] = {0}, **dx = few_dx;
+  bool few_need[FEW], *need = few_need;
+  if (!n->op->rule->vjp) return ms_fail("%s has no derivative", n->op->name), -1;
+  if (n->n_in > FEW) {
+    dx = malloc((size_t)n->n_in * sizeof *dx), need = malloc((size_t)n->n_in * sizeof *need);
+    if (!dx || !need) return free(dx), free(need), ms_fail("out of memory in the derivative of %s", n->op->name), -1;
+  }
+  int mark = ms_scope_open(), rc = 0;
+  for (int i = 0; i < n->n_in; i++) {
+    const ms_tensor *t = n->in[i];
+    dx[i] = NULL;
+    need[i] = t && t->requires_grad && ((t->node && t->node->wanted) || (p->n_x ? target(p, t) >= 0 : !t->node));
+    if (i < 32 && n->op->keep_in >> i & 1 && guard(n, "argument", i, t, n->in_version[i]) < 0) rc = -1;
+  }
+  for (int k = 0; k < n->n_out && rc == 0; k++) {
+    if (n->op->keep_out >> k & 1 && guard(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
+    if (!(r[k] = unpack(n, k))) rc = -1;
+  }
+  ms_vjp v = {.op = n->op, .n_in = n->n_in, .n_out = n->n_out, .x = n->in, .r = r, .g = n->grad, .attr = n->attr, .need = need, .dx = dx};
+  if (rc == 0 && (n->op->rule->vjp(&v) < 0 || ms_error())) rc = -1;
+  for (int i = 0; i < n->n_in && rc == 0; i++)
+    if (need[i] && dx[i] && deliver(p, n->in[i], dx[i]) < 0) rc = -1;
+  ms_scope_close(mark);
+  if (dx != few_dx) free(dx), free(need);
+  return rc;
+}
+
+static ms_tensor *start(ms_tensor *y, ms_tensor *seed) {
+  if (!y) return NULL;
+  if (!y->requires_grad) return ms_fail("backward: this result depends on nothing that requires gradients");
+  if (!seed) {
+    if (ms_numel(y) != 1) return ms_fail("backward: expected a result of one element (or a gradient to start from), got %s", ms_shape_str(y));
+    return ms_ones_like(y);
+  }
+  bool same = seed->rank == y->rank;
+  for (int i = 0; same && i < y->rank; i++) same = seed->shape[i] == y->shape[i];
+  return same ? seed : ms_fail("backward: the gradient to start from is %s, the result %s", ms_shape_str(seed), ms_shape_str(y));
+}
+
+static int run(pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
+  int rc = gather(p, y);
+  if (rc == 0 && y->node)
+    rc = accumulate(&y->node->grad[y->out_index], seed);
+  else if (rc == 0)
+    rc = deliver(p, y, seed);
+  for (int i = p->n - 1; i >= 0; i--) {
+    ms_node *n = p->list[i];
+    n->refs++; /* dropping a later node's inputs must not free this one under our hands */
+  }
+  for (int i = p->n - 1; i >= 0; i--) {
+    ms_node *n = p->list[i];
+    bool any = false;
+    for (int k = 0; k < n->n_out && rc == 0; k++) {
+      if (!n->grad[k]) continue;
+      any = true;
+      for (int t = 0; t < p->n_x; t++)
+        if (p->x[t]->node == n && p->x[t]->out_index == k) p->dx[t] = ms_retain(n->grad[k]);
+    }
+    if (any && rc == 0 && n->wanted && visit(p, n) < 0) {
+      rc = -1;
+      ms_error_prefix("in the derivative of %s, made at %s:%d", n->op->name, n->chunk ? n->chunk : "?", n->line);
+    }
+    for (int k = 0; k < n->n_out; k++) ms_release(n->grad[k]), n->grad[k] = NULL;
+    if (!keep_graph && rc == 0) {
+      drop_tensors(n);
+      n->freed = true;
+    }
+  }
+  for (int i = 0; i < p->n; i++) ms_node_release(p->list[i]);
+  free(p->list);
+  return rc;
+}
+
+int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain) {
+  int mark = ms_scope_open();
+  bool was = ms_set_grad_enabled(false);
+  pass p = {0};
+  ms_tensor *g = start(y, seed);
+  int rc = g ? run(&p, y, g, retain) : -1;
+  ms_set_grad_enabled(was);
+  ms_scope_close(mark);
+  return rc;
+}
+
+int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor **dx, bool allow_unused) {
+  for (int i = 0; i < n; i++) {
+    if (!x[i]) return -1;
+    dx[i] = NULL;
+    if (!x[i]->requires_grad) return ms_fail("grad: argument %d does not require gradients", i + 1), -1;
+  }
+  pass p = {.n_x = n, .x = x, .dx = dx};
+  ms_tensor *g = start(y, seed);
+  int rc = g ? run(&p, y, g, true) : -1;
+  for (int i = 0; i < n; i++) {
+    ms_autorelease(dx[i]);
+    if (rc == 0 && !dx[i] && !allow_unused)
+      rc = -1, ms_fail("grad: the result does not depend on argument %d (%s); allow it with {allow_unused = true}", i + 1, ms_shape_str(x[i]));
+  }
+  return rc;
+}

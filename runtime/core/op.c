@@ -1,0 +1,422 @@
+/* op.c -- the gate. Every operation, from the script, from a derivative rule or from a composite, passes here:
+ *
+ *     check -> meet dtypes -> shapes -> indices -> allocate -> run -> node
+ */
+#include "core.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool check_numerics;
+void ms_set_check_numerics(bool on) { check_numerics = on; }
+
+/* ---- pieces for shape rules -------------------------------------------------------------------------------------------------- */
+
+int ms_out(ms_infer *s, int k, int dtype, int rank, const int64_t *shape) {
+  ms_spec *o = &s->out[k];
+  o->dtype = (uint8_t)dtype, o->rank = (uint8_t)rank, o->offset = 0;
+  int64_t stride = 1;
+  for (int i = rank - 1; i >= 0; i--) {
+    o->shape[i] = shape[i], o->stride[i] = stride;
+    if (shape[i] < 0) return ms_fail("%s: a result of negative size %lld", s->op->name, (long long)shape[i]), -1;
+    if (__builtin_mul_overflow(stride, shape[i] ? shape[i] : 1, &stride))
+      return ms_fail("%s: a result of %s elements is more than can be addressed", s->op->name, ms_sizes_str(rank, shape)), -1;
+  }
+  if (s->n_out <= k) s->n_out = k + 1;
+  return 0;
+}
+
+int ms_out_like(ms_infer *s, int k, const ms_tensor *x) { return ms_out(s, k, x->dtype, x->rank, x->shape); }
+
+int ms_dim(int64_t dim, int rank, const char *op) {
+  int64_t d = dim < 0 ? dim + rank : dim;
+  if (d < 0 || d >= rank)
+    return ms_fail("%s: dimension %lld is out of range for a tensor of rank %d", op, (long long)(dim < 0 ? dim : dim + 1), rank), -1;
+  return (int)d;
+}
+
+int ms_dims(ms_ints *v, int rank, const char *op) {
+  bool in[MS_MAX_RANK] = {false};
+  if (v->n > rank) return ms_fail("%s: %d dimensions were named, the tensor has rank %d", op, v->n, rank), -1;
+  for (int i = 0; i < (v->n < 0 ? rank : v->n); i++) {
+    int d = v->n < 0 ? i : ms_dim(v->at[i], rank, op);
+    if (d < 0) return -1;
+    if (in[d]) return ms_fail("%s: dimension %d is named twice", op, d + 1), -1;
+    in[d] = true;
+  }
+  v->n = 0;
+  for (int i = 0; i < rank; i++)
+    if (in[i]) v->at[v->n++] = i;
+  return 0;
+}
+
+int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t *shape) {
+  *rank = 0;
+  for (int k = 0; k < n; k++)
+    if (x[k]->rank > *rank) *rank = x[k]->rank;
+  for (int i = 0; i < *rank; i++) {
+    shape[i] = 1;
+    for (int k = 0; k < n; k++) {
+      int j = i - (*rank - x[k]->rank);
+      if (j < 0 || x[k]->shape[j] == 1 || x[k]->shape[j] == shape[i]) continue;
+      if (shape[i] != 1) {
+        const ms_tensor *other = x[0];
+        for (int m = 0; m < k; m++)
+          if (x[m]->rank >= x[0]->rank && !x[m]->is_number) other = x[m];
+        return ms_fail("%s: shapes %s and %s do not fit together (dimension %d: %lld against %lld)", op, ms_shape_str(other),
+                       ms_shape_str(x[k]), i + 1, (long long)shape[i], (long long)x[k]->shape[j]),
+               -1;
+      }
+      shape[i] = x[k]->shape[j];
+    }
+  }
+  return 0;
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------------------------------------- */
+
+static void view_of(const ms_tensor *t, ms_view *v) {
+  v->number = NULL, v->absent = false;
+  v->dtype = t->dtype, v->rank = t->rank;
+  memcpy(v->shape, t->shape, (size_t)t->rank * sizeof *v->shape);
+  memcpy(v->stride, t->stride, (size_t)t->rank * sizeof *v->stride);
+  v->data = (char *)t->storage->data + (size_t)t->offset * ms_dtype_size(t->dtype);
+}
+
+/* Write a number operand as one element of dtype d. */
+static void put_number(void *p, int d, double v) {
+  switch (d) {
+  case MS_F32: *(float *)p = (float)v; break;
+  case MS_F64: *(double *)p = v; break;
+  case MS_I64: *(int64_t *)p = (int64_t)v; break;
+  case MS_I32: *(int32_t *)p = (int32_t)v; break;
+  case MS_U8: *(uint8_t *)p = (uint8_t)(int64_t)v; break;
+  default: *(bool *)p = v != 0;
+  }
+}
+
+enum { SMALL = 8 }; /* inputs that need no malloc */
+
+typedef struct gate {
+  ms_call call;
+  ms_view in[SMALL], out[MS_MAX_OUT];
+  double number[SMALL];
+} gate;
+
+/* 1: ran; 0: the backend has no kernel; -1: failed. number_dtype: what number operands become. */
+static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out,
+                      int number_dtype) {
+  gate g;
+  ms_call *c = &g.call;
+  *c = (ms_call){.op = op, .n_in = n_in, .n_out = n_out, .n_attr = op->n_attr, .in = g.in, .out = g.out, .attr = attr};
+  if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in))) return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
+  for (int i = 0; i < n_in; i++) {
+    ms_view *v = &c->in[i];
+    if (!in[i])
+      *v = (ms_view){.absent = true};
+    else if (in[i]->is_number) {
+      *v = (ms_view){.data = &g.number[i], .number = &in[i]->number, .dtype = (uint8_t)number_dtype};
+      put_number(v->data, number_dtype, ms_scalar_value(in[i]->number));
+    } else
+      view_of(in[i], v);
+  }
+  for (int k = 0; k < n_out; k++) view_of(out[k], &g.out[k]);
+  if (op->flags & MS_RANDOM) c->rng = ms_default_rng();
+
+  int rc = 0;
+  size_t capacity = 0;
+  if ((c->kernel = device->backend->kernel(c))) {
+    rc = 1;
+    if (c->kernel->prepare && c->kernel->prepare(c) < 0) rc = -1;
+    if (rc > 0 && c->work_bytes && !(c->work = ms_block_alloc(device, c->work_bytes, &capacity))) rc = -1;
+    if (rc > 0 && c->kernel->run(c) < 0) rc = -1;
+    if (c->work) ms_block_free(device, c->work, capacity);
+    if (c->kernel->release) c->kernel->release(c);
+    if (rc > 0 && c->rng && n_out) c->rng->counter += (uint64_t)(ms_numel(out[0]) + 3) / 4;
+  }
+  if (c->in != g.in) free(c->in);
+  return rc;
+}
+
+/* Values of an index tensor must lie in MS_INDEX_BASE .. bound. Host tensors only; a device checks inside its kernel. */
+static int check_index(const ms_op *op, const char *name, ms_tensor *t, int64_t bound) {
+  if (!t->device->backend->host_memory) return 0;
+  int mark = ms_scope_open();
+  ms_tensor *c = ms_contiguous(t);
+  if (!c) return ms_scope_close(mark), -1;
+  const void *p = ms_data(c);
+  int64_t n = ms_numel(c), bad = -1, value = 0;
+  for (int64_t i = 0; i < n; i++) {
+    int64_t v = c->dtype == MS_I64 ? ((const int64_t *)p)[i] : c->dtype == MS_I32 ? ((const int32_t *)p)[i] : ((const uint8_t *)p)[i];
+    if (v < MS_INDEX_BASE || v > bound - 1 + MS_INDEX_BASE) {
+      bad = i, value = v;
+      break;
+    }
+  }
+  if (bad >= 0)
+    ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, name, (long long)bad + 1, (long long)value, MS_INDEX_BASE,
+            (long long)(bound - 1 + MS_INDEX_BASE));
+  ms_scope_close(mark);
+  return bad >= 0 ? -1 : 0;
+}
+
+static int numerics_failed(const ms_op *op, int n_out, ms_tensor **out) {
+  for (int k = 0; k < n_out; k++) {
+    if (!ms_dtype_is_float(out[k]->dtype)) continue;
+    int mark = ms_scope_open();
+    bool was = ms_set_grad_enabled(false);
+    check_numerics = false;
+    ms_tensor *finite = ms_apply(MS_OP_all, MS_IN(ms_isfinite(ms_detach(out[k]))), NULL);
+    bool ok = finite && ms_item(finite) != 0;
+    check_numerics = true;
+    ms_set_grad_enabled(was);
+    ms_scope_close(mark);
+    if (!ok) return ms_fail("%s: result %d (%s) holds NaN or infinity", op->name, k + 1, ms_shape_str(out[k])), -1;
+  }
+  return 0;
+}
+
+/* The argument that input i belongs to. */
+static const ms_arg *arg_of(const ms_op *op, int i) {
+  const ms_arg *last = NULL;
+  for (int k = 0; k < op->n_arg; k++) {
+    if (!op->arg[k].is_tensor) continue;
+    last = &op->arg[k];
+    if (i-- == 0) break;
+  }
+  return last;
+}
+
+static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_device **device) {
+  const ms_tensor *first = NULL;
+  for (int i = 0; i < n_in; i++) {
+    if (!in[i]) {
+      const ms_arg *a = arg_of(op, i);
+      if (a && a->optional) continue;
+      if (!ms_error()) ms_fail("%s: argument %s is missing", op->name, a ? a->name : "?");
+      return -1;
+    }
+    if (in[i]->is_number) continue;
+    if (!first)
+      first = in[i];
+    else if (in[i]->device != first->device)
+      return ms_fail("%s: %s is on %s, %s on %s; move one with :to()", op->name, arg_of(op, 0)->name, first->device->name,
+                     arg_of(op, i)->name, in[i]->device->name),
+             -1;
+    if (in[i]->is_view && in[i]->node && in[i]->version != in[i]->storage->version && ms_grad_enabled())
+      return ms_fail("%s: %s is a view whose base was changed in place after the view was made; make the view again", op->name,
+                     arg_of(op, i)->name),
+             -1;
+  }
+  if (first) *device = first->device;
+  return 0;
+}
+
+/* Bring the operands of an elementwise row to one dtype: fills to[] and gives that dtype, -1 on failure. */
+static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
+  int t = -1, from = op->elementwise_class == MS_CLASS_CHOOSE;
+  bool float_number = false;
+  for (int i = from; i < n; i++)
+    if (in[i]->is_number)
+      float_number |= !in[i]->is_integer_number;
+    else
+      t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
+  if (t < 0) t = float_number || !from ? MS_F32 : MS_I64;
+  switch (op->elementwise_class) {
+  case MS_CLASS_LOGIC: t = MS_BOOL; break;
+  case MS_CLASS_FLOAT:
+    if (!ms_dtype_is_float(t)) t = MS_F32;
+    break;
+  case MS_CLASS_ARITH:
+    if (t == MS_BOOL) t = MS_I64; /* fall through */
+  default:
+    if (float_number && !ms_dtype_is_float(t)) t = MS_F32;
+  }
+  for (int i = 0; i < n; i++) {
+    int want = from && i == 0 ? MS_BOOL : t;
+    to[i] = in[i]->is_number || in[i]->dtype == want ? in[i] : ms_cast(in[i], want);
+    if (!to[i]) return -1;
+  }
+  return t;
+}
+
+static bool any_needs_grad(int n, ms_tensor *const *in) {
+  for (int i = 0; i < n; i++)
+    if (in[i] && in[i]->requires_grad) return true;
+  return false;
+}
+
+static int check_mutation(const ms_op *op, int n_in, ms_tensor *const *in) {
+  if (ms_grad_enabled() && any_needs_grad(n_in, in))
+    return ms_fail("%s: keeps no record for gradients; do it inside ms.no_grad(), or on :detach()ed tensors", op->name), -1;
+  for (int i = 0; i < n_in; i++)
+    if (in[i] && in[i]->storage && (arg_of(op, i)->kind == MS_K_INOUT || arg_of(op, i)->kind == MS_K_TENSORS)) in[i]->storage->version++;
+  return 0;
+}
+
+static ms_tensor *make_view(const ms_tensor *x, const ms_spec *s) {
+  ms_tensor *t = ms_alias(x);
+  if (!t) return NULL;
+  t->rank = s->rank, t->dtype = s->dtype, t->offset = s->offset;
+  memcpy(t->shape, s->shape, sizeof t->shape);
+  memcpy(t->stride, s->stride, sizeof t->stride);
+  t->is_view = true;
+  if (t->storage) t->version = t->storage->version;
+  return ms_autorelease(t);
+}
+
+/* Half precision without a kernel of its own: compute in f32 and convert the floating results back. */
+static int through_f32(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
+  ms_tensor *up[SMALL];
+  int half = -1;
+  for (int i = 0; i < n_in && n_in <= SMALL; i++) {
+    bool is = in[i] && !in[i]->is_number && (in[i]->dtype == MS_F16 || in[i]->dtype == MS_BF16);
+    if (is) half = in[i]->dtype;
+    up[i] = is ? ms_cast(in[i], MS_F32) : in[i];
+  }
+  if (half < 0 || op->mutates) return ms_fail("%s: no kernel for %s on %s", op->name, n_in ? ms_shape_str(in[0]) : "these arguments", device->name), -1;
+  int n = ms_apply_n(op->id, device, n_in, up, attr, out);
+  for (int k = 0; k < n; k++)
+    if (out[k]->dtype == MS_F32 && !(out[k] = ms_cast(out[k], half))) return -1;
+  return n;
+}
+
+static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out) {
+  ms_ref r = {.op = op, .n_in = n_in, .n_out = n_out, .in = in, .attr = attr, .device = device, .out = out};
+  if (op->rule->ref(&r) < 0 || ms_error()) return -1;
+  return r.n_out;
+}
+
+int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
+  const ms_op *op = ms_op_at(id);
+  const ms_rule *rule = op->rule;
+  if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
+  if (!device && !(device = ms_device_get("cpu"))) return -1;
+
+  ms_attr a[MS_MAX_ARGS];
+  if (op->n_attr) {
+    if (attr)
+      memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
+    else
+      for (int i = 0, k = 0; i < op->n_arg; i++)
+        if (!op->arg[i].is_tensor) a[k++] = op->arg[i].value;
+  }
+  if (op->mutates && check_mutation(op, n_in, in) < 0) return -1;
+  if (op->flags & MS_COMPOSITE) return apply_ref(op, device, n_in, in, a, 1, out);
+
+  ms_tensor *met[SMALL];
+  int number_dtype = MS_F64;
+  if (op->flags & MS_ELEMENTWISE) {
+    if ((number_dtype = meet(op, n_in, in, met)) < 0) return -1;
+    in = met;
+  } else if (n_in && n_in <= SMALL) {
+    int common = -1; /* floating arguments meet at one dtype; integers become f32 */
+    for (int i = 0; i < n_in; i++)
+      if (in[i] && arg_of(op, i)->kind == MS_K_FLOAT) common = common < 0 ? in[i]->dtype : ms_promote(common, in[i]->dtype);
+    if (common >= 0) {
+      if (!ms_dtype_is_float(common)) common = MS_F32;
+      for (int i = 0; i < n_in; i++) {
+        met[i] = in[i] && arg_of(op, i)->kind == MS_K_FLOAT && in[i]->dtype != common ? ms_cast(in[i], common) : in[i];
+        if (in[i] && !met[i]) return -1;
+      }
+      in = met;
+    }
+  }
+
+  ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a};
+  if (rule->shape(&s) < 0) return -1;
+  for (int i = 0; i < n_in && !(op->flags & MS_ELEMENTWISE); i++) {
+    const ms_arg *arg = arg_of(op, i);
+    if (!in[i] || (arg->kind != MS_K_INDEX && arg->kind != MS_K_CLASS)) continue;
+    if (in[i]->dtype != MS_I64 && in[i]->dtype != MS_I32 && in[i]->dtype != MS_U8)
+      return ms_fail("%s: %s is %s, expected integers", op->name, arg->name, ms_shape_str(in[i])), -1;
+    if (check_index(op, arg->name, in[i], s.bound[i]) < 0) return -1;
+  }
+
+  bool grad = ms_grad_enabled() && !(op->flags & MS_NO_GRAD) && !op->mutates && any_needs_grad(n_in, in);
+  if (op->flags & MS_VIEW) {
+    if (!(out[0] = make_view(in[0], &s.out[0]))) return -1;
+  } else {
+    for (int i = 0; i < n_in; i++)
+      if (in[i] && in[i]->is_ghost)
+        return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, arg_of(op, i)->name), -1;
+    for (int k = 0; k < s.n_out; k++)
+      if (!(out[k] = ms_empty((ms_dtype)s.out[k].dtype, s.out[k].rank, s.out[k].shape, device))) return -1;
+    int ran = rule->ref && grad && !rule->vjp ? 0 : run_kernel(op, device, n_in, in, a, s.n_out, out, number_dtype);
+    if (ran < 0) return -1;
+    if (!ran && !rule->ref) return through_f32(op, device, n_in, in, a, out);
+    if (!ran) {
+      bool was = ms_set_grad_enabled(grad && !rule->vjp);
+      int n = apply_ref(op, device, n_in, in, a, s.n_out, out);
+      ms_set_grad_enabled(was);
+      if (n < 0 || (grad && !rule->vjp)) return n;
+      for (int k = 0; k < n; k++)
+        if (out[k]->node || !out[k]->storage || out[k] == in[0]) return ms_fail("%s: its reference gave a tensor of the graph", op->name), -1;
+    }
+    if (check_numerics && numerics_failed(op, s.n_out, out) < 0) return -1;
+  }
+  if (grad && ms_node_record(op, n_in, in, a, s.n_out, out) < 0) return -1;
+  return s.n_out;
+}
+
+ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr) {
+  ms_tensor *out[MS_MAX_OUT];
+  int n = ms_apply_n(id, NULL, n_in, in, attr, out);
+  return n < 0 ? NULL : n == 0 ? in[0] : out[0];
+}
+
+ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_attr *attr) {
+  const ms_op *op = ms_op_at(id);
+  ms_device *device = NULL;
+  ms_tensor *x = in[0], *met[SMALL];
+  if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return NULL;
+  if (x->is_number) return ms_fail("%s_: a number cannot be changed in place", op->name);
+  bool grad = ms_grad_enabled() && any_needs_grad(n_in, in);
+  if (grad && x->requires_grad && !x->node)
+    return ms_fail("%s_: a leaf that requires gradients cannot be changed in place; do it inside ms.no_grad()", op->name);
+  if (grad && x->is_view) return ms_fail("%s_: a view cannot be changed in place while gradients are recorded; use %s", op->name, op->name);
+  int dtype = meet(op, n_in, in, met);
+  if (dtype < 0) return NULL;
+  ms_infer s = {.op = op, .n_in = n_in, .in = met, .attr = (ms_attr *)attr};
+  if (op->rule->shape(&s) < 0) return NULL;
+  const ms_spec *o = &s.out[0];
+  bool same = o->rank == x->rank;
+  for (int i = 0; same && i < x->rank; i++) same = o->shape[i] == x->shape[i];
+  if (!same) return ms_fail("%s_: the result would be %s, which does not fit into %s", op->name, ms_sizes_str(o->rank, o->shape), ms_shape_str(x));
+  if (ms_dtype_is_float(o->dtype) && !ms_dtype_is_float(x->dtype))
+    return ms_fail("%s_: the result would be %s, which %s cannot hold", op->name, ms_dtype_name(o->dtype), ms_shape_str(x));
+
+  /* An operand that shares memory with x, but not element for element, is read before it is overwritten: copy it. */
+  for (int i = 1; i < n_in; i++)
+    if (met[i]->storage && met[i]->storage == x->storage &&
+        (met[i]->offset != x->offset || memcmp(met[i]->shape, x->shape, x->rank * sizeof *x->shape) ||
+         memcmp(met[i]->stride, x->stride, x->rank * sizeof *x->stride) || met[i]->rank != x->rank))
+      if (!(met[i] = ms_apply(MS_OP_clone, MS_IN(met[i]), NULL))) return NULL;
+
+  ms_tensor *before = NULL;
+  if (grad) { /* the node's first input is x as it was: same bytes (guarded by their version), old place in the graph */
+    if (!(before = ms_autorelease(ms_alias(x)))) return NULL;
+    before->requires_grad = x->requires_grad;
+    before->node = x->node, before->out_index = x->out_index;
+    x->node = NULL;
+  }
+  ms_tensor *result = x;
+  int ran = 0;
+  if (o->dtype == x->dtype && met[0] == x) ran = run_kernel(op, device, n_in, met, attr, 1, &result, dtype);
+  if (ran < 0) return NULL;
+  if (!ran) {
+    bool was = ms_set_grad_enabled(false);
+    ms_tensor *y = ms_apply(id, n_in, in, attr);
+    y = y ? ms_copy_(x, y) : NULL;
+    ms_set_grad_enabled(was);
+    if (!y) return NULL;
+  }
+  if (grad) {
+    met[0] = met[0] == x ? before : met[0];
+    if (ms_node_record(op, n_in, met, attr, 1, &x) < 0) return NULL;
+  }
+  x->storage->version++;
+  if (x->node && op->keep_out) x->node->out_version[0] = x->storage->version;
+  return x;
+}

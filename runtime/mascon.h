@@ -1,0 +1,168 @@
+/* mascon.h -- the public C interface of the runtime.
+ *
+ * Conventions, everywhere:
+ *  - A function that can fail returns NULL (or -1, where it returns int) after ms_fail() stored a message; nothing longjmps or exits.
+ *    NULL in gives NULL out, so composite code chains calls and looks once, at the end.
+ *  - Tensors returned by operations belong to the current scope (ms_scope_open .. ms_scope_close); ms_retain what must live longer.
+ *  - Plain C arguments (dimensions, positions) count from 0, negative ones from the end. VALUES inside index and label tensors count
+ *    from MS_INDEX_BASE (1), in C as in Lua, so that a tensor means the same thing on both sides.
+ *  - The gate is single-threaded (one Lua state); kernels use the thread pool inside.
+ */
+#ifndef MASCON_H
+#define MASCON_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MS_VERSION    "0.1.0"
+#define MS_MAX_RANK   8
+#define MS_INDEX_BASE 1
+
+#if defined(__GNUC__)
+#define MS_PRINTF(a, b) __attribute__((format(printf, a, b)))
+#else
+#define MS_PRINTF(a, b)
+#endif
+
+/* ---- errors (core/error.c) ------------------------------------------------------------------------------------------ */
+
+/* Store a message (printf style; the first one wins until taken) and return NULL. */
+void *ms_fail(const char *fmt, ...) MS_PRINTF(1, 2);
+/* The stored message, or NULL when nothing failed. Stays until ms_error_clear(). */
+const char *ms_error(void);
+void ms_error_clear(void);
+/* Put "prefix: " before the stored message, if there is one. */
+void ms_error_prefix(const char *fmt, ...) MS_PRINTF(1, 2);
+
+/* ---- dtypes ----------------------------------------------------------------------------------------------------------- */
+
+typedef enum ms_dtype { MS_F32, MS_F64, MS_BF16, MS_F16, MS_I64, MS_I32, MS_U8, MS_BOOL, MS_DTYPES } ms_dtype;
+const char *ms_dtype_name(int dtype); /* "f32" ... */
+int ms_dtype_parse(const char *name); /* -1 and no error when unknown; accepts float32, double, int64 ... too */
+size_t ms_dtype_size(int dtype);      /* bytes of one element */
+bool ms_dtype_is_float(int dtype);
+
+/* ---- small values ------------------------------------------------------------------------------------------------------ */
+
+/* A short list of integers: sizes, dimensions, strides, paddings. */
+typedef struct ms_ints {
+  int n;
+  int64_t at[MS_MAX_RANK];
+} ms_ints;
+
+/* A number that a recorded step may read anew at each replay (learning rate, noise level). */
+typedef struct ms_cell {
+  int refs;
+  double value;
+} ms_cell;
+ms_cell *ms_cell_new(double value); /* one reference, the caller's */
+ms_cell *ms_cell_retain(ms_cell *c);
+void ms_cell_release(ms_cell *c);
+
+/* A scalar argument: a constant, or (cell != NULL) whatever the cell holds when the kernel runs. */
+typedef struct ms_scalar {
+  double value;
+  ms_cell *cell;
+} ms_scalar;
+static inline double ms_scalar_value(ms_scalar s) { return s.cell ? s.cell->value : s.value; }
+
+/* One non-tensor argument of an operation; which member counts is the argument's kind (backend.h). */
+typedef union ms_attr {
+  int64_t i;   /* int, size, dim, index, bool, enum, dtype */
+  ms_scalar s; /* scalar */
+  ms_ints v;   /* ints, dims, shape */
+} ms_attr;
+
+/* ---- devices and memory (core/device.c, core/alloc.c) ------------------------------------------------------------------- */
+
+typedef struct ms_device ms_device;
+/* "cpu", "trace", "cuda", "cuda:1", "auto" (the best there is). NULL and a message that says why when it is not to be had. */
+ms_device *ms_device_get(const char *name);
+const char *ms_device_name(const ms_device *d);
+int ms_device_sync(ms_device *d);
+
+typedef struct ms_memory {
+  size_t live, peak, cached; /* bytes in storages now; the most there were; bytes kept in the cache for the next storage */
+  size_t allocated;          /* bytes ever handed out: the collector policy counts on this */
+  int64_t tensors, storages, nodes;
+} ms_memory;
+ms_memory ms_memory_stats(void);
+void ms_memory_reset_peak(void);
+void ms_memory_release_cache(void);
+/* Called once when an allocation fails, before the one retry; the bindings run Lua's collector in it. */
+void ms_memory_on_pressure(void (*hook)(void *), void *data);
+/* Tests: the k-th storage allocation from now fails (0 = never). */
+void ms_memory_fail_after(int64_t k);
+
+/* ---- tensors (core/tensor.c) ------------------------------------------------------------------------------------------- */
+
+typedef struct ms_tensor ms_tensor;
+
+ms_tensor *ms_retain(ms_tensor *t);
+void ms_release(ms_tensor *t); /* NULL is fine */
+
+int ms_scope_open(void); /* returns a mark */
+void ms_scope_close(int mark);
+
+/* New contiguous tensors, contents undefined / zero / copied from host memory in C order. device NULL = cpu. */
+ms_tensor *ms_empty(ms_dtype dtype, int rank, const int64_t *shape, ms_device *device);
+ms_tensor *ms_zeros(ms_dtype dtype, int rank, const int64_t *shape, ms_device *device);
+ms_tensor *ms_from_host(ms_dtype dtype, int rank, const int64_t *shape, const void *data, ms_device *device);
+/* A number as an operand: rank 0, no storage, takes the dtype of its partner. */
+ms_tensor *ms_number(double value);
+ms_tensor *ms_live_number(ms_cell *cell);
+
+int ms_rank(const ms_tensor *t);
+const int64_t *ms_shape(const ms_tensor *t);
+const int64_t *ms_stride(const ms_tensor *t); /* in elements */
+int64_t ms_numel(const ms_tensor *t);
+ms_dtype ms_tensor_dtype(const ms_tensor *t);
+ms_device *ms_tensor_device(const ms_tensor *t);
+bool ms_is_contiguous(const ms_tensor *t);
+/* First element in memory (cpu only: NULL elsewhere). Whoever writes through it calls ms_touch(). */
+void *ms_data(const ms_tensor *t);
+void ms_touch(ms_tensor *t);
+
+/* Copy all elements to host memory in C order. -1 on failure. */
+int ms_to_host(ms_tensor *t, void *out);
+/* The only element as a double; NaN and a message when there is not exactly one. */
+double ms_item(ms_tensor *t);
+ms_tensor *ms_to_device(ms_tensor *t, ms_device *d);
+
+/* ---- automatic differentiation (core/grad.c) ----------------------------------------------------------------------------- */
+
+bool ms_requires_grad(const ms_tensor *t);
+int ms_set_requires_grad(ms_tensor *t, bool on);
+bool ms_is_leaf(const ms_tensor *t);
+ms_tensor *ms_grad_of(ms_tensor *t); /* .grad or NULL */
+void ms_set_grad(ms_tensor *t, ms_tensor *g);
+ms_tensor *ms_detach(ms_tensor *t);
+bool ms_grad_enabled(void);
+bool ms_set_grad_enabled(bool on); /* returns what it was */
+
+/* Add d(y)/d(leaf) into .grad of every leaf that wants it. seed NULL = 1 (y has one element). retain keeps the graph for another pass. */
+int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain);
+/* Gradients of y with respect to x[0..n-1] as ordinary tensors of the current scope, differentiable again while gradients are enabled.
+ * An x that y does not depend on: an error, or NULL in dx when allow_unused. */
+int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor **dx, bool allow_unused);
+
+/* Where the script stands now: the bindings install this; the core calls it for nodes and errors only. *line 0 = unknown. */
+typedef void (*ms_where_fn)(void *data, const char **chunk, int *line);
+void ms_on_where(ms_where_fn fn, void *data);
+/* Look at every float result and fail at the first NaN or infinity, naming operation and line. */
+void ms_set_check_numerics(bool on);
+
+/* ---- random numbers (core/rng.c): Philox 4x32-10, counter in memory ---------------------------------------------------- */
+
+typedef struct ms_rng {
+  uint64_t seed, counter; /* a draw of n elements takes (n + 3) / 4 counter values, whatever the number of threads */
+} ms_rng;
+ms_rng *ms_default_rng(void);
+void ms_seed(uint64_t seed);
+uint32_t ms_rng_next(ms_rng *rng); /* one draw for host-side code: shuffles, bootstraps */
+
+/* ---- threads ---------------------------------------------------------------------------------------------------------- */
+int ms_threads(void); /* MASCON_THREADS, else the cores this process may use */
+void ms_set_threads(int n);
+
+#endif

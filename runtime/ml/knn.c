@@ -1,0 +1,463 @@
+/* knn.c -- exact nearest neighbours by brute force.
+ *
+ * For query q and training row y, both moved by the mean of the training rows, |q - y|^2 - |q|^2 = |y|^2 - 2 q.y =: the score.
+ * Scores come from an f32 block product; each is within a bound E of the true one (see error_bound). Every row whose score minus E
+ * does not rule it out is measured again, directly and in f64 on the original rows, and only these distances decide. So the answer
+ * is that of the direct computation, equal rows are at distance 0, and E only sets how many rows are measured twice. */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ml/internal.h"
+
+enum {
+  QR = 12,     /* queries in a micro-tile */
+  TR = 32,     /* training rows in a packed panel */
+  CHUNK = 96,  /* queries a thread takes at a time: a multiple of QR */
+  TILE = 512,  /* training rows scored at a time: a multiple of TR and of SCAN */
+  DEPTH = 512, /* features per pass, so that a packed chunk stays in the L2 cache */
+  SCAN = 64
+};
+
+struct ms_knn {
+  int64_t n, d, padded; /* padded: n up to a multiple of TR */
+  int32_t classes;
+  float *x;      /* n x d, as given */
+  float *mean;   /* d */
+  float *packed; /* for each block of DEPTH features, for each panel: features x TR, moved by mean; rows past n are 0 */
+  float *norm;   /* padded: |y - mean|^2; +infinity past n */
+  float *bound;  /* per tile: the largest |y - mean| in it */
+  int32_t *y;    /* n, or NULL */
+};
+
+/* A row measured: ordered by distance, then by row. */
+typedef struct near {
+  double d2;
+  int32_t row;
+} near;
+
+/* ---- kernels ---------------------------------------------------------------------------------------------------------- */
+
+typedef void (*product_fn)(int64_t k, const float *restrict a, const float *restrict b, float *restrict c, int64_t ldc);
+typedef int64_t (*scan_fn)(const float *s, int64_t from, int64_t n, float limit);
+
+ML_PRODUCT(product_base, , float, QR, TR, 6, 2, 4)
+#if ML_VARIANTS
+ML_PRODUCT(product_avx2, ML_TARGET_AVX2, float, QR, TR, 6, 2, 8)
+ML_PRODUCT(product_avx512, ML_TARGET_AVX512, float, QR, TR, 12, 2, 16)
+#endif
+
+/* NAME(s, from, n, limit): where the next run of SCAN scores with one <= limit begins, or n. from and n are multiples of SCAN. */
+#define SCAN_LOOP(NAME, TARGET, VL)                                                                                                \
+  TARGET static int64_t NAME(const float *s, int64_t from, int64_t n, float limit) {                                               \
+    typedef float vec __attribute__((vector_size((VL)*4), aligned(4), may_alias));                                                 \
+    typedef int32_t ints __attribute__((vector_size((VL)*4)));                                                                     \
+    typedef int64_t longs __attribute__((vector_size((VL)*4)));                                                                    \
+    for (; from < n; from += SCAN) {                                                                                               \
+      ints hit = {0};                                                                                                              \
+      _Pragma("GCC unroll 16") for (int v = 0; v < SCAN; v += (VL)) hit |= *(const vec *)(s + from + v) <= limit;                  \
+      const longs two = (longs)hit;                                                                                                \
+      int64_t any = 0;                                                                                                             \
+      _Pragma("GCC unroll 16") for (int lane = 0; lane < (VL) / 2; lane++) any |= two[lane];                                       \
+      if (any) return from;                                                                                                        \
+    }                                                                                                                              \
+    return n;                                                                                                                      \
+  }
+SCAN_LOOP(scan_base, , 4)
+#if ML_VARIANTS
+SCAN_LOOP(scan_avx2, ML_TARGET_AVX2, 8)
+SCAN_LOOP(scan_avx512, ML_TARGET_AVX512, 16)
+#endif
+
+/* NAME(a, b, d): |a - b|^2 in f64, always in eight sums and the same order, for instruction sets without fused products: the same
+ * bits on every machine. VL: doubles in a register. */
+#define DISTANCE(NAME, TARGET, VL)                                                                                                 \
+  TARGET static double NAME(const float *a, const float *b, int64_t d) {                                                           \
+    typedef float narrow __attribute__((vector_size((VL)*4), aligned(4), may_alias));                                              \
+    typedef double vec __attribute__((vector_size((VL)*8)));                                                                       \
+    vec sum[8 / (VL)];                                                                                                             \
+    _Pragma("GCC unroll 4") for (int v = 0; v < 8 / (VL); v++) sum[v] = (vec){0};                                                  \
+    int64_t j = 0;                                                                                                                 \
+    for (; j + 8 <= d; j += 8) _Pragma("GCC unroll 4") for (int v = 0; v < 8 / (VL); v++) {                                        \
+        const vec diff = __builtin_convertvector(*(const narrow *)(a + j + v * (VL)), vec) -                                       \
+                         __builtin_convertvector(*(const narrow *)(b + j + v * (VL)), vec);                                        \
+        sum[v] += diff * diff;                                                                                                     \
+      }                                                                                                                            \
+    double s[8];                                                                                                                   \
+    memcpy(s, sum, sizeof s);                                                                                                      \
+    double total = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));                                              \
+    for (; j < d; j++) {                                                                                                           \
+      const double diff = (double)a[j] - (double)b[j];                                                                             \
+      total += diff * diff;                                                                                                        \
+    }                                                                                                                              \
+    return total;                                                                                                                  \
+  }
+DISTANCE(distance_base, , 2)
+#if ML_VARIANTS
+DISTANCE(distance_avx, __attribute__((target("avx"))), 4)
+#endif
+
+typedef double (*distance_fn)(const float *a, const float *b, int64_t d);
+
+/* What a query calls. */
+typedef struct kernels {
+  product_fn product;
+  scan_fn scan;
+  distance_fn distance;
+} kernels;
+
+static kernels best_kernels(void) {
+#if ML_VARIANTS
+  const int isa = ml_isa();
+  if (isa == ML_AVX512) return (kernels){product_avx512, scan_avx512, distance_avx};
+  if (isa == ML_AVX2) return (kernels){product_avx2, scan_avx2, distance_avx};
+#endif
+  return (kernels){product_base, scan_base, distance_base};
+}
+
+/* ---- fit -------------------------------------------------------------------------------------------------------------- */
+
+void ms_knn_free(ms_knn *m) {
+  if (!m) return;
+  free(m->x), free(m->mean), free(m->packed), free(m->norm), free(m->bound), free(m->y);
+  free(m);
+}
+
+int64_t ms_knn_rows(const ms_knn *m) { return m->n; }
+int64_t ms_knn_features(const ms_knn *m) { return m->d; }
+int32_t ms_knn_classes(const ms_knn *m) { return m->classes; }
+
+static int64_t tiles_of(const ms_knn *m) { return (m->padded + TILE - 1) / TILE; }
+
+/* Column means: only their size matters, not their last bit, so a value past f32 becomes 0. */
+static int column_means(ms_knn *m) {
+  double *sum = ml_alloc(m->d, sizeof *sum);
+  if (!sum) return -1;
+  memset(sum, 0, (size_t)m->d * sizeof *sum);
+  for (int64_t i = 0; i < m->n; i++)
+    for (int64_t j = 0; j < m->d; j++) sum[j] += (double)m->x[i * m->d + j];
+  for (int64_t j = 0; j < m->d; j++) m->mean[j] = (float)(sum[j] / (double)m->n);
+  free(sum);
+  return 0;
+}
+
+static void pack_training(ms_knn *m) {
+  const int64_t d = m->d, panels = m->padded / TR;
+#pragma omp parallel for schedule(static)
+  for (int64_t p = 0; p < panels; p++) {
+    for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
+      const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
+      float *to = m->packed + j0 * m->padded + p * TR * depth;
+      for (int64_t r = 0; r < TR; r++) {
+        const int64_t row = p * TR + r;
+        for (int64_t j = 0; j < depth; j++) to[j * TR + r] = row < m->n ? m->x[row * d + j0 + j] - m->mean[j0 + j] : 0;
+      }
+    }
+    for (int64_t row = p * TR; row < (p + 1) * TR; row++) {
+      double sum = 0;
+      for (int64_t j = 0; row < m->n && j < d; j++) {
+        const double v = (double)(m->x[row * d + j] - m->mean[j]);
+        sum += v * v;
+      }
+      m->norm[row] = row < m->n ? (float)sum : INFINITY;
+    }
+  }
+  for (int64_t t = 0; t < tiles_of(m); t++) {
+    float most = 0;
+    for (int64_t row = t * TILE; row < (t + 1) * TILE && row < m->n; row++)
+      if (!(m->norm[row] <= most)) most = m->norm[row];
+    m->bound[t] = nextafterf(sqrtf(most), INFINITY);
+  }
+}
+
+ms_knn *ms_knn_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes) {
+  if (n < 1 || d < 1 || n > INT32_MAX - TILE || d > INT32_MAX)
+    return ms_fail("knn: expected 1 to 2^31 rows and features, got %lld x %lld", (long long)n, (long long)d);
+  if (ml_check_finite("knn: x", n, d, x)) return NULL;
+  if (!y) classes = 0;
+  else if ((classes = ml_check_labels("knn: y", n, y, classes)) < 0) return NULL;
+  ms_knn *m = calloc(1, sizeof *m);
+  if (!m) return ml_no_memory("knn");
+  m->n = n, m->d = d, m->classes = classes;
+  m->padded = (n + TR - 1) / TR * TR;
+  m->x = ml_alloc(n * d, sizeof *m->x);
+  m->mean = ml_alloc(d, sizeof *m->mean);
+  m->packed = ml_alloc(m->padded * d, sizeof *m->packed);
+  m->norm = ml_alloc(m->padded, sizeof *m->norm);
+  m->bound = ml_alloc(tiles_of(m), sizeof *m->bound);
+  m->y = y ? ml_alloc(n, sizeof *m->y) : NULL;
+  if (!m->x || !m->mean || !m->packed || !m->norm || !m->bound || (y && !m->y)) goto fail;
+  memcpy(m->x, x, (size_t)(n * d) * sizeof *x);
+  if (y) memcpy(m->y, y, (size_t)n * sizeof *y);
+  if (column_means(m)) goto fail;
+  pack_training(m);
+  return m;
+fail:
+  ms_knn_free(m);
+  return ml_no_memory("knn");
+}
+
+/* ---- query ------------------------------------------------------------------------------------------------------------- */
+
+static bool nearer(near a, near b) { return a.d2 < b.d2 || (a.d2 == b.d2 && a.row < b.row); }
+
+/* Heaps with the farthest at the root. */
+static void sink_near(near *h, int64_t size, near e) {
+  int64_t at = 0;
+  for (int64_t child; (child = 2 * at + 1) < size; at = child) {
+    if (child + 1 < size && nearer(h[child], h[child + 1])) child++;
+    if (!nearer(e, h[child])) break;
+    h[at] = h[child];
+  }
+  h[at] = e;
+}
+
+static void push_near(near *h, int64_t *size, int64_t k, near e) {
+  if (*size == k) {
+    if (nearer(e, h[0])) sink_near(h, k, e);
+    return;
+  }
+  int64_t at = (*size)++;
+  for (; at > 0 && nearer(h[(at - 1) / 2], e); at = (at - 1) / 2) h[at] = h[(at - 1) / 2];
+  h[at] = e;
+}
+
+static void push_score(float *h, int64_t *size, int64_t k, float e) {
+  if (*size < k) {
+    int64_t at = (*size)++;
+    for (; at > 0 && h[(at - 1) / 2] < e; at = (at - 1) / 2) h[at] = h[(at - 1) / 2];
+    h[at] = e;
+    return;
+  }
+  if (e >= h[0]) return;
+  int64_t at = 0;
+  for (int64_t child; (child = 2 * at + 1) < k; at = child) {
+    if (child + 1 < k && h[child] < h[child + 1]) child++;
+    if (e >= h[child]) break;
+    h[at] = h[child];
+  }
+  h[at] = e;
+}
+
+/* What one thread works with. */
+typedef struct desk {
+  float *packed; /* DEPTH blocks of: micro-tiles of features x QR, holding -2 (q - mean) */
+  float *score;  /* CHUNK x TILE */
+  near *heap;    /* CHUNK x k */
+  float *best;   /* min(k, TILE): scores of one tile */
+  int32_t *pick; /* TILE */
+  double norm[CHUNK];
+  int64_t held[CHUNK];
+} desk;
+
+/* Largest error of a score, for |q - mean| = a, |y - mean| <= b, in f32 with unit roundoff u. Sums of d products, in blocks: at
+ * most (d + 2) u sum|q_j y_j| <= (d + 2) u a b each, twice; adding |y|^2 and the blocks: u (b^2 + 2ab) each; moving by the mean
+ * changes every difference by at most u (|q_j| + |y_j|), the squared distance by 2.1 u (a + b)^2; last, what underflows. Infinite
+ * when a product may overflow. */
+static double error_bound(int64_t d, double a, double b) {
+  const double u = FLT_EPSILON / 2, blocks = (double)((d + DEPTH - 1) / DEPTH);
+  const double size = b * b + 2 * a * b;
+  if (!(size < 1e37) || !(a < 1e18)) return INFINITY;
+  return 1.01 * u * (2 * (double)(d + 2) * a * b + (blocks + 2) * size + 2.1 * (a + b) * (a + b)) + (double)(d + 4) * 1e-37;
+}
+
+static void pack_queries(const ms_knn *m, desk *w, const float *q, int64_t rows, int64_t tall) {
+  const int64_t d = m->d;
+  for (int64_t i = 0; i < tall; i++) {
+    double sum = 0;
+    for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
+      const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
+      float *to = w->packed + j0 * tall + i / QR * QR * depth + i % QR;
+      if (i < rows)
+        for (int64_t j = 0; j < depth; j++) {
+          const float v = q[i * d + j0 + j] - m->mean[j0 + j];
+          sum += (double)v * (double)v;
+          to[j * QR] = -2 * v;
+        }
+      else
+        for (int64_t j = 0; j < depth; j++) to[j * QR] = 0;
+    }
+    w->norm[i] = sum;
+  }
+}
+
+/* Measure the rows of tile t that may be among the k nearest of query i. */
+static void select_rows(const ms_knn *m, desk *w, const float *q, int64_t i, int64_t t, int64_t k, const kernels *f) {
+  const int64_t first = t * TILE, wide = m->padded - first < TILE ? m->padded - first : TILE;
+  const int64_t real = m->n - first < TILE ? m->n - first : TILE;
+  near *heap = w->heap + i * k;
+  float *s = w->score + i * TILE;
+  const double error = error_bound(m->d, sqrt(w->norm[i]), (double)m->bound[t]);
+  if (error == INFINITY) {
+    for (int64_t r = 0; r < real; r++)
+      push_near(heap, &w->held[i], k, (near){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
+    return;
+  }
+  /* limit: a row with a larger score is not among the k nearest. f32 rounding of the limit is covered by the factor. */
+  float limit = FLT_MAX;
+  if (w->held[i] == k) {
+    const double most = heap[0].d2 - w->norm[i] + error;
+    limit = nextafterf((float)(most + 1e-12 * (heap[0].d2 + w->norm[i])), INFINITY);
+  }
+  int64_t picked = 0, scored = 0;
+  const int64_t end = (wide + SCAN - 1) / SCAN * SCAN;
+  for (int64_t r = wide; r < end; r++) s[r] = INFINITY;
+  for (int64_t from = f->scan(s, 0, end, limit); from < end; from = f->scan(s, from + SCAN, end, limit))
+    for (int64_t r = from; r < from + SCAN; r++) {
+      if (s[r] > limit) continue;
+      w->pick[picked++] = (int32_t)r;
+      if (k >= real) continue;
+      push_score(w->best, &scored, k, s[r]);
+      if (scored < k) continue;
+      const float tighter = nextafterf((float)((double)w->best[0] + 2 * error), INFINITY);
+      if (tighter < limit) limit = tighter;
+    }
+  for (int64_t p = 0; p < picked; p++) {
+    const int64_t r = w->pick[p];
+    if (s[r] > limit) continue;
+    push_near(heap, &w->held[i], k, (near){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
+  }
+}
+
+static void query_chunk(const ms_knn *m, desk *w, const float *q, int64_t rows, int64_t k, const kernels *f) {
+  const int64_t d = m->d, tall = (rows + QR - 1) / QR * QR;
+  pack_queries(m, w, q, rows, tall);
+  memset(w->held, 0, sizeof w->held);
+  for (int64_t t = 0; t < tiles_of(m); t++) {
+    const int64_t first = t * TILE, wide = m->padded - first < TILE ? m->padded - first : TILE;
+    for (int64_t i = 0; i < tall; i++) memcpy(w->score + i * TILE, m->norm + first, (size_t)wide * sizeof(float));
+    for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
+      const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
+      for (int64_t r = 0; r < wide; r += TR) {
+        const float *b = m->packed + j0 * m->padded + (first + r) * depth;
+        for (int64_t i = 0; i < tall; i += QR)
+          f->product(depth, w->packed + j0 * tall + i * depth, b, w->score + i * TILE + r, TILE);
+      }
+    }
+    for (int64_t i = 0; i < rows; i++) select_rows(m, w, q + i * d, i, t, k, f);
+  }
+}
+
+static void close_desk(desk *w) {
+  if (!w) return;
+  free(w->packed), free(w->score), free(w->heap), free(w->best), free(w->pick), free(w);
+}
+
+static desk *open_desk(const ms_knn *m, int64_t k) {
+  desk *w = calloc(1, sizeof *w);
+  if (!w) return NULL;
+  w->packed = ml_alloc(CHUNK * m->d, sizeof *w->packed);
+  w->score = ml_alloc(CHUNK * TILE, sizeof *w->score);
+  w->heap = ml_alloc(CHUNK * k, sizeof *w->heap);
+  w->best = ml_alloc(k < TILE ? k : TILE, sizeof *w->best);
+  w->pick = ml_alloc(TILE, sizeof *w->pick);
+  if (w->packed && w->score && w->heap && w->best && w->pick) return w;
+  close_desk(w);
+  return NULL;
+}
+
+/* index (from 0) and squared distance, nq x k, nearest first. */
+static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, double *d2) {
+  const kernels f = best_kernels();
+  bool failed = false;
+#pragma omp parallel
+  {
+    desk *w = open_desk(m, k);
+    if (!w) {
+#pragma omp atomic write
+      failed = true;
+    }
+#pragma omp for schedule(dynamic)
+    for (int64_t from = 0; from < nq; from += CHUNK) {
+      if (!w) continue;
+      const int64_t rows = nq - from < CHUNK ? nq - from : CHUNK;
+      query_chunk(m, w, q + from * m->d, rows, k, &f);
+      for (int64_t i = 0; i < rows; i++) {
+        near *heap = w->heap + i * k;
+        for (int64_t left = k - 1; left >= 0; left--) {
+          const near farthest = heap[0];
+          sink_near(heap, left, heap[left]);
+          index[(from + i) * k + left] = farthest.row;
+          d2[(from + i) * k + left] = farthest.d2;
+        }
+      }
+    }
+    close_desk(w);
+  }
+  return failed ? ml_no_memory("knn"), -1 : 0;
+}
+
+static int check_query(const ms_knn *m, int64_t nq, const float *q, int64_t k) {
+  if (nq < 0) return ms_fail("knn: expected a number of queries >= 0, got %lld", (long long)nq), -1;
+  if (k < 1 || k > m->n) return ms_fail("knn: expected 1 <= k <= %lld training rows, got %lld", (long long)m->n, (long long)k), -1;
+  return ml_check_finite("knn: query", nq, m->d, q);
+}
+
+/* Queries answered between two looks at the result, so that k x nq f64 distances never stand in memory at once. */
+enum { BATCH = 128 * CHUNK };
+
+typedef struct answer {
+  int32_t *index;
+  double *d2;
+} answer;
+
+static int open_answer(answer *a, int64_t nq, int64_t k) {
+  const int64_t rows = nq < BATCH ? nq : BATCH;
+  a->index = ml_alloc(rows * k, sizeof *a->index);
+  a->d2 = ml_alloc(rows * k, sizeof *a->d2);
+  if (a->index && a->d2) return 0;
+  free(a->index), free(a->d2);
+  ml_no_memory("knn");
+  return -1;
+}
+
+int ms_knn_query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, float *distance) {
+  answer a;
+  if (!m || check_query(m, nq, q, k) || open_answer(&a, nq, k)) return -1;
+  int rc = 0;
+  for (int64_t from = 0; from < nq && rc == 0; from += BATCH) {
+    const int64_t rows = nq - from < BATCH ? nq - from : BATCH;
+    rc = query(m, rows, q + from * m->d, k, a.index, a.d2);
+    for (int64_t i = 0; rc == 0 && i < rows * k; i++) {
+      index[from * k + i] = a.index[i] + MS_INDEX_BASE;
+      if (distance) distance[from * k + i] = (float)sqrt(a.d2[i]);
+    }
+  }
+  free(a.index), free(a.d2);
+  return rc;
+}
+
+int ms_knn_classify(const ms_knn *m, int64_t nq, const float *q, int64_t k, ms_knn_weights weights, int32_t *predicted,
+                    float *proba) {
+  if (!m) return -1;
+  if (!m->y) return ms_fail("knn: classify: expected a model fitted with labels"), -1;
+  if (weights != MS_KNN_UNIFORM && weights != MS_KNN_DISTANCE)
+    return ms_fail("knn: expected weights 0 or 1, got %d", (int)weights), -1;
+  answer a;
+  if (check_query(m, nq, q, k) || open_answer(&a, nq, k)) return -1;
+  double *vote = ml_alloc(m->classes, sizeof *vote);
+  int rc = vote ? 0 : (ml_no_memory("knn"), -1);
+  for (int64_t from = 0; from < nq && rc == 0; from += BATCH) {
+    const int64_t rows = nq - from < BATCH ? nq - from : BATCH;
+    rc = query(m, rows, q + from * m->d, k, a.index, a.d2);
+    for (int64_t i = 0; rc == 0 && i < rows; i++) {
+      const double *d2 = a.d2 + i * k;
+      double all = 0;
+      for (int32_t c = 0; c < m->classes; c++) vote[c] = 0;
+      for (int64_t j = 0; j < k; j++) {
+        double weight = 1;
+        if (weights == MS_KNN_DISTANCE) weight = d2[0] == 0 ? d2[j] == 0 : 1 / sqrt(d2[j]);
+        vote[m->y[a.index[i * k + j]] - MS_INDEX_BASE] += weight;
+        all += weight;
+      }
+      int32_t most = 0;
+      for (int32_t c = 1; c < m->classes; c++)
+        if (vote[c] > vote[most]) most = c;
+      predicted[from + i] = most + MS_INDEX_BASE;
+      for (int32_t c = 0; proba && c < m->classes; c++) proba[(from + i) * m->classes + c] = (float)(vote[c] / all);
+    }
+  }
+  free(vote), free(a.index), free(a.d2);
+  return rc;
+}

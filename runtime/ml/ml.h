@@ -1,0 +1,124 @@
+/* ml.h -- classical learning on plain C arrays: nearest neighbours, random forests, principal components, metrics.
+ *
+ * Data are row-major f32, n rows (samples) x d columns (features). Class labels are int32 counting from MS_INDEX_BASE (1), and so
+ * are the row numbers a neighbour query gives. Every value read must be finite. Functions that fail return NULL or -1 after
+ * ms_fail(). Results do not depend on the number of threads. Models are read-only after fitting: several threads may query one.
+ */
+#ifndef MASCON_ML_H
+#define MASCON_ML_H
+#include "mascon.h"
+
+/* ---- nearest neighbours (ml/knn.c) ------------------------------------------------------------------------------------ */
+
+typedef struct ms_knn ms_knn;
+typedef enum ms_knn_weights { MS_KNN_UNIFORM, MS_KNN_DISTANCE } ms_knn_weights;
+
+/* Keep n x d training rows (copied). y: their classes 1..classes, or NULL for a model that only finds neighbours; classes 0 = the
+ * largest label. Fails on n or d < 1, on n >= 2^31, on a label outside 1..classes, on a value not finite, out of memory. */
+ms_knn *ms_knn_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes);
+void ms_knn_free(ms_knn *m); /* NULL is fine */
+int64_t ms_knn_rows(const ms_knn *m);
+int64_t ms_knn_features(const ms_knn *m);
+int32_t ms_knn_classes(const ms_knn *m); /* 0 without labels */
+
+/* The k nearest training rows of each of nq query rows (nq x d) by euclidean distance, nearest first, lower row number first where
+ * distances are equal: the order of distances computed directly in f64. index: nq x k, from 1. distance: nq x k, or NULL.
+ * -1 on k outside 1..n, on a value not finite, out of memory. */
+int ms_knn_query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, float *distance);
+
+/* The class most of the k neighbours have, the smaller class number where votes are equal. MS_KNN_DISTANCE weighs a vote by
+ * 1/distance; neighbours at distance 0, where there are any, then vote alone. predicted: nq classes. proba: nq x classes, the
+ * shares of the votes, or NULL. Fails as ms_knn_query does, and when the model has no labels. */
+int ms_knn_classify(const ms_knn *m, int64_t nq, const float *q, int64_t k, ms_knn_weights weights, int32_t *predicted,
+                    float *proba);
+
+/* ---- random forest, decision tree (ml/forest.c, ml/tree.c) ------------------------------------------------------------- */
+
+typedef struct ms_forest ms_forest;
+
+typedef struct ms_forest_options {
+  int64_t trees;        /* 100 */
+  int64_t max_depth;    /* 0 = no limit */
+  int64_t max_features; /* features looked at per split; 0 = floor(sqrt(d)), -1 = all d */
+  int64_t min_split;    /* 2: fewest rows a node needs to be split */
+  int64_t min_leaf; /* 1: fewest rows on either side of a split; rows drawn twice by the bootstrap count once, as in scikit-learn */
+  bool bootstrap;   /* true: each tree sees n rows drawn with replacement */
+  uint64_t seed;    /* 0; the forest is a function of data, options and seed, whatever the number of threads */
+} ms_forest_options;
+
+ms_forest_options ms_forest_defaults(void);
+ms_forest_options ms_tree_defaults(void); /* one decision tree: 1 tree, all rows, all features */
+
+/* Grow trees by the gini criterion on n x d rows with classes y (1..classes; classes 0 = the largest label). Fails on n or d < 1,
+ * on n >= 2^30, on more than 65,535 classes, on an option out of range, on a label outside 1..classes, on a value not finite, out
+ * of memory. */
+ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes, const ms_forest_options *options);
+void ms_forest_free(ms_forest *f); /* NULL is fine */
+
+/* The class with the largest mean probability, the smaller number where two are equal. predicted: n classes. */
+int ms_forest_predict(const ms_forest *f, int64_t n, const float *x, int32_t *predicted);
+/* Mean over the trees of the class shares in the leaf a row ends in. proba: n x classes, f64. */
+int ms_forest_proba(const ms_forest *f, int64_t n, const float *x, double *proba);
+
+/* A forest as flat arrays. Node i of tree t is entry first[t] + i; node 0 is the root.
+ * Inner node: a row goes to node left[i] when x[feature[i]] <= threshold[i], else to node left[i] + 1; i < left[i]; leaf[i] = 0.
+ * Leaf: feature[i] = -1, left[i] = i, threshold[i] = +infinity; leaf[i] = c > 0: all rows of class c; leaf[i] = -r < 0: the class
+ * shares are row r - 1 of proba. Thresholds are midpoints of neighbouring values rounded down to f32, which decides every f32
+ * alike. */
+typedef struct ms_forest_arrays {
+  int64_t trees, features, nodes, rows; /* nodes: of all trees; rows: of proba */
+  int32_t classes;
+  const int64_t *first;   /* trees + 1 */
+  const int32_t *feature; /* nodes; counts from 0 */
+  const float *threshold; /* nodes */
+  const int32_t *left;    /* nodes */
+  const int32_t *leaf;    /* nodes */
+  const double *proba;    /* rows x classes */
+} ms_forest_arrays;
+
+/* The arrays of f; they belong to f and live as long. */
+ms_forest_arrays ms_forest_get(const ms_forest *f);
+/* A forest from arrays (copied), every invariant above checked. */
+ms_forest *ms_forest_set(const ms_forest_arrays *a);
+/* Nodes and depth (edges on the longest path) of tree t (from 0); -1 when there is no such tree. */
+int64_t ms_forest_nodes(const ms_forest *f, int64_t t);
+int64_t ms_forest_depth(const ms_forest *f, int64_t t);
+
+/* ---- symmetric eigenproblem (ml/eigen.c) ---------------------------------------------------------------------------------- */
+
+/* a: n x n symmetric, f64 (the lower triangle is read). values: n, largest first. vectors: n x n, ROW i is the unit eigenvector of
+ * values[i], its coefficient of largest magnitude positive. -1 on n < 1, on a value not finite, no convergence, out of memory. */
+int ms_eigen_symmetric(int64_t n, const double *a, double *values, double *vectors);
+
+/* ---- principal components (ml/pca.c) -------------------------------------------------------------------------------------- */
+
+typedef struct ms_pca ms_pca;
+
+/* Means (d) and covariance (d x d, divided by n - 1) of n x d rows, in f64. n >= 2. */
+int ms_covariance(int64_t n, int64_t d, const float *x, double *mean, double *covariance);
+
+/* The k directions of largest variance of n x d rows. Fails on n < 2, on k outside 1..d, on a value not finite, out of memory. */
+ms_pca *ms_pca_fit(int64_t n, int64_t d, const float *x, int64_t k);
+/* A fitted model from what another one held: mean (d), components (k x d), variance (k), total variance of the data. */
+ms_pca *ms_pca_set(int64_t d, int64_t k, const double *mean, const double *components, const double *variance, double total);
+void ms_pca_free(ms_pca *p); /* NULL is fine */
+
+int64_t ms_pca_features(const ms_pca *p);
+int64_t ms_pca_components(const ms_pca *p);
+const double *ms_pca_mean(const ms_pca *p);     /* d */
+const double *ms_pca_basis(const ms_pca *p);    /* k x d, orthonormal rows, sign as in ms_eigen_symmetric */
+const double *ms_pca_variance(const ms_pca *p); /* k: explained variance, largest first */
+double ms_pca_total(const ms_pca *p);           /* sum of all d variances: variance[i] / total is the explained ratio */
+
+/* codes (n x k) = (x - mean) basis^T, and back: x (n x d) = codes basis + mean. -1 on a value not finite. */
+int ms_pca_transform(const ms_pca *p, int64_t n, const float *x, float *codes);
+int ms_pca_inverse(const ms_pca *p, int64_t n, const float *codes, float *x);
+
+/* ---- metrics (ml/metrics.c) ------------------------------------------------------------------------------------------------ */
+
+/* Share of the n labels that agree; NaN and a message when n < 1. */
+double ms_accuracy(int64_t n, const int32_t *truth, const int32_t *predicted);
+/* counts[(t - 1) * classes + (p - 1)]: rows of class t predicted as p. -1 on a label outside 1..classes. */
+int ms_confusion(int64_t n, int32_t classes, const int32_t *truth, const int32_t *predicted, int64_t *counts);
+
+#endif

@@ -1,0 +1,40 @@
+/* elementwise.c -- shapes and derivative rules of elementwise.def, and the lines as C functions. */
+#include "core/core.h"
+
+static int shape(ms_infer *s) {
+  int rank, dtype = MS_BOOL;
+  int64_t size[MS_MAX_RANK];
+  if (ms_broadcast(s->op->name, s->n_in, s->in, &rank, size) < 0) return -1;
+  if (!(s->op->flags & MS_NO_GRAD)) { /* the operands have met: any tensor among them tells */
+    dtype = -1;
+    for (int i = s->n_in - 1; i >= 0; i--)
+      if (!s->in[i]->is_number && !(i == 0 && s->op->elementwise_class == MS_CLASS_CHOOSE)) dtype = s->in[i]->dtype;
+    if (dtype < 0) dtype = MS_F32;
+  }
+  return ms_out(s, 0, dtype, rank, size);
+}
+
+#define ZERO ms_zeros_like(G)
+#define NONE ms_fail("%s has no derivative", c->op->name)
+#define RULE(name, n, ...)                                                                                                                    \
+  static int vjp_##name(ms_vjp *c) {                                                                                                          \
+    ms_tensor *G = c->g[0], *X = c->x[0], *Y = (n) > 1 ? c->x[1] : NULL, *Z = (n) > 2 ? c->x[2] : NULL, *R = c->r[0];                         \
+    (void)X, (void)Y, (void)Z, (void)R, (void)G;                                                                                              \
+    __VA_ARGS__;                                                                                                                              \
+    return ms_error() ? -1 : 0;                                                                                                               \
+  }                                                                                                                                           \
+  MS_RULE(name, .shape = shape, .vjp = vjp_##name);
+#define SHARE(i, d)                                                                                                                           \
+  if (c->need[i]) c->dx[i] = ms_sum_to(d, c->x[i])
+
+#define OP(...)
+#define E1(name, cls, f, dx, sample, doc)                                                                                                     \
+  RULE(name, 1, SHARE(0, dx))                                                                                                                 \
+  ms_tensor *ms_##name(ms_tensor *x) { return ms_apply(MS_OP_##name, 1, &x, NULL); }
+#define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                            \
+  RULE(name, 2, SHARE(0, dx); SHARE(1, dy))                                                                                                   \
+  ms_tensor *ms_##name(ms_tensor *x, ms_tensor *y) { return ms_apply(MS_OP_##name, 2, (ms_tensor *[]){x, y}, NULL); }
+#define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                                        \
+  RULE(name, 3, SHARE(0, dx); SHARE(1, dy); SHARE(2, dz))                                                                                     \
+  ms_tensor *ms_##name(ms_tensor *x, ms_tensor *y, ms_tensor *z) { return ms_apply(MS_OP_##name, 3, (ms_tensor *[]){x, y, z}, NULL); }
+#include "elementwise.def"

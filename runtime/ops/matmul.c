@@ -1,0 +1,79 @@
+/* matmul.c -- products of matrices: matmul over the last two dimensions, and linear. */
+#include "core/core.h"
+
+enum { TA, TB }; /* attributes of matmul */
+
+static int shape(ms_infer *s) {
+  const ms_tensor *a = s->in[0], *b = s->in[1];
+  for (int i = 0; i < 2; i++)
+    if (s->in[i]->rank < 2)
+      return ms_fail("matmul: %s is %s, expected two dimensions or more; unsqueeze a vector into a row or a column", i ? "b" : "a",
+                     ms_shape_str(s->in[i])),
+             -1;
+  bool ta = s->attr[TA].i != 0, tb = s->attr[TB].i != 0;
+  const int64_t *pa = a->shape + a->rank - 2, *pb = b->shape + b->rank - 2;
+  if (pa[!ta] != pb[tb])
+    return ms_fail("matmul: %s%s and %s%s do not fit together: the left one has %lld columns, the right one %lld rows", ms_shape_str(a),
+                   ta ? " transposed" : "", ms_shape_str(b), tb ? " transposed" : "", (long long)pa[!ta], (long long)pb[tb]),
+           -1;
+  int rank = a->rank > b->rank ? a->rank : b->rank;
+  int64_t size[MS_MAX_RANK];
+  for (int i = 0; i < rank - 2; i++) {
+    int ia = i - (rank - a->rank), ib = i - (rank - b->rank);
+    int64_t na = ia < 0 ? 1 : a->shape[ia], nb = ib < 0 ? 1 : b->shape[ib];
+    if (na != nb && na != 1 && nb != 1)
+      return ms_fail("matmul: %s and %s do not fit together (dimension %d: %lld against %lld)", ms_shape_str(a), ms_shape_str(b), i + 1,
+                     (long long)na, (long long)nb),
+             -1;
+    size[i] = na == 1 ? nb : na;
+  }
+  size[rank - 2] = pa[ta], size[rank - 1] = pb[!tb];
+  return ms_out(s, 0, a->dtype, rank, size);
+}
+
+/* All dimensions but the last as one. */
+static ms_tensor *rows(ms_tensor *x) { return x && x->rank > 2 ? ms_reshape(x, MS_INTS(-1, x->shape[x->rank - 1])) : x; }
+
+/* r = A B with A = a or a', B = b or b'. Then dA = g B', dB = A' g; a transposed operand wants its gradient transposed too. */
+static int vjp(ms_vjp *c) {
+  ms_tensor *a = c->x[0], *b = c->x[1], *g = c->g[0];
+  bool ta = c->attr[TA].i != 0, tb = c->attr[TB].i != 0;
+  if (c->need[0]) c->dx[0] = ms_sum_to(ta ? ms_matmul(b, g, tb, true) : ms_matmul(g, b, false, !tb), a);
+  if (c->need[1]) {
+    ms_tensor *left = a, *right = g;
+    /* One matrix for the whole batch: the sum over the batch is part of the product. */
+    if (b->rank == 2 && a->rank > 2 && !ta && ms_numel(a)) left = rows(a), right = rows(g);
+    c->dx[1] = ms_sum_to(tb ? ms_matmul(right, left, true, ta) : ms_matmul(left, right, !ta, false), b);
+  }
+  return ms_error() ? -1 : 0;
+}
+MS_RULE(matmul, .shape = shape, .vjp = vjp, .keep_in = 3);
+
+ms_tensor *ms_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
+  return ms_apply(MS_OP_matmul, MS_IN(a, b), MS_ATTR(A_INT(ta), A_INT(tb)));
+}
+
+static int linear(ms_ref *c) {
+  ms_tensor *x = c->in[0], *w = c->in[1], *bias = c->in[2];
+  if (x->rank < 2) return ms_fail("linear: x is %s, expected two dimensions or more", ms_shape_str(x)), -1;
+  if (w->rank != 2) return ms_fail("linear: w is %s, expected two dimensions: out x in", ms_shape_str(w)), -1;
+  if (x->shape[x->rank - 1] != w->shape[1])
+    return ms_fail("linear: x is %s, w is %s: expected x with %lld features, got %lld", ms_shape_str(x), ms_shape_str(w),
+                   (long long)w->shape[1], (long long)x->shape[x->rank - 1]),
+           -1;
+  if (bias && (bias->rank != 1 || bias->shape[0] != w->shape[0]))
+    return ms_fail("linear: bias is %s, expected %lld elements", ms_shape_str(bias), (long long)w->shape[0]), -1;
+  ms_ints size = ms_sizes(x);
+  size.at[size.n - 1] = w->shape[0];
+  ms_tensor *y = x;
+  if (x->rank > 2) { /* sizes in full: -1 cannot be told where a size is 0 */
+    int64_t n = 1;
+    for (int i = 0; i < x->rank - 1; i++) n *= x->shape[i];
+    y = ms_reshape(x, MS_INTS(n, w->shape[1]));
+  }
+  y = ms_matmul(y, w, false, true);
+  if (bias) y = ms_add(y, bias);
+  if (x->rank > 2) y = ms_reshape(y, size);
+  return c->n_out = 1, (c->out[0] = y) ? 0 : -1;
+}
+MS_RULE(linear, .ref = linear);

@@ -1,0 +1,51 @@
+-- meter: averages of things that come batch by batch.
+local meter = {}
+
+local Mean = { __name = "mascon.mean" }
+Mean.__index = Mean
+
+-- The number in v: v itself, or what v:item() reads. A device is waited for here and nowhere else in this file.
+local function number(v)
+  if type(v) == "number" then return v end
+  return v:item()
+end
+
+-- Without gradients: what is added must not keep the graph of its step alive.
+local function detached(v)
+  if type(v) ~= "number" and v.detach then return v:detach() end
+  return v
+end
+
+-- Add a number, or something with + and :item() (a tensor of one element), which stays unread until value() is asked. weight counts how
+-- many of them v is the mean of (the size of the batch); 1 when not given.
+function Mean:add(v, weight)
+  if type(v) ~= "number" and not (type(v) == "userdata" or type(v) == "table") then
+    error(("mean:add: expected a number or a tensor, got a %s"):format(type(v)), 2)
+  end
+  weight = weight or 1
+  v = detached(v)
+  if weight ~= 1 then v = v * weight end
+  self.sum = self.sum and self.sum + v or v
+  self.weight = self.weight + weight
+  return self
+end
+
+-- The mean so far as a number; NaN when nothing was added.
+function Mean:value()
+  if self.weight == 0 then return 0 / 0 end
+  return number(self.sum) / self.weight
+end
+
+function Mean:count() return self.weight end
+
+function Mean:reset()
+  self.sum, self.weight = nil, 0
+  return self
+end
+
+function Mean:__tostring() return ("%.6g"):format(self:value()) end
+
+-- A new empty mean: add(v [, weight]), value(), count(), reset().
+function meter.mean() return setmetatable({ weight = 0 }, Mean) end
+
+return meter

@@ -1,0 +1,285 @@
+-- progress: a bar on standard error around any loop.
+--
+--   for x, y in ms.progress(loader) do ... end
+--   local p = ms.progress(loader, { label = "epoch 3" })
+--   for x, y in p do ... p:set { loss = mean } end
+--   for k, v in ms.progress.with { total = n } (pairs(t)) do ... end
+--
+-- It shows itself only when standard error is a terminal. What is given to set() is looked at when the bar is drawn, at most ten times a
+-- second: a tensor or a mean passed there costs nothing in between.
+local term = require "mascon.term"
+local progress = {}
+
+local EVERY = 0.1 -- seconds between two drawings
+local ERR = 2     -- file descriptor of standard error
+
+local Bar = { __name = "mascon.progress" }
+Bar.__index = Bar
+
+local active = {} -- bars that are being shown, the innermost last
+
+-- ---- numbers as text -------------------------------------------------------------------------------------------------------------
+
+local function time_text(s)
+  if s < 10 then return ("%.1fs"):format(s) end
+  s = math.floor(s + 0.5)
+  if s < 60 then return ("%ds"):format(s) end
+  if s < 3600 then return ("%d:%02d"):format(s // 60, s % 60) end
+  return ("%d:%02d:%02d"):format(s // 3600, s // 60 % 60, s % 60)
+end
+
+local function rate_text(r)
+  if r >= 100 then return ("%.0f/s"):format(r) end
+  if r >= 1 then return ("%.1f/s"):format(r) end
+  if r > 0 then return ("%s each"):format(time_text(1 / r)) end
+  return ""
+end
+
+-- A number, a mean (value()), a tensor (item()), a function, or anything else by tostring.
+local function value_text(v)
+  if type(v) == "function" then v = v() end
+  if type(v) == "table" or type(v) == "userdata" then
+    local ok, got = pcall(function() return v.value and v:value() or v:item() end)
+    if ok then v = got end
+  end
+  if math.type(v) == "float" then return ("%.4g"):format(v) end
+  return tostring(v)
+end
+
+-- ---- drawing ---------------------------------------------------------------------------------------------------------------------
+
+local eighths = { "▏", "▎", "▍", "▌", "▋", "▊", "▉" }
+
+local function bar_text(fraction, width, utf8_ok)
+  fraction = math.min(math.max(fraction, 0), 1)
+  if not utf8_ok then
+    local n = math.floor(fraction * width)
+    return "[" .. ("#"):rep(n) .. ("."):rep(width - n) .. "]"
+  end
+  local cells = math.floor(fraction * width * 8 + 0.5)
+  local full, rest = cells // 8, cells % 8
+  local part = eighths[rest] or ""
+  return "▕" .. ("█"):rep(full) .. part .. (" "):rep(width - full - (rest > 0 and 1 or 0)) .. "▏"
+end
+
+-- Cut to `width` characters (all ours take one column).
+local function cut(s, width)
+  local n = utf8.len(s)
+  if not n then return s:sub(1, width) end
+  if n <= width then return s end
+  return s:sub(1, utf8.offset(s, width + 1) - 1)
+end
+
+local function join(parts)
+  local kept = {}
+  for _, p in ipairs(parts) do
+    if p ~= "" then kept[#kept + 1] = p end
+  end
+  return table.concat(kept, "  ")
+end
+
+local function notes(self)
+  local parts = {}
+  for i, key in ipairs(self.keys) do parts[i] = key .. " " .. value_text(self.notes[key]) end
+  return table.concat(parts, "  ")
+end
+
+-- The line of a running bar, at most `width` columns.
+local function running_line(self, now, width)
+  local elapsed = now - self.start
+  local rate = elapsed > 0 and self.count / elapsed or 0
+  local left = ""
+  if self.total and rate > 0 then left = time_text((self.total - self.count) / rate) .. " left" end
+  local count = self.total and ("%d/%d"):format(self.count, self.total) or tostring(self.count)
+  local percent = self.total and self.total > 0 and ("%3d%%"):format(math.floor(self.count / self.total * 100)) or ""
+  local rest = join { percent, count, self.count > 0 and rate_text(rate) or "", notes(self), time_text(elapsed), left }
+  local room = width - (utf8.len(rest) or #rest) - (utf8.len(self.label) or #self.label) - 8
+  local bar = ""
+  if self.total and self.total > 0 and room >= 6 then bar = bar_text(self.count / self.total, math.min(room, 30), self.utf8) end
+  return cut(join { self.label, bar, rest }, width)
+end
+
+local function last_line(self, now, width)
+  local elapsed = now - self.start
+  local whole = self.total and self.count ~= self.total
+  local count = whole and ("%d/%d"):format(self.count, self.total) or tostring(self.count)
+  return cut(join { self.label, count, time_text(elapsed), elapsed > 0 and self.count > 0 and rate_text(self.count / elapsed) or "",
+    notes(self) }, width)
+end
+
+-- Put `line` where the bar stands. Without escape sequences the rest of the old line is covered with spaces.
+local function draw(self, line, ending)
+  local length = utf8.len(line) or #line
+  local tail = self.smart and "\27[K" or (" "):rep(math.max(0, (self.drawn or 0) - length))
+  self.drawn = length
+  self.out:write("\r", line, tail, ending or "")
+  self.out:flush()
+end
+
+local function width_now() return (term.columns(ERR) or 80) - 1 end
+
+local function show(self)
+  local now = self.clock()
+  self.next = now + EVERY
+  if active[#active] ~= self then return end
+  draw(self, running_line(self, now, width_now()))
+end
+
+-- ---- the loop --------------------------------------------------------------------------------------------------------------------
+
+-- The bar is its own iterator and its own closing value.
+function Bar:__call()
+  if self.ended then return nil end
+  if not self.begun then
+    self.begun = true
+    self.start = self.clock()
+    if self.shown then
+      active[#active + 1] = self
+      show(self)
+    end
+  else
+    self.count = self.count + 1
+    if self.shown and self.clock() >= self.next then show(self) end
+  end
+  return self:pass(self.f(self.s, self.control))
+end
+
+function Bar:pass(first, ...)
+  if first == nil then
+    self:finish()
+    return nil
+  end
+  self.control = first
+  return first, ...
+end
+
+-- End the bar: one line stays, and the iterator's own closing value is closed. Called by the loop; harmless twice. A loop left by break or
+-- by an error closes it too where the bar is the fourth value of the for, as in `for x in ms.progress(loader)`.
+function Bar:finish(err)
+  if self.ended then return end
+  self.ended = true
+  for i = #active, 1, -1 do
+    if active[i] == self then table.remove(active, i) end
+  end
+  if self.shown and self.begun then draw(self, last_line(self, self.clock(), width_now()), "\n") end
+  local closing = self.closing
+  self.closing = nil
+  if closing ~= nil and closing ~= false then
+    local meta = getmetatable(closing)
+    if meta and meta.__close then meta.__close(closing, err) end
+  end
+end
+
+Bar.__close = function(self, err) self:finish(err) end
+
+-- Notes behind the count: p:set { loss = x }. Numbers, means, tensors, functions, texts; false takes one away.
+function Bar:set(values)
+  local fresh = {}
+  for key, v in pairs(values) do
+    if self.notes[key] == nil and v ~= false then fresh[#fresh + 1] = key end
+    self.notes[key] = v or nil
+    if v == false then
+      for i, k in ipairs(self.keys) do
+        if k == key then table.remove(self.keys, i) break end
+      end
+    end
+  end
+  table.sort(fresh)
+  for _, key in ipairs(fresh) do self.keys[#self.keys + 1] = key end
+  return self
+end
+
+-- print without tearing the bar.
+function Bar:print(...)
+  if self.shown and self.begun and not self.ended then draw(self, "", "\r") end
+  print(...)
+  io.stdout:flush()
+  if self.shown and self.begun and not self.ended then show(self) end
+end
+
+local option_names = { "total", "label", "out", "shown", "clock" }
+
+local function new(opts, f, s, control, closing)
+  for k in pairs(opts) do
+    local known = false
+    for _, name in ipairs(option_names) do known = known or name == k end
+    if not known then
+      error(("progress: unknown option '%s'%s"):format(k, require("mascon.text").hint(tostring(k), option_names)), 0)
+    end
+  end
+  local shown = opts.shown
+  if shown == nil then shown = term.isatty(ERR) end
+  return setmetatable({ f = f, s = s, control = control, closing = closing, total = opts.total, label = opts.label or "", count = 0,
+    notes = {}, keys = {}, shown = shown, out = opts.out or io.stderr, clock = opts.clock or term.time, next = 0, start = 0,
+    smart = term.smart(ERR), utf8 = term.utf8() }, Bar)
+end
+
+local function length(x)
+  local ok, n = pcall(function() return #x end)
+  return ok and math.type(n) == "integer" and n or nil
+end
+
+local function counting(n)
+  return function(_, i)
+    if i < n then return i + 1 end
+  end
+end
+
+-- Anything that can be looped over, as the values of a generic for, and how many there are if that is known.
+local function iterator(x, ...)
+  local t = type(x)
+  if t == "function" then return nil, x, ... end
+  if t == "number" then return x, counting(math.tointeger(x) or error("progress: expected an integer", 0)), nil, 0 end
+  if t ~= "table" and t ~= "userdata" then error(("progress: cannot loop over a %s"):format(t), 0) end
+  local meta = getmetatable(x)
+  if type(meta) == "table" and meta.__call then return length(x), x, ... end
+  local ok, iter = pcall(function() return x.iter end)
+  if ok and iter then return length(x), x:iter() end
+  if t == "userdata" then error("progress: cannot loop over this object", 0) end
+  local i = 0
+  return #x, function()
+    i = i + 1
+    return x[i]
+  end
+end
+
+local function with_total(opts, total, ...)
+  local o = {}
+  for k, v in pairs(opts) do o[k] = v end
+  if o.total == nil then o.total = total end
+  return new(o, ...)
+end
+
+-- ms.progress.with(opts): opts.total, opts.label; returns a function that takes what a generic for takes.
+function progress.with(opts)
+  return function(...)
+    local bar = with_total(opts, iterator(...))
+    return bar, nil, nil, bar
+  end
+end
+
+-- The notes of the innermost bar that runs, for code that has no hold of it.
+function progress.set(values)
+  local bar = active[#active]
+  if bar then bar:set(values) end
+end
+
+-- print that does not tear whatever bar is on the screen.
+function progress.print(...)
+  local bar = active[#active]
+  if bar then bar:print(...) else print(...) end
+end
+
+return setmetatable(progress, {
+  -- ms.progress(x [, opts]) for a loader, an object with iter(), an array or a number; ms.progress(f, s, control, closing) for the values
+  -- of an iterator (with options: ms.progress.with). Returns the four values of a generic for; the first is the bar.
+  __call = function(_, x, ...)
+    local bar
+    if type(x) == "function" then
+      bar = new({}, x, ...)
+    else
+      bar = with_total(... or {}, iterator(x))
+    end
+    return bar, nil, nil, bar
+  end,
+})

@@ -1,0 +1,160 @@
+-- luacheck: globals TestProgress TestMeter
+local lu = require "luaunit"
+local progress = require "mascon.progress"
+local meter = require "mascon.meter"
+
+-- What the bar writes, and a clock that the test moves.
+local function stage()
+  local s = { written = {}, now = 0 }
+  s.out = { write = function(_, ...) s.written[#s.written + 1] = table.concat { ... } end, flush = function() end }
+  s.clock = function() return s.now end
+  s.opts = { out = s.out, clock = s.clock, shown = true }
+  return s
+end
+
+TestProgress = {}
+
+function TestProgress.test_all_values_of_the_iterator_come_through()
+  local seen = {}
+  for k, v in progress.with { shown = false } (ipairs { "a", "b", "c" }) do seen[#seen + 1] = k .. v end
+  lu.assertEquals(seen, { "1a", "2b", "3c" })
+  local n, sum = 0, 0
+  for k, v in progress(pairs { x = 1, y = 2 }) do
+    n, sum = n + #k, sum + v
+  end
+  lu.assertEquals({ n, sum }, { 2, 3 })
+  local function four(_, i)
+    if i < 2 then return i + 1, "b", nil, "d" end
+  end
+  local count = 0
+  for a, b, c, d in progress(four, nil, 0) do
+    count = count + a
+    lu.assertEquals({ b, c, d }, { "b", nil, "d" })
+  end
+  lu.assertEquals(count, 3)
+end
+
+function TestProgress.test_arrays_numbers_loaders_and_objects_with_iter()
+  local seen = {}
+  for x in progress({ 5, 6 }, { shown = false }) do seen[#seen + 1] = x end
+  for i in progress(3, { shown = false }) do seen[#seen + 1] = i end
+  local left = 2
+  local loader = setmetatable({}, { __len = function() return 2 end, __call = function()
+    left = left - 1
+    if left >= 0 then return left, "label" end
+  end })
+  for x, y in progress(loader, { shown = false }) do seen[#seen + 1] = x .. y end
+  for x in progress({ iter = function() return ipairs { "only" } end }, { shown = false }) do seen[#seen + 1] = x end
+  lu.assertEquals(seen, { 5, 6, 1, 2, 3, "1label", "0label", 1 })
+  lu.assertErrorMsgContains("cannot loop over a string", progress, "text")
+  lu.assertErrorMsgContains("unknown option 'lable'; did you mean label?", progress, { 1 }, { lable = "x" })
+end
+
+function TestProgress.test_draws_at_most_ten_times_a_second()
+  local s = stage()
+  for _ in progress(1000, s.opts) do s.now = s.now + 0.01 end -- ten seconds
+  lu.assertTrue(#s.written <= 103)
+  lu.assertTrue(#s.written >= 50)
+end
+
+function TestProgress.test_line_and_summary()
+  local s = stage()
+  s.opts.label = "epoch 1"
+  local p = progress(10, s.opts)
+  for i in p do
+    s.now = s.now + 1
+    p:set { loss = 0.5 / i }
+  end
+  lu.assertStrContains(s.written[6], "epoch 1")
+  lu.assertStrContains(s.written[6], "50%")
+  lu.assertStrContains(s.written[6], "5/10")
+  lu.assertStrContains(s.written[6], "1.0/s")
+  lu.assertStrContains(s.written[6], "loss 0.1")
+  lu.assertStrContains(s.written[6], "5.0s left")
+  local last = s.written[#s.written]
+  lu.assertStrContains(last, "epoch 1  10  10s  1.0/s  loss 0.05")
+  lu.assertEquals(last:sub(-1), "\n")
+  local ends = 0
+  for _, w in ipairs(s.written) do ends = ends + select(2, w:gsub("\n", "")) end
+  lu.assertEquals(ends, 1)
+end
+
+function TestProgress.test_notes_are_read_only_when_drawn()
+  local s, reads = stage(), 0
+  local tensor = { item = function()
+    reads = reads + 1
+    return 1.5
+  end }
+  local p = progress(1000, s.opts)
+  for _ in p do
+    s.now = s.now + 0.001
+    p:set { loss = tensor }
+  end
+  lu.assertTrue(reads <= 12)
+  lu.assertTrue(reads >= 2)
+  lu.assertStrContains(s.written[#s.written], "loss 1.5")
+end
+
+function TestProgress.test_set_without_the_bar_in_hand_reaches_the_innermost()
+  local s = stage()
+  for _ in progress(1, s.opts) do progress.set { acc = 0.25 } end
+  lu.assertStrContains(s.written[#s.written], "acc 0.25")
+  progress.set { acc = 1 } -- no bar: nothing happens
+end
+
+function TestProgress.test_nothing_is_written_when_not_shown()
+  local s = stage()
+  s.opts.shown = false
+  for _ in progress(5, s.opts) do s.now = s.now + 1 end
+  lu.assertEquals(s.written, {})
+end
+
+function TestProgress.test_break_and_error_close_bar_and_iterator()
+  local closed = 0
+  local guard = setmetatable({}, { __close = function() closed = closed + 1 end })
+  local function forever(_, i) return i + 1 end
+  local s = stage()
+  for i in progress.with(s.opts)(forever, nil, 0, guard) do
+    if i == 3 then break end
+  end
+  lu.assertEquals(closed, 1)
+  lu.assertEquals(s.written[#s.written]:sub(-1), "\n")
+  pcall(function()
+    for _ in progress.with(s.opts)(forever, nil, 0, guard) do error("x") end
+  end)
+  lu.assertEquals(closed, 2)
+  for _ in progress.with(s.opts)(function(_, i) if i < 2 then return i + 1 end end, nil, 0, guard) do s.now = 0 end
+  lu.assertEquals(closed, 3)
+end
+
+TestMeter = {}
+
+-- Something with + and item() that counts how often it is read.
+local reads = 0
+local Lazy = {}
+Lazy.__index = Lazy
+local function lazy(v) return setmetatable({ v = v }, Lazy) end
+function Lazy:item()
+  reads = reads + 1
+  return self.v
+end
+Lazy.__add = function(a, b) return lazy(a.v + b.v) end
+Lazy.__mul = function(a, k) return lazy(a.v * k) end
+
+function TestMeter.test_mean_of_numbers_with_weights()
+  local m = meter.mean()
+  m:add(1):add(2):add(6, 2)
+  lu.assertEquals(m:value(), 15 / 4)
+  lu.assertEquals(m:count(), 4)
+  lu.assertTrue(m:reset():value() ~= m:value()) -- NaN
+  lu.assertErrorMsgContains("expected a number or a tensor, got a string", m.add, m, "x")
+end
+
+function TestMeter.test_a_tensor_is_read_once_and_late()
+  reads = 0
+  local m = meter.mean()
+  for i = 1, 10 do m:add(lazy(i), 2) end
+  lu.assertEquals(reads, 0)
+  lu.assertEquals(m:value(), 5.5)
+  lu.assertEquals(reads, 1)
+end

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Run the tests that were built, print one row per file, the whole output of what failed, and at the end the plain line
+# `N passed, N failed, N skipped`. Exit status: 0 when nothing failed and something ran.
+#   BUILD=build      where the program and the C tests are
+#   ONLY=name        only files whose path has this in it
+#   KINDS='c lua terminal sh'
+#   SAN=1 STRESS=1   under sanitizers; under the Lua that collects all the time: longer timeouts, some tests left out by their kind
+#   TIMEOUT=seconds  per file
+#   MASCON_COUNTS=f  append `passed failed skipped` to f
+# A shell or terminal test prints lines `ok NAME`, `not ok NAME`, `skipped: WHY` and exits non-zero if it could not finish.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+BUILD=${BUILD:-build} ONLY=${ONLY:-} KINDS=${KINDS:-c lua terminal sh} SAN=${SAN:-} STRESS=${STRESS:-}
+TIMEOUT=${TIMEOUT:-$([ -n "$SAN$STRESS" ] && echo 600 || echo 180)}
+BUILD=${BUILD#"$PWD"/} # a test that calls make again must give it the same name, or everything is made anew
+case $BUILD in /*) MASCON=$BUILD/mascon ;; *) MASCON=$PWD/$BUILD/mascon ;; esac
+
+home=$(mktemp -d)
+trap 'rm -rf "$home"' EXIT
+# Tests see no user's history, cache or settings, and leave nothing behind.
+export HOME=$home XDG_CACHE_HOME=$home/cache TMPDIR=$home/tmp BUILD SAN STRESS MASCON LC_ALL=C.UTF-8
+mkdir -p "$TMPDIR"
+export LUA_PATH="tests/lua/?.lua;;"
+unset LUA_PATH_5_4 LUA_INIT LUA_INIT_5_4 MASCON_COMPILE MASCON_THREADS
+if [ -n "$SAN" ]; then
+  export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:strict_string_checks=1:allocator_may_return_null=1
+  export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
+  export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+  # A stock lua5.4 that loads a sanitized mascon.so needs this first.
+  ASAN_RUNTIME=$(${CC:-cc} -print-file-name=libasan.so)
+  export ASAN_RUNTIME
+fi
+
+passed=0 failed=0 skipped=0 bad=() out=$home/out
+# Sum of the numbers that an extended regular expression with one group finds in $out.
+sum() { sed -nE "s/$1/\\1/p" "$out" | awk '{ n += $1 } END { print n + 0 }'; }
+lines() { grep -cE "$1" "$out"; }
+
+one() { # one KIND FILE COMMAND...
+  local kind=$1 file=$2 p=0 f=0 s=0 rc start end note=
+  shift 2
+  [[ -z $ONLY || $file == *"$ONLY"* ]] || return 0
+  start=$EPOCHREALTIME
+  timeout -k 10 "$TIMEOUT" "$@" >"$out" 2>&1 </dev/null
+  rc=$?
+  end=$EPOCHREALTIME
+  case $kind in
+  c) p=$(sum '^\[  PASSED  \] ([0-9]+) test.*') f=$(sum '^\[  FAILED  \] ([0-9]+) test.*') s=$(sum '^\[  SKIPPED \] ([0-9]+) test.*') ;;
+  lua)
+    p=$(sum '^Ran [0-9]+ tests? in .*[^0-9]([0-9]+) success.*') s=$(sum '^Ran [0-9]+ tests? in .*[^0-9]([0-9]+) skipped.*')
+    f=$(($(sum '^Ran [0-9]+ tests? in .*[^0-9]([0-9]+) failure.*') + $(sum '^Ran [0-9]+ tests? in .*[^0-9]([0-9]+) error.*')))
+    ;;
+  *) p=$(lines '^ok ') f=$(lines '^not ok ') s=$(lines '^skipped: ') ;;
+  esac
+  if [ $rc -eq 124 ] || [ $rc -eq 137 ]; then
+    f=$((f + 1)) note="took more than $TIMEOUT s"
+  elif [ $rc -ne 0 ] && [ "$f" -eq 0 ]; then
+    f=1 note="exit status $rc"
+  elif [ $((p + f + s)) -eq 0 ]; then
+    f=1 note="ran no test"
+  fi
+  printf '%-44s %7d %7d %7d %8.1f%s\n' "$file" "$p" "$f" "$s" \
+    "$(awk -v a="$start" -v b="$end" 'BEGIN { print b - a }')" "${note:+  $note}"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  if [ "$f" -gt 0 ]; then
+    bad+=("$file")
+    { printf '\n---- %s%s\n' "$file" "${note:+: $note}" && cat "$out"; } >>"$home/failures"
+  elif [ "$s" -gt 0 ]; then
+    awk -v file="$file" '
+      /^skipped: / { print file ": " $0 }
+      /^\[  SKIPPED \] [A-Za-z_]/ { if (!seen[$4]++) print file ": skipped: " $4 }
+      /\.\.\. SKIP$/ { name = $1; getline; print file ": skipped: " name ": " $0 }' "$out" >>"$home/skips"
+  fi
+}
+
+printf '%-44s %7s %7s %7s %8s\n' "file${SAN:+ (sanitized)}${STRESS:+ (collecting)}" passed failed skipped seconds
+shopt -s nullglob
+for kind in $KINDS; do
+  case $kind in
+  c) for t in tests/c/test_*.c; do one c "$t" "$BUILD/tests/$(basename "$t" .c)"; done ;;
+  lua) for t in tests/lua/test_*.lua; do one lua "$t" "$MASCON" tests/lua/run.lua "$t"; done ;;
+  terminal)
+    if command -v tmux >/dev/null; then
+      for t in tests/terminal/*.sh; do one terminal "$t" bash "$t" "$MASCON"; done
+    else
+      skipped=$((skipped + 1))
+      echo 'tests/terminal: skipped: tmux is not installed' >>"$home/skips"
+    fi
+    ;;
+  sh) for t in tests/sh/test_*.sh; do one sh "$t" bash "$t"; done ;;
+  esac
+done
+[ ! -s "$home/skips" ] || { echo && cat "$home/skips"; }
+[ ! -s "$home/failures" ] || cat "$home/failures"
+echo
+[ ${#bad[@]} -eq 0 ] || printf 'failed: %s\n' "${bad[@]}"
+[ -z "${MASCON_COUNTS:-}" ] || echo "$passed $failed $skipped" >>"$MASCON_COUNTS"
+if [ $((passed + failed)) -eq 0 ]; then
+  echo "nothing ran${ONLY:+: no test file has \"$ONLY\" in its name}"
+  failed=1
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,196 @@
+#!/bin/sh
+# Drives the real prompt in a real terminal (tmux). Prints "ok NAME" or "not ok NAME" a line; exits 1 when one is not ok.
+# usage: tests/terminal/test_prompt.sh [path of the program, default build/mascon]
+program=${1:-build/mascon}
+case $program in /*) ;; *) program=$PWD/$program ;; esac
+work=$(mktemp -d)
+echo 'leak:wcsdup' >"$work/lsan" # el_end does not free the names given to EL_ADDFN; only `make san` looks
+socket=$work/tmux
+failed=0
+sessions=0
+trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT INT TERM
+if ! command -v tmux >/dev/null; then
+  echo "skipped: test_prompt (no tmux)"
+  exit 0
+fi
+
+t() { tmux -S "$socket" "$@"; }
+screen() { t capture-pane -p -J 2>/dev/null; }
+type_line() { key -l -- "$1"; key Enter; }
+key() { t send-keys "$@" 2>/dev/null; }
+
+# Wait until the screen has a line that matches the pattern (basic regular expression): 5 seconds at most, and less
+# once something has failed.
+patience=50
+wait_for() {
+  i=0
+  while [ $i -lt "$patience" ]; do
+    screen | grep -q -- "$1" && return 0
+    sleep 0.1
+    i=$((i + 1))
+  done
+  return 1
+}
+
+# check NAME PATTERN: the screen shows the pattern soon.
+check() {
+  if wait_for "$2"; then
+    echo "ok $1"
+  else
+    echo "not ok $1"
+    echo "# expected: $2"
+    screen | sed 's/^/# /' | grep -v '^# *$'
+    failed=1
+    patience=15
+  fi
+}
+
+# Start the program in a fresh terminal of 100 x 30: start TERM [arguments]
+start() {
+  term=$1
+  shift
+  t kill-server 2>/dev/null
+  sessions=$((sessions + 1))
+  socket=$work/tmux$sessions # a new server each time: the old one may not be gone yet
+  t -f /dev/null new-session -d -x 100 -y 30 \
+    "env TERM=$term LC_ALL=C.UTF-8 XDG_STATE_HOME=$work/state LSAN_OPTIONS=suppressions=$work/lsan:print_suppressions=0 $program $*; echo left with code \$?; exec sleep 60"
+  wait_for '^mascon> $'
+}
+clear_screen() { key C-l; sleep 0.2; }
+
+start screen
+check banner 'mascon [0-9.]* .*Ctrl-D leaves'
+type_line '1 + 2'
+check expression_prints_its_value '^3$'
+type_line '"a\tb", 7, nil, {1, 2, x = "y"}'
+check values_are_separated_by_tabs '^"a\\tb"  *7  *nil  *{1, 2, x = "y"}$'
+type_line 'local kept = 40'
+type_line 'kept + 2'
+check local_at_the_prompt_is_kept '^42$'
+
+clear_screen
+type_line 'function twice(x)'
+check incomplete_chunk_asks_for_more '^     \.\. $'
+type_line 'return 2 * x'
+type_line 'end'
+type_line 'twice(21) + 100'
+check multi_line_function_runs '^142$'
+type_line 'for i = 1, 3 do'
+type_line 'io.write("<", i * 11, ">")'
+type_line 'end print()'
+check multi_line_loop_runs '^<11><22><33>$'
+
+clear_screen
+key Up
+check history_brings_back_a_chunk 'end print()'
+key Enter
+check recalled_chunk_runs_again '^<11><22><33>$'
+key Up
+check history_again 'end print()$'
+key C-c
+check ctrl_c_drops_the_line '\^C'
+clear_screen
+key Up Up
+check history_goes_further_back 'mascon> twice(21) + 100'
+key C-c
+
+clear_screen
+type_line 'error("on purpose")'
+check error_is_told 'mascon: prompt:1: on purpose'
+type_line 'nosuch.field'
+check error_names_the_variable "attempt to index a nil value (global 'nosuch')"
+type_line 'x = = 1'
+check syntax_error_is_told "unexpected symbol near '='"
+type_line 'kept + 3'
+check error_keeps_the_session '^43$'
+
+clear_screen
+type_line 'count = 0 while true do count = count + 1 end'
+sleep 0.5
+key C-c
+check ctrl_c_stops_the_command 'mascon: .*interrupted'
+type_line 'count > 1000, kept'
+check ctrl_c_keeps_the_variables '^true  *40$'
+type_line 'while true do count = count + 1 end'
+sleep 0.3
+key C-c
+type_line 'kept + 4'
+check ctrl_c_works_twice '^44$'
+
+clear_screen
+key -l 'string.rev'
+key Tab
+check tab_completes_a_field 'mascon> string\.reverse$'
+key C-c
+key -l 'mat'
+key Tab
+key -l '.hug'
+key Tab
+check tab_completes_a_global 'mascon> math\.huge$'
+key C-c
+clear_screen
+type_line 'obj = setmetatable({}, {__index = {advance = print, admit = print, add = 1}, __dir = function() return {"addition"} end})'
+type_line 'obj2 = setmetatable({}, {__index = function(_, k) return k == "flatten" and print or nil end, __dir = function() return {"flatten"} end})'
+key -l 'obj:adv'
+key Tab
+check tab_completes_a_method 'mascon> obj:advance$'
+key C-c
+key -l 'obj2:fl'
+key Tab
+check tab_asks_dir 'mascon> obj2:flatten$'
+key C-c
+clear_screen
+key -l 'obj:ad'
+key Tab
+check tab_lists_what_it_could_be '^admit  *advance$'
+check tab_shows_the_line_again 'mascon> obj:ad$'
+key C-c
+key -l 'ms.ar'
+key Tab
+check tab_completes_lazy_modules 'mascon> ms\.args$'
+key C-c
+
+clear_screen
+type_line '?'
+check question_mark_helps 'Tab completes names'
+type_line '  é = 1'
+check odd_bytes_are_an_error 'mascon: prompt:1: '
+type_line '"é".."ü"'
+check utf8_goes_in_and_out '^"éü"$'
+type_line 'exit'
+check exit_leaves 'left with code 0'
+
+start screen
+key Up Up
+check history_survives_the_session 'mascon> "é".."ü"'
+key C-c
+key C-d
+check ctrl_d_leaves 'left with code 0'
+
+start dumb
+type_line '6 * 7'
+check dumb_terminal_prints '^42$'
+type_line 'while true do end'
+sleep 0.4
+key C-c
+check dumb_terminal_ctrl_c 'interrupted'
+type_line '6 * 8'
+check dumb_terminal_goes_on '^48$'
+key C-d
+check dumb_terminal_ctrl_d 'left with code 0'
+
+printf 'local rate = 0.5\nlocal function half(x) return x * rate end\nprint("ran", ...)\n' >"$work/s.lua"
+start screen -i "$work/s.lua" one
+check script_ran_before_the_prompt 'ran	*  *one'
+type_line 'half(rate)'
+check locals_of_the_script_are_there '^0\.25$'
+key C-d
+
+if printf '20 + 3\nfor i = 1, 2 do\nprint(i)\nend\nerror("no")\n"still", "here"\n' | TERM=dumb "$program" -i 2>"$work/err" >"$work/out" &&
+  [ "$(cat "$work/out")" = "$(printf '23\n1\n2\n"still"\t"here"')" ] && grep -q 'prompt:1: no' "$work/err"; then
+  echo "ok piped_prompt"
+else
+  echo "not ok piped_prompt"
+  failed=1
+fi
+exit $failed
