@@ -225,7 +225,7 @@ install: all
 	install -m 644 runtime/mascon.h $(ROOT)/include/mascon.h
 	install -m 644 bindings/mascon.1 $(ROOT)/share/man/man1/mascon.1
 	cd scripts && find mascon -name '*.lua' -exec install -D -m 644 {} $(ROOT)/share/{} \;
-	install -m 644 $(SCRIPTS) $(ROOT)/share/mascon/examples
+	$(if $(SCRIPTS),install -m 644 $(SCRIPTS) $(ROOT)/share/mascon/examples)
 
 clean:
 	rm -rf $(BUILD)

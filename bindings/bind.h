@@ -13,7 +13,7 @@ void msl_leave(lua_State *L, int mark);
 /* Close the scope and raise (a message made here, printf style; the stored error wins). */
 int msl_raise(lua_State *L, int mark, const char *fmt, ...) MS_PRINTF(3, 4);
 
-/* Push a tensor as userdata (it is retained). NULL pushes nil. */
+/* Push a tensor as userdata (it is retained), a number operand as a Lua number, NULL as nil. */
 void msl_push(lua_State *L, ms_tensor *t);
 /* The tensor at a stack index; raises when it is something else or was freed by its scope. */
 ms_tensor *msl_check(lua_State *L, int i, const char *what);

@@ -112,6 +112,13 @@ void msl_push(lua_State *L, ms_tensor *t) {
     lua_pushnil(L);
     return;
   }
+  if (t->is_number) {
+    if (t->is_integer_number)
+      lua_pushinteger(L, (lua_Integer)ms_scalar_value(t->number));
+    else
+      lua_pushnumber(L, ms_scalar_value(t->number));
+    return;
+  }
   box *b = lua_newuserdatauv(L, sizeof *b, 0);
   b->t = NULL, b->slot = -1;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
@@ -228,6 +235,13 @@ static int scope_keep(lua_State *L) {
   return n - 1;
 }
 
+/* ms.keep(x, ...) -> x, ...: the same without a scope at hand, for library code that stores tensors. */
+static int keep_all(lua_State *L) {
+  int n = lua_gettop(L);
+  for (int i = 1; i <= n; i++) keep(L, i, 0);
+  return n;
+}
+
 void msl_open_gc(lua_State *L);
 void msl_open_gc(lua_State *L) { /* module table on top */
   stress = getenv("MASCON_GCSTRESS") != NULL;
@@ -257,4 +271,6 @@ void msl_open_gc(lua_State *L) { /* module table on top */
   lua_pop(L, 1);
   lua_pushcfunction(L, scope_new);
   lua_setfield(L, -2, "scope");
+  lua_pushcfunction(L, keep_all);
+  lua_setfield(L, -2, "keep");
 }

@@ -1,5 +1,6 @@
 /* tensor.c -- tensors as Lua sees them: making them from tables, reading them, x[...], fields and the methods that are no rows. */
 #include "bind.h"
+#include "embed.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -410,6 +411,31 @@ static int tensor_split(lua_State *L) {
   return 1;
 }
 
+/* Names for completion at the prompt. */
+static int tensor_dir(lua_State *L) { /* upvalue 1: methods */
+  static const char *const fields[] = {"shape", "dtype", "device", "requires_grad", "is_leaf", "grad"};
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    lua_pushstring(L, fields[i]);
+    lua_rawseti(L, -2, ++n);
+  }
+  for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -4, ++n);
+  }
+  return 1;
+}
+
+/* Shape, dtype, device and the corner elements: scripts/mascon/show.lua. */
+static int tensor_tostring(lua_State *L) {
+  if (!msl_to(L, 1)) return lua_pushliteral(L, "tensor (freed by its scope)"), 1;
+  ms_lua_require(L, "show");
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
 void msl_open_tensor(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg methods[] = {{"totable", tensor_totable},     {"item", tensor_item}, {"size", tensor_size},     {"numel", tensor_numel},
                                      {"dim", tensor_dim},             {"to", tensor_to},     {"detach", tensor_detach}, {"zero_", tensor_zero_},
@@ -448,6 +474,9 @@ void msl_open_tensor(lua_State *L) { /* stack: module, methods */
   lua_pushcfunction(L, tensor_eq);
   lua_setfield(L, -2, "__eq");
   lua_pushvalue(L, -2);
-  lua_setfield(L, -2, "__methods"); /* for completion at the prompt */
+  lua_pushcclosure(L, tensor_dir, 1);
+  lua_setfield(L, -2, "__dir");
+  lua_pushcfunction(L, tensor_tostring);
+  lua_setfield(L, -2, "__tostring");
   lua_pop(L, 1);
 }

@@ -1,7 +1,7 @@
-/* conv.c -- conv2d and its two adjoints. f32: oneDNN, which wants images in a layout of its own. The batch is cut into chunks by a rule that
- * looks at sizes only; one thread takes a chunk through reorder, convolution and reorder while it is in its cache, and gradients of weights
- * are summed over the chunks in order: the bits do not depend on the number of threads. A batch too small to cut goes to oneDNN whole, with
- * all threads. f64, and what oneDNN refuses: im2col.h. */
+/* conv.c -- conv2d and its two adjoints. f32: oneDNN, which wants images in a layout of its own. The batch is cut into chunks by a
+ * rule that looks at sizes only; one thread takes a chunk through reorder, convolution and reorder while it is in its cache, and
+ * gradients of weights are summed over the chunks in order: the bits do not depend on the number of threads. A batch too small to
+ * cut goes to oneDNN whole, with all threads. f64, and what oneDNN refuses: im2col.h. */
 #include "cpu.h"
 #include "onednn.h"
 #include <omp.h>
@@ -21,8 +21,8 @@
 #undef T
 #undef G
 
-enum { CHUNK_WORK = 1 << 18 };               /* multiply-adds that are worth a chunk */
-enum { CHUNK_BYTES = 512 << 10 };            /* of x and y in a chunk, if it can be had */
+enum { CHUNK_WORK = 1 << 18 };            /* multiply-adds that are worth a chunk */
+enum { CHUNK_BYTES = 512 << 10 };         /* of x and y in a chunk, if it can be had */
 #define PARTIAL_BYTES ((int64_t)64 << 20) /* most for gradients of weights waiting for their sum */
 
 typedef struct plan {
@@ -38,17 +38,13 @@ static void geometry(const ms_call *c, ms_conv *g) {
   int adjoint = c->op->id == MS_OP_conv2d ? 0 : 1;
   const ms_attr *a = c->attr + adjoint;
   const ms_view *x, *w, *y;
-  if (!adjoint)
-    x = &c->in[0], w = &c->in[1], y = &c->out[0], g->result = MS_CONV_Y;
-  else if (c->op->id == MS_OP_conv2d_input_grad)
-    y = &c->in[0], w = &c->in[1], x = &c->out[0], g->result = MS_CONV_X;
-  else
-    x = &c->in[0], y = &c->in[1], w = &c->out[0], g->result = MS_CONV_W;
+  if (!adjoint) x = &c->in[0], w = &c->in[1], y = &c->out[0], g->result = MS_CONV_Y;
+  else if (c->op->id == MS_OP_conv2d_input_grad) y = &c->in[0], w = &c->in[1], x = &c->out[0], g->result = MS_CONV_X;
+  else x = &c->in[0], y = &c->in[1], w = &c->out[0], g->result = MS_CONV_W;
   g->n = x->shape[0], g->c = x->shape[1], g->h = x->shape[2], g->w = x->shape[3];
   g->o = w->shape[0], g->kh = w->shape[2], g->kw = w->shape[3];
   g->oh = y->shape[2], g->ow = y->shape[3];
-  for (int i = 0; i < 2; i++)
-    g->stride[i] = a[0].v.at[i], g->pad[i] = a[1].v.at[i], g->dilation[i] = a[2].v.at[i];
+  for (int i = 0; i < 2; i++) g->stride[i] = a[0].v.at[i], g->pad[i] = a[1].v.at[i], g->dilation[i] = a[2].v.at[i];
   g->groups = a[3].i;
   g->bias = !adjoint && !c->in[2].absent;
 }
@@ -60,7 +56,8 @@ static bool is_empty(const ms_conv *g) { return !g->n || !work_of(g); }
 /* f32: decide about chunks and get the primitives. */
 static void choose(plan *p) {
   const ms_conv *g = &p->g;
-  int64_t work = work_of(g), bytes = (g->c * g->h * g->w + g->o * g->oh * g->ow) * (int64_t)sizeof(float), least = CHUNK_WORK / work + 1;
+  int64_t work = work_of(g), bytes = (g->c * g->h * g->w + g->o * g->oh * g->ow) * (int64_t)sizeof(float),
+          least = CHUNK_WORK / work + 1;
   if (g->result == MS_CONV_W) {
     p->chunk = (g->n + 15) / 16;
     while (p->chunk < g->n && (g->n + p->chunk - 1) / p->chunk * weights(g) * (int64_t)sizeof(float) > PARTIAL_BYTES) p->chunk *= 2;
@@ -72,7 +69,8 @@ static void choose(plan *p) {
   if (p->chunk < least) p->chunk = least;
   if (p->chunk > g->n) p->chunk = g->n;
   p->parts = (g->n + p->chunk - 1) / p->chunk;
-  bool whole = p->parts < 4 && g->n * work >= 16 * CHUNK_WORK;
+  /* Inside oneDNN a gradient of weights is summed over threads: for the sake of its bits it is never left to more than one. */
+  bool whole = g->result != MS_CONV_W && p->parts < 4 && g->n * work >= 16 * CHUNK_WORK;
   if (whole) p->chunk = g->n, p->parts = 1;
   p->lanes = whole || p->parts == 1 ? 1 : ms_threads() < p->parts ? ms_threads() : (int)p->parts;
   int threads = whole ? ms_threads() : 1;
@@ -80,7 +78,8 @@ static void choose(plan *p) {
   part.n = p->chunk;
   p->main = ms_dnn_conv_get(&part, threads, p->lanes);
   part.n = g->n - (p->parts - 1) * p->chunk;
-  if (p->main && part.n != p->chunk && !(p->tail = ms_dnn_conv_get(&part, threads, 1))) ms_dnn_conv_release(p->main), p->main = NULL;
+  if (p->main && part.n != p->chunk && !(p->tail = ms_dnn_conv_get(&part, threads, 1)))
+    ms_dnn_conv_release(p->main), p->main = NULL;
 }
 
 static size_t place(ms_call *c, size_t bytes) {
@@ -133,29 +132,31 @@ static void release(ms_call *c) {
   c->slot = NULL;
 }
 
-#define COPY(T)                                                                                                                               \
-  for (int64_t line = 0; line < lines; line++) {                                                                                              \
-    const T *f = (const T *)v->data + line / d2 % d1 * s1 + line % d2 * s2 + line / d2 / d1 * s0;                                            \
-    for (int64_t j = 0; j < n; j++) ((T *)to)[line * n + j] = f[j * s3];                                                                      \
+#define COPY(T)                                                                                                                    \
+  for (int64_t line = 0; line < lines; line++) {                                                                                   \
+    const T *f = (const T *)v->data + line / d2 % d1 * s1 + line % d2 * s2 + line / d2 / d1 * s0;                                  \
+    for (int64_t j = 0; j < n; j++) ((T *)to)[line * n + j] = f[j * s3];                                                           \
   }
 /* The elements of an input in row-major order: itself, or copied to `to`. Rank 4, or 1 (bias). */
 static void *contiguous(const ms_view *v, void *to) {
   if (ms_view_contiguous(v)) return v->data;
   bool is4 = v->rank == 4;
   int64_t n = v->shape[v->rank - 1], s3 = v->stride[v->rank - 1], d1 = is4 ? v->shape[1] : 1, d2 = is4 ? v->shape[2] : 1;
-  int64_t s0 = is4 ? v->stride[0] : 0, s1 = is4 ? v->stride[1] : 0, s2 = is4 ? v->stride[2] : 0, lines = is4 ? v->shape[0] * d1 * d2 : 1;
+  int64_t s0 = is4 ? v->stride[0] : 0, s1 = is4 ? v->stride[1] : 0, s2 = is4 ? v->stride[2] : 0,
+          lines = is4 ? v->shape[0] * d1 * d2 : 1;
+  int team = ms_team(lines * n);
   if (v->dtype == MS_F32) {
-#pragma omp parallel for num_threads(ms_team(lines *n)) if (ms_team(lines * n) > 1)
+#pragma omp parallel for num_threads(team) if (team > 1)
     COPY(float)
   } else {
-#pragma omp parallel for num_threads(ms_team(lines *n)) if (ms_team(lines * n) > 1)
+#pragma omp parallel for num_threads(team) if (team > 1)
     COPY(double)
   }
   return to;
 }
 
-#define FILL(T)                                                                                                                               \
-  for (int64_t i = 0; i < g->n * g->o; i++)                                                                                                   \
+#define FILL(T)                                                                                                                    \
+  for (int64_t i = 0; i < g->n * g->o; i++)                                                                                        \
     for (int64_t j = 0; j < plane; j++) ((T *)out)[i * plane + j] = ((const T *)b->data)[i % g->o * b->stride[0]];
 /* No products: zeros, and the bias where there is one. */
 static void fill(const ms_call *c, const ms_conv *g) {
@@ -163,42 +164,39 @@ static void fill(const ms_call *c, const ms_conv *g) {
   void *out = c->out[0].data;
   int64_t n = ms_view_numel(&c->out[0]), plane = g->oh * g->ow;
   if (!n) return;
-  if (!g->bias)
-    memset(out, 0, (size_t)n * ms_dtype_size(c->out[0].dtype));
-  else if (c->out[0].dtype == MS_F32)
-    FILL(float)
-  else
-    FILL(double)
+  if (!g->bias) memset(out, 0, (size_t)n * ms_dtype_size(c->out[0].dtype));
+  else if (c->out[0].dtype == MS_F32) FILL(float)
+  else FILL(double)
 }
 
-#define ADD_PARTS(T)                                                                                                                          \
-  for (int64_t e = 0; e < n; e++) {                                                                                                           \
-    T sum = ((const T *)from)[e];                                                                                                             \
-    for (int64_t i = 1; i < parts; i++) sum += ((const T *)from)[i * n + e];                                                                  \
-    ((T *)to)[e] = sum;                                                                                                                       \
+#define ADD_PARTS(T)                                                                                                               \
+  for (int64_t e = 0; e < n; e++) {                                                                                                \
+    T sum = ((const T *)from)[e];                                                                                                  \
+    for (int64_t i = 1; i < parts; i++) sum += ((const T *)from)[i * n + e];                                                       \
+    ((T *)to)[e] = sum;                                                                                                            \
   }
 static void add_parts(const void *from, void *to, int64_t n, int64_t parts, int dtype) {
+  int team = ms_team(n * parts);
   if (dtype == MS_F32) {
-#pragma omp parallel for num_threads(ms_team(n *parts)) if (ms_team(n * parts) > 1)
+#pragma omp parallel for num_threads(team) if (team > 1)
     ADD_PARTS(float)
   } else {
-#pragma omp parallel for num_threads(ms_team(n *parts)) if (ms_team(n * parts) > 1)
+#pragma omp parallel for num_threads(team) if (team > 1)
     ADD_PARTS(double)
   }
 }
 
 /* Images first .. last-1 (and for x, y also one group alone) by the own loops. */
-static void own_part(const plan *p, int dtype, int64_t first, int64_t last, int64_t group, char *x, char *w, char *y, char *bias, char *lane) {
+static void own_part(const plan *p, int dtype, int64_t first, int64_t last, int64_t group, char *x, char *w, char *y, char *bias,
+                     char *lane) {
   const ms_conv *g = &p->g;
   size_t size = ms_dtype_size(dtype);
   void *room = lane + (size_t)col_elements(g) * size;
   if (g->result == MS_CONV_W) memset(w, 0, (size_t)weights(g) * size);
   for (int64_t i = first; i < last; i++)
     for (int64_t k = group < 0 ? 0 : group; k < (group < 0 ? g->groups : group + 1); k++)
-      if (dtype == MS_F32)
-        conv_image_f32(g, i, k, (float *)x, (float *)w, (float *)y, (float *)bias, (float *)lane, room);
-      else
-        conv_image_f64(g, i, k, (double *)x, (double *)w, (double *)y, (double *)bias, (double *)lane, room);
+      if (dtype == MS_F32) conv_image_f32(g, i, k, (float *)x, (float *)w, (float *)y, (float *)bias, (float *)lane, room);
+      else conv_image_f64(g, i, k, (double *)x, (double *)w, (double *)y, (double *)bias, (double *)lane, room);
 }
 
 static int run(ms_call *c) {
@@ -230,9 +228,9 @@ static int run(ms_call *c) {
     if (p->main) {
       bool is_tail = p->tail && i == p->parts - 1;
       ok = ms_dnn_conv_run(is_tail ? p->tail : p->main, is_tail ? 0 : id, (float *)(x + (size_t)first * x_bytes), (float *)wi,
-                           (float *)(y + (size_t)first * y_bytes), (float *)bias, lane) && ok;
-    } else
-      own_part(p, dtype, first, last, by_group > 1 ? t % by_group : -1, x, wi, y, bias, lane);
+                           (float *)(y + (size_t)first * y_bytes), (float *)bias, lane) &&
+           ok;
+    } else own_part(p, dtype, first, last, by_group > 1 ? t % by_group : -1, x, wi, y, bias, lane);
   }
   if (!ok) return ms_fail("%s: oneDNN failed", c->op->name), -1;
   if (w_step && p->parts > 1) add_parts(to, out, weights(g), p->parts, dtype);

@@ -1,9 +1,9 @@
-/* gemm.h -- the own matrix product, for operands with any strides: f64, and f32 where oneDNN is not to be had. A template: the includer
- * defines T (float, double) and G(name) (the name for that type). One thread a call; the callers cut the work.
+/* gemm.h -- the own matrix product, for operands with any strides: f64, and f32 where oneDNN is not to be had. A template: the
+ * includer defines T (float, double) and G(name) (the name for that type). One thread a call; the callers cut the work.
  *
- * Method: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008). A block of A (MC x KC) and one of B (KC x NC)
- * are packed into panels of MR rows and NR columns, zero-padded; the inner kernel keeps an MR x NR tile of C in registers.
- * The order of the additions of one element depends on K alone. */
+ * Method: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008). A block of A (MC x KC) and one of B
+ * (KC x NC) are packed into panels of MR rows and NR columns, zero-padded; the inner kernel keeps an MR x NR tile of C in
+ * registers. The order of the additions of one element depends on K alone. */
 #ifndef MS_GEMM_SIZES
 #define MS_GEMM_SIZES
 #if defined(__AVX512F__)
@@ -13,13 +13,19 @@ enum { GEMM_BYTES = 32, GEMM_MR = 6 };
 #else
 enum { GEMM_BYTES = 16, GEMM_MR = 4 };
 #endif
-enum { GEMM_KC = 256, GEMM_MC = 96, GEMM_NC = 256, GEMM_PACK = (GEMM_MC + GEMM_NC) * GEMM_KC }; /* PACK: elements of a pack buffer */
+enum {
+  GEMM_KC = 256,
+  GEMM_MC = 96,
+  GEMM_NC = 256,
+  GEMM_PACK = (GEMM_MC + GEMM_NC) * GEMM_KC
+}; /* PACK: elements of a pack buffer */
 #endif
 
 typedef T G(vec) __attribute__((vector_size(GEMM_BYTES), aligned(sizeof(T)), may_alias));
 enum { G(NR) = 2 * GEMM_BYTES / (int)sizeof(T) };
 
-static inline void G(tile)(int64_t k, const T *restrict a, const T *restrict b, T *restrict c, int64_t rc, int rows, int cols, bool add) {
+static inline void G(tile)(int64_t k, const T *restrict a, const T *restrict b, T *restrict c, int64_t rc, int rows, int cols,
+                           bool add) {
   enum { MR = GEMM_MR, NR = G(NR) };
   G(vec) sum[MR][2] = {0};
   for (int64_t p = 0; p < k; p++, a += MR, b += NR) {
@@ -56,10 +62,10 @@ static inline void G(pack)(int width, int64_t n, int64_t k, const T *from, int64
   }
 }
 
-/* C = A B, or C += A B. A m x k with strides ra (rows), ca (columns), B k x n with rb, cb, C m x n with rows rc apart, columns adjacent.
- * `room` holds GEMM_PACK elements. */
-static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca, const T *b, int64_t rb, int64_t cb, T *c,
-                    int64_t rc, T *room) {
+/* C = A B, or C += A B. A m x k with strides ra (rows), ca (columns), B k x n with rb, cb, C m x n with rows rc apart, columns
+ * adjacent. `room` holds GEMM_PACK elements. */
+static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca, const T *b, int64_t rb,
+                    int64_t cb, T *c, int64_t rc, T *room) {
   enum { MR = GEMM_MR, NR = G(NR) };
   T *pa = room, *pb = room + GEMM_MC * GEMM_KC;
   if (!k && !add)
@@ -74,16 +80,17 @@ static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
         G(pack)(MR, mc, kc, a + i * ra + p * ca, ra, ca, pa);
         for (int64_t jj = 0; jj < nc; jj += NR)
           for (int64_t ii = 0; ii < mc; ii += MR)
-            G(tile)(kc, pa + ii * kc, pb + jj * kc, c + (i + ii) * rc + j + jj, rc, mc - ii < MR ? (int)(mc - ii) : MR,
-                    nc - jj < NR ? (int)(nc - jj) : NR, add || p);
+            G(tile)
+            (kc, pa + ii * kc, pb + jj * kc, c + (i + ii) * rc + j + jj, rc, mc - ii < MR ? (int)(mc - ii) : MR,
+             nc - jj < NR ? (int)(nc - jj) : NR, add || p);
       }
     }
   }
 }
 
 /* The same for products too small to be worth packing. */
-static inline void G(small_gemm)(int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca, const T *b, int64_t rb, int64_t cb,
-                          T *restrict c, int64_t rc) {
+static inline void G(small_gemm)(int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca, const T *b, int64_t rb,
+                                 int64_t cb, T *restrict c, int64_t rc) {
   for (int64_t i = 0; i < m; i++, a += ra, c += rc) {
     for (int64_t j = 0; j < n; j++) c[j] = 0;
     for (int64_t p = 0; p < k; p++) {

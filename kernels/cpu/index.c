@@ -1,5 +1,5 @@
-/* index.c -- picking and adding by position. Positions were checked by the gate. What adds does so in the order of the index, and no two
- * threads add to the same element, so the bits do not depend on the number of threads. */
+/* index.c -- picking and adding by position. Positions were checked by the gate. What adds does so in the order of the index, and
+ * no two threads add to the same element, so the bits do not depend on the number of threads. */
 #include "move.h"
 
 static ms_view before_dim(const ms_view *v, int d) {
@@ -35,9 +35,9 @@ static void start_from(const ms_view *r, const ms_view *x) {
 
 /* ---- index_select ---- */
 
-#define PICK(T)                                                                                                                              \
-  static void pick_##T(const ms_view *index, int64_t n, const void *from, int64_t step, void *to) {                                          \
-    for (int64_t j = 0; j < n; j++) ((T *)to)[j] = ((const T *)from)[index_value(index, j * index->stride[0]) * step];                       \
+#define PICK(T)                                                                                                                    \
+  static void pick_##T(const ms_view *index, int64_t n, const void *from, int64_t step, void *to) {                                \
+    for (int64_t j = 0; j < n; j++) ((T *)to)[j] = ((const T *)from)[index_value(index, j * index->stride[0]) * step];             \
   }
 PICK(uint8_t)
 PICK(uint16_t)
@@ -54,14 +54,14 @@ static int index_select_run(ms_call *c) {
   const char *from = x->data;
   char *to = r->data;
   if (count == 1) {
-    void (*pick)(const ms_view *, int64_t, const void *, int64_t, void *) =
-        size == 8   ? pick_uint64_t
-        : size == 4 ? pick_uint32_t
-        : size == 2 ? pick_uint16_t
-                    : pick_uint8_t;
+    void (*pick)(const ms_view *, int64_t, const void *, int64_t, void *) = size == 8   ? pick_uint64_t
+                                                                            : size == 4 ? pick_uint32_t
+                                                                            : size == 2 ? pick_uint16_t
+                                                                                        : pick_uint8_t;
     int team = ms_team(rows * n * 2);
 #pragma omp parallel for num_threads(team) schedule(static)
-    for (int64_t o = 0; o < rows; o++) pick(index, n, from + (size_t)ms_offset(&outer, o) * size, step, to + (size_t)(o * n) * size);
+    for (int64_t o = 0; o < rows; o++)
+      pick(index, n, from + (size_t)ms_offset(&outer, o) * size, step, to + (size_t)(o * n) * size);
   } else if (evenly(&inner, &even) && even == 1) {
     int team = ms_team(rows * n * (int64_t)(bytes / 4 + 8));
 #pragma omp parallel for num_threads(team) schedule(static)
@@ -83,25 +83,26 @@ static int index_select_run(ms_call *c) {
 }
 MS_KERNEL(index_select, .run = index_select_run);
 
-/* ---- index_add: slices of src, each cut into parts along the elements after dim, so that threads add to different elements ---- */
+/* ---- index_add: slices of src, each cut into parts along the elements after dim, so that threads add to different elements ----
+ */
 
 static bool adds(const ms_call *c) { return c->out[0].dtype != MS_F16 && c->out[0].dtype != MS_BF16; }
 
-#define ADD_SLICES(T)                                                                                                                        \
-  static void add_slices_##T(T *to, int64_t count, const ms_view *index, int64_t n, const T *src, int64_t step, const ms_view *inner,         \
-                             int64_t lo, int64_t hi) {                                                                                       \
-    int64_t even;                                                                                                                            \
-    bool flat = evenly(inner, &even);                                                                                                        \
-    for (int64_t j = 0; j < n; j++) {                                                                                                        \
-      T *restrict r = to + index_value(index, j * index->stride[0]) * count;                                                                 \
-      const T *s = src + j * step;                                                                                                           \
-      if (flat && even == 1)                                                                                                                 \
-        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[i]);                                                                           \
-      else if (flat)                                                                                                                         \
-        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[i * even]);                                                                    \
-      else                                                                                                                                   \
-        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[ms_offset(inner, i)]);                                                         \
-    }                                                                                                                                        \
+#define ADD_SLICES(T)                                                                                                              \
+  static void add_slices_##T(T *to, int64_t count, const ms_view *index, int64_t n, const T *src, int64_t step,                    \
+                             const ms_view *inner, int64_t lo, int64_t hi) {                                                       \
+    int64_t even;                                                                                                                  \
+    bool flat = evenly(inner, &even);                                                                                              \
+    for (int64_t j = 0; j < n; j++) {                                                                                              \
+      T *restrict r = to + index_value(index, j * index->stride[0]) * count;                                                       \
+      const T *s = src + j * step;                                                                                                 \
+      if (flat && even == 1)                                                                                                       \
+        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[i]);                                                                 \
+      else if (flat)                                                                                                               \
+        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[i * even]);                                                          \
+      else                                                                                                                         \
+        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[ms_offset(inner, i)]);                                               \
+    }                                                                                                                              \
   }
 ADD_SLICES(float)
 ADD_SLICES(double)
@@ -124,10 +125,18 @@ static int index_add_run(ms_call *c) {
     int64_t o = k / parts, lo = (k - o * parts) * part, hi = lo + part < count ? lo + part : count;
     int64_t at = ms_offset(&outer, o), to = o * slice, step = src->stride[d];
     switch (r->dtype) {
-    case MS_F32: add_slices_float((float *)r->data + to, count, index, n, (const float *)src->data + at, step, &inner, lo, hi); break;
-    case MS_F64: add_slices_double((double *)r->data + to, count, index, n, (const double *)src->data + at, step, &inner, lo, hi); break;
-    case MS_I64: add_slices_int64_t((int64_t *)r->data + to, count, index, n, (const int64_t *)src->data + at, step, &inner, lo, hi); break;
-    case MS_I32: add_slices_int32_t((int32_t *)r->data + to, count, index, n, (const int32_t *)src->data + at, step, &inner, lo, hi); break;
+    case MS_F32:
+      add_slices_float((float *)r->data + to, count, index, n, (const float *)src->data + at, step, &inner, lo, hi);
+      break;
+    case MS_F64:
+      add_slices_double((double *)r->data + to, count, index, n, (const double *)src->data + at, step, &inner, lo, hi);
+      break;
+    case MS_I64:
+      add_slices_int64_t((int64_t *)r->data + to, count, index, n, (const int64_t *)src->data + at, step, &inner, lo, hi);
+      break;
+    case MS_I32:
+      add_slices_int32_t((int32_t *)r->data + to, count, index, n, (const int32_t *)src->data + at, step, &inner, lo, hi);
+      break;
     default: add_slices_uint8_t((uint8_t *)r->data + to, count, index, n, (const uint8_t *)src->data + at, step, &inner, lo, hi);
     }
   }
@@ -135,8 +144,8 @@ static int index_add_run(ms_call *c) {
 }
 MS_KERNEL(index_add, .run = index_add_run, .supports = adds);
 
-/* ---- gather, scatter_add: a nest of loops over index's shape. Three operands: the index; its partner, element by element (the result of
- * gather, the src of scatter_add); the table that positions point into (x of gather, the result of scatter_add). ---- */
+/* ---- gather, scatter_add: a nest of loops over index's shape. Three operands: the index; its partner, element by element (the
+ * result of gather, the src of scatter_add); the table that positions point into (x of gather, the result of scatter_add). ---- */
 
 enum { INDEX, PARTNER, TABLE };
 
@@ -177,17 +186,17 @@ static void nest_at(const nest *w, int64_t line, int64_t *at) {
   }
 }
 
-#define NEST(name, T, STATEMENT)                                                                                                             \
-  static void name##_##T(const nest *w, const int64_t *at, int64_t lo, int64_t hi, void *partner, void *table) {                             \
-    for (int64_t j = 0; j < w->n; j++) {                                                                                                     \
-      int64_t a = at[INDEX] + j * w->n_step[INDEX];                                                                                          \
-      T *p = (T *)partner + at[PARTNER] + j * w->n_step[PARTNER], *t = (T *)table + at[TABLE];                                               \
-      for (int64_t l = lo; l < hi; l++) {                                                                                                    \
-        int64_t i = l * w->m_step[TABLE] + index_value(w->index, a + l * w->m_step[INDEX]) * w->jump;                                        \
-        int64_t k = l * w->m_step[PARTNER];                                                                                                  \
-        STATEMENT;                                                                                                                           \
-      }                                                                                                                                      \
-    }                                                                                                                                        \
+#define NEST(name, T, STATEMENT)                                                                                                   \
+  static void name##_##T(const nest *w, const int64_t *at, int64_t lo, int64_t hi, void *partner, void *table) {                   \
+    for (int64_t j = 0; j < w->n; j++) {                                                                                           \
+      int64_t a = at[INDEX] + j * w->n_step[INDEX];                                                                                \
+      T *p = (T *)partner + at[PARTNER] + j * w->n_step[PARTNER], *t = (T *)table + at[TABLE];                                     \
+      for (int64_t l = lo; l < hi; l++) {                                                                                          \
+        int64_t i = l * w->m_step[TABLE] + index_value(w->index, a + l * w->m_step[INDEX]) * w->jump;                              \
+        int64_t k = l * w->m_step[PARTNER];                                                                                        \
+        STATEMENT;                                                                                                                 \
+      }                                                                                                                            \
+    }                                                                                                                              \
   }
 typedef void (*nest_fn)(const nest *w, const int64_t *at, int64_t lo, int64_t hi, void *partner, void *table);
 
@@ -201,11 +210,13 @@ NEST(add, int64_t, t[i] += p[k])
 NEST(add, int32_t, t[i] += p[k])
 NEST(add, uint8_t, t[i] = (uint8_t)(t[i] + p[k]))
 
-/* Lines go to different elements of the table; where they are few, the last dimension is cut too (unless positions run along it). */
+/* Lines go to different elements of the table; where they are few, the last dimension is cut too (unless positions run along it).
+ */
 static void nest_run(const nest *w, nest_fn f, void *partner, void *table) {
   if (!w->lines || !w->n || !w->m) return;
   int team = ms_team(w->lines * w->n * w->m * 2);
-  int64_t parts = w->lines >= team || w->last || w->m < 64 ? 1 : (team + w->lines - 1) / w->lines, part = (w->m + parts - 1) / parts;
+  int64_t parts = w->lines >= team || w->last || w->m < 64 ? 1 : (team + w->lines - 1) / w->lines,
+          part = (w->m + parts - 1) / parts;
 #pragma omp parallel for num_threads(team) schedule(static)
   for (int64_t k = 0; k < w->lines * parts; k++) {
     int64_t line = k / parts, lo = (k - line * parts) * part, at[3];

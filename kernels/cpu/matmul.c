@@ -1,5 +1,6 @@
-/* matmul.c -- batches of matrix products. The work is cut into tiles by a rule that looks at sizes only, one thread computes a tile, and a
- * long inner dimension is cut into parts whose sums are added in order: the bits do not depend on the number of threads. */
+/* matmul.c -- batches of matrix products. The work is cut into tiles by a rule that looks at sizes only, one thread computes a
+ * tile, and a long inner dimension is cut into parts whose sums are added in order: the bits do not depend on the number of
+ * threads. */
 #include "cpu.h"
 #include "onednn.h"
 #include <omp.h>
@@ -16,8 +17,9 @@
 #undef T
 #undef G
 
-/* Multiply-adds: the least that is worth a tile of its own, and the most that the small loop does as fast as a library call. */
-enum { TILE_WORK = 1 << 19, SMALL_WORK = 1 << 10 };
+/* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where a library call (0.3 us) overtakes the small loop,
+ * whose cost goes with m k (n + 16). */
+enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12 };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -33,8 +35,9 @@ typedef struct plan {
   int64_t m, n, k, batch;
   side a, b;
   int64_t tiles_m, tiles_n, parts; /* parts of k */
-  bool small, own; /* by a loop without packing; by gemm.h rather than oneDNN */
-  size_t pack_a, pack_b, partial, room; /* places in the workspace, in bytes; room: the pack buffers of the own product, one a thread */
+  bool small, own;                 /* by a loop without packing; by gemm.h rather than oneDNN */
+  size_t pack_a, pack_b, partial,
+      room; /* places in the workspace, in bytes; room: the pack buffers of the own product, one a thread */
   size_t bytes;
 } plan;
 
@@ -75,7 +78,8 @@ static void fold(plan *p) {
   a->copies = 1;
 }
 
-/* Sides of a tile: cheap to pack (much wider than MR x NR) yet many enough to share out. A transposed right operand wants wider ones. */
+/* Sides of a tile: cheap to pack (much wider than MR x NR) yet many enough to share out. A transposed right operand wants wider
+ * ones. */
 static void cut(plan *p, bool wide) {
   int64_t least_n = wide ? 128 : 64, least_m = 32;
   p->tiles_m = (p->m + 127) / 128, p->tiles_n = (p->n + 255) / 256, p->parts = 1;
@@ -83,18 +87,15 @@ static void cut(plan *p, bool wide) {
     int64_t tiles = p->tiles_m * p->tiles_n * p->batch, work = p->m * p->n * p->k / (p->tiles_m * p->tiles_n);
     if (tiles >= 16 || work < 2 * TILE_WORK) break;
     int64_t m = p->m / p->tiles_m, n = p->n / p->tiles_n;
-    if (n >= 2 * least_n && n * least_m >= m * least_n)
-      p->tiles_n *= 2;
-    else if (m >= 2 * least_m)
-      p->tiles_m *= 2;
-    else if (n >= 2 * least_n)
-      p->tiles_n *= 2;
-    else
-      break;
+    if (n >= 2 * least_n && n * least_m >= m * least_n) p->tiles_n *= 2;
+    else if (m >= 2 * least_m) p->tiles_m *= 2;
+    else if (n >= 2 * least_n) p->tiles_n *= 2;
+    else break;
   }
   int64_t tiles = p->tiles_m * p->tiles_n * p->batch;
   if (tiles >= 8) return;
-  while (p->parts < 16 && p->k / p->parts >= 2048 && tiles * p->parts < 16 && p->m * p->n * p->parts * p->batch < (1 << 20)) p->parts *= 2;
+  while (p->parts < 16 && p->k / p->parts >= 2048 && tiles * p->parts < 16 && p->m * p->n * p->parts * p->batch < (1 << 20))
+    p->parts *= 2;
 }
 
 static void make_plan(const ms_call *c, plan *p) {
@@ -110,7 +111,7 @@ static void make_plan(const ms_call *c, plan *p) {
   set_side(&p->a, a, out, ta);
   set_side(&p->b, b, out, tb);
   fold(p);
-  p->small = p->m * p->n <= SMALL_WORK && p->m * p->n * p->k <= SMALL_WORK;
+  p->small = p->m <= SMALL_COST && p->k <= SMALL_COST && p->n <= SMALL_COST && p->m * p->k * (p->n + 16) <= SMALL_COST;
   if (p->small) return;
   cut(p, !plain(p->k, p->n, p->b.r, p->b.c));
   side *s = &p->a;
@@ -141,7 +142,8 @@ static void pack(side *s, int64_t rows, int64_t cols, float *to) {
     if (from.stride[i]) s->stride[i] = stride, stride *= s->size[i];
   s->data = (const char *)to, s->r = cols, s->c = 1;
   const float *f = (const float *)from.data;
-#pragma omp parallel for num_threads(ms_team(from.copies * rows * cols))
+  int team = ms_team(from.copies * rows * cols);
+#pragma omp parallel for num_threads(team) if (team > 1)
   for (int64_t line = 0; line < from.copies * rows; line++) {
     int64_t copy = line / rows, at = line % rows * from.r;
     for (int i = from.n_batch - 1; i >= 0; i--)
@@ -150,7 +152,8 @@ static void pack(side *s, int64_t rows, int64_t cols, float *to) {
   }
 }
 
-static bool sgemm(int64_t m, int64_t n, int64_t k, const float *a, const side *sa, const float *b, const side *sb, float *c, int64_t rc) {
+static bool sgemm(int64_t m, int64_t n, int64_t k, const float *a, const side *sa, const float *b, const side *sb, float *c,
+                  int64_t rc) {
   bool ta = !plain(m, k, sa->r, sa->c), tb = !plain(k, n, sb->r, sb->c);
   int64_t la = ta ? sa->c : sa->r, lb = tb ? sb->c : sb->r, least_a = ta ? m : k, least_b = tb ? k : n;
   /* A matrix of one row has no distance between rows. */
@@ -175,28 +178,23 @@ static bool one_tile(const plan *p, int64_t index, void *out, void *room, bool i
   if (is_f32) {
     const float *fa = (const float *)p->a.data + at_a, *fb = (const float *)p->b.data + at_b;
     float *fc = (float *)out + at_c;
-    if (p->small)
-      small_gemm_f32(m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n);
-    else if (!room)
-      return sgemm(m, n, k, fa, &p->a, fb, &p->b, fc, p->n);
-    else
-      gemm_f32(false, m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n, room);
+    if (p->small) small_gemm_f32(m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n);
+    else if (!room) return sgemm(m, n, k, fa, &p->a, fb, &p->b, fc, p->n);
+    else gemm_f32(false, m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n, room);
   } else {
     const double *da = (const double *)p->a.data + at_a, *db = (const double *)p->b.data + at_b;
     double *dc = (double *)out + at_c;
-    if (p->small)
-      small_gemm_f64(m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n);
-    else
-      gemm_f64(false, m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n, room);
+    if (p->small) small_gemm_f64(m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n);
+    else gemm_f64(false, m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n, room);
   }
   return true;
 }
 
-#define ADD_PARTS(T)                                                                                                                          \
-  for (int64_t e = 0; e < n; e++) {                                                                                                           \
-    T sum = ((const T *)from)[e];                                                                                                             \
-    for (int64_t part = 1; part < p->parts; part++) sum += ((const T *)from)[part * n + e];                                                   \
-    ((T *)to)[e] = sum;                                                                                                                       \
+#define ADD_PARTS(T)                                                                                                               \
+  for (int64_t e = 0; e < n; e++) {                                                                                                \
+    T sum = ((const T *)from)[e];                                                                                                  \
+    for (int64_t part = 1; part < p->parts; part++) sum += ((const T *)from)[part * n + e];                                        \
+    ((T *)to)[e] = sum;                                                                                                            \
   }
 static void add_parts(const plan *p, const void *from, void *to, bool is_f32) {
   int64_t n = p->batch * p->m * p->n;
@@ -236,7 +234,8 @@ static int run(ms_call *c) {
 #pragma omp parallel for num_threads(team) schedule(dynamic, step) reduction(&& : ok) if (team > 1)
   for (int64_t i = 0; i < tiles; i++)
     ok = one_tile(&p, i, to, p.own ? work + p.room + (size_t)omp_get_thread_num() * GEMM_PACK * size : NULL, is_f32) && ok;
-  if (!ok) return ms_fail("matmul: oneDNN refused a product of %lld x %lld x %lld", (long long)p.m, (long long)p.k, (long long)p.n), -1;
+  if (!ok)
+    return ms_fail("matmul: oneDNN refused a product of %lld x %lld x %lld", (long long)p.m, (long long)p.k, (long long)p.n), -1;
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   return 0;
 }

@@ -4,14 +4,13 @@
 #include "walk.h"
 #include <string.h>
 
-#define MS_MOVE(T)                                                                                                                           \
-  static inline void move_##T(int64_t n, char *const *p, const int64_t *s) {                                                                 \
-    T *to = (T *)p[0];                                                                                                                       \
-    const T *from = (const T *)p[1];                                                                                                         \
-    if (s[0] == 1 && s[1] == 1)                                                                                                              \
-      memcpy(to, from, (size_t)n * sizeof(T));                                                                                               \
-    else                                                                                                                                     \
-      for (int64_t i = 0; i < n; i++) to[i * s[0]] = from[i * s[1]];                                                                         \
+#define MS_MOVE(T)                                                                                                                 \
+  static inline void move_##T(int64_t n, char *const *p, const int64_t *s) {                                                       \
+    T *to = (T *)p[0];                                                                                                             \
+    const T *from = (const T *)p[1];                                                                                               \
+    if (s[0] == 1 && s[1] == 1) memcpy(to, from, (size_t)n * sizeof(T));                                                           \
+    else                                                                                                                           \
+      for (int64_t i = 0; i < n; i++) to[i * s[0]] = from[i * s[1]];                                                               \
   }
 MS_MOVE(uint8_t)
 MS_MOVE(uint16_t)

@@ -1,6 +1,6 @@
-/* onednn.c -- the one file that knows oneDNN, and what differs between its C interfaces 2.x and 3.x: memory descriptors are structures in
- * 2.x and opaque pointers in 3.x; an operation descriptor goes before the primitive descriptor in 2.x only. The library costs 2 ms to load,
- * so it is opened by name at first use. */
+/* onednn.c -- the one file that knows oneDNN, and what differs between its C interfaces 2.x and 3.x: memory descriptors are
+ * structures in 2.x and opaque pointers in 3.x; an operation descriptor goes before the primitive descriptor in 2.x only. The
+ * library costs 2 ms to load, so it is opened by name at first use. */
 #define _GNU_SOURCE
 #include "onednn.h"
 #include "mascon.h"
@@ -12,26 +12,29 @@
 #include <string.h>
 
 #if DNNL_VERSION_MAJOR >= 3
-#define VERSION_FUNCTIONS(F)                                                                                                                  \
-  F(memory_desc_create_with_tag)                                                                                                              \
-  F(memory_desc_clone) F(memory_desc_destroy) F(convolution_forward_primitive_desc_create)                                                    \
-      F(convolution_backward_data_primitive_desc_create) F(convolution_backward_weights_primitive_desc_create) F(memory_set_data_handle)
+#define VERSION_FUNCTIONS(F)                                                                                                       \
+  F(memory_desc_create_with_tag)                                                                                                   \
+  F(memory_desc_clone)                                                                                                             \
+  F(memory_desc_destroy) F(convolution_forward_primitive_desc_create) F(convolution_backward_data_primitive_desc_create)           \
+      F(convolution_backward_weights_primitive_desc_create) F(memory_set_data_handle)
 typedef const_dnnl_memory_desc_t md_ref;
 typedef dnnl_memory_desc_t md;
 #define REF(m) (m)
 #else
-#define VERSION_FUNCTIONS(F)                                                                                                                  \
-  F(memory_desc_init_by_tag)                                                                                                                  \
-  F(dilated_convolution_forward_desc_init) F(dilated_convolution_backward_data_desc_init) F(dilated_convolution_backward_weights_desc_init)   \
-      F(primitive_desc_create) F(memory_set_data_handle_v2)
+#define VERSION_FUNCTIONS(F)                                                                                                       \
+  F(memory_desc_init_by_tag)                                                                                                       \
+  F(dilated_convolution_forward_desc_init)                                                                                         \
+  F(dilated_convolution_backward_data_desc_init) F(dilated_convolution_backward_weights_desc_init) F(primitive_desc_create)        \
+      F(memory_set_data_handle_v2)
 typedef const dnnl_memory_desc_t *md_ref;
 typedef dnnl_memory_desc_t md;
 #define REF(m) (&(m))
 #endif
-#define FUNCTIONS(F)                                                                                                                          \
-  F(sgemm)                                                                                                                                    \
-  F(engine_create) F(stream_create) F(stream_wait) F(primitive_attr_create) F(primitive_attr_set_scratchpad_mode) F(memory_desc_equal)        \
-      F(memory_desc_get_size) F(primitive_desc_query_md) F(primitive_desc_destroy) F(primitive_create) F(primitive_destroy)                   \
+#define FUNCTIONS(F)                                                                                                               \
+  F(sgemm)                                                                                                                         \
+  F(engine_create)                                                                                                                 \
+  F(stream_create) F(stream_wait) F(primitive_attr_create) F(primitive_attr_set_scratchpad_mode) F(memory_desc_equal)              \
+      F(memory_desc_get_size) F(primitive_desc_query_md) F(primitive_desc_destroy) F(primitive_create) F(primitive_destroy)        \
           F(primitive_execute) F(memory_create) F(memory_destroy) F(reorder_primitive_desc_create) VERSION_FUNCTIONS(F)
 
 static struct {
@@ -49,7 +52,7 @@ static bool open_library(void) {
   snprintf(name, sizeof name, "libdnnl.so.%d", DNNL_VERSION_MAJOR);
   void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
   if (!lib) return false;
-#define F(name)                                                                                                                               \
+#define F(name)                                                                                                                    \
   if (!(*(void **)&dnn.name = dlsym(lib, "dnnl_" #name))) return false;
   FUNCTIONS(F)
 #undef F
@@ -72,8 +75,8 @@ static int limit_threads(int n) {
   return was;
 }
 
-bool ms_dnn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
-                  int64_t ldc) {
+bool ms_dnn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                  float *c, int64_t ldc) {
   if (!ms_dnn_ready()) return false;
   int was = limit_threads(1);
   bool ok = dnn.sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1, a, lda, b, ldb, 0, c, ldc) == dnnl_success;
@@ -81,7 +84,8 @@ bool ms_dnn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float
   return ok;
 }
 
-/* ---- convolution ---------------------------------------------------------------------------------------------------------------- */
+/* ---- convolution ----------------------------------------------------------------------------------------------------------------
+ */
 
 enum { X, W, Y, ROLES };
 
@@ -148,22 +152,23 @@ static dnnl_primitive_desc_t make_pd(const ms_conv *g, int result, const md m[RO
 #if DNNL_VERSION_MAJOR >= 3
   dnnl_status_t ok;
   if (result == MS_CONV_Y)
-    ok = dnn.convolution_forward_primitive_desc_create(&pd, engine, dnnl_forward_training, alg, m[X], m[W], bias ? *bias : NULL, m[Y], stride,
-                                                       dilation, pad, far, user_scratch);
+    ok = dnn.convolution_forward_primitive_desc_create(&pd, engine, dnnl_forward_training, alg, m[X], m[W], bias ? *bias : NULL,
+                                                       m[Y], stride, dilation, pad, far, user_scratch);
   else if (result == MS_CONV_X)
-    ok = dnn.convolution_backward_data_primitive_desc_create(&pd, engine, alg, m[X], m[W], m[Y], stride, dilation, pad, far, hint, user_scratch);
+    ok = dnn.convolution_backward_data_primitive_desc_create(&pd, engine, alg, m[X], m[W], m[Y], stride, dilation, pad, far, hint,
+                                                             user_scratch);
   else
-    ok = dnn.convolution_backward_weights_primitive_desc_create(&pd, engine, alg, m[X], m[W], NULL, m[Y], stride, dilation, pad, far, hint,
-                                                                user_scratch);
+    ok = dnn.convolution_backward_weights_primitive_desc_create(&pd, engine, alg, m[X], m[W], NULL, m[Y], stride, dilation, pad,
+                                                                far, hint, user_scratch);
 #else
   dnnl_convolution_desc_t d;
   dnnl_status_t ok;
   if (result == MS_CONV_Y)
-    ok = dnn.dilated_convolution_forward_desc_init(&d, dnnl_forward_training, alg, &m[X], &m[W], bias, &m[Y], stride, dilation, pad, far);
+    ok = dnn.dilated_convolution_forward_desc_init(&d, dnnl_forward_training, alg, &m[X], &m[W], bias, &m[Y], stride, dilation, pad,
+                                                   far);
   else if (result == MS_CONV_X)
     ok = dnn.dilated_convolution_backward_data_desc_init(&d, alg, &m[X], &m[W], &m[Y], stride, dilation, pad, far);
-  else
-    ok = dnn.dilated_convolution_backward_weights_desc_init(&d, alg, &m[X], &m[W], NULL, &m[Y], stride, dilation, pad, far);
+  else ok = dnn.dilated_convolution_backward_weights_desc_init(&d, alg, &m[X], &m[W], NULL, &m[Y], stride, dilation, pad, far);
   if (ok == dnnl_success) ok = dnn.primitive_desc_create(&pd, &d, user_scratch, engine, hint);
 #endif
   return ok == dnnl_success ? pd : NULL;
@@ -264,7 +269,8 @@ static bool build(ms_dnn_conv *p) {
           (md_bytes(s->reorder_scratch) && !make_memory(&a->reorder_scratch[i], s->reorder_scratch)))
         return false;
     }
-    if ((g->bias && !make_memory(&a->bias, REF(p->bias))) || (md_bytes(p->scratch) && !make_memory(&a->scratch, p->scratch))) return false;
+    if ((g->bias && !make_memory(&a->bias, REF(p->bias))) || (md_bytes(p->scratch) && !make_memory(&a->scratch, p->scratch)))
+      return false;
   }
   return true;
 }
@@ -320,7 +326,8 @@ static bool reorder(ms_dnn_conv *p, lane *a, int i, void *scratch) {
   return dnn.primitive_execute(p->side[i].reorder, stream, n, arg) == dnnl_success;
 }
 
-/* The scratch of the weights' reorder, if it wants any, is allocated: it stands outside the lanes, and no CPU reorder of f32 wants any. */
+/* The scratch of the weights' reorder, if it wants any, is allocated: it stands outside the lanes, and no CPU reorder of f32 wants
+ * any. */
 bool ms_dnn_conv_begin(ms_dnn_conv *p, float *w, void *shared) {
   if (p->result == W) return true;
   for (int l = 0; l < p->key.lanes; l++)

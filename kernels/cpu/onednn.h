@@ -1,5 +1,5 @@
-/* onednn.h -- what the kernels use of oneDNN. Only onednn.c knows its interface; the library is opened at the first call, and everything
- * here says "no" without a message where it is missing or refuses: the callers have loops of their own. */
+/* onednn.h -- what the kernels use of oneDNN. Only onednn.c knows its interface; the library is opened at the first call, and
+ * everything here says "no" without a message where it is missing or refuses: the callers have loops of their own. */
 #ifndef MS_ONEDNN_H
 #define MS_ONEDNN_H
 #include <stdbool.h>
@@ -8,10 +8,10 @@
 
 bool ms_dnn_ready(void);
 
-/* Row-major C (m x n, rows ldc apart) = op(A) op(B), on the calling thread alone. op(A) is m x k: A itself with rows lda apart, or (ta)
- * the transpose of a k x m matrix; B likewise. false: not done. */
-bool ms_dnn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
-                  int64_t ldc);
+/* Row-major C (m x n, rows ldc apart) = op(A) op(B), on the calling thread alone. op(A) is m x k: A itself with rows lda apart, or
+ * (ta) the transpose of a k x m matrix; B likewise. false: not done. */
+bool ms_dnn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                  float *c, int64_t ldc);
 
 /* y (n x o x oh x ow) = conv(x (n x c x h x w), w (o x c/groups x kh x kw)): which of the three is the result. */
 enum { MS_CONV_Y, MS_CONV_X, MS_CONV_W };
@@ -21,8 +21,8 @@ typedef struct ms_conv { /* without padding: compared as bytes */
   int bias; /* 1: with one (MS_CONV_Y only) */
 } ms_conv;
 
-/* A prepared f32 convolution of contiguous tensors, from a cache of bounded size. threads: how many oneDNN uses inside. lanes: how many
- * threads of the caller may run it at the same time (with threads = 1). NULL: oneDNN has none. */
+/* A prepared f32 convolution of contiguous tensors, from a cache of bounded size. threads: how many oneDNN uses inside. lanes: how
+ * many threads of the caller may run it at the same time (with threads = 1). NULL: oneDNN has none. */
 typedef struct ms_dnn_conv ms_dnn_conv;
 ms_dnn_conv *ms_dnn_conv_get(const ms_conv *geometry, int threads, int lanes);
 void ms_dnn_conv_release(ms_dnn_conv *p);
@@ -30,6 +30,7 @@ size_t ms_dnn_conv_shared_bytes(const ms_dnn_conv *p); /* weights in the layout 
 size_t ms_dnn_conv_lane_bytes(const ms_dnn_conv *p);   /* images in that layout, and scratch */
 /* Once per run, before the lanes: bring the weights into `shared`. Nothing to do for MS_CONV_W (w is not read). */
 bool ms_dnn_conv_begin(ms_dnn_conv *p, float *w, void *shared);
-/* In lane `lane`: read two of x, w, y and write the third. bias may be NULL. Memory must be aligned to 64 bytes where it is work space. */
+/* In lane `lane`: read two of x, w, y and write the third. bias may be NULL. Memory must be aligned to 64 bytes where it is work
+ * space. */
 bool ms_dnn_conv_run(ms_dnn_conv *p, int lane, float *x, float *w, float *y, float *bias, void *work);
 #endif

@@ -1,6 +1,7 @@
-/* resample.c -- interpolate and its adjoint, as two passes of taps: a result is a weighted sum of K rows, and along the row of K columns
- * (nearest 1, bilinear 2, bicubic 4). Coordinates as PyTorch's with align_corners = false: result i lies at s = (i + 1/2) in / out - 1/2;
- * bilinear keeps s >= 0; bicubic repeats the edge; nearest takes floor(i * in / out), in single precision, as there.
+/* resample.c -- interpolate and its adjoint, as two passes of taps: a result is a weighted sum of K rows, and along the row of K
+ * columns (nearest 1, bilinear 2, bicubic 4). Coordinates as PyTorch's with align_corners = false: result i lies at s = (i + 1/2)
+ * in / out - 1/2; bilinear keeps s >= 0; bicubic repeats the edge; nearest takes floor(i * in / out), in single precision, as
+ * there.
  *
  * Workspace: the taps of both dimensions, computed once per run, then a row of intermediate sums for each thread. */
 #include "cpu.h"
@@ -43,7 +44,8 @@ static int64_t longest_row(const ms_call *c) {
 /* full: the tensor whose size is `out`, the resampled one: result 0 of interpolate, argument 0 of interpolate_grad. */
 static int prepare(ms_call *c, const ms_view *full) {
   size_t size = ms_dtype_size(full->dtype);
-  c->work_bytes = axis_bytes(full->shape[2], size) + axis_bytes(full->shape[3], size) + (size_t)(ms_threads() * longest_row(c)) * size;
+  c->work_bytes =
+      axis_bytes(full->shape[2], size) + axis_bytes(full->shape[3], size) + (size_t)(ms_threads() * longest_row(c)) * size;
   return 0;
 }
 
@@ -62,7 +64,7 @@ static void axis_fill(axis *a, int mode, int64_t in, int64_t out, bool f32) {
     int64_t first = 0;
     int n = 1;
     if (mode == NEAREST) {
-      first = (int64_t)floorf((float)o * ((float)in / (float)out));
+      first = (int64_t)floorf(f32 ? (float)o * ((float)in / (float)out) : (float)((double)o * ((double)in / (double)out)));
       if (first > in - 1) first = in - 1;
     } else if (mode == BILINEAR) {
       if (s < 0) s = 0;
@@ -75,10 +77,8 @@ static void axis_fill(axis *a, int mode, int64_t in, int64_t out, bool f32) {
     for (int k = 0; k < n; k++) {
       int64_t i = first + k < 0 ? 0 : first + k > in - 1 ? in - 1 : first + k;
       a->at[k][o] = (int32_t)i;
-      if (f32)
-        ((float *)a->w[k])[o] = (float)w[k];
-      else
-        ((double *)a->w[k])[o] = w[k];
+      if (f32) ((float *)a->w[k])[o] = (float)w[k];
+      else ((double *)a->w[k])[o] = w[k];
     }
   }
 }
@@ -102,103 +102,103 @@ static int64_t plane_at(const plan *p, int64_t plane) {
   return n * p->in->stride[0] + (plane - n * channels) * p->in->stride[1];
 }
 
-#define RESAMPLE(T)                                                                                                                           \
-  /* t = the sum of n rows of x (which start at row[k] and step by `step`), each times its weight */                                          \
-  static void mix_##T(int n, const T *const *row, const T *weight, int64_t step, int64_t size, T *restrict t) {                               \
-    if (n == 1 && step == 1)                                                                                                                  \
-      for (int64_t i = 0; i < size; i++) t[i] = weight[0] * row[0][i];                                                                        \
-    else if (n == 2 && step == 1)                                                                                                             \
-      for (int64_t i = 0; i < size; i++) t[i] = weight[0] * row[0][i] + weight[1] * row[1][i];                                                \
-    else if (n == 3 && step == 1)                                                                                                             \
-      for (int64_t i = 0; i < size; i++) t[i] = weight[0] * row[0][i] + weight[1] * row[1][i] + weight[2] * row[2][i];                        \
-    else if (n == 4 && step == 1)                                                                                                             \
-      for (int64_t i = 0; i < size; i++)                                                                                                      \
-        t[i] = (weight[0] * row[0][i] + weight[1] * row[1][i]) + (weight[2] * row[2][i] + weight[3] * row[3][i]);                             \
-    else                                                                                                                                      \
-      for (int64_t i = 0; i < size; i++) {                                                                                                    \
-        T v = weight[0] * row[0][i * step];                                                                                                   \
-        for (int k = 1; k < n; k++) v += weight[k] * row[k][i * step];                                                                        \
-        t[i] = v;                                                                                                                             \
-      }                                                                                                                                       \
-  }                                                                                                                                           \
-  /* Row o of the resampled plane x. */                                                                                                       \
-  static void forward_##T(const plan *p, const T *x, int64_t o, T *restrict t, T *restrict r) {                                               \
-    int64_t sh = p->in->stride[2], step = p->in->stride[3], w = p->w;                                                                         \
-    if (p->mode == NEAREST) {                                                                                                                 \
-      const T *row = x + p->y.at[0][o] * sh;                                                                                                  \
-      const int32_t *at = p->x.at[0];                                                                                                         \
-      if (p->twice && step == 1)                                                                                                              \
-        for (int64_t i = 0; i < w; i++) r[2 * i] = r[2 * i + 1] = row[i];                                                                     \
-      else                                                                                                                                    \
-        for (int64_t i = 0; i < p->ow; i++) r[i] = row[at[i] * step];                                                                         \
-      return;                                                                                                                                 \
-    }                                                                                                                                         \
-    const T *row[TAPS];                                                                                                                       \
-    T weight[TAPS];                                                                                                                           \
-    for (int k = 0; k < p->k; k++) row[k] = x + p->y.at[k][o] * sh, weight[k] = ((const T *)p->y.w[k])[o];                                    \
-    mix_##T(p->k, row, weight, step, w, t);                                                                                                   \
-    if (p->twice) {                                                                                                                           \
-      r[0] = t[0], r[2 * w - 1] = t[w - 1];                                                                                                   \
-      for (int64_t i = 0; i < w - 1; i++) {                                                                                                   \
-        T a = t[i], b = t[i + 1];                                                                                                             \
-        r[2 * i + 1] = (T)0.75 * a + (T)0.25 * b;                                                                                             \
-        r[2 * i + 2] = (T)0.25 * a + (T)0.75 * b;                                                                                             \
-      }                                                                                                                                       \
-      return;                                                                                                                                 \
-    }                                                                                                                                         \
-    const T *w0 = p->x.w[0], *w1 = p->x.w[1], *w2 = p->x.w[2], *w3 = p->x.w[3];                                                               \
-    const int32_t *a0 = p->x.at[0], *a1 = p->x.at[1], *a2 = p->x.at[2], *a3 = p->x.at[3];                                                     \
-    if (p->k == 2)                                                                                                                            \
-      for (int64_t i = 0; i < p->ow; i++) r[i] = w0[i] * t[a0[i]] + w1[i] * t[a1[i]];                                                         \
-    else                                                                                                                                      \
-      for (int64_t i = 0; i < p->ow; i++) r[i] = (w0[i] * t[a0[i]] + w1[i] * t[a1[i]]) + (w2[i] * t[a2[i]] + w3[i] * t[a3[i]]);               \
-  }                                                                                                                                           \
-  /* Row i of the adjoint, both dimensions doubled: which rows of g read row i is known. */                                                   \
-  static void twice_##T(const plan *p, const T *g, int64_t i, T *restrict t, T *restrict r) {                                                 \
-    int64_t sh = p->in->stride[2], step = p->in->stride[3], w = p->w;                                                                         \
-    const T *row[TAPS];                                                                                                                       \
-    T weight[TAPS];                                                                                                                           \
-    int n = 0;                                                                                                                                \
-    bool linear = p->mode == BILINEAR;                                                                                                        \
-    for (int64_t o = 2 * i - linear; o <= 2 * i + 1 + linear; o++) {                                                                          \
-      if (o < 0 || o >= p->oh) continue;                                                                                                      \
-      row[n] = g + o * sh;                                                                                                                    \
-      weight[n++] = !linear || o == 0 || o == p->oh - 1 ? 1 : o == 2 * i || o == 2 * i + 1 ? (T)0.75 : (T)0.25;                               \
-    }                                                                                                                                         \
-    mix_##T(n, row, weight, step, p->ow, t);                                                                                                  \
-    if (!linear) {                                                                                                                            \
-      for (int64_t j = 0; j < w; j++) r[j] = t[2 * j] + t[2 * j + 1];                                                                         \
-    } else if (w == 1) {                                                                                                                      \
-      r[0] = t[0] + t[1];                                                                                                                     \
-    } else {                                                                                                                                  \
-      r[0] = t[0] + (T)0.75 * t[1] + (T)0.25 * t[2];                                                                                          \
-      for (int64_t j = 1; j < w - 1; j++) r[j] = (T)0.75 * (t[2 * j] + t[2 * j + 1]) + (T)0.25 * (t[2 * j - 1] + t[2 * j + 2]);               \
-      r[w - 1] = (T)0.25 * t[2 * w - 3] + (T)0.75 * t[2 * w - 2] + t[2 * w - 1];                                                              \
-    }                                                                                                                                         \
-  }                                                                                                                                           \
-  /* A plane of the adjoint: every row of g is spread over columns, then over rows. */                                                        \
-  static void adjoint_##T(const plan *p, const T *g, T *restrict t, T *restrict r) {                                                          \
-    int64_t sh = p->in->stride[2], step = p->in->stride[3], w = p->w;                                                                         \
-    for (int64_t i = 0; i < p->h * w; i++) r[i] = 0;                                                                                          \
-    for (int64_t o = 0; o < p->oh; o++) {                                                                                                     \
-      const T *row = g + o * sh;                                                                                                              \
-      for (int64_t i = 0; i < w; i++) t[i] = 0;                                                                                               \
-      for (int64_t i = 0; i < p->ow; i++)                                                                                                     \
-        for (int k = 0; k < p->k; k++) t[p->x.at[k][i]] += ((const T *)p->x.w[k])[i] * row[i * step];                                         \
-      for (int k = 0; k < p->k; k++) {                                                                                                        \
-        T *to = r + p->y.at[k][o] * w, weight = ((const T *)p->y.w[k])[o];                                                                    \
-        for (int64_t i = 0; i < w; i++) to[i] += weight * t[i];                                                                               \
-      }                                                                                                                                       \
-    }                                                                                                                                         \
+#define RESAMPLE(T)                                                                                                                \
+  /* t = the sum of n rows of x (which start at row[k] and step by `step`), each times its weight */                               \
+  static void mix_##T(int n, const T *const *row, const T *weight, int64_t step, int64_t size, T *restrict t) {                    \
+    if (n == 1 && step == 1)                                                                                                       \
+      for (int64_t i = 0; i < size; i++) t[i] = weight[0] * row[0][i];                                                             \
+    else if (n == 2 && step == 1)                                                                                                  \
+      for (int64_t i = 0; i < size; i++) t[i] = weight[0] * row[0][i] + weight[1] * row[1][i];                                     \
+    else if (n == 3 && step == 1)                                                                                                  \
+      for (int64_t i = 0; i < size; i++) t[i] = weight[0] * row[0][i] + weight[1] * row[1][i] + weight[2] * row[2][i];             \
+    else if (n == 4 && step == 1)                                                                                                  \
+      for (int64_t i = 0; i < size; i++)                                                                                           \
+        t[i] = (weight[0] * row[0][i] + weight[1] * row[1][i]) + (weight[2] * row[2][i] + weight[3] * row[3][i]);                  \
+    else                                                                                                                           \
+      for (int64_t i = 0; i < size; i++) {                                                                                         \
+        T v = weight[0] * row[0][i * step];                                                                                        \
+        for (int k = 1; k < n; k++) v += weight[k] * row[k][i * step];                                                             \
+        t[i] = v;                                                                                                                  \
+      }                                                                                                                            \
+  }                                                                                                                                \
+  /* Row o of the resampled plane x. */                                                                                            \
+  static void forward_##T(const plan *p, const T *x, int64_t o, T *restrict t, T *restrict r) {                                    \
+    int64_t sh = p->in->stride[2], step = p->in->stride[3], w = p->w;                                                              \
+    if (p->mode == NEAREST) {                                                                                                      \
+      const T *row = x + p->y.at[0][o] * sh;                                                                                       \
+      const int32_t *at = p->x.at[0];                                                                                              \
+      if (p->twice && step == 1)                                                                                                   \
+        for (int64_t i = 0; i < w; i++) r[2 * i] = r[2 * i + 1] = row[i];                                                          \
+      else                                                                                                                         \
+        for (int64_t i = 0; i < p->ow; i++) r[i] = row[at[i] * step];                                                              \
+      return;                                                                                                                      \
+    }                                                                                                                              \
+    const T *row[TAPS];                                                                                                            \
+    T weight[TAPS];                                                                                                                \
+    for (int k = 0; k < p->k; k++) row[k] = x + p->y.at[k][o] * sh, weight[k] = ((const T *)p->y.w[k])[o];                         \
+    mix_##T(p->k, row, weight, step, w, t);                                                                                        \
+    if (p->twice) {                                                                                                                \
+      r[0] = t[0], r[2 * w - 1] = t[w - 1];                                                                                        \
+      for (int64_t i = 0; i < w - 1; i++) {                                                                                        \
+        T a = t[i], b = t[i + 1];                                                                                                  \
+        r[2 * i + 1] = (T)0.75 * a + (T)0.25 * b;                                                                                  \
+        r[2 * i + 2] = (T)0.25 * a + (T)0.75 * b;                                                                                  \
+      }                                                                                                                            \
+      return;                                                                                                                      \
+    }                                                                                                                              \
+    const T *w0 = p->x.w[0], *w1 = p->x.w[1], *w2 = p->x.w[2], *w3 = p->x.w[3];                                                    \
+    const int32_t *a0 = p->x.at[0], *a1 = p->x.at[1], *a2 = p->x.at[2], *a3 = p->x.at[3];                                          \
+    if (p->k == 2)                                                                                                                 \
+      for (int64_t i = 0; i < p->ow; i++) r[i] = w0[i] * t[a0[i]] + w1[i] * t[a1[i]];                                              \
+    else                                                                                                                           \
+      for (int64_t i = 0; i < p->ow; i++) r[i] = (w0[i] * t[a0[i]] + w1[i] * t[a1[i]]) + (w2[i] * t[a2[i]] + w3[i] * t[a3[i]]);    \
+  }                                                                                                                                \
+  /* Row i of the adjoint, both dimensions doubled: which rows of g read row i is known. */                                        \
+  static void twice_##T(const plan *p, const T *g, int64_t i, T *restrict t, T *restrict r) {                                      \
+    int64_t sh = p->in->stride[2], step = p->in->stride[3], w = p->w;                                                              \
+    const T *row[TAPS];                                                                                                            \
+    T weight[TAPS];                                                                                                                \
+    int n = 0;                                                                                                                     \
+    bool linear = p->mode == BILINEAR;                                                                                             \
+    for (int64_t o = 2 * i - linear; o <= 2 * i + 1 + linear; o++) {                                                               \
+      if (o < 0 || o >= p->oh) continue;                                                                                           \
+      row[n] = g + o * sh;                                                                                                         \
+      weight[n++] = !linear || o == 0 || o == p->oh - 1 ? 1 : o == 2 * i || o == 2 * i + 1 ? (T)0.75 : (T)0.25;                    \
+    }                                                                                                                              \
+    mix_##T(n, row, weight, step, p->ow, t);                                                                                       \
+    if (!linear) {                                                                                                                 \
+      for (int64_t j = 0; j < w; j++) r[j] = t[2 * j] + t[2 * j + 1];                                                              \
+    } else if (w == 1) {                                                                                                           \
+      r[0] = t[0] + t[1];                                                                                                          \
+    } else {                                                                                                                       \
+      r[0] = t[0] + (T)0.75 * t[1] + (T)0.25 * t[2];                                                                               \
+      for (int64_t j = 1; j < w - 1; j++) r[j] = (T)0.75 * (t[2 * j] + t[2 * j + 1]) + (T)0.25 * (t[2 * j - 1] + t[2 * j + 2]);    \
+      r[w - 1] = (T)0.25 * t[2 * w - 3] + (T)0.75 * t[2 * w - 2] + t[2 * w - 1];                                                   \
+    }                                                                                                                              \
+  }                                                                                                                                \
+  /* A plane of the adjoint: every row of g is spread over columns, then over rows. */                                             \
+  static void adjoint_##T(const plan *p, const T *g, T *restrict t, T *restrict r) {                                               \
+    int64_t sh = p->in->stride[2], step = p->in->stride[3], w = p->w;                                                              \
+    for (int64_t i = 0; i < p->h * w; i++) r[i] = 0;                                                                               \
+    for (int64_t o = 0; o < p->oh; o++) {                                                                                          \
+      const T *row = g + o * sh;                                                                                                   \
+      for (int64_t i = 0; i < w; i++) t[i] = 0;                                                                                    \
+      for (int64_t i = 0; i < p->ow; i++)                                                                                          \
+        for (int k = 0; k < p->k; k++) t[p->x.at[k][i]] += ((const T *)p->x.w[k])[i] * row[i * step];                              \
+      for (int k = 0; k < p->k; k++) {                                                                                             \
+        T *to = r + p->y.at[k][o] * w, weight = ((const T *)p->y.w[k])[o];                                                         \
+        for (int64_t i = 0; i < w; i++) to[i] += weight * t[i];                                                                    \
+      }                                                                                                                            \
+    }                                                                                                                              \
   }
 RESAMPLE(float)
 RESAMPLE(double)
 
 /* Share `count` of something out to p->teams threads, each with a row of sums `t` of its own. */
-#define SHARED(count, i, ...)                                                                                                                 \
-  _Pragma("omp parallel for num_threads(p.teams) schedule(static)") for (int share = 0; share < p.teams; share++) {                           \
-    void *t = p.sums + (size_t)(share * p.row) * p.size;                                                                                      \
-    for (int64_t i = (count) * share / p.teams; i < (count) * (share + 1) / p.teams; i++) { __VA_ARGS__ }                                     \
+#define SHARED(count, i, ...)                                                                                                      \
+  _Pragma("omp parallel for num_threads(p.teams) schedule(static)") for (int share = 0; share < p.teams; share++) {                \
+    void *t = p.sums + (size_t)(share * p.row) * p.size;                                                                           \
+    for (int64_t i = (count)*share / p.teams; i < (count) * (share + 1) / p.teams; i++) { __VA_ARGS__ }                            \
   }
 
 static int interpolate_prepare(ms_call *c) { return prepare(c, &c->out[0]); }
@@ -209,10 +209,8 @@ static int interpolate_run(ms_call *c) {
   int64_t rows = r->shape[0] * r->shape[1] * p.oh;
   SHARED(rows, i, {
     int64_t plane = i / p.oh, o = i - plane * p.oh, at = plane_at(&p, plane);
-    if (r->dtype == MS_F32)
-      forward_float(&p, (const float *)x->data + at, o, t, (float *)r->data + i * p.ow);
-    else
-      forward_double(&p, (const double *)x->data + at, o, t, (double *)r->data + i * p.ow);
+    if (r->dtype == MS_F32) forward_float(&p, (const float *)x->data + at, o, t, (float *)r->data + i * p.ow);
+    else forward_double(&p, (const double *)x->data + at, o, t, (double *)r->data + i * p.ow);
   })
   return 0;
 }
@@ -227,17 +225,13 @@ static int interpolate_grad_run(ms_call *c) {
   if (p.twice)
     SHARED(rows, i, {
       int64_t plane = i / p.h, y = i - plane * p.h, at = plane_at(&p, plane);
-      if (r->dtype == MS_F32)
-        twice_float(&p, (const float *)g->data + at, y, t, (float *)r->data + i * p.w);
-      else
-        twice_double(&p, (const double *)g->data + at, y, t, (double *)r->data + i * p.w);
+      if (r->dtype == MS_F32) twice_float(&p, (const float *)g->data + at, y, t, (float *)r->data + i * p.w);
+      else twice_double(&p, (const double *)g->data + at, y, t, (double *)r->data + i * p.w);
     })
   else
     SHARED(planes, i, {
-      if (r->dtype == MS_F32)
-        adjoint_float(&p, (const float *)g->data + plane_at(&p, i), t, (float *)r->data + i * p.h * p.w);
-      else
-        adjoint_double(&p, (const double *)g->data + plane_at(&p, i), t, (double *)r->data + i * p.h * p.w);
+      if (r->dtype == MS_F32) adjoint_float(&p, (const float *)g->data + plane_at(&p, i), t, (float *)r->data + i * p.h * p.w);
+      else adjoint_double(&p, (const double *)g->data + plane_at(&p, i), t, (double *)r->data + i * p.h * p.w);
     })
   return 0;
 }

@@ -1,5 +1,6 @@
 /* trace.c -- a backend that computes nothing: memory is real, zeroed and out of the core's sight, and each call is written down.
- * A call is kept as numbers (operation, then per tensor: dtype, rank, sizes), which costs little while it runs; it becomes text when asked for. */
+ * A call is kept as numbers (operation, then per tensor: dtype, rank, sizes), which costs little while it runs; it becomes text
+ * when asked for. */
 #include "backend.h"
 #include "trace.h"
 #include <stdio.h>
@@ -13,7 +14,7 @@ static size_t n_words, room_words;
 static struct record {
   size_t at; /* its first word: operation id, number of inputs, number of results, tensors */
   char *text;
-} *records;
+} * records;
 static int64_t n_records;
 static size_t room_records;
 

@@ -241,6 +241,22 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
   return t;
 }
 
+/* Operands that are all numbers give a number: derivative rules write y - 1 whether y is a tensor or not. */
+static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
+  bool truth = op->flags & MS_NO_GRAD, whole = true;
+  for (int i = 0; i < n; i++) {
+    if (in[i]->number.cell) return ms_fail("%s: a live number needs a tensor as partner", op->name);
+    whole &= in[i]->is_integer_number;
+  }
+  if (op->elementwise_class == MS_CLASS_CHOOSE) return ms_number(in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2]->number.value);
+  ms_device *cpu = ms_device_get("cpu");
+  ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : MS_F64, 0, NULL, cpu) : NULL;
+  if (!r || run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64) < 0) return NULL;
+  ms_tensor *t = ms_number(truth ? *(bool *)ms_data(r) : *(double *)ms_data(r));
+  if (t) t->is_integer_number = whole && op->elementwise_class == MS_CLASS_ARITH;
+  return t;
+}
+
 static bool any_needs_grad(int n, ms_tensor *const *in) {
   for (int i = 0; i < n; i++)
     if (in[i] && in[i]->requires_grad) return true;
@@ -308,6 +324,9 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
   ms_tensor *met[SMALL];
   int number_dtype = MS_F64;
   if (op->flags & MS_ELEMENTWISE) {
+    bool numbers = true;
+    for (int i = 0; i < n_in; i++) numbers &= in[i]->is_number;
+    if (numbers) return (out[0] = fold_numbers(op, n_in, in)) ? 1 : -1;
     if ((number_dtype = meet(op, n_in, in, met)) < 0) return -1;
     in = met;
   } else if (n_in && n_in <= SMALL) {

@@ -138,7 +138,7 @@ static void tridiagonalise(const kernels *f, int64_t n, double *a, double *diag,
     if (rest == 0) break;
     off[k] = reflection(next, n, row, v, &tau[k]);
     memcpy(row + next, v + next, (size_t)rest * sizeof *a);
-#pragma omp parallel for schedule(static) if (rest > 400)
+#pragma omp parallel for schedule(static) if (rest > 1500) /* below, waiting for one another costs more than it saves */
     for (int64_t i = next; i < n; i++) {
       double *to = a + i * n + next;
       if (pending) f->update(to, old_v[i], old_w + next, old_w[i], old_v + next, rest);

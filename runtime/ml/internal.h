@@ -1,5 +1,4 @@
-/* internal.h -- what the files of runtime/ml share: checked memory, argument checks, register-blocked products per instruction set.
- */
+/* internal.h -- what the files of runtime/ml share: checked memory, argument checks, products per instruction set. */
 #ifndef MASCON_ML_INTERNAL_H
 #define MASCON_ML_INTERNAL_H
 #include "ml/ml.h"

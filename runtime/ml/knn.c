@@ -14,8 +14,8 @@
 enum {
   QR = 12,     /* queries in a micro-tile */
   TR = 32,     /* training rows in a packed panel */
-  CHUNK = 96,  /* queries a thread takes at a time: a multiple of QR */
-  TILE = 512,  /* training rows scored at a time: a multiple of TR and of SCAN */
+  CHUNK = 48,  /* queries a thread takes at a time: a multiple of QR */
+  TILE = 1024, /* training rows scored at a time: a multiple of TR and of SCAN */
   DEPTH = 512, /* features per pass, so that a packed chunk stays in the L2 cache */
   SCAN = 64
 };
@@ -395,7 +395,7 @@ static int check_query(const ms_knn *m, int64_t nq, const float *q, int64_t k) {
 }
 
 /* Queries answered between two looks at the result, so that k x nq f64 distances never stand in memory at once. */
-enum { BATCH = 128 * CHUNK };
+enum { BATCH = 256 * CHUNK };
 
 typedef struct answer {
   int32_t *index;

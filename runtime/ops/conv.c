@@ -1,5 +1,6 @@
 /* conv.c -- 2-d convolution and its two adjoints. With F(x, w) = conv2d, I(g, w) = conv2d_input_grad, W(x, g) = conv2d_weight_grad,
- * <F(x, w), g> = <x, I(g, w)> = <w, W(x, g)>: each is linear in both arguments, so the derivatives of the three are the three again. */
+ * <F(x, w), g> = <x, I(g, w)> = <w, W(x, g)>: each is linear in both arguments, so the derivatives of the three are the three
+ * again. */
 #include "core/core.h"
 
 /* Places of the attributes: conv2d has no size, which comes first in the adjoints. */
@@ -22,24 +23,31 @@ static int check_rank4(const char *op, const char *what, const ms_tensor *t, con
 
 /* The geometry: x N x C x H x W, w O x C/groups x KH x KW, attributes from `a` on. Normalises the attributes and gives the result's
  * height and width. */
-static int geometry(const char *op, ms_attr *a, int64_t c, const int64_t *hw, int64_t o, int64_t w_channels, const int64_t *k, int64_t *out) {
-  if (pair(op, "stride", &a[STRIDE].v, 1) < 0 || pair(op, "padding", &a[PADDING].v, 0) < 0 || pair(op, "dilation", &a[DILATION].v, 1) < 0)
+static int geometry(const char *op, ms_attr *a, int64_t c, const int64_t *hw, int64_t o, int64_t w_channels, const int64_t *k,
+                    int64_t *out) {
+  if (pair(op, "stride", &a[STRIDE].v, 1) < 0 || pair(op, "padding", &a[PADDING].v, 0) < 0 ||
+      pair(op, "dilation", &a[DILATION].v, 1) < 0)
     return -1;
   int64_t groups = a[GROUPS].i;
   if (groups < 1) return ms_fail("%s: groups %lld, expected 1 or more", op, (long long)groups), -1;
   if (c % groups || o % groups)
-    return ms_fail("%s: %lld channels in and %lld out cannot be divided into %lld groups", op, (long long)c, (long long)o, (long long)groups), -1;
+    return ms_fail("%s: %lld channels in and %lld out cannot be divided into %lld groups", op, (long long)c, (long long)o,
+                   (long long)groups),
+           -1;
   if (c / groups != w_channels)
-    return ms_fail("%s: x has %lld channels%s, w expects %lld", op, (long long)(c / groups), groups > 1 ? " a group" : "", (long long)w_channels),
+    return ms_fail("%s: x has %lld channels%s, w expects %lld", op, (long long)(c / groups), groups > 1 ? " a group" : "",
+                   (long long)w_channels),
            -1;
   for (int i = 0; i < 2; i++) {
     int64_t reach, padded;
-    if (k[i] < 1) return ms_fail("%s: the kernel is %lld x %lld, expected at least 1 x 1", op, (long long)k[0], (long long)k[1]), -1;
-    if (__builtin_mul_overflow(k[i] - 1, a[DILATION].v.at[i], &reach) || __builtin_add_overflow(hw[i], 2 * a[PADDING].v.at[i], &padded))
+    if (k[i] < 1)
+      return ms_fail("%s: the kernel is %lld x %lld, expected at least 1 x 1", op, (long long)k[0], (long long)k[1]), -1;
+    if (__builtin_mul_overflow(k[i] - 1, a[DILATION].v.at[i], &reach) ||
+        __builtin_add_overflow(hw[i], 2 * a[PADDING].v.at[i], &padded))
       return ms_fail("%s: the kernel or the padding is larger than can be addressed", op), -1;
     if (reach >= padded)
-      return ms_fail("%s: the kernel reaches over %lld %s, the padded input has only %lld", op, (long long)reach + 1, i ? "columns" : "rows",
-                     (long long)padded),
+      return ms_fail("%s: the kernel reaches over %lld %s, the padded input has only %lld", op, (long long)reach + 1,
+                     i ? "columns" : "rows", (long long)padded),
              -1;
     out[i] = (padded - reach - 1) / a[STRIDE].v.at[i] + 1;
   }
@@ -48,7 +56,8 @@ static int geometry(const char *op, ms_attr *a, int64_t c, const int64_t *hw, in
 
 static int check_result(const char *op, const ms_tensor *g, const int64_t *want, const char *of) {
   if (g->shape[2] == want[0] && g->shape[3] == want[1]) return 0;
-  return ms_fail("%s: g is %s, expected height and width %lld x %lld for %s", op, ms_shape_str(g), (long long)want[0], (long long)want[1], of),
+  return ms_fail("%s: g is %s, expected height and width %lld x %lld for %s", op, ms_shape_str(g), (long long)want[0],
+                 (long long)want[1], of),
          -1;
 }
 
@@ -137,14 +146,16 @@ static int conv_transpose2d(ms_ref *c) {
   ms_tensor *x = c->in[0], *w = c->in[1], *bias = c->in[2];
   ms_ints stride = c->attr[0].v, padding = c->attr[1].v, extra = c->attr[2].v, dilation = c->attr[3].v, size = {.n = 2};
   int64_t groups = c->attr[4].i, channels;
-  if (check_rank4(op, "x", x, x_layout) < 0 || check_rank4(op, "w", w, "C x O/groups x KH x KW") < 0 || pair(op, "stride", &stride, 1) < 0 ||
-      pair(op, "padding", &padding, 0) < 0 || pair(op, "output_padding", &extra, 0) < 0 || pair(op, "dilation", &dilation, 1) < 0)
+  if (check_rank4(op, "x", x, x_layout) < 0 || check_rank4(op, "w", w, "C x O/groups x KH x KW") < 0 ||
+      pair(op, "stride", &stride, 1) < 0 || pair(op, "padding", &padding, 0) < 0 || pair(op, "output_padding", &extra, 0) < 0 ||
+      pair(op, "dilation", &dilation, 1) < 0)
     return -1;
   if (groups < 1 || x->shape[1] % groups)
     return ms_fail("%s: %lld channels cannot be divided into %lld groups", op, (long long)x->shape[1], (long long)groups), -1;
   if (x->shape[1] != w->shape[0])
     return ms_fail("%s: x has %lld channels, w expects %lld", op, (long long)x->shape[1], (long long)w->shape[0]), -1;
-  if (__builtin_mul_overflow(w->shape[1], groups, &channels)) return ms_fail("%s: groups %lld is out of range", op, (long long)groups), -1;
+  if (__builtin_mul_overflow(w->shape[1], groups, &channels))
+    return ms_fail("%s: groups %lld is out of range", op, (long long)groups), -1;
   if (bias && (bias->rank != 1 || bias->shape[0] != channels))
     return ms_fail("%s: bias is %s, expected %lld elements", op, ms_shape_str(bias), (long long)channels), -1;
   for (int i = 0; i < 2; i++) {
@@ -152,13 +163,15 @@ static int conv_transpose2d(ms_ref *c) {
     if (n < 1 || k < 1)
       return ms_fail("%s: x is %s, w is %s: expected heights and widths of 1 or more", op, ms_shape_str(x), ms_shape_str(w)), -1;
     if (extra.at[i] >= stride.at[i])
-      return ms_fail("%s: output_padding %lld, expected less than the stride %lld", op, (long long)extra.at[i], (long long)stride.at[i]), -1;
+      return ms_fail("%s: output_padding %lld, expected less than the stride %lld", op, (long long)extra.at[i],
+                     (long long)stride.at[i]),
+             -1;
     if (__builtin_mul_overflow(n - 1, stride.at[i], &size.at[i]) || __builtin_mul_overflow(k - 1, dilation.at[i], &reach) ||
         __builtin_add_overflow(size.at[i], reach + extra.at[i] + 1 - 2 * padding.at[i], &size.at[i]))
       return ms_fail("%s: a result of more elements than can be addressed", op), -1;
     if (size.at[i] < 1)
-      return ms_fail("%s: padding %lld leaves %lld %s of the result, expected 1 or more", op, (long long)padding.at[i], (long long)size.at[i],
-                     i ? "columns" : "rows"),
+      return ms_fail("%s: padding %lld leaves %lld %s of the result, expected 1 or more", op, (long long)padding.at[i],
+                     (long long)size.at[i], i ? "columns" : "rows"),
              -1;
   }
   ms_tensor *y = ms_apply(MS_OP_conv2d_input_grad, MS_IN(x, w),

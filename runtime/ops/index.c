@@ -1,5 +1,5 @@
-/* index.c -- picking and adding by position. index_select and index_add, gather and scatter_add are adjoint pairs: each derivative is the
- * other one, so they close. Index tensors hold MS_INDEX_BASE .. size (the gate checks) and have no gradient. */
+/* index.c -- picking and adding by position. index_select and index_add, gather and scatter_add are adjoint pairs: each derivative
+ * is the other one, so they close. Index tensors hold MS_INDEX_BASE .. size (the gate checks) and have no gradient. */
 #include "core/core.h"
 
 static int count_fits(const ms_infer *s, const ms_tensor *index) {
@@ -10,7 +10,9 @@ static int count_fits(const ms_infer *s, const ms_tensor *index) {
 /* What adds: the same dtype on both sides, and one with an addition. */
 static int same_dtype(const ms_infer *s, const ms_tensor *x, const ms_tensor *src) {
   if (x->dtype != src->dtype)
-    return ms_fail("%s: x is %s, src %s; expected one dtype (convert one with :to())", s->op->name, ms_shape_str(x), ms_shape_str(src)), -1;
+    return ms_fail("%s: x is %s, src %s; expected one dtype (convert one with :to())", s->op->name, ms_shape_str(x),
+                   ms_shape_str(src)),
+           -1;
   if (x->dtype == MS_BOOL) return ms_fail("%s: x is %s; bool has no addition", s->op->name, ms_shape_str(x)), -1;
   return 0;
 }
@@ -64,8 +66,8 @@ static int index_within(const ms_infer *s, const ms_tensor *index, const ms_tens
   for (int i = 0; fits && i < t->rank; i++) fits = i == d || index->shape[i] <= t->shape[i];
   if (fits) return 0;
   if (d < 0) return ms_fail("%s: index is %s, larger than %s %s", s->op->name, ms_shape_str(index), name, ms_shape_str(t)), -1;
-  return ms_fail("%s: index is %s, expected the rank of %s %s and no larger sizes except along dimension %d", s->op->name, ms_shape_str(index),
-                 name, ms_shape_str(t), d + 1),
+  return ms_fail("%s: index is %s, expected the rank of %s %s and no larger sizes except along dimension %d", s->op->name,
+                 ms_shape_str(index), name, ms_shape_str(t), d + 1),
          -1;
 }
 
@@ -86,7 +88,8 @@ MS_RULE(gather, .shape = gather_shape, .vjp = gather_vjp, .keep_in = 2);
 static int scatter_add_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0], *index = s->in[1], *src = s->in[2];
   int d = ms_dim(s->attr[0].i, x->rank, "scatter_add");
-  if (d < 0 || same_dtype(s, x, src) < 0 || index_within(s, index, x, "x", d) < 0 || index_within(s, index, src, "src", -1) < 0) return -1;
+  if (d < 0 || same_dtype(s, x, src) < 0 || index_within(s, index, x, "x", d) < 0 || index_within(s, index, src, "src", -1) < 0)
+    return -1;
   s->attr[0].i = d;
   s->bound[1] = x->shape[d];
   return ms_out_like(s, 0, x);

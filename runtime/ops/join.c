@@ -12,7 +12,8 @@ static int cat_shape(ms_infer *s) {
   for (int k = 1; k < s->n_in; k++) {
     const ms_tensor *y = s->in[k];
     if (y->dtype != x->dtype)
-      return ms_fail("cat: tensor %d is %s, the first %s; expected one dtype (convert with :to())", k + 1, ms_shape_str(y), ms_shape_str(x)),
+      return ms_fail("cat: tensor %d is %s, the first %s; expected one dtype (convert with :to())", k + 1, ms_shape_str(y),
+                     ms_shape_str(x)),
              -1;
     bool fits = y->rank == v.n;
     for (int i = 0; fits && i < v.n; i++) fits = i == d || y->shape[i] == v.at[i];
@@ -67,10 +68,8 @@ static int stack_ref(ms_ref *c) {
     const ms_tensor *a = c->in[0], *b = c->in[i];
     ok = a->rank == b->rank;
     for (int k = 0; ok && k < a->rank; k++) ok = a->shape[k] == b->shape[k];
-    if (!ok)
-      ms_fail("stack: tensor %d is %s, the first %s; expected equal shapes", i + 1, ms_shape_str(b), ms_shape_str(a));
-    else
-      ok = (x[i] = ms_unsqueeze(c->in[i], d)) != NULL;
+    if (!ok) ms_fail("stack: tensor %d is %s, the first %s; expected equal shapes", i + 1, ms_shape_str(b), ms_shape_str(a));
+    else ok = (x[i] = ms_unsqueeze(c->in[i], d)) != NULL;
   }
   if (ok) r = ms_cat(c->n_in, x, d);
   free(x);

@@ -13,8 +13,9 @@ static int shape(ms_infer *s) {
   bool ta = s->attr[TA].i != 0, tb = s->attr[TB].i != 0;
   const int64_t *pa = a->shape + a->rank - 2, *pb = b->shape + b->rank - 2;
   if (pa[!ta] != pb[tb])
-    return ms_fail("matmul: %s%s and %s%s do not fit together: the left one has %lld columns, the right one %lld rows", ms_shape_str(a),
-                   ta ? " transposed" : "", ms_shape_str(b), tb ? " transposed" : "", (long long)pa[!ta], (long long)pb[tb]),
+    return ms_fail("matmul: %s%s and %s%s do not fit together: the left one has %lld columns, the right one %lld rows",
+                   ms_shape_str(a), ta ? " transposed" : "", ms_shape_str(b), tb ? " transposed" : "", (long long)pa[!ta],
+                   (long long)pb[tb]),
            -1;
   int rank = a->rank > b->rank ? a->rank : b->rank;
   int64_t size[MS_MAX_RANK];
@@ -22,8 +23,8 @@ static int shape(ms_infer *s) {
     int ia = i - (rank - a->rank), ib = i - (rank - b->rank);
     int64_t na = ia < 0 ? 1 : a->shape[ia], nb = ib < 0 ? 1 : b->shape[ib];
     if (na != nb && na != 1 && nb != 1)
-      return ms_fail("matmul: %s and %s do not fit together (dimension %d: %lld against %lld)", ms_shape_str(a), ms_shape_str(b), i + 1,
-                     (long long)na, (long long)nb),
+      return ms_fail("matmul: %s and %s do not fit together (dimension %d: %lld against %lld)", ms_shape_str(a), ms_shape_str(b),
+                     i + 1, (long long)na, (long long)nb),
              -1;
     size[i] = na == 1 ? nb : na;
   }

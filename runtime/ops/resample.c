@@ -9,7 +9,8 @@ static int check(ms_infer *s, const char *name, const char *what) {
   if (v->n == 1) v->at[1] = v->at[0], v->n = 2;
   if (v->n != 2) return ms_fail("%s: %d numbers for %s, expected one or two (height, width)", s->op->name, v->n, what), -1;
   for (int i = 0; i < 2; i++) {
-    if (v->at[i] < 1 || v->at[i] > INT32_MAX) return ms_fail("%s: %s is %lld, expected 1 or more", s->op->name, what, (long long)v->at[i]), -1;
+    if (v->at[i] < 1 || v->at[i] > INT32_MAX)
+      return ms_fail("%s: %s is %lld, expected 1 or more", s->op->name, what, (long long)v->at[i]), -1;
     if (x->shape[2 + i] < 1 || x->shape[2 + i] > INT32_MAX)
       return ms_fail("%s: %s is %s, expected height and width of 1 or more", s->op->name, name, ms_shape_str(x)), -1;
   }

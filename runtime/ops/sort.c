@@ -1,5 +1,5 @@
-/* sort.c -- order along a dimension: values and the positions they came from (i64, from MS_INDEX_BASE). Both rows are selections, so the
- * derivative adds each gradient back at its position. */
+/* sort.c -- order along a dimension: values and the positions they came from (i64, from MS_INDEX_BASE). Both rows are selections,
+ * so the derivative adds each gradient back at its position. */
 #include "core/core.h"
 
 static int values_and_positions(ms_infer *s, ms_ints v) {

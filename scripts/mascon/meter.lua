@@ -1,5 +1,6 @@
 -- meter: averages of things that come batch by batch.
 local meter = {}
+local keep = require("mascon").keep or function(x) return x end
 
 local Mean = { __name = "mascon.mean" }
 Mean.__index = Mean
@@ -25,7 +26,8 @@ function Mean:add(v, weight)
   weight = weight or 1
   v = detached(v)
   if weight ~= 1 then v = v * weight end
-  self.sum = self.sum and self.sum + v or v
+  local sum = self.sum and self.sum + v or v
+  self.sum = type(sum) == "number" and sum or keep(sum) -- it outlives the scope of the step
   self.weight = self.weight + weight
   return self
 end

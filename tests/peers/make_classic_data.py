@@ -55,7 +55,7 @@ def main():
         out["knn_accuracy_%d" % k] = [(votes == y[test]).mean()]
     out["knn_rows"] = (order[:40, :5] + 1).ravel()
     out["knn_distances"] = np.sqrt(d2[:40, :5]).ravel()
-    # forests: mean test share over 20 seeds (other random numbers than ours: compare the means), and the mean number of nodes of a tree
+    # forests: mean test share over 20 seeds (other random numbers than ours: compare the means), mean nodes of a tree
     score, nodes = [], []
     for seed in range(20):
         f = RandomForestClassifier(random_state=seed, n_jobs=-1).fit(x[train], y[train])

@@ -1,0 +1,187 @@
+/* pictures.c -- ms.image: tensors to pictures and back. A tensor of pictures is planar (C x H x W, N x C x H x W), u8 (0..255) or of
+ * numbers from 0 (black) to 1 (white); a picture in memory or a file has its channels side by side. */
+#include "data/data.h"
+#include "files.h"
+#include <string.h>
+
+static void free_image(void *im) { ms_image_free(im); }
+
+/* The options of a grid and of one picture alike. */
+static const char *const names[] = {"columns", "padding", "scale", "background", "range", NULL};
+
+static int whole(lua_State *L, int mark, int options, const char *what, const char *name, int otherwise, int least) {
+  int ok = 1;
+  lua_Integer v = otherwise;
+  if (options && lua_getfield(L, options, name) != LUA_TNIL) v = lua_tointegerx(L, -1, &ok);
+  if (!ok || v < least || v > MS_IMAGE_MAX_SIDE)
+    msl_raise(L, mark, "%s: %s: expected a whole number of at least %d, got %s", what, name, least, luaL_tolstring(L, -1, NULL));
+  if (options) lua_pop(L, 1);
+  return (int)v;
+}
+
+static uint8_t level(lua_State *L, int mark, int i, const char *what) {
+  double v = lua_type(L, i) == LUA_TNUMBER ? lua_tonumber(L, i) : -1;
+  if (!(v >= 0 && v <= 1)) msl_raise(L, mark, "%s: background: expected a number from 0 (black) to 1 (white), or three of them", what);
+  return (uint8_t)(v * 255 + 0.5);
+}
+
+static void background(lua_State *L, int mark, int options, const char *what, uint8_t *out) {
+  memset(out, 0, 3);
+  if (!options) return;
+  int t = lua_getfield(L, options, "background"), top = lua_gettop(L);
+  if (t == LUA_TTABLE)
+    for (int k = 0; k < 3; k++) {
+      lua_rawgeti(L, top, k + 1);
+      out[k] = level(L, mark, -1, what);
+    }
+  else if (t != LUA_TNIL)
+    memset(out, level(L, mark, top, what), 3);
+  lua_settop(L, top - 1);
+}
+
+/* range = {lo, hi}: lo becomes 0 and hi becomes 1. */
+static ms_tensor *ranged(lua_State *L, int mark, int options, const char *what, ms_tensor *t) {
+  if (!options || lua_getfield(L, options, "range") == LUA_TNIL) return t;
+  double v[2];
+  for (int k = 0; k < 2; k++) {
+    int ok = lua_istable(L, -1);
+    if (ok) {
+      lua_rawgeti(L, -1, k + 1);
+      v[k] = lua_tonumberx(L, -1, &ok);
+      lua_pop(L, 1);
+    }
+    if (!ok) msl_raise(L, mark, "%s: range: expected {lowest, highest}", what);
+  }
+  lua_pop(L, 1);
+  if (!(v[1] > v[0])) msl_raise(L, mark, "%s: range: expected {lowest, highest}, got {%g, %g}", what, v[0], v[1]);
+  return ms_div(ms_sub(ms_cast(ms_detach(t), MS_F32), ms_number(v[0])), ms_number(v[1] - v[0]));
+}
+
+/* A tensor, or a list: of batches (N x C x H x W), joined; of pictures (C x H x W or H x W), stacked. *one: the tensor alone may be one
+ * picture. Whole batches of H x W pictures come from tensors of three dimensions only. */
+static ms_tensor *pictures(lua_State *L, int mark, int i, const char *what, bool *listed) {
+  *listed = lua_istable(L, i);
+  if (!*listed) {
+    if (!msl_to(L, i)) ms_scope_close(mark), msl_check(L, i, what);
+    return msl_to(L, i);
+  }
+  int n = (int)lua_rawlen(L, i);
+  if (!n) msl_raise(L, mark, "%s: the list of pictures is empty", what);
+  ms_tensor **x = lua_newuserdatauv(L, (size_t)n * sizeof(ms_tensor *), 0);
+  for (int k = 0; k < n; k++) {
+    lua_rawgeti(L, i, k + 1);
+    if (!(x[k] = msl_to(L, -1))) msl_raise(L, mark, "%s: item %d of the list: expected a tensor, got %s", what, k + 1, luaL_typename(L, -1));
+    lua_pop(L, 1);
+    x[k] = x[k]->rank < 4 ? ms_unsqueeze(msl_on_host(x[k]), 0) : msl_on_host(x[k]);
+  }
+  ms_tensor *r = ms_cat(n, x, 0);
+  lua_pop(L, 1);
+  return r;
+}
+
+/* Planar bytes or floats of one picture with any number of channels. */
+static ms_image *one_picture(ms_tensor *t, int channels, int height, int width) {
+  ms_image *im = ms_image_new(width, height, channels);
+  size_t plane = (size_t)height * (size_t)width;
+  for (size_t i = 0; im && i < plane; i++)
+    for (size_t c = 0; c < (size_t)channels; c++) {
+      float v = t->dtype == MS_U8 ? 0 : ((const float *)ms_data(t))[c * plane + i];
+      im->pixels[i * (size_t)channels + c] = t->dtype == MS_U8 ? ((const uint8_t *)ms_data(t))[c * plane + i]
+                                             : v > 0           ? v < 1 ? (uint8_t)(v * 255 + 0.5f) : 255
+                                                               : 0;
+    }
+  return im;
+}
+
+/* rank 4: N x C x H x W; rank 3: N x H x W in a grid, else C x H x W when the first size is 1..4; rank 2: H x W. */
+static msl_guard *picture(lua_State *L, int mark, int i, int options, const char *what, bool grid) {
+  bool listed;
+  if (options) ms_scope_close(mark), msl_check_options(L, options, what, names);
+  ms_tensor *t = pictures(L, mark, i, what, &listed);
+  if (t && (t->rank < 2 || t->rank > 4 || !ms_numel(t)))
+    msl_raise(L, mark, "%s: expected pictures N x C x H x W, N x H x W, C x H x W or H x W, got %s", what, ms_shape_str(t));
+  if (t && t->dtype != MS_U8 && t->dtype != MS_BOOL && !ms_dtype_is_float(t->dtype))
+    msl_raise(L, mark, "%s: expected pictures as u8 or as numbers from 0 to 1, got %s", what, ms_shape_str(t));
+  t = msl_on_host(t ? ranged(L, mark, options, what, t) : NULL);
+  if (t && t->dtype != MS_U8) t = ms_cast(t, MS_F32);
+  if (!t) msl_leave(L, mark);
+  const int64_t *s = t->shape;
+  bool one = t->rank == 2 || (t->rank == 3 && s[0] <= 4 && !grid && !listed);
+  int64_t n = one ? 1 : s[0], c = t->rank == 4 ? s[1] : t->rank == 3 && one ? s[0] : 1, h = s[t->rank - 2], w = s[t->rank - 1];
+  ms_grid g = {.padding = whole(L, mark, options, what, "padding", one ? 0 : 2, 0), .zoom = whole(L, mark, options, what, "scale", 1, 1),
+               .columns = whole(L, mark, options, what, "columns", 0, 0)};
+  background(L, mark, options, what, g.background);
+  if (h > MS_IMAGE_MAX_SIDE || w > MS_IMAGE_MAX_SIDE || c > 4)
+    msl_raise(L, mark, "%s: expected pictures of 1 or 3 channels and at most %d x %d, got %s", what, MS_IMAGE_MAX_SIDE, MS_IMAGE_MAX_SIDE,
+              ms_shape_str(t));
+  msl_guard *guard = msl_guard_push(L, free_image);
+  guard->p = one && !options ? one_picture(t, (int)c, (int)h, (int)w)
+                             : ms_image_grid(ms_data(t), (ms_dtype)t->dtype, n, (int)c, (int)h, (int)w, &g);
+  if (!guard->p) {
+    ms_error_prefix("%s", what);
+    msl_leave(L, mark);
+  }
+  return guard;
+}
+
+msl_guard *msl_picture(lua_State *L, int mark, int i, int options, const char *what) { return picture(L, mark, i, options, what, false); }
+
+/* u8 tensor C x H x W. */
+static ms_tensor *to_tensor(const ms_image *im) {
+  int64_t shape[3] = {im->height, im->width, im->channels};
+  return ms_contiguous(ms_permute(ms_from_host(MS_U8, 3, shape, im->pixels, NULL), MS_INTS(2, 0, 1)));
+}
+
+static int options_at(lua_State *L, int i, const char *what) {
+  if (lua_isnoneornil(L, i)) return 0;
+  if (!lua_istable(L, i)) msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s", what, luaL_typename(L, i));
+  return i;
+}
+
+/* ms.image.grid(pictures [, {columns =, padding = 2, scale = 1, background = 0, range =}]) -> u8 tensor C x H x W
+ * pictures: N x C x H x W or N x H x W, C 1 or 3; or a list of pictures or batches. */
+static int image_grid(lua_State *L) {
+  int options = options_at(L, 2, "image.grid"), mark = msl_enter(L);
+  lua_settop(L, 2);
+  msl_guard *g = picture(L, mark, 1, options, "image.grid", true);
+  msl_push(L, to_tensor(g->p));
+  msl_drop(g);
+  msl_leave(L, mark);
+  return 1;
+}
+
+/* ms.image.save(path, picture or pictures [, options of grid]): a PNG, written whole or not at all. One picture is H x W or C x H x W with
+ * C 1..4; anything else becomes a grid. */
+static int image_save(lua_State *L) {
+  const char *path = msl_string(L, 1, "image.save", "the name of a file");
+  int options = options_at(L, 3, "image.save"), mark = msl_enter(L);
+  lua_settop(L, 3);
+  msl_guard *g = msl_picture(L, mark, 2, options, "image.save");
+  ms_png_write(path, g->p);
+  msl_drop(g);
+  msl_leave(L, mark);
+  return 0;
+}
+
+/* ms.image.load(path [, {channels =}]) -> u8 tensor C x H x W, or nil and a message. PNG or JPEG; channels 1..4 converts. */
+static int image_load(lua_State *L) {
+  static const char *const load_names[] = {"channels", NULL};
+  const char *path = msl_string(L, 1, "image.load", "the name of a file");
+  int options = options_at(L, 2, "image.load"), channels = 0;
+  if (options) msl_check_options(L, options, "image.load", load_names);
+  int mark = msl_enter(L);
+  if (options) channels = whole(L, mark, options, "image.load", "channels", 0, 0);
+  if (channels > 4) return msl_raise(L, mark, "image.load: channels: expected 1..4, got %d", channels);
+  msl_guard *g = msl_guard_push(L, free_image);
+  if (!(g->p = ms_image_read(path, channels))) return msl_nil_message(L, mark);
+  msl_push(L, to_tensor(g->p));
+  msl_drop(g);
+  msl_leave(L, mark);
+  return 1;
+}
+
+void msl_open_pictures(lua_State *L) { /* stack: module, methods */
+  static const luaL_Reg functions[] = {{"grid", image_grid}, {"save", image_save}, {"load", image_load}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  lua_setfield(L, -3, "image");
+}

@@ -1,0 +1,113 @@
+-- help: ms.help(name) and ?name at the prompt. Operations explain themselves by their rows; functions of the Lua part by the comment above
+-- them in their source.
+local ms = require "mascon"
+local text = require "mascon.text"
+
+local kinds = {
+  [0] = "tensor", "tensor (floating)", "tensor or number", "list of tensors", "tensor, changed in place", "positions (integers from 1)",
+  "labels (integers from 1)", "integer", "size", "dimension", "dimension or list of them", "position", "list of sizes",
+  "integer or list of them", "boolean", "number", "dtype", "word",
+}
+
+local rows
+local function row(name)
+  if not rows then
+    rows = {}
+    for _, r in ipairs(ms.ops()) do rows[r.name] = r end
+  end
+  return rows[name]
+end
+
+-- "x:tensor dim:dim=-1 ..." as lines, one per argument.
+local function arguments(r)
+  local lines, plain = {}, r.signature:gsub("|.*", "")
+  local defaults = {}
+  for k, v in (r.signature:match("|(.*)") or ""):gmatch("(%a)=(%S+)") do defaults[k] = v end
+  local i = 0
+  for item in plain:gmatch("%S+") do
+    i = i + 1
+    local arg = r.args[i]
+    local default = item:match("=(.*)$") or defaults[arg.name]
+    local words = item:match("enum%((.-)%)")
+    lines[i] = ("  %-14s %s%s"):format(arg.name, words and words:gsub("|", " | ") or kinds[arg.kind] or "?",
+      default == "none" and ", may be left out" or default and ", default " .. default or "")
+  end
+  return lines
+end
+
+local function of_row(r)
+  local names = {}
+  for i, a in ipairs(r.args) do names[i] = a.name end
+  local out = { ("ms.%s(%s)%s"):format(r.name, table.concat(names, ", "),
+    r.args[1] and r.args[1].tensor and #r.args > 0 and ("   or   %s:%s(%s)"):format(names[1], r.name, table.concat(names, ", ", 2)) or "") }
+  out[#out + 1] = "  " .. r.doc
+  out[#out + 1] = table.concat(arguments(r), "\n")
+  if r.elementwise then
+    out[#out + 1] = ("  element by element: %s; operands are broadcast%s"):format(r.formula, not r.no_grad and (", in place: x:%s_(...)"):format(r.name) or "")
+  end
+  local kind = r.mutates and "changes its arguments in place; no gradient" or r.no_grad and "its result carries no gradient"
+    or r.create and "on the device in {device = ...}" or r.view and "a view: shares memory with x" or nil
+  if kind then out[#out + 1] = "  " .. kind end
+  return table.concat(out, "\n")
+end
+
+-- The comment block right above the definition of a Lua function.
+local function of_function(f)
+  local info = debug.getinfo(f, "S")
+  if info.what == "C" then return nil end
+  local source = info.source:sub(1, 8) == "=mascon/" and ms.source and ms.source(info.source:match("=mascon/(.-)%.lua")) or nil
+  if not source then
+    local file = info.source:sub(1, 1) == "@" and io.open(info.source:sub(2))
+    if not file then return nil end
+    source = file:read "a"
+    file:close()
+  end
+  local lines = {}
+  for line in (source .. "\n"):gmatch("(.-)\n") do
+    lines[#lines + 1] = line
+    if #lines >= info.linedefined then break end
+  end
+  local first = #lines
+  while first > 1 and lines[first - 1]:match("^%s*%-%-") do first = first - 1 end
+  if first == #lines then return lines[#lines] end
+  local out = {}
+  for i = first, #lines - 1 do out[#out + 1] = (lines[i]:gsub("^%s*%-%-%s?", "")) end
+  return table.concat(out, "\n")
+end
+
+local function resolve(path)
+  local v = ms
+  for part in path:gmatch("[^%.:]+") do
+    if type(v) ~= "table" then return nil end
+    v = v[part]
+  end
+  return v
+end
+
+-- ms.help(name) -> text: an operation ("softmax"), a function ("nn.linear"), or nothing for an overview.
+return function(name)
+  if name == nil or name == "" then
+    local list = {}
+    for _, r in ipairs(ms.ops()) do list[#list + 1] = r.name end
+    table.sort(list)
+    return "operations: " .. table.concat(list, " ")
+      .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.plot ms.image ms.args ms.run ms.progress ms.meter"
+      .. '\nms.help("softmax") or ?softmax explains one'
+  end
+  if type(name) ~= "string" then error("help: expected a name, as ms.help(\"softmax\")", 2) end
+  name = name:gsub("^ms[%.:]", "")
+  local r = row(name:match("[%w_]+$")) or row((name:match("[%w_]+$") or ""):gsub("_$", ""))
+  if r and not name:find("%.") then return of_row(r) end
+  local v = resolve(name)
+  if type(v) == "table" and rawget(v, "init") then
+    return of_function(v.init):gsub("^function.-$", name) .. "\n(a class: call it)"
+  elseif type(v) == "function" then
+    local t = of_function(v)
+    if t then return t end
+  end
+  if r then return of_row(r) end
+  local names = {}
+  for _, q in ipairs(ms.ops()) do names[#names + 1] = q.name end
+  if v ~= nil then return ("ms.%s is a %s"):format(name, type(v)) end
+  return ("nothing is known of '%s'%s"):format(name, text.hint(name, names))
+end

@@ -1,0 +1,47 @@
+-- options: option tables of library functions, and errors at the script's own line.
+local text = require "mascon.text"
+local options = {}
+
+-- Raise msg, prefixed by the innermost line outside the library.
+function options.raise(msg, ...)
+  if select("#", ...) > 0 then msg = msg:format(...) end
+  for level = 2, 40 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then break end
+    if info.currentline > 0 and info.source:sub(1, 8) ~= "=mascon/" then
+      error(("%s:%d: %s"):format(info.short_src, info.currentline, msg), 0)
+    end
+  end
+  error(msg, 0)
+end
+
+-- given (a table or nil) over defaults: a new table. A key that defaults lacks raises, with the nearest name; so does a value of another
+-- type than its default (a default of options.any takes anything).
+options.any = setmetatable({}, { __tostring = function() return "any" end })
+function options.read(what, given, defaults)
+  local o = {}
+  for k, v in pairs(defaults) do
+    if v ~= options.any then o[k] = v end
+  end
+  if given == nil then return o end
+  if type(given) ~= "table" then options.raise("%s: expected a table of options, got %s", what, type(given)) end
+  for k, v in pairs(given) do
+    local default = defaults[k]
+    if default == nil then
+      options.raise("%s: unknown option '%s'%s", what, tostring(k), type(k) == "string" and text.hint(k, text.keys(defaults)) or "")
+    end
+    if default ~= options.any and type(v) ~= type(default) then
+      options.raise("%s: option %s: expected a %s, got %s", what, k, type(default), type(v) == "string" and "'" .. v .. "'" or type(v))
+    end
+    o[k] = v
+  end
+  return o
+end
+
+-- A positive whole number, or an error naming the argument.
+function options.count(what, name, v)
+  if math.tointeger(v) == nil or v < 1 then options.raise("%s: %s: expected a whole number from 1 on, got %s", what, name, tostring(v)) end
+  return math.tointeger(v)
+end
+
+return options

@@ -1,0 +1,175 @@
+-- mnist_autoencoder: a fully connected autoencoder on handwritten digits (or clothes): its latent space, what a forest and neighbours
+-- make of it with 1,000 labels, denoising, and PCA as the linear special case.
+--
+--   mascon scripts/mnist_autoencoder.lua [--epochs 5] [--quick] [--out runs/mnist_autoencoder] [--help]
+local ms = require "mascon"
+local nn, optim, ml, plot = ms.nn, ms.optim, ms.ml, ms.plot
+
+local o = ms.args(ms.args.standard {
+  epochs = 5, batch = 64, lr = 1e-3, seed = 1, out = "runs/mnist_autoencoder",
+  codes = 8, labelled = 1000, flip = 0.1, trees = 100, refresh = 5.0, dataset = ms.args.choice { "auto", "mnist", "fashion" },
+}, {
+  help = "Autoencoder 784-128-64-32-k on MNIST or Fashion-MNIST",
+  describe = {
+    codes = "k, the size of a code",
+    labelled = "images whose labels the forest and the neighbours see",
+    flip = "probability that a pixel is turned over (x -> 1 - x) before denoising",
+    trees = "trees in the forest",
+    refresh = "seconds between two drawings of the figure while training",
+    dataset = "which images; auto takes MNIST if it is found, else Fashion-MNIST",
+  },
+})
+local quick = o.quick
+ms.seed(o.seed)
+
+-- ---- data ------------------------------------------------------------------------------------------------------------------------
+local train, test = ms.data.find(o.dataset, { data = o.data, device = o.device })
+if quick then
+  train, test = train:subset { 1, 6000 }, test:subset { 1, 2000 }
+end
+print(("%s: %d training and %d test images, on %s"):format(train.name, #train, #test, train.device))
+
+-- ---- the model -------------------------------------------------------------------------------------------------------------------
+local function autoencoder(k)
+  return nn.sequential { -- encoder, decoder
+    nn.sequential { nn.flatten(), nn.linear(784, 128), nn.relu(), nn.linear(128, 64), nn.relu(), nn.linear(64, 32), nn.relu(),
+      nn.linear(32, k) },
+    nn.sequential { nn.linear(k, 32), nn.relu(), nn.linear(32, 64), nn.relu(), nn.linear(64, 128), nn.relu(), nn.linear(128, 784),
+      nn.sigmoid(), nn.unflatten(1, 28, 28) },
+  }:to(train.device)
+end
+
+-- Turn each pixel over with probability p.
+local function flip_pixels(x, p)
+  local flip = ms.bernoulli(x.shape, p, { device = x.device })
+  return x + flip * (1 - 2 * x)
+end
+
+-- Mean squared pixel error of f(x) against x over a data set.
+local function mse(data, f)
+  local mean = ms.meter.mean()
+  ms.no_grad(function()
+    for x in data:loader { batch = 1000 } do mean:add(nn.mse(f(x), x), #x) end
+  end)
+  return mean:value()
+end
+
+-- ---- training --------------------------------------------------------------------------------------------------------------------
+local run = ms.run(o.out, { options = o, resume = o.resume })
+local board = ms.tensorboard(o.out, { resume = o.resume and run:last_step() })
+local show = test:images { 1, 10 } -- the images that the figures reconstruct
+
+-- The loss so far, over inputs and their reconstructions: one picture, rewritten while training goes on.
+local function draw(name, trace, model, corrupt)
+  local given = corrupt and corrupt(show) or show
+  local made = ms.no_grad(model, given)
+  local curve = run:path(name .. "_loss.png")
+  plot.lines { { x = trace.step, y = trace.loss, label = "loss" }, title = name .. ": sum of squared pixel errors", xlabel = "step",
+    logy = true, file = curve }
+  local pairs_ = ms.image.grid(ms.cat(1, { given, made }), { columns = 10, scale = 3 })
+  ms.image.save(run:path(name .. ".png"), ms.image.above { ms.image.load(curve), pairs_ })
+  return pairs_
+end
+
+-- One net: trained, or taken from its checkpoint with --resume and trained on. `part` counts the nets, for metrics and events.
+local function fit(part, name, k, corrupt)
+  ms.seed(o.seed * 100 + part)
+  local model = autoencoder(k)
+  local adam = optim.adam(model:parameters(), { lr = o.lr })
+  local trace, first = { step = {}, loss = {} }, 1
+  local checkpoint = run:path(name .. ".safetensors")
+  if o.resume then
+    local at = ms.checkpoint.load(checkpoint, { model = model, optimizer = adam })
+    if at then
+      first, trace = at.epoch + 1, at.trace
+      print(("%s: going on after epoch %d"):format(name, at.epoch))
+    end
+  end
+  if first == 1 and part == 1 then print(model) end
+
+  local loader = train:loader { batch = o.batch, shuffle = true, drop_last = true }
+  local per_epoch, drawn, last = #loader, ms.time(), trace.loss[#trace.loss]
+  for epoch = first, o.epochs do
+    local mean, recent = ms.meter.mean(), ms.meter.mean()
+    local bar = ms.progress(loader, { label = ("%s %d/%d"):format(name, epoch, o.epochs) })
+    local i = 0
+    for x in bar do
+      local scope <close> = ms.scope()
+      local y = model(corrupt and corrupt(x) or x)
+      local loss = (y - x):pow(2):sum() / #x
+      adam:zero_grad()
+      loss:backward()
+      adam:step()
+      mean:add(loss)
+      recent:add(loss)
+      i = i + 1
+      if i % 50 == 0 then
+        local step = (epoch - 1) * per_epoch + i
+        trace.step[#trace.step + 1], trace.loss[#trace.loss + 1] = step, recent:value()
+        board:scalar(name .. "/loss", recent:value(), step)
+        bar:set { loss = recent:value() }
+        recent:reset()
+        if ms.time() - drawn > o.refresh then
+          draw(name, trace, model, corrupt)
+          drawn = ms.time()
+        end
+      end
+    end
+    last = mean:value()
+    run:epoch { epoch = (part - 1) * o.epochs + epoch, step = epoch * per_epoch, net = name, loss = last,
+      mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model) }
+    ms.checkpoint.save(checkpoint, { model = model, optimizer = adam, epoch = epoch, trace = trace })
+    board:image(name .. "/reconstructions", draw(name, trace, model, corrupt), epoch * per_epoch)
+    print(("%s: epoch %d  loss %.3f"):format(name, epoch, last))
+  end
+  return model, last
+end
+
+-- ---- 1: codes of eight numbers ---------------------------------------------------------------------------------------------------
+local model, loss_k8 = fit(1, "k" .. o.codes, o.codes)
+local encoder, decoder = model[1], model[2]
+local ae_mse = mse(test, model)
+
+-- Between two images: eleven points on the line between their codes, decoded.
+ms.no_grad(function()
+  local z = encoder(test:images { 1, 2 })
+  local steps = ms.linspace(0, 1, 11, { device = z.device }):reshape { 11, 1 }
+  ms.image.save(run:path "interpolation.png", decoder(ms.lerp(z[{ { 1, 1 } }], z[{ { 2, 2 } }], steps)), { columns = 11, scale = 3 })
+end)
+
+-- ---- 2: codes of two numbers, to be looked at -------------------------------------------------------------------------------------
+local flat, loss_k2 = fit(2, "k2", 2)
+local points, classes = ms.gather(test:subset { 1, 1000 }, flat[1])
+plot.scatter { points = points, class = classes, classes = test.classes, title = "1,000 test images as codes of two numbers",
+  xlabel = "code 1", ylabel = "code 2", file = run:path "codes_k2.png" }
+
+-- ---- 3: few labels ----------------------------------------------------------------------------------------------------------------
+local few, few_labels = ms.gather(train:subset { 1, o.labelled }, encoder)
+local codes, labels = ms.gather(test, encoder)
+local forest = ml.random_forest { trees = o.trees, seed = o.seed }:fit(few, few_labels)
+local function neighbours(k) return ml.accuracy(ml.knn { k = k }:fit(few, few_labels):predict(codes), labels) end
+
+-- ---- 4: denoising ------------------------------------------------------------------------------------------------------------------
+local function corrupt(x) return flip_pixels(x, o.flip) end
+local denoiser = fit(3, "denoise", o.codes, corrupt)
+ms.seed(o.seed)
+local noisy_mse = mse(test, corrupt)
+local denoise_mse = mse(test, function(x) return denoiser(corrupt(x)) end)
+
+-- ---- 5: the linear special case -----------------------------------------------------------------------------------------------------
+local pca = ml.pca { components = o.codes }:fit(train:pixels())
+local pixels = test:pixels()
+local pca_mse = nn.mse(pca:inverse(pca:transform(pixels)), pixels):item()
+
+-- ---- the figures of the run ----------------------------------------------------------------------------------------------------------
+local summary = {
+  loss_k8 = loss_k8, loss_k2 = loss_k2, forest_accuracy = ml.accuracy(forest:predict(codes), labels), knn1_accuracy = neighbours(1),
+  knn5_accuracy = neighbours(5), denoise_mse = denoise_mse, noisy_mse = noisy_mse, pca_mse = pca_mse, ae_mse = ae_mse,
+}
+run:summary(summary)
+board:close()
+for _, name in ipairs { "loss_k8", "loss_k2", "forest_accuracy", "knn1_accuracy", "knn5_accuracy", "denoise_mse", "noisy_mse", "pca_mse",
+  "ae_mse" } do
+  print(("%-16s %.4f"):format(name, summary[name]))
+end
+print(("figures, metrics and checkpoints are in %s"):format(o.out))
