@@ -188,7 +188,7 @@ san: setup-test
 	@BUILD=$(BUILD)/san SAN=1 ONLY='$(ONLY)' tests/run.sh
 
 # The sanitized objects again, linked with a Lua built from the distribution's own source with HARDMEMTESTS: a full collection at every
-# allocation, so that what is freed too early is found, and found by name. MASCON_GC_EVERY=n makes it every n-th.
+# allocation, so that what is freed too early is found, and found by name. A file of tests may make it every n-th (tests/run.sh).
 STRESS_DIR ?= $(BUILD)/gcstress
 STRESS_LUA := $(STRESS_DIR)/lua/liblua.a
 gcstress: setup-test

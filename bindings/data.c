@@ -1,12 +1,13 @@
-/* data.c -- the data side for Lua, the part that touches bytes: IDX files, labels, orders of rows, batches. scripts/mascon/dataset.lua is
- * the face; it finds these functions in ms._data. */
+/* data.c -- the data side for Lua, the part that touches bytes: IDX files, labels, orders of rows, batches.
+ * scripts/mascon/dataset.lua is the face; it finds these functions in ms._data. */
 #include "data/data.h"
 #include "embed.h"
 #include "files.h"
 #include <stdio.h>
 #include <string.h>
 
-/* ---- shared ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- shared
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 #define GUARD "mascon.guard"
 
@@ -30,8 +31,7 @@ const char *msl_string(lua_State *L, int i, const char *what, const char *wanted
   const char *s = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &n) : NULL;
   if (!s)
     msl_raise(L, ms_scope_open(), "%s: expected %s, got %s", what, wanted, lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
-  else if (strlen(s) != n)
-    msl_raise(L, ms_scope_open(), "%s: expected %s, got a string with a zero byte in it", what, wanted);
+  else if (strlen(s) != n) msl_raise(L, ms_scope_open(), "%s: expected %s, got a string with a zero byte in it", what, wanted);
   return s;
 }
 
@@ -45,7 +45,8 @@ int msl_nil_message(lua_State *L, int mark) {
 
 ms_tensor *msl_on_host(ms_tensor *t) { return t ? ms_contiguous(ms_to_device(ms_detach(t), ms_device_get("cpu"))) : NULL; }
 
-/* ---- IDX ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- IDX
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 static void free_array(void *a) { ms_array_free(a); }
 
@@ -79,10 +80,11 @@ static int idx_write(lua_State *L) {
   return 0;
 }
 
-/* ---- labels and orders ------------------------------------------------------------------------------------------------------------------- */
+/* ---- labels and orders
+ * ------------------------------------------------------------------------------------------------------------------- */
 
-/* _data.labels(tensor, base, classes, what) -> i64 tensor of 1..classes, the largest label. base: the value in `tensor` that is class 1
- * minus 1... that is, 0 for values from 1 and 1 for values from 0 is added. classes 0: any number of them. */
+/* _data.labels(tensor, add, classes, what) -> new i64 tensor of 1..classes, the largest of them. add: 0 for values that count from
+ * 1, 1 for values that count from 0. classes 0: any number of them. */
 static int labels(lua_State *L) {
   const char *what = msl_string(L, 4, "labels", "a name");
   ms_tensor *t = msl_check(L, 1, what);
@@ -98,10 +100,8 @@ static int labels(lua_State *L) {
     int64_t y = v[i];
     if (y < 1 - add || y > top - add) {
       char range[64] = "1 or more";
-      if (classes)
-        snprintf(range, sizeof range, "%lld..%lld", (long long)(1 - add), (long long)(classes - add));
-      else if (add)
-        snprintf(range, sizeof range, "%lld or more", (long long)(1 - add));
+      if (classes) snprintf(range, sizeof range, "%lld..%lld", (long long)(1 - add), (long long)(classes - add));
+      else if (add) snprintf(range, sizeof range, "%lld or more", (long long)(1 - add));
       return msl_raise(L, mark, "%s[%lld] = %lld, expected %s", what, (long long)(i + 1), (long long)y, range);
     }
     v[i] = y + add;
@@ -124,14 +124,15 @@ static int rows(lua_State *L) {
   const int64_t *v = r ? ms_data(r) : NULL;
   for (int64_t i = 0; r && i < r->shape[0]; i++)
     if (v[i] < 1 || v[i] > n)
-      return msl_raise(L, mark, "subset: position %lld is %lld, expected 1..%lld", (long long)(i + 1), (long long)v[i], (long long)n);
+      return msl_raise(L, mark, "subset: position %lld is %lld, expected 1..%lld", (long long)(i + 1), (long long)v[i],
+                       (long long)n);
   msl_push(L, r);
   msl_leave(L, mark);
   return 1;
 }
 
-/* _data.order(n, rows, shuffle [, seed, walk]) -> i64 tensor: the positions 1..n, or the n in `rows` (tensor or nil), as they are or
- * shuffled: by the default generator, or by one that seed and the number of the walk determine. */
+/* _data.order(n, rows, shuffle [, seed, walk]) -> i64 tensor: the positions 1..n, or the n in `rows` (tensor or nil), as they are
+ * or shuffled: by the default generator, or by one that seed and the number of the walk determine. */
 static int order(lua_State *L) {
   int64_t n = luaL_checkinteger(L, 1);
   ms_tensor *of = lua_isnil(L, 2) ? NULL : msl_check(L, 2, "order");
@@ -143,8 +144,7 @@ static int order(lua_State *L) {
   ms_tensor *r = ms_empty(MS_I64, 1, &n, NULL);
   int64_t *v = r ? ms_data(r) : NULL;
   const int64_t *from = of ? ms_data(of) : NULL;
-  if (r && shuffle)
-    ms_permutation(n, own ? &rng : ms_default_rng(), of ? 0 : 1, v);
+  if (r && shuffle) ms_permutation(n, own ? &rng : ms_default_rng(), of ? 0 : 1, v);
   else
     for (int64_t i = 0; i < n && r; i++) v[i] = of ? i : i + 1;
   for (int64_t i = 0; i < n && r && of; i++) v[i] = from[v[i]];
@@ -153,7 +153,8 @@ static int order(lua_State *L) {
   return 1;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- batches
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* The f32 values of a scale or shift tensor at index i, `planes` of them; NULL for nil. */
 static const float *per_plane(lua_State *L, int mark, int i, int *planes) {
@@ -166,19 +167,23 @@ static const float *per_plane(lua_State *L, int mark, int i, int *planes) {
 }
 
 /* _data.batch(images, labels, order, first, count, scale, shift [, device]) -> f32 tensor count x ..., i64 tensor or nil
- * images: u8 or f32, N x ..., in host memory; labels: i64 or nil; order: i64; first counts from 1; scale, shift: f32 tensors, one value for
- * each of the equal parts of a row (channels), or nil. */
+ * images: u8 or f32, N x ..., in host memory; labels: i64 or nil; order: i64; first counts from 1; scale, shift: f32 tensors, one
+ * value for each of the equal parts of a row (channels), or nil. */
 static int batch(lua_State *L) {
   ms_tensor *x = msl_check(L, 1, "batch"), *y = lua_isnil(L, 2) ? NULL : msl_check(L, 2, "batch"), *o = msl_check(L, 3, "batch");
   int64_t first = luaL_checkinteger(L, 4), count = luaL_checkinteger(L, 5), shape[MS_MAX_RANK];
   const char *device = luaL_optstring(L, 8, NULL);
   int planes = 0, mark = msl_enter(L);
   const float *scale = per_plane(L, mark, 6, &planes), *shift = per_plane(L, mark, 7, &planes);
-  bool fits = x->rank && ms_data(x) && ms_is_contiguous(x) && o->rank == 1 && o->dtype == MS_I64 && ms_data(o) && ms_is_contiguous(o);
+  bool fits =
+      x->rank && ms_data(x) && ms_is_contiguous(x) && o->rank == 1 && o->dtype == MS_I64 && ms_data(o) && ms_is_contiguous(o);
   if (y) fits &= y->rank == 1 && y->dtype == MS_I64 && ms_data(y) && ms_is_contiguous(y);
-  if (!fits) return msl_raise(L, mark, "batch: expected contiguous tensors on the cpu, got %s and order %s", ms_shape_str(x), ms_shape_str(o));
+  if (!fits)
+    return msl_raise(L, mark, "batch: expected contiguous tensors on the cpu, got %s and order %s", ms_shape_str(x),
+                     ms_shape_str(o));
   if (first < 1 || count < 0 || first - 1 > o->shape[0] - count)
-    return msl_raise(L, mark, "batch: rows %lld..%lld of an order of %lld", (long long)first, (long long)(first + count - 1), (long long)o->shape[0]);
+    return msl_raise(L, mark, "batch: rows %lld..%lld of an order of %lld", (long long)first, (long long)(first + count - 1),
+                     (long long)o->shape[0]);
   memcpy(shape, x->shape, sizeof shape);
   shape[0] = count;
   const int64_t *at = (const int64_t *)ms_data(o) + first - 1;
@@ -187,7 +192,8 @@ static int batch(lua_State *L) {
   ms_device *to = device ? ms_device_get(device) : x->device;
   ms_tensor *bx = to ? ms_empty(MS_F32, x->rank, shape, NULL) : NULL, *by = y && bx ? ms_empty(MS_I64, 1, &count, NULL) : NULL;
   bool ok = bx && (!y || by) &&
-            ms_gather_f32(ms_data(bx), ms_data(x), x->dtype, row, x->shape[0], at, count, MS_INDEX_BASE, planes ? planes : 1, scale, shift) == 0 &&
+            ms_gather_f32(ms_data(bx), ms_data(x), x->dtype, row, x->shape[0], at, count, MS_INDEX_BASE, planes ? planes : 1, scale,
+                          shift) == 0 &&
             (!y || ms_gather_i64(ms_data(by), ms_data(y), y->shape[0], at, count, MS_INDEX_BASE) == 0);
   if (ok) {
     msl_push(L, ms_to_device(bx, to));
@@ -197,13 +203,9 @@ static int batch(lua_State *L) {
   return 2;
 }
 
-/* _data.raise(message): an error at the script's own line, whatever library functions stand in between. */
-static int raise(lua_State *L) { return msl_raise(L, ms_scope_open(), "%s", luaL_checkstring(L, 1)); }
-
 /* ms.gather(tensor, dim, index): the operation; ms.gather(data, fn [, options]): mascon.data's gather. Upvalue: the operation. */
 static int gather(lua_State *L) {
-  if (lua_isuserdata(L, 1))
-    lua_pushvalue(L, lua_upvalueindex(1));
+  if (lua_isuserdata(L, 1)) lua_pushvalue(L, lua_upvalueindex(1));
   else {
     ms_lua_require(L, "data");
     lua_getfield(L, -1, "gather");
@@ -216,7 +218,7 @@ static int gather(lua_State *L) {
 
 void msl_open_data(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg functions[] = {{"idx_read", idx_read}, {"idx_write", idx_write}, {"labels", labels}, {"rows", rows},
-                                       {"order", order},       {"batch", batch},         {"raise", raise},   {NULL, NULL}};
+                                       {"order", order},       {"batch", batch},         {NULL, NULL}};
   luaL_newmetatable(L, GUARD);
   lua_pushcfunction(L, guard_gc);
   lua_setfield(L, -2, "__gc");

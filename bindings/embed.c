@@ -24,7 +24,7 @@ static const struct {
 
 /* Modules that are no fields of `ms`: parts of others, or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict", "text", "prompt", "log", "plots", "gnuplot", "show", "options"};
+  static const char *const names[] = {"strict", "text", "prompt", "log", "plots", "gnuplot", "dataset", "show", "options"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;
   return false;
@@ -212,9 +212,29 @@ static void set_missing(lua_State *L, const char *field, lua_CFunction f) {
   lua_pop(L, 1);
 }
 
+/* ms.source() -> names of the library's Lua modules; ms.source(name) -> the text of one, for ms.help. */
+static int source(lua_State *L) {
+  const char *name = luaL_optstring(L, 1, NULL);
+  if (!name) {
+    lua_newtable(L);
+    lua_Integer n = 0;
+    for (const embedded *e = ms_embedded; e->name; e++) {
+      lua_pushstring(L, e->name);
+      lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+  }
+  const embedded *e = find_embedded(name);
+  if (!e) return 0;
+  lua_pushlstring(L, e->text, (size_t)(e->end - e->text));
+  return 1;
+}
+
 void ms_lua_library(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   ms_lua_searcher(L);
+  lua_pushcfunction(L, source);
+  lua_setfield(L, -2, "source");
   if (!lua_getmetatable(L, -1)) lua_newtable(L);
   set_missing(L, "__index", lazy_index);
   set_missing(L, "__dir", lazy_dir);

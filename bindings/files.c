@@ -5,16 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- safetensors ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- safetensors
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Push a list of {name, tensor} pairs' worth: the names and the tensors of the table at index i as two lists, names sorted unless the
- * table is itself a list of {name, tensor}. Gives how many. */
+/* Push a list of {name, tensor} pairs' worth: the names and the tensors of the table at index i as two lists, names sorted unless
+ * the table is itself a list of {name, tensor}. Gives how many. */
 static int named_tensors(lua_State *L, int i) {
   int n = 0, listed = (int)lua_rawlen(L, i), bad = ms_scope_open();
   lua_newtable(L);
   int list = lua_gettop(L);
   lua_newtable(L);
-  for (lua_pushnil(L); !listed && lua_next(L, i); lua_pop(L, 1)) {
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    if (listed && lua_type(L, -2) == LUA_TSTRING)
+      msl_raise(L, bad, "save: '%s' is a name in a list of {name, tensor}: expected one or the other", lua_tostring(L, -2));
+    if (listed) continue;
     if (lua_type(L, -2) != LUA_TSTRING) msl_raise(L, bad, "save: expected names as keys, got a %s", luaL_typename(L, -2));
     lua_pushvalue(L, -2);
     lua_rawseti(L, list, ++n);
@@ -35,7 +39,7 @@ static int named_tensors(lua_State *L, int i) {
     lua_rawgeti(L, i, k);
     if (!lua_istable(L, -1)) msl_raise(L, bad, "save: item %d: expected {name, tensor}, got %s", k, luaL_typename(L, -1));
     for (int j = 1; j <= 2; j++) {
-      lua_rawgeti(L, -j, j);
+      lua_rawgeti(L, -1, j);
       lua_rawseti(L, list + j - 1, k);
     }
     lua_pop(L, 1);
@@ -51,9 +55,11 @@ static ms_st_pair *metadata_pairs(lua_State *L, int i, int *n) {
   top = lua_gettop(L);
   for (lua_pushnil(L); i && lua_next(L, i); lua_pop(L, 1)) {
     int t = lua_type(L, -1);
-    if (lua_type(L, -2) != LUA_TSTRING) msl_raise(L, bad, "save: metadata: expected strings as keys, got a %s", luaL_typename(L, -2));
+    if (lua_type(L, -2) != LUA_TSTRING)
+      msl_raise(L, bad, "save: metadata: expected strings as keys, got a %s", luaL_typename(L, -2));
     if (t != LUA_TSTRING && t != LUA_TNUMBER && t != LUA_TBOOLEAN)
-      msl_raise(L, bad, "save: metadata '%s': expected a string, a number or a boolean, got %s", lua_tostring(L, -2), luaL_typename(L, -1));
+      msl_raise(L, bad, "save: metadata '%s': expected a string, a number or a boolean, got %s", lua_tostring(L, -2),
+                luaL_typename(L, -1));
     lua_pushvalue(L, -2);
     lua_rawseti(L, top, ++*n);
   }
@@ -77,12 +83,13 @@ static ms_st_pair *metadata_pairs(lua_State *L, int i, int *n) {
   return pairs;
 }
 
-/* ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all; raises when it cannot be. tensors: {name = tensor},
- * written in the order of the names, or a list of {name, tensor}, written in that order. metadata: strings by name (numbers and booleans
- * become strings). */
+/* ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all; raises when it cannot be. tensors: {name =
+ * tensor}, written in the order of the names, or a list of {name, tensor}, written in that order. metadata: strings by name
+ * (numbers and booleans become strings). */
 static int save(lua_State *L) {
   const char *path = msl_string(L, 1, "save", "the name of a file");
-  if (!lua_istable(L, 2)) return msl_raise(L, ms_scope_open(), "save: expected a table of tensors by name, got %s", luaL_typename(L, 2));
+  if (!lua_istable(L, 2))
+    return msl_raise(L, ms_scope_open(), "save: expected a table of tensors by name, got %s", luaL_typename(L, 2));
   if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3))
     return msl_raise(L, ms_scope_open(), "save: expected metadata as a table, got %s", luaL_typename(L, 3));
   lua_settop(L, 3);
@@ -98,11 +105,15 @@ static int save(lua_State *L) {
     const char *name = lua_tostring(L, -2);
     if (strlen(name) != lua_rawlen(L, -2)) return msl_raise(L, mark, "save: the name '%s' has a zero byte in it", name);
     ms_tensor *t = msl_to(L, -1);
-    if (!t && !lua_isuserdata(L, -1)) return msl_raise(L, mark, "save: '%s': expected a tensor, got %s", name, luaL_typename(L, -1));
+    if (!t && !lua_isuserdata(L, -1))
+      return msl_raise(L, mark, "save: '%s': expected a tensor, got %s", name, luaL_typename(L, -1));
     if (!t) ms_scope_close(mark), msl_check(L, -1, lua_pushfstring(L, "save: '%s'", name));
     lua_pop(L, 2);
     if (!(t = msl_on_host(t))) break;
-    e[k] = (ms_st_entry){.name = name, .dtype = t->dtype, .rank = t->rank, .bytes = (size_t)ms_numel(t) * ms_dtype_size(t->dtype),
+    e[k] = (ms_st_entry){.name = name,
+                         .dtype = t->dtype,
+                         .rank = t->rank,
+                         .bytes = (size_t)ms_numel(t) * ms_dtype_size(t->dtype),
                          .data = ms_data(t)};
     memcpy(e[k].shape, t->shape, sizeof e[k].shape);
   }
@@ -113,7 +124,8 @@ static int save(lua_State *L) {
 
 static void close_safetensors(void *s) { ms_safetensors_close(s); }
 
-/* ms.load(path [, {device =}]) -> tensors by name, metadata by key (strings), list of the names in the file's order; or nil and a message. */
+/* ms.load(path [, {device =}]) -> tensors by name, metadata by key (strings), list of the names in the file's order; or nil and a
+ * message. */
 static int load(lua_State *L) {
   static const char *const names[] = {"device", NULL};
   const char *path = msl_string(L, 1, "load", "the name of a file");
@@ -147,7 +159,8 @@ static int load(lua_State *L) {
   return 3;
 }
 
-/* ---- TensorBoard ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- TensorBoard
+ * ------------------------------------------------------------------------------------------------------------------------ */
 
 #define WRITER "mascon.tensorboard"
 
@@ -170,8 +183,8 @@ static int64_t step_at(lua_State *L, int i, const char *what) {
   return s;
 }
 
-/* ms.tensorboard(folder [, {resume = step}]) -> writer: a new event file in the folder, which is made if need be. resume: what earlier
- * files say from that step on is dropped by the reader. Failures to write raise. */
+/* ms.tensorboard(folder [, {resume = step}]) -> writer: a new event file in the folder, which is made if need be. resume: what
+ * earlier files say from that step on is dropped by the reader. Failures to write raise. */
 static int tensorboard(lua_State *L) {
   static const char *const names[] = {"resume", NULL};
   const char *folder = msl_string(L, 1, "tensorboard", "the name of a folder");
@@ -312,9 +325,9 @@ static int writer_gc(lua_State *L) {
 }
 
 void msl_open_files(lua_State *L) { /* stack: module, methods */
-  static const luaL_Reg methods[] = {{"scalar", writer_scalar}, {"image", writer_image}, {"histogram", writer_histogram},
-                                     {"text", writer_text},     {"flush", writer_flush}, {"close", writer_close},
-                                     {"path", writer_path},     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"scalar", writer_scalar}, {"image", writer_image}, {"histogram", writer_histogram}, {"text", writer_text},
+      {"flush", writer_flush},   {"close", writer_close}, {"path", writer_path},           {NULL, NULL}};
   luaL_newmetatable(L, WRITER);
   lua_pushcfunction(L, writer_gc);
   lua_setfield(L, -2, "__gc");

@@ -3,8 +3,8 @@
 #define MS_FILES_H
 #include "bind.h"
 
-/* Something of the core that must be freed even when Lua raises between its making and its end: a userdata, pushed empty, whose p is set
- * by the call that makes the thing. msl_drop frees it early (harmless twice); else the collector, or <close>, does. */
+/* Something of the core that must be freed even when Lua raises between its making and its end: a userdata, pushed empty, whose p
+ * is set by the call that makes the thing. msl_drop frees it early (harmless twice); else the collector, or <close>, does. */
 typedef struct msl_guard {
   void *p;
   void (*free)(void *);
@@ -19,8 +19,8 @@ int msl_nil_message(lua_State *L, int mark);
 /* t without graph, contiguous, in host memory; NULL in or after ms_fail. */
 ms_tensor *msl_on_host(ms_tensor *t);
 
-/* A picture or a grid of pictures from the tensor (or list of tensors) at index i with the options at `options` (0: none), as PNG bytes
- * would want it: the guard it pushes holds an ms_image. Fails by raising; closes the scope `mark` then. */
+/* A picture or a grid of pictures from the tensor (or list of tensors) at index i with the options at `options` (0: none), as PNG
+ * bytes would want it: the guard it pushes holds an ms_image. Fails by raising; closes the scope `mark` then. */
 msl_guard *msl_picture(lua_State *L, int mark, int i, int options, const char *what);
 
 void msl_open_pictures(lua_State *L); /* stack: module, methods */

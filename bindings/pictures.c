@@ -1,5 +1,5 @@
-/* pictures.c -- ms.image: tensors to pictures and back. A tensor of pictures is planar (C x H x W, N x C x H x W), u8 (0..255) or of
- * numbers from 0 (black) to 1 (white); a picture in memory or a file has its channels side by side. */
+/* pictures.c -- ms.image: tensors to pictures and back. A tensor of pictures is planar (C x H x W, N x C x H x W), u8 (0..255) or
+ * of numbers from 0 (black) to 1 (white); a picture in memory or a file has its channels side by side. */
 #include "data/data.h"
 #include "files.h"
 #include <string.h>
@@ -21,7 +21,8 @@ static int whole(lua_State *L, int mark, int options, const char *what, const ch
 
 static uint8_t level(lua_State *L, int mark, int i, const char *what) {
   double v = lua_type(L, i) == LUA_TNUMBER ? lua_tonumber(L, i) : -1;
-  if (!(v >= 0 && v <= 1)) msl_raise(L, mark, "%s: background: expected a number from 0 (black) to 1 (white), or three of them", what);
+  if (!(v >= 0 && v <= 1))
+    msl_raise(L, mark, "%s: background: expected a number from 0 (black) to 1 (white), or three of them", what);
   return (uint8_t)(v * 255 + 0.5);
 }
 
@@ -34,8 +35,7 @@ static void background(lua_State *L, int mark, int options, const char *what, ui
       lua_rawgeti(L, top, k + 1);
       out[k] = level(L, mark, -1, what);
     }
-  else if (t != LUA_TNIL)
-    memset(out, level(L, mark, top, what), 3);
+  else if (t != LUA_TNIL) memset(out, level(L, mark, top, what), 3);
   lua_settop(L, top - 1);
 }
 
@@ -57,8 +57,8 @@ static ms_tensor *ranged(lua_State *L, int mark, int options, const char *what, 
   return ms_div(ms_sub(ms_cast(ms_detach(t), MS_F32), ms_number(v[0])), ms_number(v[1] - v[0]));
 }
 
-/* A tensor, or a list: of batches (N x C x H x W), joined; of pictures (C x H x W or H x W), stacked. *one: the tensor alone may be one
- * picture. Whole batches of H x W pictures come from tensors of three dimensions only. */
+/* A tensor, or a list: of batches (N x C x H x W), joined; of pictures (C x H x W or H x W), stacked. *one: the tensor alone may be
+ * one picture. Whole batches of H x W pictures come from tensors of three dimensions only. */
 static ms_tensor *pictures(lua_State *L, int mark, int i, const char *what, bool *listed) {
   *listed = lua_istable(L, i);
   if (!*listed) {
@@ -70,7 +70,8 @@ static ms_tensor *pictures(lua_State *L, int mark, int i, const char *what, bool
   ms_tensor **x = lua_newuserdatauv(L, (size_t)n * sizeof(ms_tensor *), 0);
   for (int k = 0; k < n; k++) {
     lua_rawgeti(L, i, k + 1);
-    if (!(x[k] = msl_to(L, -1))) msl_raise(L, mark, "%s: item %d of the list: expected a tensor, got %s", what, k + 1, luaL_typename(L, -1));
+    if (!(x[k] = msl_to(L, -1)))
+      msl_raise(L, mark, "%s: item %d of the list: expected a tensor, got %s", what, k + 1, luaL_typename(L, -1));
     lua_pop(L, 1);
     x[k] = x[k]->rank < 4 ? ms_unsqueeze(msl_on_host(x[k]), 0) : msl_on_host(x[k]);
   }
@@ -108,12 +109,13 @@ static msl_guard *picture(lua_State *L, int mark, int i, int options, const char
   const int64_t *s = t->shape;
   bool one = t->rank == 2 || (t->rank == 3 && s[0] <= 4 && !grid && !listed);
   int64_t n = one ? 1 : s[0], c = t->rank == 4 ? s[1] : t->rank == 3 && one ? s[0] : 1, h = s[t->rank - 2], w = s[t->rank - 1];
-  ms_grid g = {.padding = whole(L, mark, options, what, "padding", one ? 0 : 2, 0), .zoom = whole(L, mark, options, what, "scale", 1, 1),
+  ms_grid g = {.padding = whole(L, mark, options, what, "padding", one ? 0 : 2, 0),
+               .zoom = whole(L, mark, options, what, "scale", 1, 1),
                .columns = whole(L, mark, options, what, "columns", 0, 0)};
   background(L, mark, options, what, g.background);
   if (h > MS_IMAGE_MAX_SIDE || w > MS_IMAGE_MAX_SIDE || c > 4)
-    msl_raise(L, mark, "%s: expected pictures of 1 or 3 channels and at most %d x %d, got %s", what, MS_IMAGE_MAX_SIDE, MS_IMAGE_MAX_SIDE,
-              ms_shape_str(t));
+    msl_raise(L, mark, "%s: expected pictures of 1 or 3 channels and at most %d x %d, got %s", what, MS_IMAGE_MAX_SIDE,
+              MS_IMAGE_MAX_SIDE, ms_shape_str(t));
   msl_guard *guard = msl_guard_push(L, free_image);
   guard->p = one && !options ? one_picture(t, (int)c, (int)h, (int)w)
                              : ms_image_grid(ms_data(t), (ms_dtype)t->dtype, n, (int)c, (int)h, (int)w, &g);
@@ -124,7 +126,9 @@ static msl_guard *picture(lua_State *L, int mark, int i, int options, const char
   return guard;
 }
 
-msl_guard *msl_picture(lua_State *L, int mark, int i, int options, const char *what) { return picture(L, mark, i, options, what, false); }
+msl_guard *msl_picture(lua_State *L, int mark, int i, int options, const char *what) {
+  return picture(L, mark, i, options, what, false);
+}
 
 /* u8 tensor C x H x W. */
 static ms_tensor *to_tensor(const ms_image *im) {
@@ -150,8 +154,8 @@ static int image_grid(lua_State *L) {
   return 1;
 }
 
-/* ms.image.save(path, picture or pictures [, options of grid]): a PNG, written whole or not at all. One picture is H x W or C x H x W with
- * C 1..4; anything else becomes a grid. */
+/* ms.image.save(path, picture or pictures [, options of grid]): a PNG, written whole or not at all. One picture is H x W or C x H x
+ * W with C 1..4; anything else becomes a grid. */
 static int image_save(lua_State *L) {
   const char *path = msl_string(L, 1, "image.save", "the name of a file");
   int options = options_at(L, 3, "image.save"), mark = msl_enter(L);
@@ -161,6 +165,81 @@ static int image_save(lua_State *L) {
   msl_drop(g);
   msl_leave(L, mark);
   return 0;
+}
+
+/* ---- pictures side by side
+ * -------------------------------------------------------------------------------------------------------------- */
+
+static uint8_t over(uint8_t v, uint8_t alpha, uint8_t behind) {
+  return (uint8_t)((v * alpha + behind * (255 - alpha) + 127) / 255);
+}
+
+/* Put one picture into another, its top left corner at (x, y); grey becomes RGB where it must, alpha shows what is there. */
+static void paste(ms_image *to, const ms_image *im, int x, int y) {
+  int c = im->channels;
+  for (int i = 0; i < im->height; i++)
+    for (int j = 0; j < im->width; j++) {
+      const uint8_t *p = im->pixels + ((size_t)i * (size_t)im->width + (size_t)j) * (size_t)c;
+      uint8_t *q = to->pixels + ((size_t)(y + i) * (size_t)to->width + (size_t)(x + j)) * (size_t)to->channels;
+      for (int k = 0; k < to->channels; k++) q[k] = over(p[c > 2 ? k : 0], c % 2 ? 255 : p[c - 1], q[k]);
+    }
+}
+
+/* ms.image.above(list [, {padding = 0, background = 1}]) -> u8 tensor C x H x W: the pictures of the list (H x W or C x H x W each,
+ * of any sizes; nil and false are left out), one above the other and each in the middle; ms.image.beside(list ...): from left to
+ * right. */
+static int image_join(lua_State *L) {
+  static const char *const join_names[] = {"padding", "background", NULL};
+  bool above = lua_toboolean(L, lua_upvalueindex(1));
+  const char *what = above ? "image.above" : "image.beside";
+  int options = options_at(L, 2, what);
+  lua_settop(L, 2);
+  if (!lua_istable(L, 1))
+    return msl_raise(L, ms_scope_open(), "%s: expected a list of pictures, got %s", what, luaL_typename(L, 1));
+  if (options) msl_check_options(L, options, what, join_names);
+  int listed = (int)lua_rawlen(L, 1), n = 0, channels = 1, mark = msl_enter(L), pad = 0;
+  int64_t along = 0, across = 0;
+  uint8_t ground[3] = {255, 255, 255};
+  if (options) {
+    pad = whole(L, mark, options, what, "padding", 0, 0);
+    if (lua_getfield(L, options, "background") != LUA_TNIL) background(L, mark, options, what, ground);
+    lua_pop(L, 1);
+  }
+  msl_guard **part = lua_newuserdatauv(L, ((size_t)listed + 1) * sizeof(msl_guard *), 0);
+  luaL_checkstack(L, listed + 8, what);
+  for (int k = 1; k <= listed; k++) {
+    lua_rawgeti(L, 1, k);
+    if (lua_toboolean(L, -1)) {
+      int at = lua_gettop(L);
+      if (lua_istable(L, at)) return msl_raise(L, mark, "%s: item %d: expected a tensor, got a table", what, k);
+      part[n] = picture(L, mark, at, 0, what, false); /* stays on the stack */
+      const ms_image *im = part[n++]->p;
+      if (im->channels > 2) channels = 3;
+      int64_t length = above ? im->height : im->width, breadth = above ? im->width : im->height;
+      along += length + (n > 1 ? pad : 0);
+      if (breadth > across) across = breadth;
+      lua_remove(L, at);
+    } else lua_pop(L, 1);
+  }
+  if (!n) return msl_raise(L, mark, "%s: the list of pictures is empty", what);
+  if (along > MS_IMAGE_MAX_SIDE)
+    return msl_raise(L, mark, "%s: expected at most %d pixels in all, got %lld", what, MS_IMAGE_MAX_SIDE, (long long)along);
+  msl_guard *whole_picture = msl_guard_push(L, free_image);
+  ms_image *im = whole_picture->p = ms_image_new((int)(above ? across : along), (int)(above ? along : across), channels);
+  if (!im) msl_leave(L, mark);
+  for (size_t i = 0, size = (size_t)im->width * (size_t)im->height; i < size; i++)
+    memcpy(im->pixels + i * (size_t)channels, ground, (size_t)channels);
+  for (int k = 0, at = 0; k < n; k++) {
+    const ms_image *one = part[k]->p;
+    int aside = ((int)across - (above ? one->width : one->height)) / 2;
+    paste(im, one, above ? aside : at, above ? at : aside);
+    at += (above ? one->height : one->width) + pad;
+    msl_drop(part[k]);
+  }
+  msl_push(L, to_tensor(im));
+  msl_drop(whole_picture);
+  msl_leave(L, mark);
+  return 1;
 }
 
 /* ms.image.load(path [, {channels =}]) -> u8 tensor C x H x W, or nil and a message. PNG or JPEG; channels 1..4 converts. */
@@ -183,5 +262,10 @@ static int image_load(lua_State *L) {
 void msl_open_pictures(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg functions[] = {{"grid", image_grid}, {"save", image_save}, {"load", image_load}, {NULL, NULL}};
   luaL_newlib(L, functions);
+  for (int above = 0; above < 2; above++) {
+    lua_pushboolean(L, above);
+    lua_pushcclosure(L, image_join, 1);
+    lua_setfield(L, -2, above ? "above" : "beside");
+  }
   lua_setfield(L, -3, "image");
 }

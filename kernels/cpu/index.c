@@ -191,6 +191,15 @@ static void nest_at(const nest *w, int64_t line, int64_t *at) {
     for (int64_t j = 0; j < w->n; j++) {                                                                                           \
       int64_t a = at[INDEX] + j * w->n_step[INDEX];                                                                                \
       T *p = (T *)partner + at[PARTNER] + j * w->n_step[PARTNER], *t = (T *)table + at[TABLE];                                     \
+      if (w->index->dtype == MS_I64 && w->m_step[INDEX] == 1 &&                                                                    \
+          w->m_step[PARTNER] == 1) { /* the usual case, without the asking */                                                      \
+        const int64_t *at_l = (const int64_t *)w->index->data + a;                                                                 \
+        for (int64_t k = lo; k < hi; k++) {                                                                                        \
+          int64_t i = k * w->m_step[TABLE] + (at_l[k] - MS_INDEX_BASE) * w->jump;                                                  \
+          STATEMENT;                                                                                                               \
+        }                                                                                                                          \
+        continue;                                                                                                                  \
+      }                                                                                                                            \
       for (int64_t l = lo; l < hi; l++) {                                                                                          \
         int64_t i = l * w->m_step[TABLE] + index_value(w->index, a + l * w->m_step[INDEX]) * w->jump;                              \
         int64_t k = l * w->m_step[PARTNER];                                                                                        \

@@ -91,11 +91,34 @@ static inline bool halving(const pool *p) {
   /* Row oh of the maxima of plane x and their positions in it. NaN wins; of equals the first. */                                  \
   static void max_row_##T(const pool *p, const T *x, int64_t oh, T *restrict r, int64_t *restrict at_r) {                          \
     int64_t top = oh * p->stride[0] - p->padding[0];                                                                               \
+    if (halving(p)) {                                                                                                              \
+      const T *a = x + top * p->x_h, *b = a + p->x_h;                                                                              \
+      const int32_t below = (int32_t)p->w;                                                                                         \
+      for (int64_t i = 0; i < p->ow; i++) {                                                                                        \
+        T m = a[2 * i], v;                                                                                                         \
+        int32_t t = 0;                                                                                                             \
+        v = a[2 * i + 1];                                                                                                          \
+        t = v > m ? 1 : t, m = v > m ? v : m;                                                                                      \
+        t = v != v ? 1 : t, m = v != v ? v : m;                                                                                    \
+        v = b[2 * i];                                                                                                              \
+        t = v > m ? below : t, m = v > m ? v : m;                                                                                  \
+        t = v != v ? below : t, m = v != v ? v : m;                                                                                \
+        v = b[2 * i + 1];                                                                                                          \
+        t = v > m ? below + 1 : t, m = v > m ? v : m;                                                                              \
+        t = v != v ? below + 1 : t, m = v != v ? v : m;                                                                            \
+        r[i] = m;                                                                                                                  \
+        at_r[i] = top * p->w + 2 * i + t + MS_INDEX_BASE;                                                                          \
+      }                                                                                                                            \
+      return;                                                                                                                      \
+    }                                                                                                                              \
     for (int64_t from = 0; from < p->ow; from += MAX_BLOCK) {                                                                      \
       int64_t n = p->ow - from < MAX_BLOCK ? p->ow - from : MAX_BLOCK;                                                             \
       T best[MAX_BLOCK];                                                                                                           \
-      int32_t tap[MAX_BLOCK]; /* distance in the plane from the window's corner; -1: nothing seen yet */                           \
-      for (int64_t i = 0; i < n; i++) best[i] = (T)-INFINITY, tap[i] = -1;                                                         \
+      int32_t tap[MAX_BLOCK]; /* distance in the plane from the window's corner; at first, that of its first element */            \
+      for (int64_t i = 0; i < n; i++) {                                                                                            \
+        int64_t left = (from + i) * p->stride[1] - p->padding[1];                                                                  \
+        best[i] = (T)-INFINITY, tap[i] = (int32_t)((top < 0 ? -top : 0) * p->w + (left < 0 ? -left : 0));                          \
+      }                                                                                                                            \
       for (int64_t kh = 0; kh < p->size[0]; kh++) {                                                                                \
         if (top + kh < 0 || top + kh >= p->h) continue;                                                                            \
         const T *row = x + (top + kh) * p->x_h;                                                                                    \
@@ -107,14 +130,18 @@ static inline bool halving(const pool *p) {
           if (p->x_w == 1 && p->stride[1] == 2)                                                                                    \
             for (int64_t i = lo; i < hi; i++) {                                                                                    \
               T v = row[2 * i + at];                                                                                               \
-              bool wins = (v > best[i]) | (v != v) | (tap[i] < 0);                                                                 \
-              best[i] = wins ? v : best[i], tap[i] = wins ? k : tap[i];                                                            \
+              T b = best[i];                                                                                                       \
+              int32_t t = tap[i];                                                                                                  \
+              t = v > b ? k : t, b = v > b ? v : b;                                                                                \
+              tap[i] = v != v ? k : t, best[i] = v != v ? v : b;                                                                   \
             }                                                                                                                      \
           else                                                                                                                     \
             for (int64_t i = lo; i < hi; i++) {                                                                                    \
               T v = row[(i * p->stride[1] + at) * p->x_w];                                                                         \
-              bool wins = (v > best[i]) | (v != v) | (tap[i] < 0);                                                                 \
-              best[i] = wins ? v : best[i], tap[i] = wins ? k : tap[i];                                                            \
+              T b = best[i];                                                                                                       \
+              int32_t t = tap[i];                                                                                                  \
+              t = v > b ? k : t, b = v > b ? v : b;                                                                                \
+              tap[i] = v != v ? k : t, best[i] = v != v ? v : b;                                                                   \
             }                                                                                                                      \
         }                                                                                                                          \
       }                                                                                                                            \

@@ -64,7 +64,7 @@ static void axis_fill(axis *a, int mode, int64_t in, int64_t out, bool f32) {
     int64_t first = 0;
     int n = 1;
     if (mode == NEAREST) {
-      first = (int64_t)floorf(f32 ? (float)o * ((float)in / (float)out) : (float)((double)o * ((double)in / (double)out)));
+      first = (int64_t)floorf((float)o * ((float)in / (float)out));
       if (first > in - 1) first = in - 1;
     } else if (mode == BILINEAR) {
       if (s < 0) s = 0;

@@ -7,7 +7,7 @@
 enum { LANES = 16, NEIGHBOURS = 256 };
 
 #define SOFTMAX(T)                                                                                                                 \
-  static void row_##T(const T *x, T *r, int64_t n, bool logarithm) {                                                               \
+  static void row_##T(const T *restrict x, T *restrict r, int64_t n, bool logarithm) {                                             \
     T top[LANES], sum[LANES], most = (T)-INFINITY;                                                                                 \
     double total = 0;                                                                                                              \
     int64_t body = n / LANES * LANES;                                                                                              \
@@ -40,24 +40,27 @@ enum { LANES = 16, NEIGHBOURS = 256 };
     }                                                                                                                              \
   }                                                                                                                                \
   /* m <= NEIGHBOURS columns of n elements, `step` apart. */                                                                       \
-  static void columns_##T(const T *x, T *r, int64_t n, int64_t step, int64_t m, bool logarithm) {                                  \
+  static void columns_##T(const T *restrict x, T *restrict r, int64_t n, int64_t step, int64_t m, bool logarithm) {                \
     T most[NEIGHBOURS], sum[NEIGHBOURS];                                                                                           \
     for (int64_t k = 0; k < m; k++) most[k] = (T)-INFINITY, sum[k] = 0;                                                            \
     for (int64_t i = 0; i < n; i++)                                                                                                \
       for (int64_t k = 0; k < m; k++) most[k] = x[i * step + k] > most[k] ? x[i * step + k] : most[k];                             \
     for (int64_t i = 0; i < n; i++) {                                                                                              \
-      const T *a = x + i * step;                                                                                                   \
-      T *b = r + i * step;                                                                                                         \
+      const T *restrict a = x + i * step;                                                                                          \
+      T *restrict b = r + i * step;                                                                                                \
       for (int64_t k = 0; k < m; k++) {                                                                                            \
         T e = m_exp(a[k] - most[k]);                                                                                               \
         sum[k] += e;                                                                                                               \
         b[k] = e;                                                                                                                  \
       }                                                                                                                            \
     }                                                                                                                              \
-    for (int64_t k = 0; k < m; k++) sum[k] = logarithm ? m_log(sum[k]) : 1 / sum[k];                                               \
+    if (logarithm)                                                                                                                 \
+      for (int64_t k = 0; k < m; k++) sum[k] = m_log(sum[k]);                                                                      \
+    else                                                                                                                           \
+      for (int64_t k = 0; k < m; k++) sum[k] = 1 / sum[k];                                                                         \
     for (int64_t i = 0; i < n; i++) {                                                                                              \
-      const T *a = x + i * step;                                                                                                   \
-      T *b = r + i * step;                                                                                                         \
+      const T *restrict a = x + i * step;                                                                                          \
+      T *restrict b = r + i * step;                                                                                                \
       if (logarithm)                                                                                                               \
         for (int64_t k = 0; k < m; k++) b[k] = (a[k] - most[k]) - sum[k];                                                          \
       else                                                                                                                         \

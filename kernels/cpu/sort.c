@@ -123,7 +123,7 @@ SORT(item64, 8)
 static bool has_keys(const ms_call *c) { return c->out[0].dtype != MS_F16 && c->out[0].dtype != MS_BF16; }
 
 /* Is selecting k of n not worth it? */
-static bool sorts_all(int64_t k, int64_t n) { return n <= INSERTION || k > n / 16; }
+static bool sorts_all(int64_t k, int64_t n) { return n <= INSERTION || (k > 32 && k > n / 128); }
 
 /* The line and a spare, or the k kept. */
 static size_t line_bytes(const ms_call *c, int64_t k, int64_t n) {

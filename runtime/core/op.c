@@ -116,8 +116,9 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     if (!in[i])
       *v = (ms_view){.absent = true};
     else if (in[i]->is_number) {
-      *v = (ms_view){.data = &g.number[i], .number = &in[i]->number, .dtype = (uint8_t)number_dtype};
-      put_number(v->data, number_dtype, ms_scalar_value(in[i]->number));
+      int d = i == 0 && (op->flags & MS_ELEMENTWISE) && op->elementwise_class == MS_CLASS_CHOOSE ? MS_BOOL : number_dtype;
+      *v = (ms_view){.data = &g.number[i], .number = &in[i]->number, .dtype = (uint8_t)d};
+      put_number(v->data, d, ms_scalar_value(in[i]->number));
     } else
       view_of(in[i], v);
   }

@@ -127,6 +127,8 @@ void ms_knn_free(ms_knn *m) {
 int64_t ms_knn_rows(const ms_knn *m) { return m->n; }
 int64_t ms_knn_features(const ms_knn *m) { return m->d; }
 int32_t ms_knn_classes(const ms_knn *m) { return m->classes; }
+const float *ms_knn_x(const ms_knn *m) { return m->x; }
+const int32_t *ms_knn_y(const ms_knn *m) { return m->y; }
 
 static int64_t tiles_of(const ms_knn *m) { return (m->padded + TILE - 1) / TILE; }
 

@@ -20,6 +20,8 @@ void ms_knn_free(ms_knn *m); /* NULL is fine */
 int64_t ms_knn_rows(const ms_knn *m);
 int64_t ms_knn_features(const ms_knn *m);
 int32_t ms_knn_classes(const ms_knn *m); /* 0 without labels */
+const float *ms_knn_x(const ms_knn *m);   /* the training rows, rows x features; they belong to m */
+const int32_t *ms_knn_y(const ms_knn *m); /* their classes, NULL without labels */
 
 /* The k nearest training rows of each of nq query rows (nq x d) by euclidean distance, nearest first, lower row number first where
  * distances are equal: the order of distances computed directly in f64. index: nq x k, from 1. distance: nq x k, or NULL.

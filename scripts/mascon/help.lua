@@ -51,28 +51,21 @@ local function of_row(r)
   return table.concat(out, "\n")
 end
 
--- The comment block right above the definition of a Lua function.
-local function of_function(f)
-  local info = debug.getinfo(f, "S")
-  if info.what == "C" then return nil end
-  local source = info.source:sub(1, 8) == "=mascon/" and ms.source and ms.source(info.source:match("=mascon/(.-)%.lua")) or nil
-  if not source then
-    local file = info.source:sub(1, 1) == "@" and io.open(info.source:sub(2))
-    if not file then return nil end
-    source = file:read "a"
-    file:close()
+-- The comment that begins with "-- NAME" in the library's source, up to the end of its block.
+local function of_source(name)
+  local start = "^%s*%-%- " .. name:gsub("%p", "%%%0")
+  for _, module in ipairs(ms.source()) do
+    local out
+    for line in (ms.source(module) .. "\n"):gmatch("(.-)\n") do
+      local comment = line:match("^%s*%-%-%s?(.*)$")
+      if out and not comment then return table.concat(out, "\n") end
+      if out then
+        out[#out + 1] = comment
+      elseif comment and line:find(start .. "[^%w_]") or line:find(start .. "$") then
+        out = { comment }
+      end
+    end
   end
-  local lines = {}
-  for line in (source .. "\n"):gmatch("(.-)\n") do
-    lines[#lines + 1] = line
-    if #lines >= info.linedefined then break end
-  end
-  local first = #lines
-  while first > 1 and lines[first - 1]:match("^%s*%-%-") do first = first - 1 end
-  if first == #lines then return lines[#lines] end
-  local out = {}
-  for i = first, #lines - 1 do out[#out + 1] = (lines[i]:gsub("^%s*%-%-%s?", "")) end
-  return table.concat(out, "\n")
 end
 
 local function resolve(path)
@@ -98,13 +91,9 @@ return function(name)
   name = name:gsub("^ms[%.:]", "")
   local r = row(name:match("[%w_]+$")) or row((name:match("[%w_]+$") or ""):gsub("_$", ""))
   if r and not name:find("%.") then return of_row(r) end
+  local t = of_source(name) or of_source("ms." .. name)
+  if t then return t end
   local v = resolve(name)
-  if type(v) == "table" and rawget(v, "init") then
-    return of_function(v.init):gsub("^function.-$", name) .. "\n(a class: call it)"
-  elseif type(v) == "function" then
-    local t = of_function(v)
-    if t then return t end
-  end
   if r then return of_row(r) end
   local names = {}
   for _, q in ipairs(ms.ops()) do names[#names + 1] = q.name end

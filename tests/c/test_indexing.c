@@ -626,7 +626,7 @@ static void test_sort_long(void **state) {
         }
       }
       free(v), free(at), free(from);
-      const int64_t some[] = {1, 7, 300, 1000, N};
+      const int64_t some[] = {1, 7, 38, 300, N};
       for (int j = 0; j < 5; j++) {
         assert_int_equal(ms_apply_n(MS_OP_topk, NULL, MS_IN(x), descending ? TOP(some[j], 1) : LOW(some[j], 1), top), 2);
         expect_same(top[0], ms_slice(out[0], 1, 0, some[j], 1), 0);

@@ -10,7 +10,7 @@ rows.all = ms.ops()
 rows.by_name = {}
 for _, row in ipairs(rows.all) do rows.by_name[row.name] = row end
 
--- ---- random numbers --------------------------------------------------------------------------------------------------------------
+-- ---- random numbers --------------------------------------------------------------------------------------------------
 
 -- Knuth's 64-bit congruential generator; below(n) gives 0 .. n - 1 from its upper half.
 local Generator = {}
@@ -77,6 +77,8 @@ local function environment(g, dtype)
   function env.u(lo, hi, ...) return drawn({ ... }, dtype, function() return g:number(lo, hi) end) end
   function env.i(k, ...) return drawn({ ... }, "i64", function() return 1 + g:below(k) end) end
   function env.b(...) return drawn({ ... }, "bool", function() return g:below(2) == 1 end) end
+  function env.s(v) return rows.tensor({}, { v }, "f64") end -- optimizers count their steps in f64
+  function env.z(...) return drawn({ ... }, dtype, function() return 0 end) end
   -- Evenly spaced over -2..2 in random order, at odd multiples of 2^-11: never what n() gives.
   function env.d(...)
     local n, flat = product { ... }, {}
@@ -90,9 +92,9 @@ local function environment(g, dtype)
   return env
 end
 
-local function cases_of_list(row, dtype)
+local function cases_of_list(row, dtype, sample)
   local env, list = environment(rows.generator(row.name), dtype), {}
-  local chunk = assert(load("return {" .. row.sample .. "}", "=sample of " .. row.name, "t", env))
+  local chunk = assert(load("return {" .. (sample or row.sample) .. "}", "=sample of " .. row.name, "t", env))
   for k, args in ipairs(chunk()) do
     args.n = #args
     args.label = ("%s, sample %d"):format(row.name, k)
@@ -101,7 +103,7 @@ local function cases_of_list(row, dtype)
   return list
 end
 
--- ---- samples of elementwise.def: an interval per operand -------------------------------------------------------------------------------
+-- ---- samples of elementwise.def: an interval per operand -------------------------------------------------------------------
 
 -- "-2:2 !0,0.5:2" -> a list of {lo, hi, apart}, one per operand; the last stands for those that follow.
 function rows.intervals(row, sample)
@@ -163,10 +165,10 @@ end
 -- The cases of a row: a list of {arguments..., n = their number, label = words for messages}. `sample`: instead of the row's own.
 function rows.cases(row, dtype, sample)
   if row.elementwise then return cases_of_intervals(row, dtype, sample) end
-  return cases_of_list(row, dtype)
+  return cases_of_list(row, dtype, sample)
 end
 
--- ---- calling -------------------------------------------------------------------------------------------------------------------------------
+-- ---- calling -------------------------------------------------------------------------------------------------------------------
 
 function rows.call(row, args) return ms[row.name](table.unpack(args, 1, args.n)) end
 

@@ -145,9 +145,9 @@ key Tab
 check tab_lists_what_it_could_be '^admit  *advance$'
 check tab_shows_the_line_again 'mascon> obj:ad$'
 key C-c
-key -l 'ms.ar'
+key -l 'ms.progr'
 key Tab
-check tab_completes_lazy_modules 'mascon> ms\.args$'
+check tab_completes_lazy_modules 'mascon> ms\.progress$'
 key C-c
 
 clear_screen

@@ -1,0 +1,230 @@
+-- data: the sets the experiments use, found where they are; ms.gather.
+--
+--   local train, test = ms.data.mnist { data = o.data, device = o.device }
+--   local ds = ms.data.tensors { images, labels, classes = names }           -- dataset.lua
+--   local codes, labels = ms.gather(test, function(x) return encoder(x) end)
+local ms = require "mascon"
+local dataset = require "mascon.dataset"
+local options = require "mascon.options"
+local system = require "mascon.system"
+local core = ms._data
+local any, fail = options.any, options.raise
+local data = { tensors = dataset.tensors }
+
+-- Tensor of an IDX file (gzipped or not; i8 and i16 come as i32), or nil and a message.
+function data.read_idx(path) return core.idx_read(path) end
+
+-- Write a tensor as an IDX file, gzipped when the name ends in .gz. type: u8, i8, i16, i32, f32, f64, if it is not that of the tensor.
+-- Raises when it cannot.
+function data.write_idx(path, tensor, given)
+  core.idx_write(path, tensor, options.read("write_idx", given, { type = any }).type)
+end
+
+-- ---- where files are -------------------------------------------------------------------------------------------------------------
+
+local function cache_folder()
+  local base = os.getenv "XDG_CACHE_HOME"
+  if base and base ~= "" then return base .. "/mascon" end
+  local home = os.getenv "HOME"
+  return home and home ~= "" and home .. "/.cache/mascon" or nil
+end
+
+-- Folders to look in for a set that may lie in a folder of one of `names`, in order, each with the words that say where it comes from.
+-- option: what the caller named, or nil; only: nothing else.
+local function places(names, option, only)
+  local list = {}
+  local function add(root, from, itself)
+    if not root or root == "" then return end
+    root = root:gsub("(.)/+$", "%1")
+    for _, name in ipairs(names) do list[#list + 1] = { path = root .. "/" .. name, from = from } end
+    if itself then list[#list + 1] = { path = root, from = from } end
+  end
+  add(option, "option data", true)
+  if only then return list end
+  add(os.getenv "MASCON_DATA", "$MASCON_DATA", true)
+  add("../shared/data", "beside the working folder")
+  add(cache_folder(), "the cache folder")
+  add("/usr/share/datasets", "the system's data sets")
+  return list
+end
+
+-- ---- MNIST and its like ----------------------------------------------------------------------------------------------------------
+
+local FILES = { "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }
+
+-- first: how the labels of the training part begin, by which one set is told from another that has the same file names.
+local SETS = {
+  mnist = {
+    title = "MNIST", folders = { "mnist", "MNIST", "MNIST/raw" }, first = "5041921314",
+    classes = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" },
+    advice = "They are the original files of the MNIST database of handwritten digits (LeCun, Cortes, Burges); the mirror that torchvision "
+      .. "downloads from, the public bucket ossci-datasets, has them in its folder mnist.",
+  },
+  fashion_mnist = {
+    title = "Fashion-MNIST", folders = { "fashion_mnist", "fashion-mnist", "FashionMNIST", "FashionMNIST/raw" }, first = "9003027255",
+    classes = { "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot" },
+    advice = "On Debian and Ubuntu: apt install dataset-fashion-mnist. Elsewhere: the repository zalandoresearch/fashion-mnist on GitHub, "
+      .. "folder data/fashion.",
+  },
+}
+
+local function find_file(folder, stem)
+  for _, name in ipairs { stem .. ".gz", stem, (stem:gsub("%-(idx%d)", ".%1")) } do
+    local path = folder .. "/" .. name
+    if system.kind(path) == "file" then return path end
+  end
+end
+
+local function read(path)
+  local t, message = core.idx_read(path)
+  if not t then fail("%s", message) end
+  return t
+end
+
+local function read_labels(path)
+  local t = read(path)
+  if t:dim() ~= 1 then fail("%s: expected labels in one dimension, got %d dimensions", path, t:dim()) end
+  return t
+end
+
+local function begins_with(labels)
+  local n = math.min(#labels, 10)
+  return n > 0 and table.concat(labels[{ { 1, n } }]:totable()) or ""
+end
+
+-- The four files of a set, its training labels and the folder; or nil and the places looked in, as text.
+local function find(name, option, only)
+  local set, tried = SETS[name], {}
+  for _, place in ipairs(places(set.folders, option, only)) do
+    local files, note = {}, "no such folder"
+    for i, stem in ipairs(FILES) do files[i] = find_file(place.path, stem) or false end
+    if files[1] or files[2] or files[3] or files[4] then
+      for i, stem in ipairs(FILES) do
+        if not files[i] then fail("%s: %s has no %s (.gz or not), though it has others of the four files", name, place.path, stem) end
+      end
+      local labels = read_labels(files[2])
+      local begins, other = begins_with(labels), nil
+      for key, s in pairs(SETS) do
+        if key ~= name and begins == s.first then other = s end
+      end
+      if not other then return files, labels, place.path end
+      note = "holds " .. other.title
+    elseif system.kind(place.path) == "folder" then
+      note = "no such files in it"
+    end
+    tried[#tried + 1] = ("  %s (%s): %s"):format(place.path, place.from, note)
+  end
+  return nil, table.concat(tried, "\n")
+end
+
+local function not_found(name, tried)
+  fail("%s: looked for %s.gz and the three files that go with it (%s, %s, %s; gzipped or not) in\n%s\nPut the four files in one of these "
+    .. "folders, or name theirs by the option data or by $MASCON_DATA. %s", name, FILES[1], FILES[2], FILES[3], FILES[4], tried,
+    SETS[name].advice)
+end
+
+local function make(set, image_file, label_file, raw, limit, o, source)
+  local images = read(image_file)
+  if images.dtype ~= "u8" or images:dim() ~= 3 then
+    fail("%s: expected u8 images N x H x W, got %s %s", image_file, table.concat(images.shape, " x "), images.dtype)
+  end
+  if #images ~= #raw then fail("%s has %d images, %s %d labels", image_file, #images, label_file, #raw) end
+  local n = math.min(#images, limit or #images)
+  if n == 0 then fail("%s: expected at least one image, got none", image_file) end
+  local labels = core.labels(raw, 1, #set.classes, label_file .. ": label")
+  return dataset.new { images = images[{ { 1, n } }]:unsqueeze(2), labels = labels[{ { 1, n } }], classes = set.classes,
+    device = o.device, normalize = o.normalize, name = set.title, source = source }
+end
+
+local function read_options(what, given)
+  local o = options.read(what, given, { data = any, dir = any, device = "cpu", limit = any, normalize = any })
+  if o.data and o.dir then fail("%s: data and dir are the same option: expected one of them", what) end
+  o.data = o.data or o.dir or nil -- `data = false` and `data = ""` name nothing
+  if o.data ~= nil and type(o.data) ~= "string" then fail("%s: data: expected the name of a folder, got %s", what, type(o.data)) end
+  o.limit = type(o.limit) == "table" and o.limit or { o.limit, o.limit }
+  for i = 1, 2 do
+    if o.limit[i] ~= nil then options.count(what, "limit", o.limit[i]) end
+  end
+  return o
+end
+
+local function open(name, o, files, labels, folder)
+  return make(SETS[name], files[1], files[2], labels, o.limit[1], o, folder),
+    make(SETS[name], files[3], files[4], read_labels(files[4]), o.limit[2], o, folder)
+end
+
+local function open_set(name, given)
+  local o = read_options("data." .. name, given)
+  local files, labels, folder = find(name, o.data)
+  if not files then not_found(name, labels) end
+  return open(name, o, files, labels, folder)
+end
+
+-- data.mnist { data = folder, device =, limit =, normalize = } -> training set, test set. limit: the first so many of each part, or
+-- { train, test }. Images N x 1 x 28 x 28 u8, labels 1..10 (the digit is classes[label]). Looks in `data`, $MASCON_DATA, ../shared/data,
+-- the user's cache folder and /usr/share/datasets; raises when the files are nowhere, or are not what they should be.
+function data.mnist(given) return open_set("mnist", given) end
+function data.fashion_mnist(given) return open_set("fashion_mnist", given) end
+
+-- data.find(which, options): "mnist", "fashion" (or "fashion_mnist"), or "auto": MNIST if it is found, else Fashion-MNIST; what the option
+-- data names comes before both.
+function data.find(which, given)
+  if which == "fashion" then which = "fashion_mnist" end
+  if SETS[which] then return open_set(which, given) end
+  if which ~= "auto" then fail("data.find: expected auto, mnist or fashion, got %s", tostring(which)) end
+  local o = read_options("data.find", given)
+  local tried = {}
+  for _, only in ipairs(o.data and { true, false } or { false }) do
+    for _, name in ipairs { "mnist", "fashion_mnist" } do
+      local files, labels, folder = find(name, o.data, only)
+      if files then return open(name, o, files, labels, folder) end
+      tried[name] = labels
+    end
+  end
+  not_found("mnist", tried.mnist .. "\nand for Fashion-MNIST in\n" .. tried.fashion_mnist)
+end
+
+-- ---- gather ----------------------------------------------------------------------------------------------------------------------
+
+-- ms.gather(source, fn [, { batch = 1000, device =, normalize = }]) -> codes [, more], labels
+-- fn(x, y) gives one tensor or more, a row for each sample; they come back joined, on the CPU, without gradients, then the labels (nil where
+-- the source has none). source: a data set, gone through in order; a loader, as it walks; or an iterator of x, y. Whether the model is in
+-- evaluation mode is the caller's affair.
+function data.gather(source, fn, given)
+  local o = options.read("gather", given, { batch = any, device = any, normalize = any })
+  if type(fn) ~= "function" and not (getmetatable(fn) and getmetatable(fn).__call) then
+    fail("gather: expected a function second, got %s", type(fn))
+  end
+  local meta = getmetatable(source)
+  if meta and meta.__name == "mascon.data" then
+    source = source:loader { batch = o.batch or 1000, device = o.device, normalize = o.normalize }
+  elseif next(o) then
+    fail("gather: options go with a data set; a loader has its own")
+  elseif type(source) ~= "function" and not (meta and meta.__call) then
+    fail("gather: expected a data set, a loader or an iterator, got %s", type(source))
+  end
+  local guard <close> = ms.no_grad() -- luacheck: ignore guard
+  local parts, labels, width = {}, {}, nil
+  for x, y in source do
+    local got = table.pack(fn(x, y))
+    if got.n == 0 then fail("gather: the function returned nothing") end
+    width = width or got.n
+    for i = 1, width do
+      local t = got[i]
+      if not dataset.is_tensor(t) or t:dim() == 0 or #t ~= #x then
+        fail("gather: result %d: expected a tensor with a row for each of the %d samples, got %s", i, #x,
+          dataset.is_tensor(t) and table.concat(t.shape, " x ") .. " " .. t.dtype or type(t))
+      end
+      parts[i] = parts[i] or {}
+      parts[i][#parts[i] + 1] = t:detach():to("cpu")
+    end
+    if y ~= nil then labels[#labels + 1] = y:detach():to("cpu") end
+  end
+  if not width then fail("gather: there was nothing to go through") end
+  local out = {}
+  for i = 1, width do out[i] = ms.cat(1, parts[i]) end
+  out[width + 1] = #labels > 0 and ms.cat(1, labels) or nil
+  return table.unpack(out, 1, width + 1)
+end
+
+return data

@@ -1,0 +1,325 @@
+-- dataset: samples held in memory as they were in their file, and the loader that walks over them in batches.
+--
+--   local ds = ms.data.tensors { images, labels, classes = { "cat", "dog" } }
+--   for x, y in ds:loader { batch = 64, shuffle = true } do ... end        -- x f32, y i64 from 1
+--   local small = ds:subset { 1, 1000 }
+--   local train, val = ds:split(0.8, { seed = 1 })
+--
+-- Images are u8 (0..255; batches hold 0..1) or f32 (batches hold them as they are), N x anything, on the CPU. A subset shares them.
+local ms = require "mascon"
+local options = require "mascon.options"
+local text = require "mascon.text"
+local core = ms._data
+local any, fail = options.any, options.raise
+local dataset = {}
+
+local Data = { __name = "mascon.data" }
+local Loader = { __name = "mascon.loader" }
+Loader.__index = Loader
+
+local function is_tensor(x) return type(x) == "userdata" and getmetatable(x) and getmetatable(x).__name == "mascon.tensor" end
+dataset.is_tensor = is_tensor
+
+local function shape_text(x) return table.concat(x.shape, " x ") .. " " .. x.dtype end
+
+local function positive(v) return type(v) == "number" and v > 0 end
+
+-- ---- values ----------------------------------------------------------------------------------------------------------------------
+
+-- One number for each channel, from a number or a list.
+local function per_channel(what, name, v, channels)
+  if type(v) == "number" then v = { v } end
+  if type(v) ~= "table" then fail("%s: normalize: %s: expected a number or a list of %d, got %s", what, name, channels, type(v)) end
+  if #v ~= 1 and #v ~= channels then fail("%s: normalize: %s: expected %d numbers, got %d", what, name, channels, #v) end
+  local out = {}
+  for c = 1, channels do
+    out[c] = v[c] or v[1]
+    if type(out[c]) ~= "number" then fail("%s: normalize: %s[%d]: expected a number, got %s", what, name, c, type(out[c])) end
+  end
+  return out
+end
+
+-- Batches are images * scale + shift: two f32 tensors, one value per channel, or nil. normalize = { mean =, std = } works on the values
+-- 0..1 of u8 images and on f32 images as they are; channels are the second of four dimensions.
+local function scaling(what, images, normalize)
+  local unit = images.dtype == "u8" and 1 / 255 or 1
+  if not normalize then return unit ~= 1 and ms.tensor { unit } or nil, nil end
+  options.read(what .. ": normalize", normalize, { mean = any, std = any })
+  local channels = images:dim() == 4 and images:size(2) or 1
+  local mean = per_channel(what, "mean", normalize.mean or 0, channels)
+  local std = per_channel(what, "std", normalize.std or 1, channels)
+  local scale, shift = {}, {}
+  for c = 1, channels do
+    if not positive(std[c]) then fail("%s: normalize: std: expected more than 0, got %g", what, std[c]) end
+    scale[c], shift[c] = unit / std[c], -mean[c] / std[c]
+  end
+  return ms.tensor(scale), ms.tensor(shift)
+end
+
+local function device_of(name) return name and name ~= "" and (ms.device(name)) or "cpu" end
+
+-- ---- making ----------------------------------------------------------------------------------------------------------------------
+
+-- dataset.new { images =, labels =, classes =, device =, normalize =, name =, source = }: images u8 or f32, labels i64 from 1 or nil, both
+-- contiguous on the CPU and already checked.
+function dataset.new(fields)
+  local self = { _images = fields.images, _labels = fields.labels or false, _rows = false, _n = #fields.images,
+    classes = fields.classes or false, device = device_of(fields.device), normalize = fields.normalize or false,
+    name = fields.name or false, source = fields.source or false }
+  scaling(fields.name or "data", self._images, fields.normalize) -- complains now, not at the first batch
+  return setmetatable(self, Data)
+end
+
+-- ms.data.tensors { images, labels, classes =, device =, normalize =, name = }: images N x ... u8 or floating; labels whole numbers from
+-- 1, or none; classes the names of 1, 2, ... .
+function dataset.tensors(t)
+  local what = "data.tensors"
+  options.read(what, t or {}, { any, any, classes = any, device = "", normalize = any, name = "" })
+  local images, labels, classes = t[1], t[2], t.classes
+  if not is_tensor(images) then fail("%s: expected a tensor of images first, got %s", what, type(images)) end
+  if images:dim() < 1 or #images == 0 then fail("%s: expected images N x ..., got %s", what, shape_text(images)) end
+  if images.dtype ~= "u8" and images.dtype ~= "f32" then
+    if images.dtype ~= "f64" and images.dtype ~= "f16" and images.dtype ~= "bf16" then
+      fail("%s: expected images u8 or f32, got %s", what, shape_text(images))
+    end
+    images = images:to("f32")
+  end
+  if classes ~= nil and (type(classes) ~= "table" or #classes == 0) then fail("%s: classes: expected a list of names", what) end
+  local most
+  if labels ~= nil then
+    if not is_tensor(labels) then fail("%s: expected a tensor of labels second, got %s", what, type(labels)) end
+    if labels:dim() == 1 and #labels ~= #images then fail("%s: %d images and %d labels", what, #images, #labels) end
+    labels, most = core.labels(labels, 0, classes and #classes or 0, "labels")
+    if not classes then
+      classes = {}
+      for c = 1, math.min(most, 100000) do classes[c] = tostring(c) end
+    end
+  end
+  return dataset.new { images = images:detach():to("cpu"):contiguous(), labels = labels, classes = classes, device = t.device,
+    normalize = t.normalize, name = t.name }
+end
+
+-- Positions `sel` (see subset) of a set of n, as a range first, last or as a tensor.
+local function selection(self, sel, last)
+  local n = self._n
+  if type(sel) == "number" then sel = { sel, last or sel } end
+  if type(sel) == "table" and #sel == 2 and not getmetatable(sel) then
+    local a, b = math.tointeger(sel[1]), math.tointeger(sel[2])
+    if not a or not b then fail("subset: expected whole numbers, got {%s, %s}", tostring(sel[1]), tostring(sel[2])) end
+    if a < 0 then a = a + n + 1 end
+    if b < 0 then b = b + n + 1 end
+    if a < 1 or b > n or a > b then fail("subset: range {%d, %d} of 1..%d", sel[1], sel[2], n) end
+    return a, b
+  end
+  if type(sel) == "table" and not getmetatable(sel) then
+    if #sel == 0 then fail("subset: the list of positions is empty") end
+    sel = ms.tensor(sel, { dtype = "i64" })
+  end
+  if not is_tensor(sel) then fail("subset: expected {first, last}, a list of positions or a tensor, got %s", type(sel)) end
+  if sel.dtype == "bool" then
+    if sel:dim() ~= 1 or #sel ~= n then fail("subset: expected a mask of %d, got %s", n, shape_text(sel)) end
+    sel = sel:nonzero()
+  end
+  sel = core.rows(sel, n)
+  if #sel == 0 then fail("subset: no position is chosen") end
+  return nil, nil, sel
+end
+
+local function part(self, a, b, rows)
+  local new = {}
+  for key, v in next, self do new[key] = v end
+  if a and not self._rows then
+    new._images = self._images[{ { a, b } }]
+    new._labels = self._labels and self._labels[{ { a, b } }]
+    new._n = b - a + 1
+  elseif a then
+    new._rows, new._n = self._rows[{ { a, b } }], b - a + 1
+  else
+    new._rows = self._rows and ms.index_select(self._rows, 1, rows) or rows
+    new._n = #rows
+  end
+  new._chosen_images, new._chosen_labels = nil, nil
+  return setmetatable(new, Data)
+end
+
+-- ---- the set ---------------------------------------------------------------------------------------------------------------------
+
+-- Some of the samples, in the order given: {first, last} or first, last is a range (negative: from the end), as in x[{ {first, last} }]; a
+-- list of any other length holds positions; so does a tensor (i64), and a bool tensor chooses where it is true. Two positions that are no
+-- range: a tensor.
+function Data:subset(sel, last) return part(self, selection(self, sel, last)) end
+
+-- Several sets without a common sample. how: a fraction (0.8) or a count of the first of two, or a list of fractions or of counts. Drawn at
+-- random, by the default generator or by options.seed; options.shuffle = false takes them in order.
+function Data:split(how, given)
+  local o = options.read("split", given, { seed = any, shuffle = true })
+  local n, counts, sum, total = self._n, {}, 0, 0
+  local list = type(how) == "table" and how or { how }
+  if #list == 0 then fail("split: expected a fraction, a count or a list of them") end
+  for i, v in ipairs(list) do
+    if not positive(v) then fail("split: expected fractions or counts above 0, got %s", tostring(v)) end
+    local is_fraction = math.type(v) == "float" and v < 1
+    counts[i] = is_fraction and math.floor(v * n + 0.5) or math.tointeger(v) or fail("split: expected whole counts, got %g", v)
+    sum, total = sum + (is_fraction and v or v / n), total + counts[i]
+  end
+  if sum > 1 + 1e-9 then fail("split: the parts are more than the %d samples", n) end
+  if type(how) ~= "table" then
+    counts[2] = n - total
+  elseif math.abs(sum - 1) < 1e-9 then
+    counts[#counts] = counts[#counts] + n - total -- what rounding left over
+  end
+  local order = core.order(n, nil, o.shuffle, o.seed, 0)
+  local sets, at = {}, 1
+  for i, c in ipairs(counts) do
+    if c < 1 then fail("split: part %d of %d samples would be empty", i, n) end
+    sets[i] = part(self, nil, nil, order[{ { at, at + c - 1 } }])
+    at = at + c
+  end
+  return table.unpack(sets)
+end
+
+-- x, y of all samples, or of those that `sel` (see subset) chooses, as one batch.
+function Data:batch(sel, given)
+  local o = options.read("batch", given, { normalize = any, device = "" })
+  local of = sel ~= nil and self:subset(sel) or self
+  return of:loader({ batch = of._n, normalize = o.normalize, device = o.device })()
+end
+
+-- The images of all samples, or of those that `sel` chooses, as batches have them: f32, on the set's device.
+function Data:images(sel) return (self:batch(sel)) end
+
+-- The same as one row of numbers for each sample, on the CPU: what classical learning takes.
+function Data:pixels(sel)
+  local x = self:batch(sel, { device = "cpu" })
+  return x:reshape { #x, -1 }
+end
+
+-- The i-th sample: image, label, name of its class.
+function Data:get(i)
+  local at = math.tointeger(i)
+  if at and at < 0 then at = at + self._n + 1 end
+  if not at or at < 1 or at > self._n then fail("data: position %s is out of range 1..%d", tostring(i), self._n) end
+  local x, y = part(self, at, at):batch()
+  local label = y and y[1]:item()
+  return x[1], label, label and self.classes and self.classes[label] or nil
+end
+
+local function chosen(self, which)
+  local all = rawget(self, "_" .. which)
+  if not all then return nil end
+  if not self._rows then return all end
+  local key = "_chosen_" .. which
+  local made = rawget(self, key)
+  if not made then
+    made = ms.index_select(all, 1, self._rows)
+    rawset(self, key, made)
+  end
+  return made
+end
+
+-- ds.labels (i64), ds.raw (the images as they are held, in this set's order), ds.classes, ds.device, ds.name, ds.source (folder);
+-- ds[i] is the i-th image (f32; nil behind the last one).
+function Data:__index(key)
+  if type(key) == "number" then
+    if key == self._n + 1 then return nil end
+    return (self:get(key))
+  end
+  if Data[key] ~= nil then return Data[key] end
+  if key == "raw" then return chosen(self, "images") end
+  if key == "labels" then return chosen(self, "labels") end
+  if type(key) == "string" and key:sub(1, 1) ~= "_" then
+    fail("a data set has no field or method '%s'%s", key, text.hint(key, { "raw", "images", "pixels", "labels", "classes", "device",
+      "loader", "subset", "split", "batch", "get", "normalize", "name", "source" }))
+  end
+end
+
+function Data:__len() return self._n end
+
+function Data:__tostring()
+  local shape = {}
+  for d = 2, self._images:dim() do shape[#shape + 1] = self._images:size(d) end
+  return ("%sdata set: %d samples of %s %s%s"):format(self.name and self.name .. " " or "", self._n,
+    #shape > 0 and table.concat(shape, " x ") or "1", self._images.dtype,
+    self._labels and self.classes and (", %d classes"):format(#self.classes) or "")
+end
+
+-- ---- the loader ------------------------------------------------------------------------------------------------------------------
+
+-- ds:loader { batch = 64, shuffle = false, drop_last = false, seed =, normalize = { mean =, std = }, device =, transform = }
+-- A loop over it is one walk: for x, y in loader do ... end. shuffle draws a new order at the start of each, from the default generator, or
+-- (seed =) from the seed and loader.epoch, the number of walks begun. transform(x, y) -> x, y changes each batch.
+function Data:loader(given)
+  local o = options.read("loader", given, { batch = 64, shuffle = false, drop_last = false, seed = any, normalize = any, device = "",
+    transform = any })
+  local transform, seed, normalize = o.transform, o.seed, o.normalize
+  if normalize == nil then normalize = self.normalize end
+  if transform ~= nil and type(transform) ~= "function" then fail("loader: transform: expected a function, got %s", type(transform)) end
+  if seed ~= nil and math.type(seed) ~= "integer" then fail("loader: seed: expected a whole number, got %s", tostring(seed)) end
+  local loader = { data = self, batch = options.count("loader", "batch", o.batch), shuffle = o.shuffle, drop_last = o.drop_last,
+    seed = seed, epoch = 0, device = o.device ~= "" and device_of(o.device) or self.device, transform = transform }
+  loader.scale, loader.shift = scaling("loader", self._images, normalize or nil)
+  if loader.drop_last and self._n < loader.batch then
+    fail("loader: drop_last leaves nothing: %d samples, batch = %d", self._n, loader.batch)
+  end
+  return setmetatable(loader, Loader)
+end
+
+-- Batches in one walk.
+function Loader:__len()
+  local n = self.data._n
+  return self.drop_last and n // self.batch or (n + self.batch - 1) // self.batch
+end
+
+local function begin(self)
+  self.epoch = self.epoch + 1
+  return { order = core.order(self.data._n, self.data._rows or nil, self.shuffle, self.seed, self.epoch), at = 1, left = #self }
+end
+
+local function next_batch(self, walk)
+  if walk.left == 0 then return nil end
+  local data = self.data
+  local count = math.min(self.batch, data._n - walk.at + 1)
+  local x, y = core.batch(data._images, data._labels or nil, walk.order, walk.at, count, self.scale, self.shift, self.device)
+  walk.at, walk.left = walk.at + count, walk.left - 1
+  if self.transform then
+    local tx, ty = self.transform(x, y)
+    if tx == nil then fail("loader: transform returned nothing") end
+    return tx, ty == nil and y or ty
+  end
+  return x, y
+end
+
+-- A walk of its own, for two loops over one loader at the same time.
+function Loader:iter()
+  local walk = begin(self)
+  return function() return next_batch(self, walk) end
+end
+
+-- An iterator without an end: walk after walk.
+function Loader:cycle()
+  local walk = begin(self)
+  return function()
+    if walk.left == 0 then walk = begin(self) end
+    return next_batch(self, walk)
+  end
+end
+
+-- The generic for calls with the value before: nil is the start of a loop, which begins a walk, wherever the last one was left.
+function Loader:__call(_, before)
+  if before == nil then
+    self.walk = begin(self)
+  elseif not self.walk or before ~= self.walk.last then
+    fail("loader: two loops over one loader at the same time; use loader:iter() for one of them")
+  end
+  local walk = self.walk
+  local x, y = next_batch(self, walk)
+  walk.last = x
+  if x == nil then self.walk = nil end
+  return x, y
+end
+
+function Loader:__tostring()
+  return ("loader: %d batches of %d%s"):format(#self, self.batch, self.shuffle and ", shuffled" or "")
+end
+
+return dataset

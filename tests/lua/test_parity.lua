@@ -1,0 +1,148 @@
+-- Every row against the values PyTorch gives (tests/data/parity.json, made by tests/peers/make_parity.py), in f64 and in f32: values, shapes,
+-- dtypes. Then gradients at the points where a rule has to choose: kinks, ties, zeros, saturation.
+-- luacheck: globals TestParity32 TestParity64 TestParityGradients TestParityRows
+local lu = require "luaunit"
+local ms = require "mascon"
+local json = require "mascon.json"
+local rows = require "rows"
+
+local file <close> = assert(io.open("tests/data/parity.json"))
+local data = json.decode(file:read "a")
+
+local RTOL = { f64 = 1e-12, f32 = 1e-5 }
+local FLOOR = { f64 = 1e-14, f32 = 1e-30 }
+
+-- ---- from the file to arguments ---------------------------------------------------------------------------------------------
+
+local words = { inf = math.huge, ["-inf"] = -math.huge, nan = 0 / 0 }
+local function number(v) return words[v] or v end
+
+-- f64 in the file stands for the floating dtype of the run.
+local function tensor(t, dtype)
+  local flat = {}
+  for k, v in ipairs(t.v) do flat[k] = number(v) end
+  return rows.tensor(t.shape, flat, t.dtype == "f64" and dtype or t.dtype)
+end
+
+local function argument(v, dtype)
+  if type(v) ~= "table" then return number(v) end
+  if v.shape then return tensor(v, dtype) end
+  local out = {}
+  for k, w in pairs(v.options or v) do out[k] = argument(w, dtype) end
+  return out
+end
+
+local function arguments(row, list, dtype)
+  local args = { n = #list }
+  for k, v in ipairs(list) do
+    local counts_steps = row.args[k] and row.args[k].name == "step" and v.shape -- f64 always
+    args[k] = argument(v, counts_steps and "f64" or dtype)
+  end
+  return args
+end
+
+-- ---- comparing ------------------------------------------------------------------------------------------------------------------
+
+-- A number as f32 would hold it: too large for f32 is infinite there.
+local function rounded(v, dtype)
+  if dtype ~= "f32" then return v end
+  return (string.unpack("f", string.pack("f", v)))
+end
+
+local function near(got, want, dtype)
+  if want ~= want then return got ~= got end
+  if got == want then return true end
+  return math.abs(got - want) <= math.max(RTOL[dtype] * math.abs(want), FLOOR[dtype])
+end
+
+local truth = { [true] = 1, [false] = 0 }
+
+local function compare(what, got, want, dtype)
+  lu.assertTrue(rows.is_tensor(got), what .. ": expected a tensor")
+  local expected = dtype == "f32" and want.dtype[2] or want.dtype[1]
+  lu.assertEquals(got.dtype, expected, what .. ": dtype")
+  lu.assertEquals(got.shape, want.shape, what .. ": shape")
+  local tolerance = RTOL[expected] and dtype or "f64"
+  for k, v in ipairs(rows.flat(got)) do
+    v = truth[v] or v
+    local w = rounded(number(want.v[k]), expected)
+    if not near(v, w, tolerance) then lu.fail(("%s: element %d: got %.17g, PyTorch gives %.17g"):format(what, k, v, w)) end
+  end
+end
+
+local function value_of(row, args, name)
+  for k, a in ipairs(row.args) do
+    if a.name == name then return k <= args.n and args[k] or args[args.n][name] end
+  end
+end
+
+local function check(name, dtype)
+  local row = rows.by_name[name]
+  for k, case in ipairs(data.rows[name]) do
+    local what = ("%s, case %d in %s"):format(name, k, dtype)
+    local args = arguments(row, case.args, dtype)
+    local results = table.pack(rows.call(row, args))
+    if case.out then
+      lu.assertEquals(results.n, #case.out, what .. ": number of results")
+      for j, want in ipairs(case.out) do compare(("%s, result %d"):format(what, j), results[j], want, dtype) end
+    end
+    for arg, list in pairs(case.after or {}) do
+      local changed = value_of(row, args, arg)
+      changed = rows.is_tensor(changed) and { changed } or changed
+      lu.assertEquals(#changed, #list, what)
+      for j, want in ipairs(list) do compare(("%s, %s %d afterwards"):format(what, arg, j), changed[j], want, dtype) end
+    end
+  end
+end
+
+TestParity64, TestParity32 = {}, {}
+for name in pairs(data.rows) do
+  TestParity64["test_" .. name] = function() check(name, "f64") end
+  TestParity32["test_" .. name] = function() check(name, "f32") end
+end
+
+-- ---- gradients ------------------------------------------------------------------------------------------------------------------
+
+TestParityGradients = {}
+for _, entry in ipairs(data.gradients) do
+  local expression, values, wanted = table.unpack(entry)
+  TestParityGradients["test_" .. expression] = function()
+    local x = ms.tensor(values, { dtype = "f64", requires_grad = true })
+    local y = assert(load("local ms, x = ... return " .. expression))(ms, x)
+    local weights = ms.arange(1, y:numel(), { dtype = "f64" }):reshape(y.shape)
+    local dx = ms.grad((y * weights):sum(), x)
+    for k, v in ipairs(rows.flat(dx:detach())) do
+      local want = number(wanted[k])
+      if not near(v, want, "f64") then lu.fail(("d/dx at %g: got %.17g, PyTorch gives %.17g"):format(values[k], v, want)) end
+    end
+  end
+end
+
+-- ---- which rows ---------------------------------------------------------------------------------------------------------------
+
+TestParityRows = {}
+
+local without_counterpart = {
+  prefer = "the derivative of maximum as an operation; PyTorch has it inside its rule only",
+  rand = "random: test_random.lua", randn = "random: test_random.lua", randint = "random: test_random.lua",
+  bernoulli = "random: test_random.lua", randperm = "random: test_random.lua", dropout = "random: test_random.lua",
+}
+
+function TestParityRows.test_every_row_is_compared_or_is_on_the_list()
+  for _, row in ipairs(rows.all) do
+    local compared, excused = data.rows[row.name] ~= nil, without_counterpart[row.name] ~= nil
+    lu.assertTrue(compared ~= excused, row.name .. ": neither compared with PyTorch nor excused (or both); run tests/peers/make_parity.py")
+  end
+  for name in pairs(data.rows) do lu.assertNotNil(rows.by_name[name], name .. " is compared but is no row") end
+end
+
+function TestParityRows.test_every_row_is_compared_on_three_shapes_or_more()
+  for name, cases in pairs(data.rows) do lu.assertTrue(#cases >= 3, name) end
+end
+
+function TestParityRows.test_prefer()
+  local x, y = ms.tensor { 1, 2, 3 }, ms.tensor { 2, 2, 2 }
+  lu.assertEquals(ms.prefer(x, y):totable(), { 0, 0.5, 1 })
+end
+
+function TestParityRows.test_the_file_names_the_version_of_torch() lu.assertStrMatches(data.torch, "%d+%.%d+.*") end
