@@ -123,6 +123,10 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
     r.i = lua_toboolean(L, i);
     break;
   case MS_K_SCALAR:
+    if ((r.s.cell = msl_live(L, i))) {
+      r.s.value = r.s.cell->value;
+      break;
+    }
     if (lua_type(L, i) != LUA_TNUMBER) bad(L, mark, op, a, i, "a number");
     r.s = (ms_scalar){.value = lua_tonumber(L, i)};
     break;

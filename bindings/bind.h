@@ -36,5 +36,9 @@ void msl_open_ops(lua_State *L);
 void msl_open_grad(lua_State *L);
 void msl_open_data(lua_State *L);
 void msl_open_ml(lua_State *L);
+void msl_open_compile(lua_State *L);
+
+/* The cell of a live number (compile.c) at a stack index, or NULL. */
+ms_cell *msl_live(lua_State *L, int i);
 
 #endif

@@ -107,7 +107,11 @@ static int save(lua_State *L) {
     ms_tensor *t = msl_to(L, -1);
     if (!t && !lua_isuserdata(L, -1))
       return msl_raise(L, mark, "save: '%s': expected a tensor, got %s", name, luaL_typename(L, -1));
-    if (!t) ms_scope_close(mark), msl_check(L, -1, lua_pushfstring(L, "save: '%s'", name));
+    if (!t) {
+      ms_scope_close(mark);
+      const char *what = lua_pushfstring(L, "save: '%s'", name);
+      msl_check(L, -2, what);
+    }
     lua_pop(L, 2);
     if (!(t = msl_on_host(t))) break;
     e[k] = (ms_st_entry){.name = name,

@@ -163,7 +163,10 @@ ms_tensor *msl_check(lua_State *L, int i, const char *what) {
 ms_tensor *msl_operand(lua_State *L, int i) {
   ms_tensor *t;
   switch (lua_type(L, i)) {
-  case LUA_TUSERDATA: return msl_to(L, i);
+  case LUA_TUSERDATA:
+    if ((t = msl_to(L, i))) return t;
+    ms_cell *live = msl_live(L, i);
+    return live ? ms_live_number(live) : NULL;
   case LUA_TNUMBER:
     t = ms_number(lua_tonumber(L, i));
     if (t) t->is_integer_number = lua_isinteger(L, i);

@@ -12,8 +12,7 @@
 #define FOREST "mascon.forest"
 #define PCA    "mascon.pca"
 
-/* ---- models as userdata
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- models as userdata --------------------------------------------------------------------------------------------- */
 
 typedef struct model {
   void *p; /* NULL until it is made */
@@ -41,8 +40,7 @@ static model *push_model(lua_State *L, const char *class, void (*release)(void *
 
 static void *check_model(lua_State *L, int i, const char *class) { return ((model *)luaL_checkudata(L, i, class))->p; }
 
-/* ---- arguments
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------------------------------ */
 
 static const char *what_at(lua_State *L) { return luaL_checkstring(L, 1); }
 
@@ -96,6 +94,7 @@ static const int32_t *check_labels(lua_State *L, int i, const char *what, const 
   if (*rows >= 0 && n != *rows)
     msl_raise(L, ms_scope_open(), "%s: %s: expected %lld labels, one per sample, got %lld", what, name, (long long)*rows,
               (long long)n);
+  if (most >= INT32_MAX) msl_raise(L, ms_scope_open(), "%s: %lld classes are too many", what, (long long)classes);
   int32_t *y = lua_newuserdatauv(L, (size_t)n * sizeof *y + 1, 0);
   int mark = msl_enter(L);
   ms_tensor *r = msl_on_host(ms_cast(ms_detach(t), MS_I64));
@@ -123,8 +122,7 @@ static ms_tensor *labels_to(const int32_t *y, int rank, const int64_t *shape, ms
   return ms_to_device(t, device);
 }
 
-/* ---- neighbours
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- neighbours ----------------------------------------------------------------------------------------------------- */
 
 /* _ml.knn_fit(what, X, y or nil, classes) -> model; classes 0: the largest label */
 static int knn_fit(lua_State *L) {
@@ -203,9 +201,7 @@ static int knn_sizes(lua_State *L) {
   return 3;
 }
 
-/* ---- trees
- * --------------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- trees ---------------------------------------------------------------------------------------------------------- */
 
 /* _ml.forest_fit(what, X, y, {classes, trees, max_depth, max_features, min_split, min_leaf, bootstrap, seed}) -> model. classes 0:
  * the largest label; max_features: a whole number as in ms_forest_options, or a fraction of the features. */
@@ -302,7 +298,7 @@ static int forest_get(lua_State *L) {
     lua_setfield(L, -2, arrays[k].name);
   }
   if (!ms_error()) {
-    msl_push(L, ms_from_host(MS_I64, 0, NULL, &a.features, NULL));
+    msl_push(L, ms_from_host(MS_I64, 0, nodes, &a.features, NULL));
     lua_setfield(L, -2, "features");
   }
   leave(L, mark, what);
@@ -354,8 +350,7 @@ static int forest_set(lua_State *L) {
   return 1;
 }
 
-/* ---- principal components
- * ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- principal components ------------------------------------------------------------------------------------------- */
 
 /* _ml.pca_fit(what, X, k) -> model; k 0: as many as there are rows and features for */
 static int pca_fit(lua_State *L) {
@@ -406,7 +401,7 @@ static int pca_get(lua_State *L) {
   } parts[] = {{"mean", 1, &d, ms_pca_mean(p)},
                {"components", 2, basis, ms_pca_basis(p)},
                {"variance", 1, &k, ms_pca_variance(p)},
-               {"total", 0, NULL, &total}};
+               {"total", 0, &d, &total}};
   lua_createtable(L, 0, 4);
   int mark = msl_enter(L);
   for (int i = 0; i < 4 && !ms_error(); i++) {
@@ -442,9 +437,7 @@ static int pca_set(lua_State *L) {
   return 1;
 }
 
-/* ---- metrics, seeds
- * -------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- metrics, seeds ------------------------------------------------------------------------------------------------- */
 
 /* _ml.accuracy(what, predicted, truth) -> share of equal labels */
 static int accuracy(lua_State *L) {

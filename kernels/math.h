@@ -86,6 +86,7 @@ MS_F double m_softplus_f64(double x) { return (x > 0 ? x : 0) + log1p(exp(x > 0 
 static inline double m_digamma_f64(double x) {
   double r = 0;
   if (x <= 0) {
+    if (x == 0) return copysign(INFINITY, -x);
     if (x == floor(x)) return NAN;
     return m_digamma_f64(1 - x) - 3.14159265358979323846 / tan(3.14159265358979323846 * x);
   }
@@ -95,6 +96,16 @@ static inline double m_digamma_f64(double x) {
          i2 * (1.0 / 12 - i2 * (1.0 / 120 - i2 * (1.0 / 252 - i2 * (1.0 / 240 - i2 * (1.0 / 132 - i2 * (691.0 / 32760 - i2 / 12))))));
 }
 static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
+
+/* With the sign of y; exact, where x - floor(x / y) y is not. */
+MS_F double m_remainder_f64(double x, double y) {
+  double r = fmod(x, y);
+  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+MS_F float m_remainder_f32(float x, float y) {
+  float r = fmodf(x, y);
+  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
 
 #define MS_PICK(x, f, d) _Generic((x), float: f, default: d)
 #define m_exp(x)         MS_PICK(x, m_exp_f32, exp)(x)
@@ -122,9 +133,11 @@ static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
 #define m_acosh(x)       MS_PICK(x, acoshf, acosh)(x)
 #define m_atanh(x)       MS_PICK(x, atanhf, atanh)(x)
 #define m_erf(x)         MS_PICK(x, erff, erf)(x)
+#define m_erfc(x)        MS_PICK(x, erfcf, erfc)(x)
 #define m_lgamma(x)      MS_PICK(x, lgammaf, lgamma)(x)
 #define m_pow(x, y)      MS_PICK(x, powf, pow)(x, y)
 #define m_fmod(x, y)     MS_PICK(x, fmodf, fmod)(x, y)
+#define m_remainder(x, y) MS_PICK(x, m_remainder_f32, m_remainder_f64)(x, y)
 #define m_floor(x)       MS_PICK(x, floorf, floor)(x)
 #define m_ceil(x)        MS_PICK(x, ceilf, ceil)(x)
 #define m_round(x)       MS_PICK(x, rintf, rint)(x)

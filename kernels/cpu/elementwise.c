@@ -135,16 +135,17 @@ static const walk_inner square_loops[MS_DTYPES], sqrt_loops[MS_DTYPES];
 /* The dtype that decides is the last operand's (the first may be the bool of a choice). */
 static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
   const ms_view *out = &c->out[0];
+  int n_in = c->n_in;
   if (c->op->id == MS_OP_pow && c->in[1].number) { /* powers people write every day are products and roots */
     double y = ms_scalar_value(*c->in[1].number);
-    if (y == 2 || y == 0.5) c->n_in = 1, loops = y == 2 ? square_loops : sqrt_loops;
+    if (y == 2 || y == 0.5) n_in = 1, loops = y == 2 ? square_loops : sqrt_loops;
   }
-  walk_inner f = loops[c->in[c->n_in - 1].dtype];
+  walk_inner f = loops[c->in[n_in - 1].dtype];
   if (out->rank == 0 || (out->rank == 1 && out->shape[0] < 64 && out->stride[0] == 1)) { /* small and plain: straight in */
     char *p[WALK_MAX] = {out->data};
     int64_t s[WALK_MAX] = {1}, n = out->rank ? out->shape[0] : 1;
     bool plain = true;
-    for (int k = 0; k < c->n_in; k++) {
+    for (int k = 0; k < n_in; k++) {
       p[k + 1] = c->in[k].data;
       s[k + 1] = c->in[k].rank && c->in[k].shape[0] == n ? c->in[k].stride[0] : 0;
       plain &= c->in[k].rank <= 1;
@@ -153,7 +154,7 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
   }
   walk w = {0};
   walk_add(&w, out, out);
-  for (int k = 0; k < c->n_in; k++) walk_add(&w, out, &c->in[k]);
+  for (int k = 0; k < n_in; k++) walk_add(&w, out, &c->in[k]);
   walk_merge(&w, out);
   walk_run(&w, f, cost);
   return 0;

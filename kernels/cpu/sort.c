@@ -1,6 +1,7 @@
 /* sort.c -- sort and topk. Elements become unsigned keys whose order is the wanted one (NaN above everything, -0 = 0; complemented
- * for descending order), joined with their positions: (key, position) pairs are all different, so every way of sorting them is
- * stable. Long lines take a radix sort from the lowest byte up, short ones insertion; topk keeps the best k of a line in a heap. */
+ * for descending order), joined with their positions: (key, position) pairs are all different, so there is one right order, the
+ * stable one. Long lines take a radix sort of the keys from the lowest byte up (items come to it by rising position), short ones
+ * insertion; topk keeps the best k of a line in a heap, unless sorting all of it is quicker. */
 #include "cpu.h"
 #include <math.h>
 #include <string.h>

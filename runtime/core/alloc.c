@@ -21,6 +21,7 @@ static bool injected;
 static void (*pressure_hook)(void *);
 static void *pressure_data;
 
+uint64_t ms_storage_births;
 int64_t ms_live_tensors, ms_live_storages, ms_live_nodes;
 
 /* Smallest class that holds `bytes`; its size in *capacity. */
@@ -115,7 +116,7 @@ ms_storage *ms_storage_new(ms_device *d, size_t bytes) {
     ms_block_free(d, p, capacity);
     return ms_fail("out of memory: no room for a storage header");
   }
-  *s = (ms_storage){.refs = 1, .device = d, .data = p, .bytes = bytes, .capacity = capacity};
+  *s = (ms_storage){.refs = 1, .device = d, .data = p, .bytes = bytes, .capacity = capacity, .birth = ++ms_storage_births};
   ms_live_storages++;
   return s;
 }

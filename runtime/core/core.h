@@ -16,6 +16,7 @@ typedef struct ms_storage {
   ms_device *device;
   void *data;
   size_t bytes, capacity; /* asked for; size class */
+  uint64_t birth;         /* when it was made: grows with time */
 } ms_storage;
 
 typedef struct ms_node ms_node;
@@ -149,6 +150,11 @@ void ms_node_release(ms_node *n);
 int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out);
 bool ms_needs_grad(const ms_tensor *t);
 void ms_script_line(const char **chunk, int *line);
+const char *ms_intern(const char *chunk); /* the same pointer for equal text, for good */
+/* The values of index input `input` lie in 1..bound: 0, or -1 after ms_fail. Host memory. */
+int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
+void ms_put_number(void *p, int dtype, double v); /* one element */
+extern uint64_t ms_storage_births;
 extern int64_t ms_live_tensors, ms_live_storages, ms_live_nodes;
 
 #include "ops.h"

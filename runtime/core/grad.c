@@ -83,7 +83,7 @@ static ms_tensor *keep(ms_tensor *x, bool values) {
   return g;
 }
 
-static const char *intern(const char *chunk) {
+const char *ms_intern(const char *chunk) {
   static char *names[4096];
   if (!chunk) return NULL;
   unsigned h = 5381;
@@ -114,7 +114,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   n->refs = 1;
   const char *chunk;
   ms_script_line(&chunk, &n->line);
-  n->chunk = intern(chunk);
+  n->chunk = ms_intern(chunk);
   ms_live_nodes++;
 
   bool ok = true;

@@ -2,7 +2,7 @@
  *
  *     check -> meet dtypes -> shapes -> indices -> allocate -> run -> node
  */
-#include "core.h"
+#include "record.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +85,7 @@ static void view_of(const ms_tensor *t, ms_view *v) {
 }
 
 /* Write a number operand as one element of dtype d. */
-static void put_number(void *p, int d, double v) {
+void ms_put_number(void *p, int d, double v) {
   switch (d) {
   case MS_F32: *(float *)p = (float)v; break;
   case MS_F64: *(double *)p = v; break;
@@ -106,7 +106,7 @@ typedef struct gate {
 
 /* 1: ran; 0: the backend has no kernel; -1: failed. number_dtype: what number operands become. */
 static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out,
-                      int number_dtype) {
+                      int number_dtype, const int64_t *bound) {
   gate g;
   ms_call *c = &g.call;
   *c = (ms_call){.op = op, .n_in = n_in, .n_out = n_out, .n_attr = op->n_attr, .in = g.in, .out = g.out, .attr = attr};
@@ -118,11 +118,12 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     else if (in[i]->is_number) {
       int d = i == 0 && (op->flags & MS_ELEMENTWISE) && op->elementwise_class == MS_CLASS_CHOOSE ? MS_BOOL : number_dtype;
       *v = (ms_view){.data = &g.number[i], .number = &in[i]->number, .dtype = (uint8_t)d};
-      put_number(v->data, d, ms_scalar_value(in[i]->number));
+      ms_put_number(v->data, d, ms_scalar_value(in[i]->number));
     } else
       view_of(in[i], v);
   }
   for (int k = 0; k < n_out; k++) view_of(out[k], &g.out[k]);
+  for (int i = 0; bound && i < n_in && i < MS_BOUNDS; i++) c->bound[i] = bound[i];
   if (op->flags & MS_RANDOM) c->rng = ms_default_rng();
 
   int rc = 0;
@@ -134,32 +135,39 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     if (rc > 0 && c->kernel->run(c) < 0) rc = -1;
     if (c->work) ms_block_free(device, c->work, capacity);
     if (c->kernel->release) c->kernel->release(c);
+    if (rc > 0 && ms_record_now && ms_record_call(c, in, out) < 0) rc = -1;
     if (rc > 0 && c->rng && n_out) c->rng->counter += (uint64_t)(ms_numel(out[0]) + 3) / 4;
   }
   if (c->in != g.in) free(c->in);
   return rc;
 }
 
-/* Values of an index tensor must lie in MS_INDEX_BASE .. bound. Host tensors only; a device checks inside its kernel. */
-static int check_index(const ms_op *op, const char *name, ms_tensor *t, int64_t bound) {
-  if (!t->device->backend->host_memory) return 0;
-  int mark = ms_scope_open();
-  ms_tensor *c = ms_contiguous(t);
-  if (!c) return ms_scope_close(mark), -1;
-  const void *p = ms_data(c);
-  int64_t n = ms_numel(c), bad = -1, value = 0;
-  for (int64_t i = 0; i < n; i++) {
-    int64_t v = c->dtype == MS_I64 ? ((const int64_t *)p)[i] : c->dtype == MS_I32 ? ((const int32_t *)p)[i] : ((const uint8_t *)p)[i];
-    if (v < MS_INDEX_BASE || v > bound - 1 + MS_INDEX_BASE) {
-      bad = i, value = v;
-      break;
-    }
+/* The argument that input i belongs to. */
+static const ms_arg *arg_of(const ms_op *op, int i) {
+  const ms_arg *last = NULL;
+  for (int k = 0; k < op->n_arg; k++) {
+    if (!op->arg[k].is_tensor) continue;
+    last = &op->arg[k];
+    if (i-- == 0) break;
   }
-  if (bad >= 0)
-    ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, name, (long long)bad + 1, (long long)value, MS_INDEX_BASE,
-            (long long)(bound - 1 + MS_INDEX_BASE));
-  ms_scope_close(mark);
-  return bad >= 0 ? -1 : 0;
+  return last;
+}
+
+/* Values of an index tensor must lie in MS_INDEX_BASE .. bound. */
+int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound) {
+  int64_t n = ms_view_numel(v);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t at = 0, rest = i;
+    for (int d = v->rank - 1; d >= 0; d--) at += rest % v->shape[d] * v->stride[d], rest /= v->shape[d];
+    int64_t x = v->dtype == MS_I64   ? ((const int64_t *)v->data)[at]
+                : v->dtype == MS_I32 ? ((const int32_t *)v->data)[at]
+                                     : ((const uint8_t *)v->data)[at];
+    if (x < MS_INDEX_BASE || x > bound - 1 + MS_INDEX_BASE)
+      return ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, arg_of(op, input)->name, (long long)i + 1, (long long)x, MS_INDEX_BASE,
+                     (long long)(bound - 1 + MS_INDEX_BASE)),
+             -1;
+  }
+  return 0;
 }
 
 static int numerics_failed(const ms_op *op, int n_out, ms_tensor **out) {
@@ -176,17 +184,6 @@ static int numerics_failed(const ms_op *op, int n_out, ms_tensor **out) {
     if (!ok) return ms_fail("%s: result %d (%s) holds NaN or infinity", op->name, k + 1, ms_shape_str(out[k])), -1;
   }
   return 0;
-}
-
-/* The argument that input i belongs to. */
-static const ms_arg *arg_of(const ms_op *op, int i) {
-  const ms_arg *last = NULL;
-  for (int k = 0; k < op->n_arg; k++) {
-    if (!op->arg[k].is_tensor) continue;
-    last = &op->arg[k];
-    if (i-- == 0) break;
-  }
-  return last;
 }
 
 static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_device **device) {
@@ -252,7 +249,7 @@ static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   if (op->elementwise_class == MS_CLASS_CHOOSE) return ms_number(in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2]->number.value);
   ms_device *cpu = ms_device_get("cpu");
   ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : MS_F64, 0, NULL, cpu) : NULL;
-  if (!r || run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64) < 0) return NULL;
+  if (!r || run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64, NULL) < 0) return NULL;
   ms_tensor *t = ms_number(truth ? *(bool *)ms_data(r) : *(double *)ms_data(r));
   if (t) t->is_integer_number = whole && op->elementwise_class == MS_CLASS_ARITH;
   return t;
@@ -351,7 +348,9 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
     if (!in[i] || (arg->kind != MS_K_INDEX && arg->kind != MS_K_CLASS)) continue;
     if (in[i]->dtype != MS_I64 && in[i]->dtype != MS_I32 && in[i]->dtype != MS_U8)
       return ms_fail("%s: %s is %s, expected integers", op->name, arg->name, ms_shape_str(in[i])), -1;
-    if (check_index(op, arg->name, in[i], s.bound[i]) < 0) return -1;
+    ms_view v;
+    view_of(in[i], &v);
+    if (device->backend->host_memory && ms_check_index(op, i, &v, s.bound[i]) < 0) return -1;
   }
 
   bool grad = ms_grad_enabled() && !(op->flags & MS_NO_GRAD) && !op->mutates && any_needs_grad(n_in, in);
@@ -363,7 +362,7 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
         return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, arg_of(op, i)->name), -1;
     for (int k = 0; k < s.n_out; k++)
       if (!(out[k] = ms_empty((ms_dtype)s.out[k].dtype, s.out[k].rank, s.out[k].shape, device))) return -1;
-    int ran = rule->ref && grad && !rule->vjp ? 0 : run_kernel(op, device, n_in, in, a, s.n_out, out, number_dtype);
+    int ran = rule->ref && grad && !rule->vjp ? 0 : run_kernel(op, device, n_in, in, a, s.n_out, out, number_dtype, s.bound);
     if (ran < 0) return -1;
     if (!ran && !rule->ref) return through_f32(op, device, n_in, in, a, out);
     if (!ran) {
@@ -423,7 +422,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   }
   ms_tensor *result = x;
   int ran = 0;
-  if (o->dtype == x->dtype && met[0] == x) ran = run_kernel(op, device, n_in, met, attr, 1, &result, dtype);
+  if (o->dtype == x->dtype && met[0] == x) ran = run_kernel(op, device, n_in, met, attr, 1, &result, dtype, NULL);
   if (ran < 0) return NULL;
   if (!ran) {
     bool was = ms_set_grad_enabled(false);

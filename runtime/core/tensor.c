@@ -1,5 +1,5 @@
 /* tensor.c -- tensors, scopes, and the way in and out of host memory. */
-#include "core.h"
+#include "record.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,6 +189,10 @@ void ms_touch(ms_tensor *t) {
 
 int ms_to_host(ms_tensor *t, void *out) {
   if (!t) return -1;
+  if (ms_record_now && t->storage && t->storage->birth > ms_record_now->birth)
+    return ms_fail("a value of the step was asked for (item, totable, print) while it is compiled: it would not be asked again; return the "
+                   "tensor and look at it outside"),
+           -1;
   int mark = ms_scope_open(), rc = -1;
   ms_tensor *c = ms_contiguous(ms_detach(t));
   if (c) {

@@ -19,7 +19,7 @@ ms_knn *ms_knn_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32
 void ms_knn_free(ms_knn *m); /* NULL is fine */
 int64_t ms_knn_rows(const ms_knn *m);
 int64_t ms_knn_features(const ms_knn *m);
-int32_t ms_knn_classes(const ms_knn *m); /* 0 without labels */
+int32_t ms_knn_classes(const ms_knn *m);  /* 0 without labels */
 const float *ms_knn_x(const ms_knn *m);   /* the training rows, rows x features; they belong to m */
 const int32_t *ms_knn_y(const ms_knn *m); /* their classes, NULL without labels */
 

@@ -14,27 +14,45 @@ static int shape(ms_infer *s) {
   return ms_out(s, 0, dtype, rank, size);
 }
 
+/* y x^(y-1), which is 0 for y = 0 at x = 0 too. */
+static ms_tensor *power_slope(ms_tensor *x, ms_tensor *y) {
+  if (!x || !y) return NULL;
+  if (y->is_number && !y->number.cell && y->number.value == 0) return ms_zeros_like(x);
+  ms_tensor *less = ms_sub(y, ms_number(1));
+  if (!y->is_number) less = ms_where(ms_eq(y, ms_number(0)), ms_number(1), less);
+  return ms_mul(y, ms_pow(x, less));
+}
+
+/* log(x), but 0 at x = 0 with y >= 0, where x^y does not change with y (or, at y = 0, has no slope: PyTorch's choice). */
+static ms_tensor *power_log(ms_tensor *x, ms_tensor *y) {
+  if (x && x->is_number && x->number.value != 0) return ms_log(x);
+  ms_tensor *flat = ms_logical_and(ms_eq(x, ms_number(0)), ms_ge(y, ms_number(0)));
+  return ms_log(ms_where(flat, ms_number(1), x));
+}
+
 #define ZERO ms_zeros_like(G)
 #define NONE ms_fail("%s has no derivative", c->op->name)
-#define RULE(name, n, ...)                                                                                                                    \
-  static int vjp_##name(ms_vjp *c) {                                                                                                          \
-    ms_tensor *G = c->g[0], *X = c->x[0], *Y = (n) > 1 ? c->x[1] : NULL, *Z = (n) > 2 ? c->x[2] : NULL, *R = c->r[0];                         \
-    (void)X, (void)Y, (void)Z, (void)R, (void)G;                                                                                              \
-    __VA_ARGS__;                                                                                                                              \
-    return ms_error() ? -1 : 0;                                                                                                               \
-  }                                                                                                                                           \
+#define RULE(name, n, ...)                                                                                                         \
+  static int vjp_##name(ms_vjp *c) {                                                                                               \
+    ms_tensor *G = c->g[0], *X = c->x[0], *Y = (n) > 1 ? c->x[1] : NULL, *Z = (n) > 2 ? c->x[2] : NULL, *R = c->r[0];              \
+    (void)X, (void)Y, (void)Z, (void)R, (void)G;                                                                                   \
+    __VA_ARGS__;                                                                                                                   \
+    return ms_error() ? -1 : 0;                                                                                                    \
+  }                                                                                                                                \
   MS_RULE(name, .shape = shape, .vjp = vjp_##name);
-#define SHARE(i, d)                                                                                                                           \
+#define SHARE(i, d)                                                                                                                \
   if (c->need[i]) c->dx[i] = ms_sum_to(d, c->x[i])
 
 #define OP(...)
-#define E1(name, cls, f, dx, sample, doc)                                                                                                     \
-  RULE(name, 1, SHARE(0, dx))                                                                                                                 \
+#define E1(name, cls, f, dx, sample, doc)                                                                                          \
+  RULE(name, 1, SHARE(0, dx))                                                                                                      \
   ms_tensor *ms_##name(ms_tensor *x) { return ms_apply(MS_OP_##name, 1, &x, NULL); }
-#define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                            \
-  RULE(name, 2, SHARE(0, dx); SHARE(1, dy))                                                                                                   \
+#define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                 \
+  RULE(name, 2, SHARE(0, dx); SHARE(1, dy))                                                                                        \
   ms_tensor *ms_##name(ms_tensor *x, ms_tensor *y) { return ms_apply(MS_OP_##name, 2, (ms_tensor *[]){x, y}, NULL); }
-#define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                                        \
-  RULE(name, 3, SHARE(0, dx); SHARE(1, dy); SHARE(2, dz))                                                                                     \
-  ms_tensor *ms_##name(ms_tensor *x, ms_tensor *y, ms_tensor *z) { return ms_apply(MS_OP_##name, 3, (ms_tensor *[]){x, y, z}, NULL); }
+#define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                             \
+  RULE(name, 3, SHARE(0, dx); SHARE(1, dy); SHARE(2, dz))                                                                          \
+  ms_tensor *ms_##name(ms_tensor *x, ms_tensor *y, ms_tensor *z) {                                                                 \
+    return ms_apply(MS_OP_##name, 3, (ms_tensor *[]){x, y, z}, NULL);                                                              \
+  }
 #include "elementwise.def"

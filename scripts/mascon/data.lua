@@ -187,9 +187,9 @@ end
 -- ---- gather ----------------------------------------------------------------------------------------------------------------------
 
 -- ms.gather(source, fn [, { batch = 1000, device =, normalize = }]) -> codes [, more], labels
--- fn(x, y) gives one tensor or more, a row for each sample; they come back joined, on the CPU, without gradients, then the labels (nil where
--- the source has none). source: a data set, gone through in order; a loader, as it walks; or an iterator of x, y. Whether the model is in
--- evaluation mode is the caller's affair.
+-- fn(x, y) gives one tensor or more, a row for each sample; they come back joined, on the CPU, without gradients, then the labels (nil
+-- where the source has none). source: a data set, gone through in order; a loader, as it walks; or an iterator of x, y. Whether the
+-- model is in evaluation mode is the caller's affair.
 function data.gather(source, fn, given)
   local o = options.read("gather", given, { batch = any, device = any, normalize = any })
   if type(fn) ~= "function" and not (getmetatable(fn) and getmetatable(fn).__call) then

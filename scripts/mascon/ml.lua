@@ -13,7 +13,7 @@ local text = require "mascon.text"
 local core = ms._ml
 local ml = {}
 
--- ---- what estimators share ---------------------------------------------------------------------------------------------------------
+-- ---- what estimators share ----------------------------------------------------------------------------------------------------
 
 local function class(name)
   local c = { what = "ml." .. name }
@@ -48,14 +48,20 @@ local function one_of(what, name, v, ...)
     type(v) == "string" and "'" .. v .. "'" or tostring(v))
 end
 
+local function whole_number(what, name, v, least)
+  local n = type(v) == "number" and math.tointeger(v)
+  if not n or n < least then
+    options.raise("%s: %s: expected a whole number from %d on, got %s", what, name, least,
+      type(v) == "string" and "'" .. v .. "'" or tostring(v))
+  end
+  return n
+end
+
 -- A whole number >= least in options o, nil allowed where the default is nil.
 local function whole(what, o, name, least)
   local v = o[name]
   if v == nil then return end
-  if math.tointeger(v) == nil or v < least then
-    options.raise("%s: option %s: expected a whole number from %d on, got %s", what, name, least, tostring(v))
-  end
-  o[name] = math.tointeger(v)
+  o[name] = whole_number(what, "option " .. name, v, least)
 end
 
 -- A state that has all of `names`, none but those and `optional`.
@@ -78,9 +84,7 @@ end
 local function state_number(what, state, name, least)
   local t = state[name]
   if type(t) ~= "userdata" then options.raise("%s: '%s': expected a tensor, got %s", what, name, type(t)) end
-  local v = math.tointeger(t:item())
-  if not v or v < least then options.raise("%s: '%s': expected a whole number from %d on, got %s", what, name, least, tostring(t:item())) end
-  return v
+  return whole_number(what, "'" .. name .. "'", t:item(), least)
 end
 
 local function number_tensor(v) return ms.tensor(v, { dtype = "i64" }) end
@@ -94,7 +98,7 @@ local function describe(self, names, size)
   return ("%s{%s}: %s"):format(getmetatable(self).what, table.concat(parts, ", "), rawget(self, "_model") and size() or "not fitted")
 end
 
--- ---- neighbours ----------------------------------------------------------------------------------------------------------------------
+-- ---- neighbours ---------------------------------------------------------------------------------------------------------------
 
 local KNN = class "knn"
 
@@ -131,7 +135,7 @@ function KNN:predict_proba(X) return vote(self, "predict_proba", X, true) end
 -- knn:neighbours(X [, k]) -> row numbers of the training samples (i64, N x k), distances (f32, N x k), nearest first
 function KNN:neighbours(X, k)
   local what, model = fitted(self, KNN, "neighbours")
-  return core.knn_neighbours(what, model, X, k == nil and self.options.k or options.count(what, "k", k))
+  return core.knn_neighbours(what, model, X, k == nil and self.options.k or whole_number(what, "k", k, 1))
 end
 
 -- knn:state_dict() -> {x, y, classes, k, weights}: the training samples themselves
@@ -160,7 +164,7 @@ function KNN:__tostring()
   end)
 end
 
--- ---- trees -----------------------------------------------------------------------------------------------------------------------------
+-- ---- trees --------------------------------------------------------------------------------------------------------------------
 
 local Forest, Tree = class "random_forest", class "decision_tree"
 
@@ -171,15 +175,15 @@ local function check_tree(c, o)
   if math.type(m) == "float" and m > 1 then m = math.tointeger(m) end
   local fraction = math.type(m) == "float" and m > 0
   if not (m == "sqrt" or m == "all" or fraction or (math.type(m) == "integer" and m >= 1)) then
-    options.raise("%s: option max_features: expected 'sqrt', 'all', a number of features or a fraction of them (a float up to 1.0), got %s", c.what,
-      type(m) == "string" and "'" .. m .. "'" or tostring(o.max_features))
+    options.raise("%s: option max_features: expected 'sqrt', 'all', a number of features or a fraction of them (up to 1.0), got %s",
+      c.what, type(m) == "string" and "'" .. m .. "'" or tostring(o.max_features))
   end
   o.max_features = m
 end
 
 -- ml.random_forest{trees = 100, max_depth, max_features = "sqrt", min_leaf = 1, min_split = 2, bootstrap = true, seed, classes} ->
--- trees by the gini criterion, each on a bootstrap sample; max_features: features looked at per split: "sqrt", "all", a number, or a fraction
--- (1 is one of them, 1.0 all); seed: else drawn from the generator that ms.seed sets
+-- trees by the gini criterion, each on a bootstrap sample; max_features: features looked at per split: "sqrt", "all", a number, or a
+-- fraction (1 is one of them, 1.0 all); seed: else drawn from the generator that ms.seed sets
 function ml.random_forest(opts)
   local self = new(Forest, opts, { trees = 100, max_depth = options.any, max_features = options.any, min_leaf = 1, min_split = 2,
     bootstrap = true, seed = options.any, classes = options.any })
@@ -223,7 +227,7 @@ end
 
 local function tree_size(self, method, t)
   local what, model = fitted(self, Forest, method)
-  if t ~= nil then t = options.count(what, "tree", t) end
+  if t ~= nil then t = whole_number(what, "tree", t, 1) end
   local trees, _, _, nodes, depth = core.forest_sizes(what, model, t)
   if not nodes then options.raise("%s: tree %d of %d", what, t, trees) end
   return nodes, depth
@@ -267,7 +271,7 @@ function KNN:score(X, y)
 end
 Forest.score, Tree.score = KNN.score, KNN.score
 
--- ---- principal components ----------------------------------------------------------------------------------------------------------------
+-- ---- principal components -----------------------------------------------------------------------------------------------------
 
 local PCA = class "pca"
 local pca_fields = { components = true, mean = true, explained_variance = true, explained_variance_ratio = true }
@@ -335,14 +339,15 @@ function PCA:__tostring()
   end)
 end
 
--- ---- metrics -------------------------------------------------------------------------------------------------------------------------------
+-- ---- metrics ------------------------------------------------------------------------------------------------------------------
 
 -- ml.accuracy(predicted, truth) -> share of the labels that agree
 function ml.accuracy(predicted, truth) return core.accuracy("ml.accuracy", predicted, truth) end
 
--- ml.confusion(predicted, truth [, classes]) -> classes x classes counts (i64), rows predicted, columns true; classes: else the largest label
+-- ml.confusion(predicted, truth [, classes]) -> classes x classes counts (i64), rows predicted, columns true; classes: else the
+-- largest label
 function ml.confusion(predicted, truth, classes)
-  return core.confusion("ml.confusion", predicted, truth, classes == nil and 0 or options.count("ml.confusion", "classes", classes))
+  return core.confusion("ml.confusion", predicted, truth, classes == nil and 0 or whole_number("ml.confusion", "classes", classes, 1))
 end
 
 return ml

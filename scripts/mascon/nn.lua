@@ -25,6 +25,8 @@ local function register(self, key, value)
   rawset(self, key, value)
 end
 
+local made = 0
+
 -- nn.class(name [, parent]) -> class. Calling the class makes an instance and runs its init.
 function nn.class(name, parent)
   if type(name) ~= "string" then options.raise("nn.class: expected a name, got %s", type(name)) end
@@ -32,7 +34,8 @@ function nn.class(name, parent)
   local class = setmetatable({}, {
     __index = parent,
     __call = function(class, ...)
-      local self = setmetatable({ _names = {}, _buffers = {}, training = true }, class)
+      made = made + 1
+      local self = setmetatable({ _names = {}, _buffers = {}, _id = made * 0x9E3779B97F4A7C15, training = true }, class)
       if class.init then class.init(self, ...) end
       return self
     end,
@@ -122,7 +125,10 @@ end
 
 function Module:train(on)
   if on == nil then on = true end
-  for _, m in ipairs(self:modules()) do rawset(m, "training", on) end
+  for _, m in ipairs(self:modules()) do
+    if m.training ~= on then ms._mode(m._id) end -- a compiled step has a recording per mode
+    rawset(m, "training", on)
+  end
   return self
 end
 

@@ -5,7 +5,23 @@ local options = require "mascon.options"
 local optim = {}
 
 local Optimizer = {}
-Optimizer.__index = Optimizer
+
+-- The learning rate lives in a cell, so that a recorded step reads the value a schedule set last: o.lr and o.lr = x work as ever.
+local function with_rate(class)
+  class.__index = function(self, key)
+    if key == "lr" then return rawget(self, "rate") end
+    local v = class[key]
+    if v == nil then v = Optimizer[key] end
+    return v
+  end
+  class.__newindex = function(self, key, value)
+    if key ~= "lr" then return rawset(self, key, value) end
+    if type(value) ~= "number" or not (value >= 0) then options.raise("%s: lr: expected 0 or more, got %s", self.what, tostring(value)) end
+    rawset(self, "rate", value)
+    ms._cell(self.cell, value)
+  end
+  return class
+end
 
 local function new(class, what, parameters, opts, defaults)
   local o = options.read(what, opts, defaults)
@@ -14,6 +30,7 @@ local function new(class, what, parameters, opts, defaults)
     if type(p) ~= "userdata" or not p.requires_grad then options.raise("%s: parameter %d does not require gradients", what, i) end
   end
   if not (o.lr >= 0) then options.raise("%s: lr: expected 0 or more, got %s", what, tostring(o.lr)) end
+  o.cell, o.rate, o.lr = ms._cell(o.lr), o.lr, nil
   local self = setmetatable(o, class)
   self.parameters, self.state, self.what = parameters, {}, what
   return self
@@ -84,8 +101,7 @@ function Optimizer:load_state_dict(state)
 end
 
 -- optim.sgd(parameters, {lr, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false})
-local SGD = setmetatable({}, { __index = Optimizer })
-SGD.__index = SGD
+local SGD = with_rate {}
 function optim.sgd(parameters, opts)
   return new(SGD, "optim.sgd", parameters, opts, { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false })
 end
@@ -94,12 +110,11 @@ function SGD:step()
   local list, n, fresh = self:gather(momentum and { "momentum" } or {})
   if n == 0 then return end
   local guard <close> = ms.no_grad()
-  ms.sgd_(list, momentum and 3 or 2, self.lr, self.momentum, self.dampening, self.weight_decay, self.nesterov, fresh and momentum)
+  ms.sgd_(list, momentum and 3 or 2, self.cell, self.momentum, self.dampening, self.weight_decay, self.nesterov, fresh and momentum)
 end
 
 -- optim.adam(parameters, {lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0}); adamw: decay decoupled, 0.01
-local Adam = setmetatable({}, { __index = Optimizer })
-Adam.__index = Adam
+local Adam = with_rate {}
 local function adam(what, decay, decoupled)
   return function(parameters, opts)
     local self = new(Adam, what, parameters, opts, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = decay })
@@ -118,7 +133,7 @@ function Adam:step()
   local list, n = self:gather { "first", "second" }
   if n == 0 then return end
   local guard <close> = ms.no_grad()
-  ms.adam_(self.count, list, 4, self.lr, self.betas[1], self.betas[2], self.eps, self.weight_decay, self.decoupled)
+  ms.adam_(self.count, list, 4, self.cell, self.betas[1], self.betas[2], self.eps, self.weight_decay, self.decoupled)
 end
 
 return optim
