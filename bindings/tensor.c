@@ -232,7 +232,7 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int *d,
     msl_raise(L, mark, "index: expected a position, {}, {first, last}, {first, last, step}, or a tensor for dimension %d", *d + 1);
   if (r.n == 0) return (*d)++, x;
   int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1], step = r.n > 2 ? r.at[2] : 1;
-  if (a < 1 || b > size || step < 1 || a > size + 1 || r.at[0] == 0 || r.at[1] == 0)
+  if (a < 1 || b > size || step < 1 || a > size + 1 || r.at[0] == 0 || (r.at[1] == 0 && a != 1))
     msl_raise(L, mark, "index: range {%lld, %lld%s} is out of 1..%lld of dimension %d", (long long)r.at[0], (long long)r.at[1],
               r.n > 2 ? ", step" : "", (long long)size, *d + 1);
   return ms_slice(x, (*d)++, a - 1, b >= a ? (b - a) / step + 1 : 0, step);

@@ -5,7 +5,7 @@
 local ms = require "mascon"
 local nn, optim, ml, plot = ms.nn, ms.optim, ms.ml, ms.plot
 
-local o = ms.args(ms.args.standard {
+local o = ms.args.standard({
   epochs = 5, batch = 64, lr = 1e-3, seed = 1, out = "runs/mnist_autoencoder",
   codes = 8, labelled = 1000, flip = 0.1, trees = 100, refresh = 5.0, dataset = ms.args.choice { "auto", "mnist", "fashion" },
 }, {
@@ -55,8 +55,15 @@ local function mse(data, f)
 end
 
 -- ---- training --------------------------------------------------------------------------------------------------------------------
-local run = ms.run(o.out, { options = o, resume = o.resume })
-local board = ms.tensorboard(o.out, { resume = o.resume and run:last_step() })
+-- Epochs that earlier runs of this folder have done, if they are to count.
+local nets, done = { "k" .. o.codes, "k2", "denoise" }, 0
+for _, name in ipairs(o.resume and nets or {}) do
+  local at = ms.checkpoint.peek(("%s/%s.safetensors"):format(o.out, name))
+  if at then done = done + at.epoch end
+end
+local per_epoch = #train // o.batch
+local run = ms.run(o.out, { options = o, resume = o.resume and done or nil })
+local board = ms.tensorboard(o.out, { resume = o.resume and done * per_epoch or nil })
 local show = test:images { 1, 10 } -- the images that the figures reconstruct
 
 -- The loss so far, over inputs and their reconstructions: one picture, rewritten while training goes on.
@@ -71,8 +78,9 @@ local function draw(name, trace, model, corrupt)
   return pairs_
 end
 
--- One net: trained, or taken from its checkpoint with --resume and trained on. `part` counts the nets, for metrics and events.
-local function fit(part, name, k, corrupt)
+-- The part-th net: trained, or taken from its checkpoint with --resume and trained on.
+local function fit(part, k, corrupt)
+  local name = nets[part]
   ms.seed(o.seed * 100 + part)
   local model = autoencoder(k)
   local adam = optim.adam(model:parameters(), { lr = o.lr })
@@ -88,7 +96,7 @@ local function fit(part, name, k, corrupt)
   if first == 1 and part == 1 then print(model) end
 
   local loader = train:loader { batch = o.batch, shuffle = true, drop_last = true }
-  local per_epoch, drawn, last = #loader, ms.time(), trace.loss[#trace.loss]
+  local drawn, last = ms.time(), trace.mean
   for epoch = first, o.epochs do
     local mean, recent = ms.meter.mean(), ms.meter.mean()
     local bar = ms.progress(loader, { label = ("%s %d/%d"):format(name, epoch, o.epochs) })
@@ -104,9 +112,8 @@ local function fit(part, name, k, corrupt)
       recent:add(loss)
       i = i + 1
       if i % 50 == 0 then
-        local step = (epoch - 1) * per_epoch + i
-        trace.step[#trace.step + 1], trace.loss[#trace.loss + 1] = step, recent:value()
-        board:scalar(name .. "/loss", recent:value(), step)
+        trace.step[#trace.step + 1], trace.loss[#trace.loss + 1] = (epoch - 1) * per_epoch + i, recent:value()
+        board:scalar(name .. "/loss", recent:value(), done * per_epoch + i)
         bar:set { loss = recent:value() }
         recent:reset()
         if ms.time() - drawn > o.refresh then
@@ -115,18 +122,19 @@ local function fit(part, name, k, corrupt)
         end
       end
     end
-    last = mean:value()
-    run:epoch { epoch = (part - 1) * o.epochs + epoch, step = epoch * per_epoch, net = name, loss = last,
+    last, done = mean:value(), done + 1
+    trace.mean = last
+    run:epoch { epoch = done, step = done * per_epoch, net = name, net_epoch = epoch, loss = last,
       mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model) }
     ms.checkpoint.save(checkpoint, { model = model, optimizer = adam, epoch = epoch, trace = trace })
-    board:image(name .. "/reconstructions", draw(name, trace, model, corrupt), epoch * per_epoch)
+    board:image(name .. "/reconstructions", draw(name, trace, model, corrupt), done * per_epoch)
     print(("%s: epoch %d  loss %.3f"):format(name, epoch, last))
   end
   return model, last
 end
 
 -- ---- 1: codes of eight numbers ---------------------------------------------------------------------------------------------------
-local model, loss_k8 = fit(1, "k" .. o.codes, o.codes)
+local model, loss_k8 = fit(1, o.codes)
 local encoder, decoder = model[1], model[2]
 local ae_mse = mse(test, model)
 
@@ -138,7 +146,7 @@ ms.no_grad(function()
 end)
 
 -- ---- 2: codes of two numbers, to be looked at -------------------------------------------------------------------------------------
-local flat, loss_k2 = fit(2, "k2", 2)
+local flat, loss_k2 = fit(2, 2)
 local points, classes = ms.gather(test:subset { 1, 1000 }, flat[1])
 plot.scatter { points = points, class = classes, classes = test.classes, title = "1,000 test images as codes of two numbers",
   xlabel = "code 1", ylabel = "code 2", file = run:path "codes_k2.png" }
@@ -151,7 +159,7 @@ local function neighbours(k) return ml.accuracy(ml.knn { k = k }:fit(few, few_la
 
 -- ---- 4: denoising ------------------------------------------------------------------------------------------------------------------
 local function corrupt(x) return flip_pixels(x, o.flip) end
-local denoiser = fit(3, "denoise", o.codes, corrupt)
+local denoiser = fit(3, o.codes, corrupt)
 ms.seed(o.seed)
 local noisy_mse = mse(test, corrupt)
 local denoise_mse = mse(test, function(x) return denoiser(corrupt(x)) end)
@@ -163,6 +171,7 @@ local pca_mse = nn.mse(pca:inverse(pca:transform(pixels)), pixels):item()
 
 -- ---- the figures of the run ----------------------------------------------------------------------------------------------------------
 local summary = {
+  device = train.device,
   loss_k8 = loss_k8, loss_k2 = loss_k2, forest_accuracy = ml.accuracy(forest:predict(codes), labels), knn1_accuracy = neighbours(1),
   knn5_accuracy = neighbours(5), denoise_mse = denoise_mse, noisy_mse = noisy_mse, pca_mse = pca_mse, ae_mse = ae_mse,
 }

@@ -165,11 +165,15 @@ static void apply_turns(const kernels *f, double *z, int64_t ld, const turn *tur
 /* diag becomes the eigenvalues of the tridiagonal matrix, rows of z turn along. turns: TURNS + n of scratch. -1: no convergence. */
 static int implicit_ql(const kernels *k, int64_t n, double *diag, double *off, double *z, int64_t ld, turn *turns) {
   int64_t count = 0;
+  double norm = 0;
+  for (int64_t i = 0; i < n; i++) norm = fmax(norm, fabs(diag[i]) + fabs(off[i]));
+  /* Rows of zeros (pixels that never change) leave a block of rounding noise, which has no end of its own: noise counts as zero. */
+  const double noise = 0.01 * DBL_EPSILON * norm;
   for (int64_t l = 0; l < n; l++) {
     for (int sweep = 0;; sweep++) {
       int64_t m = l;
       for (; m + 1 < n; m++)
-        if (fabs(off[m]) <= DBL_EPSILON * (fabs(diag[m]) + fabs(diag[m + 1])) + DBL_MIN) break;
+        if (fabs(off[m]) <= DBL_EPSILON * (fabs(diag[m]) + fabs(diag[m + 1])) + noise + DBL_MIN) break;
       if (m == l) break;
       if (sweep == 60) return -1;
       double g = (diag[l + 1] - diag[l]) / (2 * off[l]);

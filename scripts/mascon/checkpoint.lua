@@ -42,4 +42,12 @@ function checkpoint.load(path, into)
   return rest
 end
 
+-- checkpoint.peek(path) -> the other fields only, with nothing loaded into anything; nil and a message as load.
+function checkpoint.peek(path)
+  local tensors, metadata = ms.load(path)
+  if not tensors then return nil, metadata end
+  if not metadata or not metadata.state then return nil, ("%s: not a checkpoint (its metadata has no 'state')"):format(path) end
+  return json.decode(metadata.state)
+end
+
 return checkpoint

@@ -14,6 +14,9 @@ import torch
 import torch.nn as nn
 
 STEPS, BATCH, BATCHES, SIDE = 200, 64, 8, 28
+# Where rounding decides whether a ReLU is on for some image, f32 runs part for good: with seed 0 PyTorch's own f32 and f64 did, by 5e-4, in the
+# last fifty steps of Adam with k = 2 (one unit, at step 147). The seed is one with which PyTorch agrees with itself.
+SEED = 100
 
 
 def fraction(i):
@@ -26,7 +29,7 @@ def fraction(i):
 
 def fill(t, seed, bound):
     """Element i of the tensor: uniform in -bound .. bound."""
-    i = np.arange(t.numel(), dtype=np.uint64) + np.uint64(seed * 1000003)
+    i = np.arange(t.numel(), dtype=np.uint64) + np.uint64((SEED + seed) * 1000003)
     v = (fraction(i) * 2 - 1) * bound
     with torch.no_grad():
         t.copy_(torch.from_numpy(v.astype(np.float32)).reshape(t.shape))
@@ -81,5 +84,6 @@ if __name__ == "__main__":
             out["losses"][f"{name} k={k} f32"] = [float(f"{v:.9g}") for v in losses]
             out["losses"][f"{name} k={k} f64"] = [float(f"{v:.13g}") for v in exact]
             worst = max(abs(a - b) / b for a, b in zip(losses, exact))
+            assert worst < 1e-5, "choose another SEED: this run hangs on a rounding"
             print(f"{name} k={k}: {losses[0]:.4f} -> {losses[-1]:.4f}; PyTorch's own f32 and f64 part by {worst:.1e}")
     json.dump(out, open(sys.argv[1], "w"), separators=(",", ":"))
