@@ -62,6 +62,7 @@ for _, name in ipairs(o.resume and nets or {}) do
   if at then done = done + at.epoch end
 end
 local per_epoch = #train // o.batch
+local every = math.max(1, per_epoch // 20) -- steps to a point of the loss trace
 local run = ms.run(o.out, { options = o, resume = o.resume and done or nil })
 local board = ms.tensorboard(o.out, { resume = o.resume and done * per_epoch or nil })
 local show = test:images { 1, 10 } -- the images that the figures reconstruct
@@ -111,7 +112,7 @@ local function fit(part, k, corrupt)
       mean:add(loss)
       recent:add(loss)
       i = i + 1
-      if i % 50 == 0 then
+      if i % every == 0 then
         trace.step[#trace.step + 1], trace.loss[#trace.loss + 1] = (epoch - 1) * per_epoch + i, recent:value()
         board:scalar(name .. "/loss", recent:value(), done * per_epoch + i)
         bar:set { loss = recent:value() }

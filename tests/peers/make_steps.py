@@ -14,9 +14,10 @@ import torch
 import torch.nn as nn
 
 STEPS, BATCH, BATCHES, SIDE = 200, 64, 8, 28
-# Where rounding decides whether a ReLU is on for some image, f32 runs part for good: with seed 0 PyTorch's own f32 and f64 did, by 5e-4, in the
-# last fifty steps of Adam with k = 2 (one unit, at step 147). The seed is one with which PyTorch agrees with itself.
-SEED = 100
+# Where a rounding decides whether a ReLU is on for some image, f32 runs part for good: with seed 0 PyTorch's own f32 and f64 did, by 5e-4,
+# in the last fifty steps of Adam with k = 2 (one unit, at step 147). With this seed PyTorch agrees with itself.
+SEED = 200
+
 
 
 def fraction(i):
@@ -77,7 +78,7 @@ RUNS = {
 }
 
 if __name__ == "__main__":
-    out = {"torch": torch.__version__, "losses": {}}
+    out = {"torch": torch.__version__, "seed": SEED, "losses": {}}
     for name, make in RUNS.items():
         for k in (8, 2):
             losses, exact = train(k, make), train(k, make, torch.float64)
