@@ -96,7 +96,7 @@ help:
 # ---- fresh machine ---------------------------------------------------------------------------------------------------------------
 RUN_SCRIPT ?= scripts/mnist_autoencoder.lua
 RUN_OUT    ?= runs/mnist_autoencoder
-RUN_ARGS   ?= --epochs 2 --out $(RUN_OUT)
+RUN_ARGS   ?= --out $(RUN_OUT)
 
 setup:
 	@sh .ci/setup

@@ -1,12 +1,14 @@
-/* bind.c -- the generic caller: every row of ops.def and elementwise.def becomes a Lua function and, where its first argument is a tensor,
- * a method. Arguments are taken by the kinds in the row: this is the one place where positions and dimensions change from 1-based to 0-based. */
+/* bind.c -- the generic caller: every row of ops.def and elementwise.def becomes a Lua function and, where its first argument is a
+ * tensor, a method. Arguments are taken by the kinds in the row: this is the one place where positions and dimensions change from
+ * 1-based to 0-based. */
 #include "bind.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- words ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- words
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Levenshtein distance of short words. */
 static int distance(const char *a, const char *b) {
@@ -44,8 +46,8 @@ void msl_check_options(lua_State *L, int i, const char *what, const char *const 
     for (const char *const *n = names; key && *n; n++) known |= !strcmp(*n, key);
     if (known) continue;
     const char *near = key ? msl_nearest(key, names) : NULL;
-    msl_raise(L, ms_scope_open(), "%s: unknown option '%s'%s%s%s", what, key ? key : luaL_typename(L, -2), near ? " (did you mean '" : "",
-              near ? near : "", near ? "'?)" : "");
+    msl_raise(L, ms_scope_open(), "%s: unknown option '%s'%s%s%s", what, key ? key : luaL_typename(L, -2),
+              near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
   }
 }
 
@@ -75,7 +77,9 @@ int msl_dtype(lua_State *L, int i, const char *word, int otherwise) {
   }
   const char *name = lua_tostring(L, -1);
   int d = name ? ms_dtype_parse(name) : -1;
-  if (d < 0) msl_raise(L, ms_scope_open(), "dtype '%s': expected f32, f64, bf16, f16, i64, i32, u8 or bool", name ? name : luaL_typename(L, -1));
+  if (d < 0)
+    msl_raise(L, ms_scope_open(), "dtype '%s': expected f32, f64, bf16, f16, i64, i32, u8 or bool",
+              name ? name : luaL_typename(L, -1));
   lua_pop(L, 1);
   return d;
 }
@@ -92,19 +96,16 @@ ms_device *msl_device(lua_State *L, int i) {
   return d;
 }
 
-/* ---- arguments by kind ------------------------------------------------------------------------------------------------------------ */
+/* ---- arguments by kind
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, const char *expected) {
   const char *got = luaL_typename(L, i);
   char text[64];
-  if (lua_type(L, i) == LUA_TNUMBER)
-    snprintf(text, sizeof text, "%g", lua_tonumber(L, i)), got = text;
-  else if (lua_type(L, i) == LUA_TSTRING)
-    snprintf(text, sizeof text, "'%.50s'", lua_tostring(L, i)), got = text;
-  else if (msl_to(L, i))
-    got = "a tensor";
-  else if (luaL_getmetafield(L, i, "__name") == LUA_TSTRING)
-    got = lua_tostring(L, -1);
+  if (lua_type(L, i) == LUA_TNUMBER) snprintf(text, sizeof text, "%g", lua_tonumber(L, i)), got = text;
+  else if (lua_type(L, i) == LUA_TSTRING) snprintf(text, sizeof text, "'%.50s'", lua_tostring(L, i)), got = text;
+  else if (msl_to(L, i)) got = "a tensor";
+  else if (luaL_getmetafield(L, i, "__name") == LUA_TSTRING) got = lua_tostring(L, -1);
   return msl_raise(L, mark, "%s: argument %s: expected %s, got %s", op->name, a->name, expected, got);
 }
 
@@ -209,14 +210,11 @@ static int call_row(lua_State *L) {
     const ms_arg *a = &op->arg[k];
     int i = next <= top && next != options ? next++ : 0;
     if (options && (!i || lua_isnil(L, i))) {
-      if (lua_getfield(L, options, a->name) != LUA_TNIL)
-        i = lua_gettop(L);
-      else
-        lua_pop(L, 1);
+      if (lua_getfield(L, options, a->name) != LUA_TNIL) i = lua_gettop(L);
+      else lua_pop(L, 1);
     } else if (options && lua_getfield(L, options, a->name) != LUA_TNIL)
       return msl_raise(L, mark, "%s: argument %s is given twice", op->name, a->name);
-    else if (options)
-      lua_pop(L, 1);
+    else if (options) lua_pop(L, 1);
     bool given = i && !lua_isnil(L, i);
     if (!given && !a->has_default && !a->optional) return msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
     if (!a->is_tensor) {
@@ -243,7 +241,8 @@ static int call_row(lua_State *L) {
       in[n_in++] = t;
     }
   }
-  if (next <= top && next != options) return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top - (options > 0), op->n_arg);
+  if (next <= top && next != options)
+    return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top - (options > 0), op->n_arg);
   ms_device *device = op->flags & MS_CREATE ? msl_device(L, options) : NULL;
   if (op->id == MS_OP_copy_) return push_results(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);
   int n = ms_apply_n(op->id, device, n_in, in, attr, out);
@@ -260,16 +259,11 @@ static int operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
   for (int k = 0; k < op->arity; k++) {
     if ((in[k] = msl_operand(L, k + 1))) continue;
     const ms_arg *a = &op->arg[k];
-    if (lua_isnoneornil(L, k + 1) && a->has_default)
-      in[k] = ms_number(a->value.s.value);
-    else if (lua_isnone(L, k + 1))
-      msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
-    else if (lua_istable(L, k + 1) && k + 1 == top && is_options(L, top))
-      return -1;
-    else if (lua_type(L, k + 1) == LUA_TUSERDATA)
-      ms_scope_close(mark), msl_check(L, k + 1, op->name);
-    else
-      bad(L, mark, op, a, k + 1, "a tensor or a number");
+    if (lua_isnoneornil(L, k + 1) && a->has_default) in[k] = ms_number(a->value.s.value);
+    else if (lua_isnone(L, k + 1)) msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
+    else if (lua_istable(L, k + 1) && k + 1 == top && is_options(L, top)) return -1;
+    else if (lua_type(L, k + 1) == LUA_TUSERDATA) ms_scope_close(mark), msl_check(L, k + 1, op->name);
+    else bad(L, mark, op, a, k + 1, "a tensor or a number");
   }
   return op->arity;
 }
@@ -304,9 +298,11 @@ static int call_inplace(lua_State *L) {
   return 1;
 }
 
-/* ---- rows as data, for help, tests and tools ------------------------------------------------------------------------------------------- */
+/* ---- rows as data, for help, tests and tools
+ * ------------------------------------------------------------------------------------------- */
 
-/* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates, has_vjp} */
+/* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
+ * has_vjp} */
 static int ops(lua_State *L) {
   static const char *const classes[] = {"float", "arith", "compare", "logic", "choose"};
   lua_createtable(L, ms_op_count(), 0);

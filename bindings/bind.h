@@ -1,12 +1,13 @@
-/* bind.h -- what the bindings share. A binding is: check the arguments, open a scope, call the core, close the scope, push or raise.
- * Only bindings raise, and only after closing their scope. */
+/* bind.h -- what the bindings share. A binding is: check the arguments, open a scope, call the core, close the scope, push or
+ * raise. Only bindings raise, and only after closing their scope. */
 #ifndef MS_BIND_H
 #define MS_BIND_H
 #include "core/core.h"
 #include <lauxlib.h>
 #include <lua.h>
 
-/* Begin a call into the core: remembers the state for script lines, runs the collector when the byte counts say so, opens a scope. */
+/* Begin a call into the core: remembers the state for script lines, runs the collector when the byte counts say so, opens a scope.
+ */
 int msl_enter(lua_State *L);
 /* Close the scope; raise the stored error, if there is one, at the script's own line. */
 void msl_leave(lua_State *L, int mark);

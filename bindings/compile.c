@@ -13,6 +13,8 @@
 enum { MAX_LEAVES = 256 };
 enum { MODE_ON, MODE_OFF, MODE_CHECK };
 static int mode;
+enum { WARM = 3 }; /* calls until a step replays */
+static bool profile_all; /* MASCON_PROFILE */
 
 /* ---- live numbers ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -207,6 +209,50 @@ static void from_template(lua_State *L, int i, ms_tensor **out) { /* pushes */
     lua_pushvalue(L, i);
 }
 
+/* ---- profile ----------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct cost {
+  double seconds;
+  int call;
+} cost;
+
+static int by_cost(const void *a, const void *b) {
+  double x = ((const cost *)a)->seconds, y = ((const cost *)b)->seconds;
+  return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Hand the profile of a step to put(arg, line), dearest call first; nothing when no run was profiled. */
+static void profile_lines(const ms_step *step, void (*put)(void *, const char *), void *arg) {
+  int runs, n = ms_step_describe(step).calls;
+  double whole = ms_step_seconds(step, -1, &runs), calls = 0;
+  cost *c = runs ? malloc(((size_t)n + 1) * sizeof *c) : NULL;
+  if (!c) return;
+  for (int i = 0; i < n; i++) {
+    c[i] = (cost){ms_step_seconds(step, i, NULL), i};
+    calls += c[i].seconds;
+  }
+  qsort(c, (size_t)n, sizeof *c, by_cost);
+  char line[600], call[512];
+  snprintf(line, sizeof line, "%d runs of %d calls: %.1f us each, %.1f us in the calls\n", runs, n, whole / runs * 1e6, calls / runs * 1e6);
+  put(arg, line);
+  for (int i = 0; i < n && ms_step_line(step, c[i].call, call, sizeof call); i++) {
+    snprintf(line, sizeof line, "%10.1f us %5.1f %%  %s\n", c[i].seconds / runs * 1e6, 100 * c[i].seconds / whole, call);
+    put(arg, line);
+  }
+  free(c);
+}
+
+static void put_text(void *arg, const char *line) { /* arg: a Lua state with the list at 2 */
+  lua_State *L = arg;
+  lua_pushstring(L, line);
+  lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+}
+
+static void put_stderr(void *arg, const char *line) {
+  (void)arg;
+  fputs(line, stderr);
+}
+
 /* ---- states ------------------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct state { /* uservalue 1: template of the results (a list) */
@@ -218,6 +264,7 @@ typedef struct state { /* uservalue 1: template of the results (a list) */
 
 static int state_gc(lua_State *L) {
   state *s = lua_touserdata(L, 1);
+  if (profile_all && s->step) profile_lines(s->step, put_stderr, NULL);
   ms_record_free(s->first);
   ms_step_free(s->step);
   for (int i = 0; i < s->n_number; i++) ms_cell_release(s->cell[i]);
@@ -338,6 +385,7 @@ static int step_call(lua_State *L) {
   }
   s->calls = 3, s->n_results = n_out, s->n_values = count;
   s->step = ms_step_build(r, true);
+  if (s->step && profile_all) ms_step_profile(s->step, true);
   msl_leave(L, mark);
   return count;
 }
@@ -385,6 +433,43 @@ static int step_report(lua_State *L) {
   return 1;
 }
 
+static void profile_states(lua_State *L, int states, bool on) {
+  for (lua_pushnil(L); lua_next(L, states); lua_pop(L, 1)) {
+    const state *s = lua_touserdata(L, -1);
+    if (s->step && ms_step_profile(s->step, on) < 0) msl_leave(L, ms_scope_open());
+  }
+}
+
+/* step:profile(n, args...) -> text: call the step n times with these arguments, after a few that are not counted; microseconds per run,
+ * dearest call first. With MASCON_PROFILE=1 every replay counts, and a step writes its profile to standard error when it goes. */
+static int step_profile(lua_State *L) {
+  luaL_checkudata(L, 1, "mascon.step");
+  lua_Integer n = luaL_checkinteger(L, 2) + WARM;
+  int args = lua_gettop(L) - 2, rc = LUA_OK;
+  lua_getiuservalue(L, 1, 2);
+  lua_insert(L, 3);
+  lua_newtable(L);
+  lua_insert(L, 2); /* step, list, n, states, args... */
+  for (lua_Integer i = 0; i < n && rc == LUA_OK; i++) {
+    if (i == WARM) profile_states(L, 4, true);
+    lua_pushvalue(L, 1);
+    for (int k = 0; k < args; k++) lua_pushvalue(L, 5 + k);
+    rc = lua_pcall(L, args, 0, 0);
+  }
+  profile_states(L, 4, false);
+  if (rc != LUA_OK) return lua_error(L);
+  for (lua_pushnil(L); lua_next(L, 4); lua_pop(L, 1)) {
+    const state *s = lua_touserdata(L, -1);
+    if (s->step) profile_lines(s->step, put_text, L);
+  }
+  if (!lua_rawlen(L, 2)) put_text(L, "nothing was replayed\n");
+  lua_getglobal(L, "table");
+  lua_getfield(L, -1, "concat");
+  lua_pushvalue(L, 2);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
 static int compile(lua_State *L) {
   if (lua_type(L, 1) != LUA_TFUNCTION && !luaL_getmetafield(L, 1, "__call"))
     return msl_raise(L, ms_scope_open(), "compile: expected a function, got %s", luaL_typename(L, 1));
@@ -417,7 +502,8 @@ static int cell(lua_State *L) {
 }
 
 void msl_open_compile(lua_State *L) { /* stack: module, methods */
-  const char *ask = getenv("MASCON_COMPILE");
+  const char *ask = getenv("MASCON_COMPILE"), *profile = getenv("MASCON_PROFILE");
+  profile_all = profile && *profile && strcmp(profile, "0");
   mode = ask && !strcmp(ask, "off") ? MODE_OFF : ask && !strcmp(ask, "check") ? MODE_CHECK : MODE_ON;
   lua_pushcfunction(L, compile);
   lua_setfield(L, -3, "compile");
@@ -436,6 +522,8 @@ void msl_open_compile(lua_State *L) { /* stack: module, methods */
   lua_newtable(L);
   lua_pushcfunction(L, step_report);
   lua_setfield(L, -2, "report");
+  lua_pushcfunction(L, step_profile);
+  lua_setfield(L, -2, "profile");
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 

@@ -1,7 +1,8 @@
 /* gc.c -- tensors and Lua's collector.
  *
  * A tensor is 8 bytes to Lua and megabytes to us, so the bindings watch the bytes: before a call, a young collection when
- * max(FLOOR, live/8) bytes were allocated since the last one, a full one after max(256 MB, 2*live). Nothing else talks to the collector.
+ * max(FLOOR, live/8) bytes were allocated since the last one, a full one after max(256 MB, 2*live). Nothing else talks to the
+ * collector.
  *
  * ms.scope(): userdata made while a scope is open are listed; closing frees what was not kept, at once, without the collector. */
 #include "bind.h"
@@ -54,7 +55,8 @@ int msl_enter(lua_State *L) {
   return ms_scope_open();
 }
 
-/* ---- errors with the script's line ---------------------------------------------------------------------------------------------- */
+/* ---- errors with the script's line ----------------------------------------------------------------------------------------------
+ */
 
 static bool script_frame(lua_State *L, lua_Debug *ar) {
   for (int level = 0; lua_getstack(L, level, ar); level++) {
@@ -75,10 +77,8 @@ static void where(void *data, const char **chunk, int *line) {
 
 void msl_script_line(lua_State *L, char *out, size_t size) {
   lua_Debug ar;
-  if (script_frame(L, &ar))
-    snprintf(out, size, "%s:%d: ", ar.short_src, ar.currentline);
-  else if (size)
-    *out = 0;
+  if (script_frame(L, &ar)) snprintf(out, size, "%s:%d: ", ar.short_src, ar.currentline);
+  else if (size) *out = 0;
 }
 
 static int raise_stored(lua_State *L) {
@@ -105,7 +105,8 @@ int msl_raise(lua_State *L, int mark, const char *fmt, ...) {
   return raise_stored(L);
 }
 
-/* ---- boxes ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- boxes
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 void msl_push(lua_State *L, ms_tensor *t) {
   if (!t) {
@@ -113,10 +114,8 @@ void msl_push(lua_State *L, ms_tensor *t) {
     return;
   }
   if (t->is_number) {
-    if (t->is_integer_number)
-      lua_pushinteger(L, (lua_Integer)ms_scalar_value(t->number));
-    else
-      lua_pushnumber(L, ms_scalar_value(t->number));
+    if (t->is_integer_number) lua_pushinteger(L, (lua_Integer)ms_scalar_value(t->number));
+    else lua_pushnumber(L, ms_scalar_value(t->number));
     return;
   }
   box *b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -151,12 +150,13 @@ ms_tensor *msl_to(lua_State *L, int i) {
 ms_tensor *msl_check(lua_State *L, int i, const char *what) {
   box *b = box_at(L, i);
   if (b && b->t) return b->t;
-  char line[LUA_IDSIZE + 32];
+  char line[LUA_IDSIZE + 32]; /* luaL_error would put the place of the calling Lua code, the library's perhaps, before it */
   msl_script_line(L, line, sizeof line);
-  if (b) luaL_error(L, "%s%s: this tensor was freed when its scope closed; keep it with scope:keep(x)", line, what);
-  if (lua_istable(L, i) && luaL_getmetafield(L, i, "__name") == LUA_TSTRING)
-    luaL_error(L, "%s%s: expected a tensor, got a %s", line, what, lua_tostring(L, -1));
-  luaL_error(L, "%s%s: expected a tensor, got %s", line, what, lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
+  if (b) lua_pushfstring(L, "%s%s: this tensor was freed when its scope closed; keep it with scope:keep(x)", line, what);
+  else if (lua_istable(L, i) && luaL_getmetafield(L, i, "__name") == LUA_TSTRING)
+    lua_pushfstring(L, "%s%s: expected a tensor, got a %s", line, what, lua_tostring(L, -1));
+  else lua_pushfstring(L, "%s%s: expected a tensor, got %s", line, what, lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
+  lua_error(L);
   return NULL;
 }
 
@@ -187,7 +187,8 @@ static int tensor_gc(lua_State *L) {
   return 0;
 }
 
-/* ---- scopes -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- scopes
+ * -------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct scope {
   int mark;

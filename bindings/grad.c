@@ -14,15 +14,14 @@ static int backward(lua_State *L) {
     if (lua_getfield(L, 2, "gradient") != LUA_TNIL) seed = msl_check(L, -1, "backward: gradient");
     lua_getfield(L, 2, "retain");
     retain = lua_toboolean(L, -1);
-  } else if (!lua_isnoneornil(L, 2))
-    seed = msl_check(L, 2, "backward: gradient");
+  } else if (!lua_isnoneornil(L, 2)) seed = msl_check(L, 2, "backward: gradient");
   ms_backward(y, seed, retain);
   msl_leave(L, mark);
   return 0;
 }
 
-/* ms.grad(y, x [, {gradient =, allow_unused =}]) -> dy/dx; for a list of x, a list (with false where unused). The results are ordinary
- * tensors, differentiable again. */
+/* ms.grad(y, x [, {gradient =, allow_unused =}]) -> dy/dx; for a list of x, a list (with false where unused). The results are
+ * ordinary tensors, differentiable again. */
 static int grad(lua_State *L) {
   static const char *const names[] = {"gradient", "allow_unused", NULL};
   ms_tensor *y = msl_check(L, 1, "grad"), *seed = NULL;
@@ -37,8 +36,7 @@ static int grad(lua_State *L) {
   }
   ms_tensor **x = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *x, 0), **dx = x + n;
   for (int i = 0; i < n; i++) {
-    if (single)
-      x[i] = msl_to(L, 2);
+    if (single) x[i] = msl_to(L, 2);
     else {
       lua_rawgeti(L, 2, i + 1);
       x[i] = msl_check(L, -1, "grad");
@@ -49,10 +47,8 @@ static int grad(lua_State *L) {
   if (rc == 0) {
     if (!single) lua_createtable(L, n, 0);
     for (int i = 0; i < n; i++) {
-      if (dx[i])
-        msl_push(L, dx[i]);
-      else
-        lua_pushboolean(L, false);
+      if (dx[i]) msl_push(L, dx[i]);
+      else lua_pushboolean(L, false);
       if (!single) lua_rawseti(L, -2, i + 1);
     }
   }
@@ -96,7 +92,8 @@ static int requires_grad_(lua_State *L) {
   return 1;
 }
 
-/* ms.seed(n): start the default generator anew. ms.rng_state() -> seed, counter; ms.rng_state(seed, counter) sets them (checkpoints). */
+/* ms.seed(n): start the default generator anew. ms.rng_state() -> seed, counter; ms.rng_state(seed, counter) sets them
+ * (checkpoints). */
 static int seed(lua_State *L) { return ms_seed((uint64_t)luaL_checkinteger(L, 1)), 0; }
 static int rng_state(lua_State *L) {
   ms_rng *r = ms_default_rng();
@@ -160,9 +157,16 @@ void msl_open_grad(lua_State *L) { /* stack: module, methods */
     lua_pushcclosure(L, set_mode, 1);
     lua_setfield(L, -3, on ? "enable_grad" : "no_grad");
   }
-  static const luaL_Reg functions[] = {{"grad", grad},       {"grad_enabled", grad_enabled}, {"seed", seed},
-                                       {"rng_state", rng_state}, {"memory", memory},         {"threads", threads},
-                                       {"device", device},   {"check_numerics", check_numerics}, {"fail_allocation", fail_allocation}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"grad", grad},
+                                       {"grad_enabled", grad_enabled},
+                                       {"seed", seed},
+                                       {"rng_state", rng_state},
+                                       {"memory", memory},
+                                       {"threads", threads},
+                                       {"device", device},
+                                       {"check_numerics", check_numerics},
+                                       {"fail_allocation", fail_allocation},
+                                       {NULL, NULL}};
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- from Lua tables ---------------------------------------------------------------------------------------------------------------- */
+/* ---- from Lua tables
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* Shape of a nested table at index i, by its first elements; a tensor or number has rank 0. */
 static int table_shape(lua_State *L, int i, ms_ints *v) {
@@ -35,8 +36,7 @@ static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, in
       if (*d) *(*d)++ = lua_tonumber(L, -1);
       if (*l) *(*l)++ = lua_tointegerx(L, -1, &ok);
       if (!ok) *complaint = "a number that is no integer";
-    } else
-      ok = 0, *complaint = "something that is no number";
+    } else ok = 0, *complaint = "something that is no number";
     return ok;
   }
   if (!lua_istable(L, -1)) return *complaint = "rows of different depth", false;
@@ -51,7 +51,8 @@ static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, in
   return true;
 }
 
-/* ms.tensor(values [, {dtype =, device =, requires_grad =}]): nested lists of numbers (f32 unless told; booleans give bool), or a number. */
+/* ms.tensor(values [, {dtype =, device =, requires_grad =}]): nested lists of numbers (f32 unless told; booleans give bool), or a
+ * number. */
 static int tensor_new(lua_State *L) {
   static const char *const names[] = {"dtype", "device", "requires_grad", NULL};
   int mark = msl_enter(L), options = lua_gettop(L) >= 2 ? 2 : 0;
@@ -88,7 +89,8 @@ static int tensor_new(lua_State *L) {
   return 1;
 }
 
-/* ---- to Lua ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- to Lua
+ * ----------------------------------------------------------------------------------------------------------------------------- */
 
 static void push_element(lua_State *L, const void *p, int64_t i, int dtype) {
   switch (dtype) {
@@ -132,12 +134,9 @@ static int tensor_item(lua_State *L) {
   int mark = msl_enter(L);
   double v = ms_item(t);
   msl_leave(L, mark);
-  if (t->dtype == MS_BOOL)
-    lua_pushboolean(L, v != 0);
-  else if (ms_dtype_is_float(t->dtype))
-    lua_pushnumber(L, v);
-  else
-    lua_pushinteger(L, (lua_Integer)v);
+  if (t->dtype == MS_BOOL) lua_pushboolean(L, v != 0);
+  else if (ms_dtype_is_float(t->dtype)) lua_pushnumber(L, v);
+  else lua_pushinteger(L, (lua_Integer)v);
   return 1;
 }
 
@@ -154,7 +153,8 @@ static int tensor_size(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "size");
   if (lua_isnoneornil(L, 2)) return push_ints(L, t->rank, t->shape), 1;
   lua_Integer d = luaL_checkinteger(L, 2);
-  int mark = msl_enter(L), k = d == 0 ? (ms_fail("size: dimension 0, expected 1.. or -1.."), -1) : ms_dim(d > 0 ? d - 1 : d, t->rank, "size");
+  int mark = msl_enter(L),
+      k = d == 0 ? (ms_fail("size: dimension 0, expected 1.. or -1.."), -1) : ms_dim(d > 0 ? d - 1 : d, t->rank, "size");
   msl_leave(L, mark);
   lua_pushinteger(L, t->shape[k]);
   return 1;
@@ -176,7 +176,9 @@ static int tensor_eq(lua_State *L) {
   return 1;
 }
 
-/* ---- x[...] ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- x[...]
+ * -------------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Positions (from 1) where a 1-d bool tensor is true. */
 static ms_tensor *true_positions(ms_tensor *m) {
@@ -184,8 +186,7 @@ static ms_tensor *true_positions(ms_tensor *m) {
   uint8_t *flag = malloc((size_t)n + 1);
   int64_t *at = malloc((size_t)n * 8 + 8);
   ms_tensor *r = NULL;
-  if (!flag || !at)
-    ms_fail("out of memory: %lld positions", (long long)n);
+  if (!flag || !at) ms_fail("out of memory: %lld positions", (long long)n);
   else if (ms_to_host(m, flag) == 0) {
     for (int64_t i = 0; i < n; i++)
       if (flag[i]) at[count++] = i + MS_INDEX_BASE;
@@ -205,8 +206,8 @@ static int tensor_nonzero(lua_State *L) {
   return 1;
 }
 
-/* One entry of an index for dimension *d of x: a position (the dimension goes), {} (all), {a, b [, step]} (a range), a tensor of positions or a
- * bool mask. *copied is set where the result is no view of x. */
+/* One entry of an index for dimension *d of x: a position (the dimension goes), {} (all), {a, b [, step]} (a range), a tensor of
+ * positions or a bool mask. *copied is set where the result is no view of x. */
 static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int *d, bool *copied) {
   if (*d >= x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
   int64_t size = x->shape[*d];
@@ -231,7 +232,8 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int *d,
   if (!lua_istable(L, i) || !msl_ints(L, i, &r) || r.n > 3 || r.n == 1)
     msl_raise(L, mark, "index: expected a position, {}, {first, last}, {first, last, step}, or a tensor for dimension %d", *d + 1);
   if (r.n == 0) return (*d)++, x;
-  int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1], step = r.n > 2 ? r.at[2] : 1;
+  int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1],
+          step = r.n > 2 ? r.at[2] : 1;
   if (a < 1 || b > size || step < 1 || a > size + 1 || r.at[0] == 0 || (r.at[1] == 0 && a != 1))
     msl_raise(L, mark, "index: range {%lld, %lld%s} is out of 1..%lld of dimension %d", (long long)r.at[0], (long long)r.at[1],
               r.n > 2 ? ", step" : "", (long long)size, *d + 1);
@@ -272,8 +274,8 @@ static int tensor_index(lua_State *L) { /* upvalue 1: methods */
     for (lua_pushnil(L); n < 500 && lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) names[n++] = lua_tostring(L, -2);
     names[n] = NULL;
     const char *near = msl_nearest(k, names);
-    return msl_raise(L, ms_scope_open(), "a tensor has no field or method '%s'%s%s%s", k, near ? " (did you mean '" : "", near ? near : "",
-                     near ? "'?)" : "");
+    return msl_raise(L, ms_scope_open(), "a tensor has no field or method '%s'%s%s%s", k, near ? " (did you mean '" : "",
+                     near ? near : "", near ? "'?)" : "");
   }
   ms_tensor *t = msl_check(L, 1, "index");
   int mark = msl_enter(L);
@@ -290,12 +292,9 @@ static int tensor_newindex(lua_State *L) {
   int mark = msl_enter(L);
   if (lua_type(L, 2) == LUA_TSTRING) {
     const char *k = lua_tostring(L, 2);
-    if (!strcmp(k, "grad"))
-      ms_set_grad(t, lua_isnil(L, 3) ? NULL : msl_check(L, 3, "grad"));
-    else if (!strcmp(k, "requires_grad"))
-      ms_set_requires_grad(t, lua_toboolean(L, 3));
-    else
-      return msl_raise(L, mark, "a tensor's '%s' cannot be assigned", k);
+    if (!strcmp(k, "grad")) ms_set_grad(t, lua_isnil(L, 3) ? NULL : msl_check(L, 3, "grad"));
+    else if (!strcmp(k, "requires_grad")) ms_set_requires_grad(t, lua_toboolean(L, 3));
+    else return msl_raise(L, mark, "a tensor's '%s' cannot be assigned", k);
     msl_leave(L, mark);
     return 0;
   }
@@ -308,7 +307,8 @@ static int tensor_newindex(lua_State *L) {
   return 0;
 }
 
-/* ---- methods that are no rows ---------------------------------------------------------------------------------------------------------------- */
+/* ---- methods that are no rows
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* x:to("f64"), x:to("cuda"), x:to{dtype =, device =} -> x itself where nothing changes */
 static int tensor_to(lua_State *L) {
@@ -325,10 +325,8 @@ static int tensor_to(lua_State *L) {
     const char *word = lua_tostring(L, 2);
     if (!word) return msl_raise(L, mark, "to: expected a dtype, a device or {dtype =, device =}, got %s", luaL_typename(L, 2));
     int d = ms_dtype_parse(word);
-    if (d >= 0)
-      dtype = d;
-    else
-      device = ms_device_get(word);
+    if (d >= 0) dtype = d;
+    else device = ms_device_get(word);
   }
   ms_tensor *r = device ? ms_cast(t, dtype) : NULL;
   if (r && r->device != device) {
@@ -384,7 +382,8 @@ static int constant(lua_State *L) {
   int mark = msl_enter(L), options = lua_gettop(L) >= 2 && lua_istable(L, 2) ? 2 : 0;
   const char *what = value == 0 ? "zeros" : "ones";
   ms_ints v;
-  if (lua_gettop(L) > 1 && !options && !lua_isnil(L, 2)) return msl_raise(L, mark, "%s: sizes go in a list: ms.%s{2, 3}", what, what);
+  if (lua_gettop(L) > 1 && !options && !lua_isnil(L, 2))
+    return msl_raise(L, mark, "%s: sizes go in a list: ms.%s{2, 3}", what, what);
   if (!msl_ints(L, 1, &v)) return msl_raise(L, mark, "%s: expected a list of at most %d sizes", what, MS_MAX_RANK);
   if (options) msl_check_options(L, options, what, names);
   ms_tensor *t = ms_full(v, value, msl_dtype(L, options, "dtype", MS_F32), msl_device(L, options));
@@ -399,7 +398,9 @@ static int tensor_split(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "split");
   lua_Integer size = luaL_checkinteger(L, 2), d = luaL_optinteger(L, 3, 1);
   int mark = msl_enter(L), dim = d ? ms_dim(d > 0 ? d - 1 : d, t->rank, "split") : -1;
-  if (d == 0 || size < 1) return msl_raise(L, mark, "split: size %lld along dimension %lld: expected both to be 1 or more", (long long)size, (long long)d);
+  if (d == 0 || size < 1)
+    return msl_raise(L, mark, "split: size %lld along dimension %lld: expected both to be 1 or more", (long long)size,
+                     (long long)d);
   lua_newtable(L);
   for (int64_t at = 0, k = 1; dim >= 0 && at < t->shape[dim]; at += size, k++) {
     ms_tensor *s = ms_slice(t, dim, at, t->shape[dim] - at < size ? t->shape[dim] - at : size, 1);
@@ -437,14 +438,17 @@ static int tensor_tostring(lua_State *L) {
 }
 
 void msl_open_tensor(lua_State *L) { /* stack: module, methods */
-  static const luaL_Reg methods[] = {{"totable", tensor_totable},     {"item", tensor_item}, {"size", tensor_size},     {"numel", tensor_numel},
-                                     {"dim", tensor_dim},             {"to", tensor_to},     {"detach", tensor_detach}, {"zero_", tensor_zero_},
-                                     {"is_contiguous", tensor_is_contiguous}, {"split", tensor_split}, {"nonzero", tensor_nonzero}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"totable", tensor_totable}, {"item", tensor_item},       {"size", tensor_size},
+      {"numel", tensor_numel},     {"dim", tensor_dim},         {"to", tensor_to},
+      {"detach", tensor_detach},   {"zero_", tensor_zero_},     {"is_contiguous", tensor_is_contiguous},
+      {"split", tensor_split},     {"nonzero", tensor_nonzero}, {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   static const struct {
     const char *name;
     int dtype;
-  } casts[] = {{"float", MS_F32}, {"double", MS_F64}, {"long", MS_I64}, {"int", MS_I32}, {"byte", MS_U8}, {"bool", MS_BOOL}, {"half", MS_F16}, {"bfloat16", MS_BF16}};
+  } casts[] = {{"float", MS_F32}, {"double", MS_F64}, {"long", MS_I64}, {"int", MS_I32},
+               {"byte", MS_U8},   {"bool", MS_BOOL},  {"half", MS_F16}, {"bfloat16", MS_BF16}};
   for (size_t i = 0; i < sizeof casts / sizeof *casts; i++) {
     lua_pushinteger(L, casts[i].dtype);
     lua_pushcclosure(L, to_dtype, 1);

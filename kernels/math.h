@@ -1,7 +1,7 @@
 /* math.h -- scalar formulas, used by C and CUDA alike: m_f(x) for float and double.
  *
- * The float versions of exp, log, tanh, sigmoid, softplus are branch-free, so that gcc turns a loop over them into vector code; they are
- * within 2 ulp over their range (coefficients: Moshier, Cephes 2.2 single precision). The rest is libm's. */
+ * The float versions of exp, log, tanh, sigmoid, softplus are branch-free, so that gcc turns a loop over them into vector code;
+ * they are within 2 ulp over their range (coefficients: Moshier, Cephes 2.2 single precision). The rest is libm's. */
 #ifndef MS_MATH_H
 #define MS_MATH_H
 #include <math.h>
@@ -93,7 +93,8 @@ static inline double m_digamma_f64(double x) {
   for (; x < 10; x++) r -= 1 / x;
   double i = 1 / x, i2 = i * i;
   return r + log(x) - 0.5 * i -
-         i2 * (1.0 / 12 - i2 * (1.0 / 120 - i2 * (1.0 / 252 - i2 * (1.0 / 240 - i2 * (1.0 / 132 - i2 * (691.0 / 32760 - i2 / 12))))));
+         i2 * (1.0 / 12 -
+               i2 * (1.0 / 120 - i2 * (1.0 / 252 - i2 * (1.0 / 240 - i2 * (1.0 / 132 - i2 * (691.0 / 32760 - i2 / 12))))));
 }
 static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
 
@@ -107,41 +108,41 @@ MS_F float m_remainder_f32(float x, float y) {
   return r != 0 && (r < 0) != (y < 0) ? r + y : r;
 }
 
-#define MS_PICK(x, f, d) _Generic((x), float: f, default: d)
-#define m_exp(x)         MS_PICK(x, m_exp_f32, exp)(x)
-#define m_log(x)         MS_PICK(x, m_log_f32, log)(x)
-#define m_log1p(x)       MS_PICK(x, m_log1p_f32, log1p)(x)
-#define m_tanh(x)        MS_PICK(x, m_tanh_f32, tanh)(x)
-#define m_sigmoid(x)     MS_PICK(x, m_sigmoid_f32, m_sigmoid_f64)(x)
-#define m_softplus(x)    MS_PICK(x, m_softplus_f32, m_softplus_f64)(x)
-#define m_digamma(x)     MS_PICK(x, m_digamma_f32, m_digamma_f64)(x)
-#define m_sqrt(x)        MS_PICK(x, sqrtf, sqrt)(x)
-#define m_exp2(x)        MS_PICK(x, exp2f, exp2)(x)
-#define m_expm1(x)       MS_PICK(x, expm1f, expm1)(x)
-#define m_log2(x)        MS_PICK(x, log2f, log2)(x)
-#define m_log10(x)       MS_PICK(x, log10f, log10)(x)
-#define m_sin(x)         MS_PICK(x, sinf, sin)(x)
-#define m_cos(x)         MS_PICK(x, cosf, cos)(x)
-#define m_tan(x)         MS_PICK(x, tanf, tan)(x)
-#define m_asin(x)        MS_PICK(x, asinf, asin)(x)
-#define m_acos(x)        MS_PICK(x, acosf, acos)(x)
-#define m_atan(x)        MS_PICK(x, atanf, atan)(x)
-#define m_atan2(x, y)    MS_PICK(x, atan2f, atan2)(x, y)
-#define m_sinh(x)        MS_PICK(x, sinhf, sinh)(x)
-#define m_cosh(x)        MS_PICK(x, coshf, cosh)(x)
-#define m_asinh(x)       MS_PICK(x, asinhf, asinh)(x)
-#define m_acosh(x)       MS_PICK(x, acoshf, acosh)(x)
-#define m_atanh(x)       MS_PICK(x, atanhf, atanh)(x)
-#define m_erf(x)         MS_PICK(x, erff, erf)(x)
-#define m_erfc(x)        MS_PICK(x, erfcf, erfc)(x)
-#define m_lgamma(x)      MS_PICK(x, lgammaf, lgamma)(x)
-#define m_pow(x, y)      MS_PICK(x, powf, pow)(x, y)
-#define m_fmod(x, y)     MS_PICK(x, fmodf, fmod)(x, y)
+#define MS_PICK(x, f, d)  _Generic((x), float : f, default : d)
+#define m_exp(x)          MS_PICK(x, m_exp_f32, exp)(x)
+#define m_log(x)          MS_PICK(x, m_log_f32, log)(x)
+#define m_log1p(x)        MS_PICK(x, m_log1p_f32, log1p)(x)
+#define m_tanh(x)         MS_PICK(x, m_tanh_f32, tanh)(x)
+#define m_sigmoid(x)      MS_PICK(x, m_sigmoid_f32, m_sigmoid_f64)(x)
+#define m_softplus(x)     MS_PICK(x, m_softplus_f32, m_softplus_f64)(x)
+#define m_digamma(x)      MS_PICK(x, m_digamma_f32, m_digamma_f64)(x)
+#define m_sqrt(x)         MS_PICK(x, sqrtf, sqrt)(x)
+#define m_exp2(x)         MS_PICK(x, exp2f, exp2)(x)
+#define m_expm1(x)        MS_PICK(x, expm1f, expm1)(x)
+#define m_log2(x)         MS_PICK(x, log2f, log2)(x)
+#define m_log10(x)        MS_PICK(x, log10f, log10)(x)
+#define m_sin(x)          MS_PICK(x, sinf, sin)(x)
+#define m_cos(x)          MS_PICK(x, cosf, cos)(x)
+#define m_tan(x)          MS_PICK(x, tanf, tan)(x)
+#define m_asin(x)         MS_PICK(x, asinf, asin)(x)
+#define m_acos(x)         MS_PICK(x, acosf, acos)(x)
+#define m_atan(x)         MS_PICK(x, atanf, atan)(x)
+#define m_atan2(x, y)     MS_PICK(x, atan2f, atan2)(x, y)
+#define m_sinh(x)         MS_PICK(x, sinhf, sinh)(x)
+#define m_cosh(x)         MS_PICK(x, coshf, cosh)(x)
+#define m_asinh(x)        MS_PICK(x, asinhf, asinh)(x)
+#define m_acosh(x)        MS_PICK(x, acoshf, acosh)(x)
+#define m_atanh(x)        MS_PICK(x, atanhf, atanh)(x)
+#define m_erf(x)          MS_PICK(x, erff, erf)(x)
+#define m_erfc(x)         MS_PICK(x, erfcf, erfc)(x)
+#define m_lgamma(x)       MS_PICK(x, lgammaf, lgamma)(x)
+#define m_pow(x, y)       MS_PICK(x, powf, pow)(x, y)
+#define m_fmod(x, y)      MS_PICK(x, fmodf, fmod)(x, y)
 #define m_remainder(x, y) MS_PICK(x, m_remainder_f32, m_remainder_f64)(x, y)
-#define m_floor(x)       MS_PICK(x, floorf, floor)(x)
-#define m_ceil(x)        MS_PICK(x, ceilf, ceil)(x)
-#define m_round(x)       MS_PICK(x, rintf, rint)(x)
-#define m_trunc(x)       MS_PICK(x, truncf, trunc)(x)
+#define m_floor(x)        MS_PICK(x, floorf, floor)(x)
+#define m_ceil(x)         MS_PICK(x, ceilf, ceil)(x)
+#define m_round(x)        MS_PICK(x, rintf, rint)(x)
+#define m_trunc(x)        MS_PICK(x, truncf, trunc)(x)
 
 /* Half-precision storage formats, by bits; to nearest, ties to even. */
 MS_F float ms_bf16_to_f32(uint16_t h) { return ms_bits_f32((uint32_t)h << 16); }

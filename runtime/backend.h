@@ -2,13 +2,13 @@
  *
  *   scripts -> bindings -> runtime -> backend.h <- kernels
  *
- * The core checks, allocates and keeps books; a backend computes. A kernel gets one ms_call: views, attributes, workspace, and a slot
- * for what it prepared (a oneDNN primitive, a cuDNN plan). It never allocates tensors, never synchronises, never counts references.
- * The life of a call:   kernel->prepare(c)   once: choose a way, set c->work_bytes and c->slot       (may be NULL)
+ * The core checks, allocates and keeps books; a backend computes. A kernel gets one ms_call: views, attributes, workspace, and a
+ * slot for what it prepared (a oneDNN primitive, a cuDNN plan). It never allocates tensors, never synchronises, never counts
+ * references. The life of a call:   kernel->prepare(c)   once: choose a way, set c->work_bytes and c->slot       (may be NULL)
  *                       kernel->run(c)       any number of times; c->work holds c->work_bytes bytes
  *                       kernel->release(c)   once: drop the slot                                    (may be NULL)
- * Eager execution prepares, runs and releases at once; a recorded step prepares once and only runs afterwards. Whatever may change between
- * two runs of a prepared call is read through a pointer at run time: tensor data, c->rng, and the cell of a live scalar.
+ * Eager execution prepares, runs and releases at once; a recorded step prepares once and only runs afterwards. Whatever may change
+ * between two runs of a prepared call is read through a pointer at run time: tensor data, c->rng, and the cell of a live scalar.
  */
 #ifndef MS_BACKEND_H
 #define MS_BACKEND_H
@@ -35,8 +35,8 @@ typedef struct ms_call ms_call;
 
 typedef struct ms_kernel {
   bool (*supports)(const ms_call *c); /* NULL: every call of its operation */
-  int (*prepare)(ms_call *c); /* 0, or -1 after ms_fail */
-  int (*run)(ms_call *c);     /* 0, or -1 after ms_fail */
+  int (*prepare)(ms_call *c);         /* 0, or -1 after ms_fail */
+  int (*run)(ms_call *c);             /* 0, or -1 after ms_fail */
   void (*release)(ms_call *c);
 } ms_kernel;
 
@@ -46,15 +46,17 @@ struct ms_call {
   ms_view *in, *out; /* results are contiguous and never overlap an input, except: in-place arguments, and out[0] of an elementwise
                         operation, which may be exactly the same elements as an input */
   const ms_attr *attr;
-  int64_t bound[MS_BOUNDS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can read */
-  ms_rng *rng; /* random operations: the counter to draw from; the core advances it after the run */
+  int64_t bound[MS_BOUNDS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can
+                               read */
+  ms_rng *rng;              /* random operations: the counter to draw from; the core advances it after the run */
   void *work;
   size_t work_bytes;
   void *slot;
   const ms_kernel *kernel;
 };
 
-/* What a backend offers. `kernel` answers NULL for a call it has no kernel for (an operation, a dtype); then the operation's `ref` runs. */
+/* What a backend offers. `kernel` answers NULL for a call it has no kernel for (an operation, a dtype); then the operation's `ref`
+ * runs. */
 typedef struct ms_backend {
   int abi; /* MS_ABI */
   const char *name;
@@ -109,15 +111,21 @@ enum {
   MS_COMPOSITE = 32,  /* only `ref`: a composition of others, no kernel wanted */
 };
 
-enum { MS_CLASS_FLOAT, MS_CLASS_ARITH, MS_CLASS_COMPARE, MS_CLASS_LOGIC, MS_CLASS_CHOOSE }; /* of elementwise operations: dtypes in and out */
+enum {
+  MS_CLASS_FLOAT,
+  MS_CLASS_ARITH,
+  MS_CLASS_COMPARE,
+  MS_CLASS_LOGIC,
+  MS_CLASS_CHOOSE
+}; /* of elementwise operations: dtypes in and out */
 
 struct ms_op {
   const char *name, *signature, *doc, *sample;
   const struct ms_rule *rule; /* core/op.h */
   int id, flags, elementwise_class, arity;
-  bool mutates; /* changes its inout arguments, or (optimizers) its list of tensors */
-  const char *formula;       /* elementwise: the C expression in x, y, z, for run-time compilers */
-  const char *derivative;    /* elementwise: the derivatives as written in the row */
+  bool mutates;               /* changes its inout arguments, or (optimizers) its list of tensors */
+  const char *formula;        /* elementwise: the C expression in x, y, z, for run-time compilers */
+  const char *derivative;     /* elementwise: the derivatives as written in the row */
   uint32_t keep_in, keep_out; /* bit i: the derivative reads the values of input / result i */
   int n_arg, n_tensor, n_attr;
   ms_arg arg[MS_MAX_ARGS];

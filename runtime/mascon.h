@@ -1,11 +1,11 @@
 /* mascon.h -- the public C interface of the runtime.
  *
  * Conventions, everywhere:
- *  - A function that can fail returns NULL (or -1, where it returns int) after ms_fail() stored a message; nothing longjmps or exits.
- *    NULL in gives NULL out, so composite code chains calls and looks once, at the end.
+ *  - A function that can fail returns NULL (or -1, where it returns int) after ms_fail() stored a message; nothing longjmps or
+ * exits. NULL in gives NULL out, so composite code chains calls and looks once, at the end.
  *  - Tensors returned by operations belong to the current scope (ms_scope_open .. ms_scope_close); ms_retain what must live longer.
- *  - Plain C arguments (dimensions, positions) count from 0, negative ones from the end. VALUES inside index and label tensors count
- *    from MS_INDEX_BASE (1), in C as in Lua, so that a tensor means the same thing on both sides.
+ *  - Plain C arguments (dimensions, positions) count from 0, negative ones from the end. VALUES inside index and label tensors
+ * count from MS_INDEX_BASE (1), in C as in Lua, so that a tensor means the same thing on both sides.
  *  - The gate is single-threaded (one Lua state); kernels use the thread pool inside.
  */
 #ifndef MASCON_H
@@ -140,10 +140,11 @@ ms_tensor *ms_detach(ms_tensor *t);
 bool ms_grad_enabled(void);
 bool ms_set_grad_enabled(bool on); /* returns what it was */
 
-/* Add d(y)/d(leaf) into .grad of every leaf that wants it. seed NULL = 1 (y has one element). retain keeps the graph for another pass. */
+/* Add d(y)/d(leaf) into .grad of every leaf that wants it. seed NULL = 1 (y has one element). retain keeps the graph for another
+ * pass. */
 int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain);
-/* Gradients of y with respect to x[0..n-1] as ordinary tensors of the current scope, differentiable again while gradients are enabled.
- * An x that y does not depend on: an error, or NULL in dx when allow_unused. */
+/* Gradients of y with respect to x[0..n-1] as ordinary tensors of the current scope, differentiable again while gradients are
+ * enabled. An x that y does not depend on: an error, or NULL in dx when allow_unused. */
 int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor **dx, bool allow_unused);
 
 /* Where the script stands now: the bindings install this; the core calls it for nodes and errors only. *line 0 = unknown. */

@@ -1,5 +1,6 @@
 /* ops.h -- operations as C functions, for rules and for C users: results belong to the current scope, NULL in gives NULL out.
- * Every line of elementwise.def is here by itself; the other rows have a function where C code wants one; ms_apply reaches the rest. */
+ * Every line of elementwise.def is here by itself; the other rows have a function where C code wants one; ms_apply reaches the
+ * rest. */
 #ifndef MS_OPS_H
 #define MS_OPS_H
 #include "mascon.h"

@@ -1,27 +1,27 @@
 /* copy.c -- moving elements: copies between layouts, conversions, filling, reversing. */
-#include "walk.h"
+#include "loops.h"
 #include "../math.h"
 
 /* ---- same dtype: only the element size matters ---- */
 
-#define MOVE(fn, TT)                                                                                                                          \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
-    TT *o = (TT *)p[0];                                                                                                                       \
-    const TT *a = (const TT *)p[1];                                                                                                           \
-    if (s[0] == 1 && s[1] == 1)                                                                                                               \
-      memcpy(o, a, (size_t)n * sizeof *o);                                                                                                    \
-    else if (s[0] == 1 && s[1] == 0) {                                                                                                        \
-      const TT v = *a;                                                                                                                        \
-      for (int64_t i = 0; i < n; i++) o[i] = v;                                                                                               \
-    } else                                                                                                                                    \
-      for (int64_t i = 0; i < n; i++) o[i * s[0]] = a[i * s[1]];                                                                              \
+#define MOVE(fn, TT)                                                                                                               \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+    TT *o = (TT *)p[0];                                                                                                            \
+    const TT *a = (const TT *)p[1];                                                                                                \
+    if (s[0] == 1 && s[1] == 1) memcpy(o, a, (size_t)n * sizeof *o);                                                               \
+    else if (s[0] == 1 && s[1] == 0) {                                                                                             \
+      const TT v = *a;                                                                                                             \
+      for (int64_t i = 0; i < n; i++) o[i] = v;                                                                                    \
+    } else                                                                                                                         \
+      for (int64_t i = 0; i < n; i++) o[i * s[0]] = a[i * s[1]];                                                                   \
   }
 MOVE(move1, uint8_t)
 MOVE(move2, uint16_t)
 MOVE(move4, uint32_t)
 MOVE(move8, uint64_t)
 
-/* A transposed 4-byte matrix (inner stride large on the reading side) goes tile by tile, so that each cache line is fetched once. */
+/* A transposed 4-byte matrix (inner stride large on the reading side) goes tile by tile, so that each cache line is fetched once.
+ */
 static bool transpose4(const walk *w) {
   if (w->rank != 2 || w->size[0] != 4 || w->stride[0][1] != 1 || w->stride[1][0] != 1) return false;
   int64_t rows = w->shape[0], cols = w->shape[1], so = w->stride[0][0], si = w->stride[1][1];
@@ -60,36 +60,36 @@ MS_KERNEL(copy_, .run = run_copy_, .supports = same_dtype);
 static inline float load_bf16(uint16_t v) { return ms_bf16_to_f32(v); }
 static inline float load_f16(uint16_t v) { return ms_f16_to_f32(v); }
 
-#define CAST(fn, FROM, TO, E)                                                                                                                 \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
-    TO *o = (TO *)p[0];                                                                                                                       \
-    const FROM *a = (const FROM *)p[1];                                                                                                       \
-    if (s[0] == 1 && s[1] == 1)                                                                                                               \
-      for (int64_t i = 0; i < n; i++) {                                                                                                       \
-        const FROM v = a[i];                                                                                                                  \
-        o[i] = (TO)(E);                                                                                                                       \
-      }                                                                                                                                       \
-    else                                                                                                                                      \
-      for (int64_t i = 0; i < n; i++) {                                                                                                       \
-        const FROM v = a[i * s[1]];                                                                                                           \
-        o[i * s[0]] = (TO)(E);                                                                                                                \
-      }                                                                                                                                       \
+#define CAST(fn, FROM, TO, E)                                                                                                      \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+    TO *o = (TO *)p[0];                                                                                                            \
+    const FROM *a = (const FROM *)p[1];                                                                                            \
+    if (s[0] == 1 && s[1] == 1)                                                                                                    \
+      for (int64_t i = 0; i < n; i++) {                                                                                            \
+        const FROM v = a[i];                                                                                                       \
+        o[i] = (TO)(E);                                                                                                            \
+      }                                                                                                                            \
+    else                                                                                                                           \
+      for (int64_t i = 0; i < n; i++) {                                                                                            \
+        const FROM v = a[i * s[1]];                                                                                                \
+        o[i * s[0]] = (TO)(E);                                                                                                     \
+      }                                                                                                                            \
   }
 /* Floating to integer: towards zero, saturating at the ends of int64; NaN gives 0. */
 static inline int64_t whole(double v) { return v != v ? 0 : v >= 0x1p63 ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v; }
 
-#define FROM(name, T, F, D, I)                                                                                                                \
-  CAST(name##_f32, T, float, F)                                                                                                               \
-  CAST(name##_f64, T, double, D)                                                                                                              \
-  CAST(name##_bf16, T, uint16_t, ms_f32_to_bf16((float)(F)))                                                                                  \
-  CAST(name##_f16, T, uint16_t, ms_f32_to_f16((float)(F)))                                                                                    \
-  CAST(name##_i64, T, int64_t, I)                                                                                                             \
-  CAST(name##_i32, T, int32_t, I)                                                                                                             \
-  CAST(name##_u8, T, uint8_t, I)                                                                                                              \
-  CAST(name##_bool, T, uint8_t, (D) != 0)                                                                                                     \
-  static const walk_inner name##_to[MS_DTYPES] = {[MS_F32] = name##_f32,   [MS_F64] = name##_f64, [MS_BF16] = name##_bf16,                    \
-                                                  [MS_F16] = name##_f16,   [MS_I64] = name##_i64, [MS_I32] = name##_i32,                      \
-                                                  [MS_U8] = name##_u8,     [MS_BOOL] = name##_bool};
+#define FROM(name, T, F, D, I)                                                                                                     \
+  CAST(name##_f32, T, float, F)                                                                                                    \
+  CAST(name##_f64, T, double, D)                                                                                                   \
+  CAST(name##_bf16, T, uint16_t, ms_f32_to_bf16((float)(F)))                                                                       \
+  CAST(name##_f16, T, uint16_t, ms_f32_to_f16((float)(F)))                                                                         \
+  CAST(name##_i64, T, int64_t, I)                                                                                                  \
+  CAST(name##_i32, T, int32_t, I)                                                                                                  \
+  CAST(name##_u8, T, uint8_t, I)                                                                                                   \
+  CAST(name##_bool, T, uint8_t, (D) != 0)                                                                                          \
+  static const walk_inner name##_to[MS_DTYPES] = {                                                                                 \
+      [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_BF16] = name##_bf16, [MS_F16] = name##_f16,                                \
+      [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8,     [MS_BOOL] = name##_bool};
 FROM(f32, float, v, v, whole(v))
 FROM(f64, double, v, v, whole(v))
 FROM(bf16, uint16_t, load_bf16(v), load_bf16(v), whole(load_bf16(v)))
@@ -98,15 +98,20 @@ FROM(i64, int64_t, v, v, v)
 FROM(i32, int32_t, v, v, v)
 FROM(u8, uint8_t, v, v, v)
 
+walk_inner MS_NAME(ms_cpu_cast)(int from, int to) {
+  static const walk_inner *const table[MS_DTYPES] = {[MS_F32] = f32_to, [MS_F64] = f64_to, [MS_BF16] = bf16_to, [MS_F16] = f16_to,
+                                                     [MS_I64] = i64_to, [MS_I32] = i32_to, [MS_U8] = u8_to,     [MS_BOOL] = u8_to};
+  size_t size = ms_dtype_size((ms_dtype)to);
+  return from != to ? table[from][to] : size == 1 ? move1 : size == 2 ? move2 : size == 4 ? move4 : move8;
+}
+
 static int run_cast(ms_call *c) {
-  static const walk_inner *const from[MS_DTYPES] = {[MS_F32] = f32_to, [MS_F64] = f64_to, [MS_BF16] = bf16_to, [MS_F16] = f16_to,
-                                                    [MS_I64] = i64_to, [MS_I32] = i32_to, [MS_U8] = u8_to,     [MS_BOOL] = u8_to};
   if (c->in[0].dtype == c->out[0].dtype) return move(&c->out[0], &c->in[0]);
   walk w = {0};
   walk_add(&w, &c->out[0], &c->out[0]);
   walk_add(&w, &c->out[0], &c->in[0]);
   walk_merge(&w, &c->out[0]);
-  walk_run(&w, from[c->in[0].dtype][c->out[0].dtype], 2);
+  walk_run(&w, MS_NAME(ms_cpu_cast)(c->in[0].dtype, c->out[0].dtype), 2);
   return 0;
 }
 MS_KERNEL(cast, .run = run_cast);

@@ -1,5 +1,5 @@
-/* cpu.h -- what the CPU kernels share. Files of this folder are compiled once per instruction-set level (MS_ISA = v2, v3, v4: SSE4, AVX2,
- * AVX-512); the backend picks the best table the processor runs. A kernel is a symbol:
+/* cpu.h -- what the CPU kernels share. Files of this folder are compiled once per instruction-set level (MS_ISA = v2, v3, v4: SSE4,
+ * AVX2, AVX-512); the backend picks the best table the processor runs. A kernel is a symbol:
  *
  *     static int run(ms_call *c) { ... }
  *     MS_KERNEL(softmax, .run = run, .supports = f32_or_f64);
@@ -13,12 +13,13 @@
 #define MS_JOIN(a, b, c)  MS_JOIN3(a, b, c)
 #define MS_NAME(x)        MS_JOIN(, x, MS_ISA)
 
-#define MS_KERNEL(name, ...)                                                                                                                  \
-  extern const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA);                                                                                      \
+#define MS_KERNEL(name, ...)                                                                                                       \
+  extern const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA);                                                                           \
   const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA) = {__VA_ARGS__}
 
-/* The one place that decides how work is cut. `work` counts simple operations (about one element of an addition); below MS_GRAIN an OpenMP
- * region costs more than it saves. Sums are cut into MS_CHUNK elements whatever the number of threads, so their bits do not depend on it. */
+/* The one place that decides how work is cut. `work` counts simple operations (about one element of an addition); below MS_GRAIN an
+ * OpenMP region costs more than it saves. Sums are cut into MS_CHUNK elements whatever the number of threads, so their bits do not
+ * depend on it. */
 #define MS_GRAIN 32768
 #define MS_CHUNK 4096
 static inline int ms_team(int64_t work) {
@@ -45,21 +46,49 @@ static inline int64_t ms_offset(const ms_view *v, int64_t linear) {
 }
 
 /* Run BODY with `T` the C type of dtype d. f16, bf16 are not among them. */
-#define MS_SWITCH(d, what, ...)                                                                                                               \
-  switch (d) {                                                                                                                                \
-  case MS_F32: { typedef float T; __VA_ARGS__; break; }                                                                                       \
-  case MS_F64: { typedef double T; __VA_ARGS__; break; }                                                                                      \
-  case MS_I64: { typedef int64_t T; __VA_ARGS__; break; }                                                                                     \
-  case MS_I32: { typedef int32_t T; __VA_ARGS__; break; }                                                                                     \
-  case MS_U8:                                                                                                                                 \
-  case MS_BOOL: { typedef uint8_t T; __VA_ARGS__; break; }                                                                                    \
-  default: return ms_fail("%s: no cpu kernel for %s", what, ms_dtype_name(d)), -1;                                                            \
+#define MS_SWITCH(d, what, ...)                                                                                                    \
+  switch (d) {                                                                                                                     \
+  case MS_F32: {                                                                                                                   \
+    typedef float T;                                                                                                               \
+    __VA_ARGS__;                                                                                                                   \
+    break;                                                                                                                         \
+  }                                                                                                                                \
+  case MS_F64: {                                                                                                                   \
+    typedef double T;                                                                                                              \
+    __VA_ARGS__;                                                                                                                   \
+    break;                                                                                                                         \
+  }                                                                                                                                \
+  case MS_I64: {                                                                                                                   \
+    typedef int64_t T;                                                                                                             \
+    __VA_ARGS__;                                                                                                                   \
+    break;                                                                                                                         \
+  }                                                                                                                                \
+  case MS_I32: {                                                                                                                   \
+    typedef int32_t T;                                                                                                             \
+    __VA_ARGS__;                                                                                                                   \
+    break;                                                                                                                         \
+  }                                                                                                                                \
+  case MS_U8:                                                                                                                      \
+  case MS_BOOL: {                                                                                                                  \
+    typedef uint8_t T;                                                                                                             \
+    __VA_ARGS__;                                                                                                                   \
+    break;                                                                                                                         \
+  }                                                                                                                                \
+  default: return ms_fail("%s: no cpu kernel for %s", what, ms_dtype_name(d)), -1;                                                 \
   }
-#define MS_SWITCH_FLOAT(d, what, ...)                                                                                                         \
-  switch (d) {                                                                                                                                \
-  case MS_F32: { typedef float T; __VA_ARGS__; break; }                                                                                       \
-  case MS_F64: { typedef double T; __VA_ARGS__; break; }                                                                                      \
-  default: return ms_fail("%s: no cpu kernel for %s", what, ms_dtype_name(d)), -1;                                                            \
+#define MS_SWITCH_FLOAT(d, what, ...)                                                                                              \
+  switch (d) {                                                                                                                     \
+  case MS_F32: {                                                                                                                   \
+    typedef float T;                                                                                                               \
+    __VA_ARGS__;                                                                                                                   \
+    break;                                                                                                                         \
+  }                                                                                                                                \
+  case MS_F64: {                                                                                                                   \
+    typedef double T;                                                                                                              \
+    __VA_ARGS__;                                                                                                                   \
+    break;                                                                                                                         \
+  }                                                                                                                                \
+  default: return ms_fail("%s: no cpu kernel for %s", what, ms_dtype_name(d)), -1;                                                 \
   }
 
 #endif

@@ -1,15 +1,15 @@
-/* create.c -- sequences and random numbers. A random tensor's element i comes from counter + i/4, word i%4, so that the numbers do not
- * depend on how the work is cut. */
+/* create.c -- sequences and random numbers. A random tensor's element i comes from counter + i/4, word i%4, so that the numbers do
+ * not depend on how the work is cut. */
 #include "cpu.h"
 #include "../math.h"
 #include "philox.h"
 
-#define EACH(E)                                                                                                                               \
-  int64_t n = ms_view_numel(&c->out[0]);                                                                                                      \
-  MS_SWITCH(c->out[0].dtype, c->op->name, {                                                                                                   \
-    T *o = c->out[0].data;                                                                                                                    \
-    for (int64_t i = 0; i < n; i++) o[i] = (T)(E);                                                                                            \
-  })                                                                                                                                          \
+#define EACH(E)                                                                                                                    \
+  int64_t n = ms_view_numel(&c->out[0]);                                                                                           \
+  MS_SWITCH(c->out[0].dtype, c->op->name, {                                                                                        \
+    T *o = c->out[0].data;                                                                                                         \
+    for (int64_t i = 0; i < n; i++) o[i] = (T)(E);                                                                                 \
+  })                                                                                                                               \
   return 0
 
 static int run_arange(ms_call *c) {
@@ -31,15 +31,15 @@ static int run_eye(ms_call *c) {
 MS_KERNEL(eye, .run = run_eye);
 
 /* Call E for elements i of a block of four words w, in parallel over blocks. */
-#define DRAW(T, E)                                                                                                                            \
-  {                                                                                                                                           \
-    T *o = c->out[0].data;                                                                                                                    \
-    int64_t n = ms_view_numel(&c->out[0]), blocks = (n + 3) / 4;                                                                              \
-    uint64_t seed = c->rng->seed, from = c->rng->counter;                                                                                     \
-    _Pragma("omp parallel for num_threads(ms_team(n * 8)) schedule(static)") for (int64_t b = 0; b < blocks; b++) {                           \
-      ms_philox r = ms_philox4x32(seed, from + (uint64_t)b);                                                                                  \
-      for (int k = 0; k < 4 && 4 * b + k < n; k++) o[4 * b + k] = (T)(E);                                                                     \
-    }                                                                                                                                         \
+#define DRAW(T, E)                                                                                                                 \
+  {                                                                                                                                \
+    T *o = c->out[0].data;                                                                                                         \
+    int64_t n = ms_view_numel(&c->out[0]), blocks = (n + 3) / 4;                                                                   \
+    uint64_t seed = c->rng->seed, from = c->rng->counter;                                                                          \
+    _Pragma("omp parallel for num_threads(ms_team(n * 8)) schedule(static)") for (int64_t b = 0; b < blocks; b++) {                \
+      ms_philox r = ms_philox4x32(seed, from + (uint64_t)b);                                                                       \
+      for (int k = 0; k < 4 && 4 * b + k < n; k++) o[4 * b + k] = (T)(E);                                                          \
+    }                                                                                                                              \
   }
 
 static int run_rand(ms_call *c) {
@@ -72,7 +72,8 @@ MS_KERNEL(bernoulli, .run = run_bernoulli);
 static int run_randint(ms_call *c) {
   int64_t low = c->attr[0].i;
   uint64_t range = (uint64_t)(c->attr[1].i - low) + 1;
-  MS_SWITCH(c->out[0].dtype, "randint", DRAW(T, low + (int64_t)(((unsigned __int128)((uint64_t)r.v[k] << 32 | r.v[(k + 1) & 3]) * range) >> 64)))
+  MS_SWITCH(c->out[0].dtype, "randint",
+            DRAW(T, low + (int64_t)(((unsigned __int128)((uint64_t)r.v[k] << 32 | r.v[(k + 1) & 3]) * range) >> 64)))
   return 0;
 }
 MS_KERNEL(randint, .run = run_randint);

@@ -1,5 +1,5 @@
 /* elementwise.c -- every line of elementwise.def as loops, for the dtypes of its class. */
-#include "walk.h"
+#include "loops.h"
 #include "../math.h"
 
 #define K(v) ((T)(v))
@@ -133,14 +133,20 @@
 static const walk_inner square_loops[MS_DTYPES], sqrt_loops[MS_DTYPES];
 
 /* The dtype that decides is the last operand's (the first may be the bool of a choice). */
-static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
-  const ms_view *out = &c->out[0];
-  int n_in = c->n_in;
+static ms_loop choose(const ms_call *c, const walk_inner *loops, int cost) {
+  ms_loop l = {loops[c->in[c->n_in - 1].dtype], c->n_in, cost};
   if (c->op->id == MS_OP_pow && c->in[1].number) { /* powers people write every day are products and roots */
     double y = ms_scalar_value(*c->in[1].number);
-    if (y == 2 || y == 0.5) n_in = 1, loops = y == 2 ? square_loops : sqrt_loops;
+    if (y == 2 || y == 0.5) l.n_in = 1, l.run = (y == 2 ? square_loops : sqrt_loops)[c->in[0].dtype];
   }
-  walk_inner f = loops[c->in[n_in - 1].dtype];
+  return l;
+}
+
+static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
+  const ms_view *out = &c->out[0];
+  ms_loop l = choose(c, loops, cost);
+  int n_in = l.n_in;
+  walk_inner f = l.run;
   if (out->rank == 0 || (out->rank == 1 && out->shape[0] < 64 && out->stride[0] == 1)) { /* small and plain: straight in */
     char *p[WALK_MAX] = {out->data};
     int64_t s[WALK_MAX] = {1}, n = out->rank ? out->shape[0] : 1;
@@ -175,3 +181,23 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
 #define E2(name, cls, f, dx, dy, def, sample, doc) cls##2(name, f) KERNEL(name, cls)
 #define E3(name, cls, f, dx, dy, dz, def, sample, doc) cls##3(name, f) KERNEL(name, cls)
 #include "elementwise.def"
+#undef E1
+#undef E2
+#undef E3
+
+/* ---- the loops by operation ---- */
+
+#define ROW(name, cls)                         [MS_OP_##name] = {name##_loops, COST_##cls},
+#define E1(name, cls, f, dx, sample, doc)      ROW(name, cls)
+#define E2(name, cls, f, dx, dy, def, sample, doc) ROW(name, cls)
+#define E3(name, cls, f, dx, dy, dz, def, sample, doc) ROW(name, cls)
+static const struct {
+  const walk_inner *loops;
+  int cost;
+} rows[MS_OP_COUNT] = {
+#include "elementwise.def"
+};
+
+ms_loop MS_NAME(ms_cpu_loop)(const ms_call *c) {
+  return rows[c->op->id].loops ? choose(c, rows[c->op->id].loops, rows[c->op->id].cost) : (ms_loop){0};
+}

@@ -1,5 +1,5 @@
-/* walk.h -- one way through strided operands: dimensions that continue each other are merged, the last one goes to an inner loop, the rest is
- * walked row by row, in parallel when there is enough. Strides count elements of each operand. */
+/* walk.h -- one way through strided operands: dimensions that continue each other are merged, the last one goes to an inner loop,
+ * the rest is walked row by row, in parallel when there is enough. Strides count elements of each operand. */
 #ifndef MS_WALK_H
 #define MS_WALK_H
 #include "cpu.h"
@@ -18,7 +18,8 @@ static inline void walk_add(walk *w, const ms_view *like, const ms_view *v) {
   int k = w->n++, lead = like->rank - v->rank;
   w->base[k] = v->data;
   w->size[k] = (int64_t)ms_dtype_size(v->dtype);
-  for (int i = 0; i < like->rank; i++) w->stride[k][i] = i < lead || (v->shape[i - lead] == 1 && like->shape[i] != 1) ? 0 : v->stride[i - lead];
+  for (int i = 0; i < like->rank; i++)
+    w->stride[k][i] = i < lead || (v->shape[i - lead] == 1 && like->shape[i] != 1) ? 0 : v->stride[i - lead];
 }
 
 static inline void walk_merge(walk *w, const ms_view *like) {
@@ -27,10 +28,8 @@ static inline void walk_merge(walk *w, const ms_view *like) {
     if (like->shape[i] == 1) continue;
     bool joins = r > 0;
     for (int k = 0; joins && k < w->n; k++) joins = w->stride[k][r - 1] == w->stride[k][i] * like->shape[i];
-    if (joins)
-      w->shape[r - 1] *= like->shape[i];
-    else
-      w->shape[r++] = like->shape[i];
+    if (joins) w->shape[r - 1] *= like->shape[i];
+    else w->shape[r++] = like->shape[i];
     for (int k = 0; k < w->n; k++) w->stride[k][r - 1] = w->stride[k][i];
   }
   if (r == 0) {

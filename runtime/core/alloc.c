@@ -1,7 +1,7 @@
 /* alloc.c -- storages, and the cache of freed blocks by size class.
  *
- * Classes: 64 bytes, then four steps per power of two, so at most a quarter of a block is slack. A freed block goes to its class's list;
- * the lists are emptied when they hold more than both 256 MB and what is live, and when an allocation fails. */
+ * Classes: 64 bytes, then four steps per power of two, so at most a quarter of a block is slack. A freed block goes to its class's
+ * list; the lists are emptied when they hold more than both 256 MB and what is live, and when an allocation fails. */
 #include "core.h"
 #include <stdlib.h>
 
@@ -75,8 +75,9 @@ void *ms_block_alloc(ms_device *d, size_t bytes, size_t *capacity) {
     ms_memory_release_cache();
     p = injected ? NULL : d->backend->alloc(*capacity);
     if (!p)
-      return ms_fail("out of memory on %s: asked for %.1f MB with %.1f MB live (peak %.1f MB); the cache of freed blocks is empty now",
-                     d->name, (double)bytes / 1e6, (double)stats.live / 1e6, (double)stats.peak / 1e6);
+      return ms_fail(
+          "out of memory on %s: asked for %.1f MB with %.1f MB live (peak %.1f MB); the cache of freed blocks is empty now",
+          d->name, (double)bytes / 1e6, (double)stats.live / 1e6, (double)stats.peak / 1e6);
   }
   stats.live += *capacity;
   stats.allocated += *capacity;
@@ -110,8 +111,7 @@ ms_storage *ms_storage_new(ms_device *d, size_t bytes) {
   void *p = ms_block_alloc(d, bytes, &capacity);
   if (!p) return NULL;
   ms_storage *s = spare;
-  if (s)
-    spare = s->data;
+  if (s) spare = s->data;
   else if (!(s = malloc(sizeof *s))) {
     ms_block_free(d, p, capacity);
     return ms_fail("out of memory: no room for a storage header");

@@ -59,7 +59,8 @@ struct ms_device {
   char name[16], description[128];
 };
 
-/* ---- rules: what a row's file provides (ops/) --------------------------------------------------------------------------------- */
+/* ---- rules: what a row's file provides (ops/) ---------------------------------------------------------------------------------
+ */
 
 /* One result to come. For MS_VIEW rows stride and offset count too. */
 typedef struct ms_spec {
@@ -105,32 +106,36 @@ typedef struct ms_rule {
 
 #define MS_RULE(name, ...) const ms_rule ms_rule_##name = {__VA_ARGS__}
 
-/* ---- the gate (core/op.c) -------------------------------------------------------------------------------------------------------- */
+/* ---- the gate (core/op.c)
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* Apply operation `id`. in[] and attr[] in the order of the row's signature (attr NULL: the defaults). Results belong to the current scope.
- * ms_apply gives the first result (or, of a row that changes things in place, in[0]); ms_apply_n fills out[] with all and returns how
- * many, -1 on failure. `device` matters to rows without tensor inputs only. */
+/* Apply operation `id`. in[] and attr[] in the order of the row's signature (attr NULL: the defaults). Results belong to the
+ * current scope. ms_apply gives the first result (or, of a row that changes things in place, in[0]); ms_apply_n fills out[] with
+ * all and returns how many, -1 on failure. `device` matters to rows without tensor inputs only. */
 ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr);
 int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out);
 /* x = op(x, ...) in the memory of x = in[0]; elementwise rows only. Returns x. */
 ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_attr *attr);
 
-#define MS_IN(...)   (int)(sizeof((ms_tensor *[]){__VA_ARGS__}) / sizeof(ms_tensor *)), (ms_tensor *[]){__VA_ARGS__}
+#define MS_IN(...)                                                                                                                 \
+  (int)(sizeof((ms_tensor *[]){__VA_ARGS__}) / sizeof(ms_tensor *)), (ms_tensor *[]) { __VA_ARGS__ }
 #define MS_ATTR(...) ((ms_attr[]){__VA_ARGS__})
 #define A_INT(x)     ((ms_attr){.i = (x)})
 #define A_NUM(x)     ((ms_attr){.s = {.value = (x)}})
 #define A_INTS(x)    ((ms_attr){.v = (x)})
 #define MS_INTS(...) ((ms_ints){.n = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .at = {__VA_ARGS__}})
 
-/* ---- pieces for rules (core/op.c, core/tensor.c) ----------------------------------------------------------------------------------- */
+/* ---- pieces for rules (core/op.c, core/tensor.c)
+ * ----------------------------------------------------------------------------------- */
 
-int ms_out(ms_infer *s, int k, int dtype, int rank, const int64_t *shape); /* set result k, contiguous; n_out grows to k + 1; gives 0 */
+int ms_out(ms_infer *s, int k, int dtype, int rank,
+           const int64_t *shape); /* set result k, contiguous; n_out grows to k + 1; gives 0 */
 int ms_out_like(ms_infer *s, int k, const ms_tensor *x);
 int ms_dim(int64_t dim, int rank, const char *op); /* resolve a dimension; -1 after ms_fail */
 /* Resolve a list of dimensions (n = -1: all) into a sorted list without repeats; -1 after ms_fail. */
 int ms_dims(ms_ints *dims, int rank, const char *op);
 int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t *shape);
-int ms_promote(int a, int b); /* dtype of a mixed operation */
+int ms_promote(int a, int b);                 /* dtype of a mixed operation */
 const char *ms_shape_str(const ms_tensor *t); /* "3 x 4 f32": one of a few static buffers */
 const char *ms_sizes_str(int rank, const int64_t *shape);
 ms_ints ms_sizes(const ms_tensor *t);

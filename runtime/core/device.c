@@ -1,4 +1,5 @@
-/* device.c -- devices by name. The CPU and the trace backend are linked in; others are modules libmascon_NAME.so, opened on first use. */
+/* device.c -- devices by name. The CPU and the trace backend are linked in; others are modules libmascon_NAME.so, opened on first
+ * use. */
 #include "core.h"
 #include <dlfcn.h>
 #include <omp.h>
@@ -14,7 +15,8 @@ static ms_device *add(const ms_backend *b, int index, const char *name) {
   ms_device *d = &devices[n_devices];
   *d = (ms_device){.backend = b, .index = index};
   snprintf(d->name, sizeof d->name, "%s", name);
-  if (b->abi != MS_ABI) return ms_fail("device %s: its module speaks version %d of the contract, this program %d", name, b->abi, MS_ABI);
+  if (b->abi != MS_ABI)
+    return ms_fail("device %s: its module speaks version %d of the contract, this program %d", name, b->abi, MS_ABI);
   if (b->open(index, d->description, sizeof d->description) < 0) return NULL;
   n_devices++;
   return d;
@@ -25,10 +27,8 @@ static const ms_backend *load_module(const char *family) {
   snprintf(file, sizeof file, "libmascon_%s.so", family);
   snprintf(symbol, sizeof symbol, "ms_backend_%s", family);
   const char *folder = getenv("MASCON_LIB");
-  if (folder)
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-  else
-    snprintf(path, sizeof path, "%s", file);
+  if (folder) snprintf(path, sizeof path, "%s/%s", folder, file);
+  else snprintf(path, sizeof path, "%s", file);
   void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!so) return ms_fail("no %s device: its module could not be opened (%s)", family, dlerror());
   const ms_backend *(*get)(void);
@@ -62,7 +62,8 @@ ms_device *ms_device_get(const char *name) {
 const char *ms_device_name(const ms_device *d) { return d ? d->name : "none"; }
 int ms_device_sync(ms_device *d) { return d ? d->backend->sync() : -1; }
 
-/* ---- threads: the pool is OpenMP's, which oneDNN shares ------------------------------------------------------------------------- */
+/* ---- threads: the pool is OpenMP's, which oneDNN shares -------------------------------------------------------------------------
+ */
 
 static int threads;
 

@@ -7,10 +7,10 @@ static const struct {
   uint8_t size, level; /* level: bool < u8 < i32 < i64 < f16, bf16 < f32 < f64 */
   bool is_float;
 } table[MS_DTYPES] = {
-    [MS_F32] = {"f32", "float32", "float", 4, 5, true},  [MS_F64] = {"f64", "float64", "double", 8, 6, true},
-    [MS_BF16] = {"bf16", "bfloat16", NULL, 2, 4, true},  [MS_F16] = {"f16", "float16", "half", 2, 4, true},
-    [MS_I64] = {"i64", "int64", "long", 8, 3, false},    [MS_I32] = {"i32", "int32", "int", 4, 2, false},
-    [MS_U8] = {"u8", "uint8", "byte", 1, 1, false},      [MS_BOOL] = {"bool", "boolean", NULL, 1, 0, false},
+    [MS_F32] = {"f32", "float32", "float", 4, 5, true}, [MS_F64] = {"f64", "float64", "double", 8, 6, true},
+    [MS_BF16] = {"bf16", "bfloat16", NULL, 2, 4, true}, [MS_F16] = {"f16", "float16", "half", 2, 4, true},
+    [MS_I64] = {"i64", "int64", "long", 8, 3, false},   [MS_I32] = {"i32", "int32", "int", 4, 2, false},
+    [MS_U8] = {"u8", "uint8", "byte", 1, 1, false},     [MS_BOOL] = {"bool", "boolean", NULL, 1, 0, false},
 };
 
 const char *ms_dtype_name(int d) { return d >= 0 && d < MS_DTYPES ? table[d].name : "?"; }

@@ -1,8 +1,8 @@
 /* grad.c -- nodes, and the two ways to ask for derivatives.
  *
- * A pass gathers the nodes reachable from y, then walks them by falling sequence number, so each node is visited once, after everything
- * that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of operations and go through
- * the gate, so with gradients enabled what they return is again part of a graph. */
+ * A pass gathers the nodes reachable from y, then walks them by falling sequence number, so each node is visited once, after
+ * everything that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of operations
+ * and go through the gate, so with gradients enabled what they return is again part of a graph. */
 #include "core.h"
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,8 @@ int ms_set_requires_grad(ms_tensor *t, bool on) {
   return 0;
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 static void drop_tensors(ms_node *n) {
   for (int i = 0; i < n->n_in; i++) ms_release(n->in[i]), n->in[i] = NULL;
@@ -69,18 +70,21 @@ void ms_node_release(ms_node *n) {
   freeing = false;
 }
 
-/* What stands for x in a node: x itself where its values are needed or it is a leaf that gathers a gradient, else a ghost. */
+/* What stands for x in a node: x itself where it is a number or a leaf that gathers a gradient, else an alias, whose link into the
+ * graph stays what it is when x is changed in place; without bytes (a ghost) where the values are not needed. */
 static ms_tensor *keep(ms_tensor *x, bool values) {
   if (!x) return NULL;
-  if (values || x->is_number || (x->requires_grad && !x->node)) return ms_retain(x);
-  ms_tensor *g = ms_alias(x);
-  if (!g) return NULL;
-  ms_storage_release(g->storage);
-  g->storage = NULL;
-  g->is_ghost = true;
-  g->requires_grad = x->requires_grad;
-  if ((g->node = x->node)) g->node->refs++, g->out_index = x->out_index;
-  return g;
+  if (x->is_number || (x->requires_grad && !x->node)) return ms_retain(x);
+  ms_tensor *a = ms_alias(x);
+  if (!a) return NULL;
+  if (!values) {
+    ms_storage_release(a->storage);
+    a->storage = NULL;
+    a->is_ghost = true;
+  }
+  a->requires_grad = x->requires_grad;
+  if ((a->node = x->node)) a->node->refs++, a->out_index = x->out_index;
+  return a;
 }
 
 const char *ms_intern(const char *chunk) {
@@ -133,8 +137,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   for (int k = 0; k < n_out; k++) {
     ok &= (n->out[k] = ms_alias(out[k])) != NULL;
     if (!ok) break;
-    if (op->keep_out >> k & 1)
-      n->out_version[k] = out[k]->storage->version;
+    if (op->keep_out >> k & 1) n->out_version[k] = out[k]->storage->version;
     else {
       ms_storage_release(n->out[k]->storage);
       n->out[k]->storage = NULL;
@@ -148,7 +151,8 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   return ok ? 0 : -1;
 }
 
-/* ---- a pass ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- a pass
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct pass {
   ms_node **list;
@@ -227,7 +231,8 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
     return i >= 0 && !t->node ? accumulate(&p->dx[i], g) : 0; /* results asked for are taken when their node is visited */
   }
   if (t->node) return 0;
-  if (t->grad && !enabled && !t->grad->requires_grad && t->grad->refs == 1 && t->grad->storage->refs == 1) { /* nobody else sees it: add in place */
+  if (t->grad && !enabled && !t->grad->requires_grad && t->grad->refs == 1 &&
+      t->grad->storage->refs == 1) { /* nobody else sees it: add in place */
     int mark = ms_scope_open();
     ms_tensor *r = ms_apply_inplace(MS_OP_add, MS_IN(t->grad, g), NULL);
     ms_scope_close(mark);
@@ -281,7 +286,8 @@ static int visit(pass *p, ms_node *n) {
     if (n->op->keep_out >> k & 1 && guard(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
     if (!(r[k] = unpack(n, k))) rc = -1;
   }
-  ms_vjp v = {.op = n->op, .n_in = n->n_in, .n_out = n->n_out, .x = n->in, .r = r, .g = n->grad, .attr = n->attr, .need = need, .dx = dx};
+  ms_vjp v = {
+      .op = n->op, .n_in = n->n_in, .n_out = n->n_out, .x = n->in, .r = r, .g = n->grad, .attr = n->attr, .need = need, .dx = dx};
   if (rc == 0 && (n->op->rule->vjp(&v) < 0 || ms_error())) rc = -1;
   for (int i = 0; i < n->n_in && rc == 0; i++)
     if (need[i] && dx[i] && deliver(p, n->in[i], dx[i]) < 0) rc = -1;
@@ -294,7 +300,8 @@ static ms_tensor *start(ms_tensor *y, ms_tensor *seed) {
   if (!y) return NULL;
   if (!y->requires_grad) return ms_fail("backward: this result depends on nothing that requires gradients");
   if (!seed) {
-    if (ms_numel(y) != 1) return ms_fail("backward: expected a result of one element (or a gradient to start from), got %s", ms_shape_str(y));
+    if (ms_numel(y) != 1)
+      return ms_fail("backward: expected a result of one element (or a gradient to start from), got %s", ms_shape_str(y));
     return ms_ones_like(y);
   }
   bool same = seed->rank == y->rank;
@@ -304,10 +311,8 @@ static ms_tensor *start(ms_tensor *y, ms_tensor *seed) {
 
 static int run(pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
   int rc = gather(p, y);
-  if (rc == 0 && y->node)
-    rc = accumulate(&y->node->grad[y->out_index], seed);
-  else if (rc == 0)
-    rc = deliver(p, y, seed);
+  if (rc == 0 && y->node) rc = accumulate(&y->node->grad[y->out_index], seed);
+  else if (rc == 0) rc = deliver(p, y, seed);
   for (int i = p->n - 1; i >= 0; i--) {
     ms_node *n = p->list[i];
     n->refs++; /* dropping a later node's inputs must not free this one under our hands */
@@ -359,7 +364,8 @@ int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor
   for (int i = 0; i < n; i++) {
     ms_autorelease(dx[i]);
     if (rc == 0 && !dx[i] && !allow_unused)
-      rc = -1, ms_fail("grad: the result does not depend on argument %d (%s); allow it with {allow_unused = true}", i + 1, ms_shape_str(x[i]));
+      rc = -1, ms_fail("grad: the result does not depend on argument %d (%s); allow it with {allow_unused = true}", i + 1,
+                       ms_shape_str(x[i]));
   }
   return rc;
 }

@@ -32,7 +32,8 @@ int ms_out_like(ms_infer *s, int k, const ms_tensor *x) { return ms_out(s, k, x-
 int ms_dim(int64_t dim, int rank, const char *op) {
   int64_t d = dim < 0 ? dim + rank : dim;
   if (d < 0 || d >= rank)
-    return ms_fail("%s: dimension %lld is out of range for a tensor of rank %d", op, (long long)(dim < 0 ? dim : dim + 1), rank), -1;
+    return ms_fail("%s: dimension %lld is out of range for a tensor of rank %d", op, (long long)(dim < 0 ? dim : dim + 1), rank),
+           -1;
   return (int)d;
 }
 
@@ -74,7 +75,8 @@ int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t 
   return 0;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- calls
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 static void view_of(const ms_tensor *t, ms_view *v) {
   v->number = NULL, v->absent = false;
@@ -105,22 +107,21 @@ typedef struct gate {
 } gate;
 
 /* 1: ran; 0: the backend has no kernel; -1: failed. number_dtype: what number operands become. */
-static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out,
-                      int number_dtype, const int64_t *bound) {
+static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
+                      ms_tensor **out, int number_dtype, const int64_t *bound) {
   gate g;
   ms_call *c = &g.call;
   *c = (ms_call){.op = op, .n_in = n_in, .n_out = n_out, .n_attr = op->n_attr, .in = g.in, .out = g.out, .attr = attr};
-  if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in))) return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
+  if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in)))
+    return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
   for (int i = 0; i < n_in; i++) {
     ms_view *v = &c->in[i];
-    if (!in[i])
-      *v = (ms_view){.absent = true};
+    if (!in[i]) *v = (ms_view){.absent = true};
     else if (in[i]->is_number) {
       int d = i == 0 && (op->flags & MS_ELEMENTWISE) && op->elementwise_class == MS_CLASS_CHOOSE ? MS_BOOL : number_dtype;
       *v = (ms_view){.data = &g.number[i], .number = &in[i]->number, .dtype = (uint8_t)d};
       ms_put_number(v->data, d, ms_scalar_value(in[i]->number));
-    } else
-      view_of(in[i], v);
+    } else view_of(in[i], v);
   }
   for (int k = 0; k < n_out; k++) view_of(out[k], &g.out[k]);
   for (int i = 0; bound && i < n_in && i < MS_BOUNDS; i++) c->bound[i] = bound[i];
@@ -163,8 +164,8 @@ int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound) 
                 : v->dtype == MS_I32 ? ((const int32_t *)v->data)[at]
                                      : ((const uint8_t *)v->data)[at];
     if (x < MS_INDEX_BASE || x > bound - 1 + MS_INDEX_BASE)
-      return ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, arg_of(op, input)->name, (long long)i + 1, (long long)x, MS_INDEX_BASE,
-                     (long long)(bound - 1 + MS_INDEX_BASE)),
+      return ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, arg_of(op, input)->name, (long long)i + 1, (long long)x,
+                     MS_INDEX_BASE, (long long)(bound - 1 + MS_INDEX_BASE)),
              -1;
   }
   return 0;
@@ -196,8 +197,7 @@ static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_devi
       return -1;
     }
     if (in[i]->is_number) continue;
-    if (!first)
-      first = in[i];
+    if (!first) first = in[i];
     else if (in[i]->device != first->device)
       return ms_fail("%s: %s is on %s, %s on %s; move one with :to()", op->name, arg_of(op, 0)->name, first->device->name,
                      arg_of(op, i)->name, in[i]->device->name),
@@ -216,10 +216,8 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
   int t = -1, from = op->elementwise_class == MS_CLASS_CHOOSE;
   bool float_number = false;
   for (int i = from; i < n; i++)
-    if (in[i]->is_number)
-      float_number |= !in[i]->is_integer_number;
-    else
-      t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
+    if (in[i]->is_number) float_number |= !in[i]->is_integer_number;
+    else t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
   if (t < 0) t = float_number || !from ? MS_F32 : MS_I64;
   switch (op->elementwise_class) {
   case MS_CLASS_LOGIC: t = MS_BOOL; break;
@@ -249,7 +247,8 @@ static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   if (op->elementwise_class == MS_CLASS_CHOOSE) return ms_number(in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2]->number.value);
   ms_device *cpu = ms_device_get("cpu");
   ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : MS_F64, 0, NULL, cpu) : NULL;
-  if (!r || run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64, NULL) < 0) return NULL;
+  if (!r || run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64, NULL) < 0)
+    return NULL;
   ms_tensor *t = ms_number(truth ? *(bool *)ms_data(r) : *(double *)ms_data(r));
   if (t) t->is_integer_number = whole && op->elementwise_class == MS_CLASS_ARITH;
   return t;
@@ -265,7 +264,8 @@ static int check_mutation(const ms_op *op, int n_in, ms_tensor *const *in) {
   if (ms_grad_enabled() && any_needs_grad(n_in, in))
     return ms_fail("%s: keeps no record for gradients; do it inside ms.no_grad(), or on :detach()ed tensors", op->name), -1;
   for (int i = 0; i < n_in; i++)
-    if (in[i] && in[i]->storage && (arg_of(op, i)->kind == MS_K_INOUT || arg_of(op, i)->kind == MS_K_TENSORS)) in[i]->storage->version++;
+    if (in[i] && in[i]->storage && (arg_of(op, i)->kind == MS_K_INOUT || arg_of(op, i)->kind == MS_K_TENSORS))
+      in[i]->storage->version++;
   return 0;
 }
 
@@ -289,14 +289,16 @@ static int through_f32(const ms_op *op, ms_device *device, int n_in, ms_tensor *
     if (is) half = in[i]->dtype;
     up[i] = is ? ms_cast(in[i], MS_F32) : in[i];
   }
-  if (half < 0 || op->mutates) return ms_fail("%s: no kernel for %s on %s", op->name, n_in ? ms_shape_str(in[0]) : "these arguments", device->name), -1;
+  if (half < 0 || op->mutates)
+    return ms_fail("%s: no kernel for %s on %s", op->name, n_in ? ms_shape_str(in[0]) : "these arguments", device->name), -1;
   int n = ms_apply_n(op->id, device, n_in, up, attr, out);
   for (int k = 0; k < n; k++)
     if (out[k]->dtype == MS_F32 && !(out[k] = ms_cast(out[k], half))) return -1;
   return n;
 }
 
-static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out) {
+static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
+                     ms_tensor **out) {
   ms_ref r = {.op = op, .n_in = n_in, .n_out = n_out, .in = in, .attr = attr, .device = device, .out = out};
   if (op->rule->ref(&r) < 0 || ms_error()) return -1;
   return r.n_out;
@@ -310,8 +312,7 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
 
   ms_attr a[MS_MAX_ARGS];
   if (op->n_attr) {
-    if (attr)
-      memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
+    if (attr) memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
     else
       for (int i = 0, k = 0; i < op->n_arg; i++)
         if (!op->arg[i].is_tensor) a[k++] = op->arg[i].value;
@@ -359,7 +360,8 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
   } else {
     for (int i = 0; i < n_in; i++)
       if (in[i] && in[i]->is_ghost)
-        return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, arg_of(op, i)->name), -1;
+        return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, arg_of(op, i)->name),
+               -1;
     for (int k = 0; k < s.n_out; k++)
       if (!(out[k] = ms_empty((ms_dtype)s.out[k].dtype, s.out[k].rank, s.out[k].shape, device))) return -1;
     int ran = rule->ref && grad && !rule->vjp ? 0 : run_kernel(op, device, n_in, in, a, s.n_out, out, number_dtype, s.bound);
@@ -371,7 +373,8 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
       ms_set_grad_enabled(was);
       if (n < 0 || (grad && !rule->vjp)) return n;
       for (int k = 0; k < n; k++)
-        if (out[k]->node || !out[k]->storage || out[k] == in[0]) return ms_fail("%s: its reference gave a tensor of the graph", op->name), -1;
+        if (out[k]->node || !out[k]->storage || out[k] == in[0])
+          return ms_fail("%s: its reference gave a tensor of the graph", op->name), -1;
     }
     if (check_numerics && numerics_failed(op, s.n_out, out) < 0) return -1;
   }
@@ -394,7 +397,8 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   bool grad = ms_grad_enabled() && any_needs_grad(n_in, in);
   if (grad && x->requires_grad && !x->node)
     return ms_fail("%s_: a leaf that requires gradients cannot be changed in place; do it inside ms.no_grad()", op->name);
-  if (grad && x->is_view) return ms_fail("%s_: a view cannot be changed in place while gradients are recorded; use %s", op->name, op->name);
+  if (grad && x->is_view)
+    return ms_fail("%s_: a view cannot be changed in place while gradients are recorded; use %s", op->name, op->name);
   int dtype = meet(op, n_in, in, met);
   if (dtype < 0) return NULL;
   ms_infer s = {.op = op, .n_in = n_in, .in = met, .attr = (ms_attr *)attr};
@@ -402,7 +406,9 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   const ms_spec *o = &s.out[0];
   bool same = o->rank == x->rank;
   for (int i = 0; same && i < x->rank; i++) same = o->shape[i] == x->shape[i];
-  if (!same) return ms_fail("%s_: the result would be %s, which does not fit into %s", op->name, ms_sizes_str(o->rank, o->shape), ms_shape_str(x));
+  if (!same)
+    return ms_fail("%s_: the result would be %s, which does not fit into %s", op->name, ms_sizes_str(o->rank, o->shape),
+                   ms_shape_str(x));
   if (ms_dtype_is_float(o->dtype) && !ms_dtype_is_float(x->dtype))
     return ms_fail("%s_: the result would be %s, which %s cannot hold", op->name, ms_dtype_name(o->dtype), ms_shape_str(x));
 

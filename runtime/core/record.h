@@ -47,6 +47,10 @@ typedef struct ms_step_info {
 ms_step_info ms_step_describe(const ms_step *s);
 /* Call i of the step as text: operation, shapes, line. false past the end. */
 bool ms_step_line(const ms_step *s, int i, char *out, size_t size);
+/* Profile: from `on` to off, runs add up how long each call took; what was gathered stays until the next `on`. 0, or -1 after ms_fail. */
+int ms_step_profile(ms_step *s, bool on);
+/* Seconds in call i (counted as in ms_step_line) over all profiled runs; i = -1: in the runs as a whole, *runs of them. */
+double ms_step_seconds(const ms_step *s, int i, int *runs);
 
 /* Arithmetic with live numbers inside a step: a new cell whose value is a op b ('+', '-', '*', '/', '^'), computed anew before each run. A
  * NULL cell stands for the constant beside it. NULL after ms_fail. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct patch { /* a view that follows an argument or a result */
   ms_view *view;
@@ -17,9 +18,13 @@ struct ms_step {
   int n_patch;
   ms_step_info info;
   bool *dead;
+  double *seconds; /* by call, and of whole runs behind the last one; NULL: never profiled */
+  bool profiling;
+  int runs; /* profiled */
 };
 
-/* ---- what is needed ------------------------------------------------------------------------------------------------------------------- */
+/* ---- what is needed
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 /* Sort the storages that calls made: still held by others, leaving as results, or free for the arena. */
 static void classify(ms_record *r) {
@@ -62,9 +67,10 @@ static int drop_dead(ms_step *s) {
   return 0;
 }
 
-/* ---- where it lies ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- where it lies
+ * ----------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct piece { /* arena memory for calls first..last */
+typedef struct piece {   /* arena memory for calls first..last */
   int first, last, slot; /* slot -1: the workspace of call `first` */
   size_t bytes, at;
 } piece;
@@ -123,10 +129,8 @@ static int make_arena(ms_step *s) {
     if (r->device->backend->host_memory) memset(s->arena->data, 0, total); /* first touch, once */
   }
   for (int i = 0; i < n; i++) {
-    if (p[i].slot >= 0)
-      r->slot[p[i].slot].at = p[i].at;
-    else
-      r->call[p[i].first].call.work = (char *)s->arena->data + p[i].at;
+    if (p[i].slot >= 0) r->slot[p[i].slot].at = p[i].at;
+    else r->call[p[i].first].call.work = (char *)s->arena->data + p[i].at;
   }
   free(p);
   for (int i = 0; i < r->n_slot; i++)
@@ -152,15 +156,16 @@ static int place_views(ms_step *s) {
         if (t->kind == MS_SLOT_INPUT || t->kind == MS_SLOT_RESULT) {
           if (pass) s->patch[s->n_patch++] = (patch){v, c->slot[k], c->offset[k]};
           n += !pass;
-        } else
-          v->data = (char *)(t->kind == MS_SLOT_INTERNAL ? (char *)s->arena->data + t->at : t->storage->data) + c->offset[k];
+        } else v->data = (char *)(t->kind == MS_SLOT_INTERNAL ? (char *)s->arena->data + t->at : t->storage->data) + c->offset[k];
       }
     }
   }
   return 0;
 }
 
-/* ---- build --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- build
+ * ---------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static double flops_of(const ms_call *c) {
   double n = 1;
@@ -226,10 +231,12 @@ void ms_step_free(ms_step *s) {
   }
   ms_storage_release(s->arena);
   ms_record_free(s->r);
-  free(s->patch), free(s->dead), free(s);
+  free(s->patch), free(s->dead), free(s->seconds), free(s);
 }
 
-/* ---- run ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- run
+ * -----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Arguments must share memory exactly as they did: among themselves, and with nothing that the step writes. */
 static bool fits(const ms_record *r, ms_tensor *const *args) {
@@ -251,15 +258,20 @@ static bool fits(const ms_record *r, ms_tensor *const *args) {
   return true;
 }
 
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results) {
   ms_record *r = s->r;
   if (!fits(r, args)) return 0;
+  double begin = s->profiling ? now() : 0, from = 0;
   for (int i = 0; i < r->n_slot; i++) {
     ms_slot *t = &r->slot[i];
-    if (t->kind == MS_SLOT_INPUT)
-      t->storage = args[t->arg]->storage;
-    else if (t->kind == MS_SLOT_RESULT && !(t->storage = ms_storage_new(r->device, t->bytes)))
-      return -1;
+    if (t->kind == MS_SLOT_INPUT) t->storage = args[t->arg]->storage;
+    else if (t->kind == MS_SLOT_RESULT && !(t->storage = ms_storage_new(r->device, t->bytes))) return -1;
   }
   for (int i = 0; i < s->n_patch; i++) {
     patch *p = &s->patch[i];
@@ -270,6 +282,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results) {
   }
   int rc = 1;
   for (int i = 0; i < r->n_number; i++) ms_rnumber_run(&r->number[i]);
+  if (s->profiling) from = now();
   for (int i = 0; i < r->n_call && rc > 0; i++) {
     if (s->dead[i]) continue;
     ms_rcall *q = &r->call[i];
@@ -281,6 +294,10 @@ int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results) {
       if (c->bound[k] && r->device->backend->host_memory && ms_check_index(c->op, k, &c->in[k], c->bound[k]) < 0) rc = -1;
     if (rc < 0 || c->kernel->run(c) < 0) rc = -1, ms_error_prefix("%s at %s:%d", c->op->name, q->chunk ? q->chunk : "?", q->line);
     if (c->rng) c->rng->counter += (uint64_t)(ms_view_numel(&c->out[0]) + 3) / 4;
+    if (s->profiling) {
+      double to = now();
+      s->seconds[i] += to - from, from = to;
+    }
   }
   for (int k = 0; k < r->n_results && rc > 0; k++) {
     const ms_ref_view *v = &r->result[k];
@@ -305,12 +322,36 @@ int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results) {
     if (t->kind == MS_SLOT_RESULT) ms_storage_release(t->storage);
     if (t->kind == MS_SLOT_RESULT || t->kind == MS_SLOT_INPUT) t->storage = NULL;
   }
+  if (s->profiling) s->seconds[r->n_call] += now() - begin, s->runs++;
   return rc;
 }
 
-/* ---- report ---------------------------------------------------------------------------------------------------------------------------------- */
+int ms_step_profile(ms_step *s, bool on) {
+  size_t n = (size_t)s->r->n_call + 1;
+  if (on && !s->seconds && !(s->seconds = malloc(n * sizeof *s->seconds))) return ms_fail("profile: out of memory"), -1;
+  if (on) memset(s->seconds, 0, n * sizeof *s->seconds), s->runs = 0;
+  s->profiling = on;
+  return 0;
+}
+
+/* ---- report
+ * ----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 ms_step_info ms_step_describe(const ms_step *s) { return s->info; }
+
+/* The i-th call that is left, as an index into all; -1 past the end. */
+static int kept(const ms_step *s, int i) {
+  for (int k = 0; k < s->r->n_call; k++)
+    if (!s->dead[k] && i-- == 0) return k;
+  return -1;
+}
+
+double ms_step_seconds(const ms_step *s, int i, int *runs) {
+  int k = i < 0 ? s->r->n_call : kept(s, i);
+  if (runs) *runs = s->runs;
+  return s->seconds && k >= 0 ? s->seconds[k] : 0;
+}
 
 bool ms_step_line(const ms_step *s, int i, char *out, size_t size) {
   for (int k = 0; k < s->r->n_call; k++) {
@@ -318,9 +359,13 @@ bool ms_step_line(const ms_step *s, int i, char *out, size_t size) {
     const ms_rcall *c = &s->r->call[k];
     int n = snprintf(out, size, "%-20s", c->call.op->name);
     for (int j = 0; j < c->call.n_in && j < 4 && n < (int)size; j++)
-      n += snprintf(out + n, size - (size_t)n, "%s%s", j ? ", " : " ", c->call.in[j].number ? "number" : c->call.in[j].absent ? "-" : ms_sizes_str(c->call.in[j].rank, c->call.in[j].shape));
+      n += snprintf(out + n, size - (size_t)n, "%s%s", j ? ", " : " ",
+                    c->call.in[j].number   ? "number"
+                    : c->call.in[j].absent ? "-"
+                                           : ms_sizes_str(c->call.in[j].rank, c->call.in[j].shape));
     if (c->call.n_in > 4 && n < (int)size) n += snprintf(out + n, size - (size_t)n, ", ... (%d)", c->call.n_in);
-    if (c->call.n_out && n < (int)size) n += snprintf(out + n, size - (size_t)n, " -> %s", ms_sizes_str(c->call.out[0].rank, c->call.out[0].shape));
+    if (c->call.n_out && n < (int)size)
+      n += snprintf(out + n, size - (size_t)n, " -> %s", ms_sizes_str(c->call.out[0].rank, c->call.out[0].shape));
     if (n < (int)size) snprintf(out + n, size - (size_t)n, "   %s:%d", c->chunk ? c->chunk : "?", c->line);
     return true;
   }

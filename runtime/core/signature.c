@@ -16,18 +16,29 @@
 #undef E2
 #undef E3
 
-#define CLASS_FLAGS(c)        ((c) == MS_CLASS_COMPARE || (c) == MS_CLASS_LOGIC ? MS_NO_GRAD : 0)
-#define ROW(nm, sig, fl, dc, sm, cl, ar, fm, dv)                                                                                                 \
-  {.name = #nm, .signature = sig, .doc = dc, .sample = sm, .rule = &ms_rule_##nm, .id = MS_OP_##nm, .flags = fl, .elementwise_class = cl,    \
-   .arity = ar, .formula = fm, .derivative = dv},
+#define CLASS_FLAGS(c) ((c) == MS_CLASS_COMPARE || (c) == MS_CLASS_LOGIC ? MS_NO_GRAD : 0)
+#define ROW(nm, sig, fl, dc, sm, cl, ar, fm, dv)                                                                                   \
+  {.name = #nm,                                                                                                                    \
+   .signature = sig,                                                                                                               \
+   .doc = dc,                                                                                                                      \
+   .sample = sm,                                                                                                                   \
+   .rule = &ms_rule_##nm,                                                                                                          \
+   .id = MS_OP_##nm,                                                                                                               \
+   .flags = fl,                                                                                                                    \
+   .elementwise_class = cl,                                                                                                        \
+   .arity = ar,                                                                                                                    \
+   .formula = fm,                                                                                                                  \
+   .derivative = dv},
 
 static ms_op table[MS_OP_COUNT] = {
-#define E1(name, cls, f, dx, sample, doc)                                                                                                     \
+#define E1(name, cls, f, dx, sample, doc)                                                                                          \
   ROW(name, "x:operand", MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 1, #f, #dx)
-#define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                            \
-  ROW(name, "x:operand y:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 2, #f, #dx " " #dy)
-#define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                                        \
-  ROW(name, "x:operand y:operand z:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 3, #f, #dx " " #dy " " #dz)
+#define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                 \
+  ROW(name, "x:operand y:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 2, #f,          \
+      #dx " " #dy)
+#define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                             \
+  ROW(name, "x:operand y:operand z:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 3,    \
+      #f, #dx " " #dy " " #dz)
 #define OP(name, flags, sig, sample, doc) ROW(name, sig, flags, doc, sample, 0, 0, NULL, NULL)
 #include "elementwise.def"
 #include "ops.def"
@@ -38,10 +49,10 @@ static const struct {
   uint8_t kind;
   bool tensor;
 } kinds[] = {
-    {"tensors", MS_K_TENSORS, true}, {"tensor", MS_K_TENSOR, true},     {"float", MS_K_FLOAT, true}, {"operand", MS_K_OPERAND, true},
-    {"inout", MS_K_INOUT, true},     {"index", MS_K_INDEX, true},       {"class", MS_K_CLASS, true}, {"int", MS_K_INT, false},
-    {"size", MS_K_SIZE, false},      {"dim", MS_K_DIM, false},          {"dims", MS_K_DIMS, false},  {"position", MS_K_POSITION, false},
-    {"shape", MS_K_SHAPE, false},    {"ints", MS_K_INTS, false},        {"bool", MS_K_BOOL, false},  {"scalar", MS_K_SCALAR, false},
+    {"tensors", MS_K_TENSORS, true}, {"tensor", MS_K_TENSOR, true}, {"float", MS_K_FLOAT, true}, {"operand", MS_K_OPERAND, true},
+    {"inout", MS_K_INOUT, true},     {"index", MS_K_INDEX, true},   {"class", MS_K_CLASS, true}, {"int", MS_K_INT, false},
+    {"size", MS_K_SIZE, false},      {"dim", MS_K_DIM, false},      {"dims", MS_K_DIMS, false},  {"position", MS_K_POSITION, false},
+    {"shape", MS_K_SHAPE, false},    {"ints", MS_K_INTS, false},    {"bool", MS_K_BOOL, false},  {"scalar", MS_K_SCALAR, false},
     {"dtype", MS_K_DTYPE, false},    {"enum", MS_K_ENUM, false},
 };
 
@@ -128,10 +139,8 @@ static void parse(ms_op *op) {
       default_of(a, s, n);
       s += n;
     }
-    if (a->is_tensor)
-      op->n_tensor++;
-    else
-      op->n_attr++;
+    if (a->is_tensor) op->n_tensor++;
+    else op->n_attr++;
     while (*s == ' ') s++;
   }
   if (*s == '|') /* defaults of operands: "y=0.01 z=1" */

@@ -11,10 +11,8 @@ static ms_tensor *spare; /* linked through ->grad */
 
 ms_tensor *ms_tensor_new(void) {
   ms_tensor *t = spare;
-  if (t)
-    spare = t->grad;
-  else if (!(t = malloc(sizeof *t)))
-    return ms_fail("out of memory: no room for a tensor header");
+  if (t) spare = t->grad;
+  else if (!(t = malloc(sizeof *t))) return ms_fail("out of memory: no room for a tensor header");
   t->refs = 1;
   t->dtype = t->rank = t->out_index = 0;
   t->requires_grad = t->is_number = t->is_integer_number = t->is_view = t->is_ghost = false;
@@ -52,7 +50,8 @@ void ms_cell_release(ms_cell *c) {
   if (c && !--c->refs) free(c);
 }
 
-/* ---- scopes: a stack of tensors waiting for their release --------------------------------------------------------------------- */
+/* ---- scopes: a stack of tensors waiting for their release ---------------------------------------------------------------------
+ */
 
 static ms_tensor **pool;
 static int pool_n, pool_room;
@@ -77,7 +76,8 @@ ms_tensor *ms_autorelease(ms_tensor *t) {
   return pool[pool_n++] = t;
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- making
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 void ms_set_contiguous(ms_tensor *t) {
   int64_t s = 1;
@@ -149,7 +149,8 @@ ms_tensor *ms_alias(const ms_tensor *x) {
 
 ms_tensor *ms_detach(ms_tensor *x) { return x ? ms_autorelease(ms_alias(x)) : NULL; }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 int ms_rank(const ms_tensor *t) { return t->rank; }
 const int64_t *ms_shape(const ms_tensor *t) { return t->shape; }
@@ -190,7 +191,8 @@ void ms_touch(ms_tensor *t) {
 int ms_to_host(ms_tensor *t, void *out) {
   if (!t) return -1;
   if (ms_record_now && t->storage && t->storage->birth > ms_record_now->birth)
-    return ms_fail("a value of the step was asked for (item, totable, print) while it is compiled: it would not be asked again; return the "
+    return ms_fail("a value of the step was asked for (item, totable, print) while it is compiled: it would not be asked again; "
+                   "return the "
                    "tensor and look at it outside"),
            -1;
   int mark = ms_scope_open(), rc = -1;
@@ -230,7 +232,8 @@ ms_tensor *ms_to_device(ms_tensor *t, ms_device *d) {
   return ok ? r : NULL;
 }
 
-/* ---- words for messages ------------------------------------------------------------------------------------------------------------ */
+/* ---- words for messages
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static char *buffer(void) {
   static char ring[6][128];

@@ -7,7 +7,8 @@ MS_RULE(full, .shape = full_shape);
 
 static int arange_shape(ms_infer *s) {
   double a = s->attr[0].s.value, b = s->attr[1].s.value, step = s->attr[2].s.value;
-  if (step == 0 || !isfinite(a) || !isfinite(b) || !isfinite(step)) return ms_fail("arange: %g, %g, %g: expected finite numbers and a step that is not 0", a, b, step), -1;
+  if (step == 0 || !isfinite(a) || !isfinite(b) || !isfinite(step))
+    return ms_fail("arange: %g, %g, %g: expected finite numbers and a step that is not 0", a, b, step), -1;
   double n = floor((b - a) / step * (1 + 1e-12)) + 1;
   if (n > 1e15) return ms_fail("arange: %g elements are too many", n), -1;
   int64_t count = n > 0 ? (int64_t)n : 0;

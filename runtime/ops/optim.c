@@ -6,15 +6,20 @@
 
 static int lists(ms_infer *s, int first, int64_t groups) {
   int total = s->n_in - first;
-  if (groups < 1 || total % groups) return ms_fail("%s: %d tensors do not divide into %lld lists", s->op->name, total, (long long)groups), -1;
+  if (groups < 1 || total % groups)
+    return ms_fail("%s: %d tensors do not divide into %lld lists", s->op->name, total, (long long)groups), -1;
   int n = total / (int)groups;
   for (int i = 0; i < total; i++) {
     const ms_tensor *p = s->in[first + i % n], *t = s->in[first + i];
     if (t->dtype != p->dtype || t->rank != p->rank || !ms_dtype_is_float(t->dtype))
-      return ms_fail("%s: parameter %d is %s, its list %d holds %s", s->op->name, i % n + 1, ms_shape_str(p), i / n + 1, ms_shape_str(t)), -1;
+      return ms_fail("%s: parameter %d is %s, its list %d holds %s", s->op->name, i % n + 1, ms_shape_str(p), i / n + 1,
+                     ms_shape_str(t)),
+             -1;
     for (int d = 0; d < t->rank; d++)
       if (t->shape[d] != p->shape[d])
-        return ms_fail("%s: parameter %d is %s, its list %d holds %s", s->op->name, i % n + 1, ms_shape_str(p), i / n + 1, ms_shape_str(t)), -1;
+        return ms_fail("%s: parameter %d is %s, its list %d holds %s", s->op->name, i % n + 1, ms_shape_str(p), i / n + 1,
+                       ms_shape_str(t)),
+               -1;
     if (!ms_is_contiguous(t)) return ms_fail("%s: list %d, tensor %d is not contiguous", s->op->name, i / n + 1, i % n + 1), -1;
   }
   return 0;

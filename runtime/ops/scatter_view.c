@@ -41,7 +41,8 @@ static int undiagonal_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   int64_t rows = s->attr[0].i, cols = s->attr[1].i;
   if (x->rank < 1 || x->rank == MS_MAX_RANK || x->shape[x->rank - 1] != (rows < cols ? rows : cols))
-    return ms_fail("undiagonal: %s is not the diagonal of a %lld x %lld matrix", ms_shape_str(x), (long long)rows, (long long)cols), -1;
+    return ms_fail("undiagonal: %s is not the diagonal of a %lld x %lld matrix", ms_shape_str(x), (long long)rows, (long long)cols),
+           -1;
   ms_ints v = ms_sizes(x);
   v.at[v.n - 1] = rows, v.at[v.n++] = cols;
   return ms_out(s, 0, x->dtype, v.n, v.at);
@@ -68,14 +69,16 @@ static int pad_ref(ms_ref *c) {
   ms_ints p = c->attr[0].v;
   double value = ms_scalar_value(c->attr[1].s);
   c->n_out = 1;
-  if (p.n % 2 || p.n / 2 > x->rank) return ms_fail("pad: %d numbers for %s: expected two for each padded dimension", p.n, ms_shape_str(x)), -1;
+  if (p.n % 2 || p.n / 2 > x->rank)
+    return ms_fail("pad: %d numbers for %s: expected two for each padded dimension", p.n, ms_shape_str(x)), -1;
   if (value - value != 0) return ms_fail("pad: value %g, expected a finite number", value), -1;
   bool shift = value != 0;
   if (shift) x = ms_sub(x, ms_number(value));
   for (int k = 0; x && k < p.n / 2; k++) {
     int d = x->rank - 1 - k;
     int64_t before = p.at[2 * k], after = p.at[2 * k + 1], n = x->shape[d];
-    if (n + (before < 0 ? before : 0) + (after < 0 ? after : 0) < 0) return ms_fail("pad: nothing is left of dimension %d (size %lld)", d + 1, (long long)n), -1;
+    if (n + (before < 0 ? before : 0) + (after < 0 ? after : 0) < 0)
+      return ms_fail("pad: nothing is left of dimension %d (size %lld)", d + 1, (long long)n), -1;
     if (before < 0 || after < 0) {
       int64_t skip = before < 0 ? -before : 0;
       x = ms_slice(x, d, skip, n - skip + (after < 0 ? after : 0), 1);

@@ -1,4 +1,5 @@
-/* view.c -- results that share memory with x: only shape, stride and offset change. Each derivative is the adjoint view or its scatter. */
+/* view.c -- results that share memory with x: only shape, stride and offset change. Each derivative is the adjoint view or its
+ * scatter. */
 #include "core/core.h"
 #include <string.h>
 
@@ -38,15 +39,15 @@ ms_tensor *ms_reshape(ms_tensor *x, ms_ints shape) {
   int64_t n = ms_numel(x), known = 1;
   int free_at = -1;
   for (int i = 0; i < shape.n; i++) {
-    if (shape.at[i] == -1 && free_at < 0)
-      free_at = i;
+    if (shape.at[i] == -1 && free_at < 0) free_at = i;
     else if (shape.at[i] < 0)
       return ms_fail("reshape: size %lld of dimension %d: expected 0 or more, or one -1", (long long)shape.at[i], i + 1);
     else if (__builtin_mul_overflow(known, shape.at[i], &known))
       return ms_fail("reshape: %s is more than can be addressed", ms_sizes_str(shape.n, shape.at));
   }
   if (free_at >= 0) {
-    if (!known || n % known) return ms_fail("reshape: %s cannot be divided into %s", ms_shape_str(x), ms_sizes_str(shape.n, shape.at));
+    if (!known || n % known)
+      return ms_fail("reshape: %s cannot be divided into %s", ms_shape_str(x), ms_sizes_str(shape.n, shape.at));
     shape.at[free_at] = n / known;
     known = n;
   }
@@ -65,10 +66,8 @@ static int flatten_ref(ms_ref *c) {
   if (a < 0 || b < 0) return -1;
   if (a > b) return ms_fail("flatten: start %d comes after stop %d", a + 1, b + 1), -1;
   for (int i = 0; i < x->rank; i++)
-    if (i > a && i <= b)
-      v.at[v.n - 1] *= x->shape[i];
-    else
-      v.at[v.n++] = x->shape[i];
+    if (i > a && i <= b) v.at[v.n - 1] *= x->shape[i];
+    else v.at[v.n++] = x->shape[i];
   return (c->out[0] = ms_reshape(x, v)) ? 0 : -1;
 }
 MS_RULE(flatten, .ref = flatten_ref);
@@ -106,7 +105,9 @@ static int transpose_shape(ms_infer *s) {
 }
 static int transpose_vjp(ms_vjp *c) { return one(c, ms_transpose(c->g[0], c->attr[0].i, c->attr[1].i)); }
 MS_RULE(transpose, .shape = transpose_shape, .vjp = transpose_vjp);
-ms_tensor *ms_transpose(ms_tensor *x, int64_t a, int64_t b) { return ms_apply(MS_OP_transpose, MS_IN(x), MS_ATTR(A_INT(a), A_INT(b))); }
+ms_tensor *ms_transpose(ms_tensor *x, int64_t a, int64_t b) {
+  return ms_apply(MS_OP_transpose, MS_IN(x), MS_ATTR(A_INT(a), A_INT(b)));
+}
 
 /* ---- expand ---- */
 
@@ -153,10 +154,8 @@ static int slice_shape(ms_infer *s) {
   if (d < 0) return -1;
   if (step < 1) return ms_fail("slice: step %lld, expected 1 or more", (long long)step), -1;
   if (count < 0) return ms_fail("slice: count %lld, expected 0 or more", (long long)count), -1;
-  if (count == 0)
-    *start = 0;
-  else if (position(start, x->shape[d], "slice") < 0)
-    return -1;
+  if (count == 0) *start = 0;
+  else if (position(start, x->shape[d], "slice") < 0) return -1;
   if (count && (count - 1) > (x->shape[d] - 1 - *start) / step)
     return ms_fail("slice: %lld elements from %lld on by %lld reach past the end of dimension %d (size %lld)", (long long)count,
                    (long long)*start + 1, (long long)step, d + 1, (long long)x->shape[d]),

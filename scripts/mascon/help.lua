@@ -43,7 +43,8 @@ local function of_row(r)
   out[#out + 1] = "  " .. r.doc
   out[#out + 1] = table.concat(arguments(r), "\n")
   if r.elementwise then
-    out[#out + 1] = ("  element by element: %s; operands are broadcast%s"):format(r.formula, not r.no_grad and (", in place: x:%s_(...)"):format(r.name) or "")
+    local in_place = r.no_grad and "" or (", in place: x:%s_(...)"):format(r.name)
+    out[#out + 1] = ("  element by element: %s; operands are broadcast%s"):format(r.formula, in_place)
   end
   local kind = r.mutates and "changes its arguments in place; no gradient" or r.no_grad and "its result carries no gradient"
     or r.create and "on the device in {device = ...}" or r.view and "a view: shares memory with x" or nil

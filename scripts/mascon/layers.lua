@@ -115,7 +115,9 @@ return function(nn)
   nn.dropout = Dropout
   function Dropout:init(p)
     self.p = p or 0.5
-    if type(self.p) ~= "number" or self.p < 0 or self.p >= 1 then options.raise("nn.dropout: p: expected 0 <= p < 1, got %s", tostring(p)) end
+    if type(self.p) ~= "number" or self.p < 0 or self.p >= 1 then
+      options.raise("nn.dropout: p: expected 0 <= p < 1, got %s", tostring(p))
+    end
   end
   function Dropout:forward(x) return ms.dropout(x, self.p, self.training) end
   function Dropout:extra() return tostring(self.p) end
@@ -201,14 +203,18 @@ return function(nn)
   local Sequential = nn.class "sequential"
   nn.sequential = Sequential
   function Sequential:init(list)
-    if type(list) ~= "table" or nn.is_module(list) then options.raise("nn.sequential: expected a list of modules: nn.sequential { a, b }") end
+    if type(list) ~= "table" or nn.is_module(list) then
+      options.raise("nn.sequential: expected a list of modules: nn.sequential { a, b }")
+    end
     for i, m in ipairs(list) do
       if type(m) == "function" then m = Lambda(m) end
       if not nn.is_module(m) then options.raise("nn.sequential: entry %d: expected a module, got %s", i, type(m)) end
       self[i] = m
     end
     for k in pairs(list) do
-      if math.type(k) ~= "integer" or k < 1 or k > #list then options.raise("nn.sequential: entry %s: expected a list without holes", tostring(k)) end
+      if math.type(k) ~= "integer" or k < 1 or k > #list then
+        options.raise("nn.sequential: entry %s: expected a list without holes", tostring(k))
+      end
     end
   end
   function Sequential:forward(x)

@@ -281,7 +281,5 @@ function init.xavier_uniform_(t, gain)
   return init.uniform_(t, -bound, bound)
 end
 
-local function uniform_parameter(shape, bound) return nn.parameter(ms.rand(shape, -bound, bound)) end
-
 require "mascon.layers" (nn)
 return nn

@@ -85,9 +85,8 @@ function Optimizer:load_state_dict(state)
     if name then
       local p = self.parameters[math.tointeger(tonumber(i))]
       if not p then options.raise("%s: load_state_dict: '%s' belongs to parameter %s of %d", self.what, key, i, #self.parameters) end
-      if table.concat(p.shape, " x ") ~= table.concat(t.shape, " x ") then
-        options.raise("%s: load_state_dict: %s: expected %s, got %s", self.what, key, table.concat(p.shape, " x "), table.concat(t.shape, " x "))
-      end
+      local expected, got = table.concat(p.shape, " x "), table.concat(t.shape, " x ")
+      if expected ~= got then options.raise("%s: load_state_dict: %s: expected %s, got %s", self.what, key, expected, got) end
       self.state[p] = self.state[p] or {}
       self.state[p][name] = ms.keep(ms.tensor(t, { device = p.device }))
     elseif key == "step" then
@@ -120,7 +119,9 @@ local function adam(what, decay, decoupled)
     local self = new(Adam, what, parameters, opts, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = decay })
     for i = 1, 2 do
       local b = self.betas[i]
-      if type(b) ~= "number" or b < 0 or b >= 1 then options.raise("%s: betas[%d]: expected 0 <= beta < 1, got %s", what, i, tostring(b)) end
+      if type(b) ~= "number" or b < 0 or b >= 1 then
+        options.raise("%s: betas[%d]: expected 0 <= beta < 1, got %s", what, i, tostring(b))
+      end
     end
     self.decoupled = decoupled
     self.count = ms.keep(ms.zeros({}, { dtype = "f64", device = parameters[1].device }))

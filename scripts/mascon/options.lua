@@ -40,7 +40,9 @@ end
 
 -- A positive whole number, or an error naming the argument.
 function options.count(what, name, v)
-  if type(v) ~= "number" or math.tointeger(v) == nil or v < 1 then options.raise("%s: %s: expected a whole number from 1 on, got %s", what, name, tostring(v)) end
+  if type(v) ~= "number" or math.tointeger(v) == nil or v < 1 then
+    options.raise("%s: %s: expected a whole number from 1 on, got %s", what, name, tostring(v))
+  end
   return math.tointeger(v)
 end
 

