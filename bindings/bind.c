@@ -229,7 +229,10 @@ static int call_row(lua_State *L) {
       }
       for (int j = 1; j <= count; j++) {
         lua_rawgeti(L, i, j);
-        if (!(in[n_in++] = msl_to(L, -1))) bad(L, mark, op, a, lua_gettop(L), "tensors only");
+        if (!(in[n_in++] = msl_to(L, -1))) {
+          if (lua_type(L, -1) == LUA_TUSERDATA) ms_scope_close(mark), msl_check(L, -1, op->name);
+          bad(L, mark, op, a, lua_gettop(L), "tensors only");
+        }
         lua_pop(L, 1);
       }
     } else if (!given) {

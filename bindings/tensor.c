@@ -132,11 +132,15 @@ static int tensor_totable(lua_State *L) {
 static int tensor_item(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "item");
   int mark = msl_enter(L);
-  double v = ms_item(t);
+  bool whole = !ms_dtype_is_float(t->dtype) && t->dtype != MS_BOOL;
+  int64_t i = 0;
+  double v = 0;
+  if (whole && ms_numel(t) == 1) ms_to_host(ms_cast(ms_detach(t), MS_I64), &i); /* a double cannot hold every i64 */
+  else v = ms_item(t);
   msl_leave(L, mark);
-  if (t->dtype == MS_BOOL) lua_pushboolean(L, v != 0);
-  else if (ms_dtype_is_float(t->dtype)) lua_pushnumber(L, v);
-  else lua_pushinteger(L, (lua_Integer)v);
+  if (whole) lua_pushinteger(L, i);
+  else if (t->dtype == MS_BOOL) lua_pushboolean(L, v != 0);
+  else lua_pushnumber(L, v);
   return 1;
 }
 
@@ -206,9 +210,9 @@ static int tensor_nonzero(lua_State *L) {
   return 1;
 }
 
-/* One entry of an index for dimension *d of x: a position (the dimension goes), {} (all), {a, b [, step]} (a range), a tensor of
+/* Entry `which` of an index, for dimension *d of what is left of x: a position (the dimension goes), {} (all), {a, b [, step]} (a range), a tensor of
  * positions or a bool mask. *copied is set where the result is no view of x. */
-static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int *d, bool *copied) {
+static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int which, int *d, bool *copied) {
   if (*d >= x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
   int64_t size = x->shape[*d];
   ms_tensor *t = msl_to(L, i);
@@ -216,7 +220,7 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int *d,
     *copied = true;
     if (t->dtype == MS_BOOL) {
       if (t->rank != 1 || t->shape[0] != size)
-        msl_raise(L, mark, "index: the mask is %s, dimension %d has size %lld", ms_shape_str(t), *d + 1, (long long)size);
+        msl_raise(L, mark, "index: the mask is %s, dimension %d has size %lld", ms_shape_str(t), which, (long long)size);
       t = true_positions(t);
     }
     return ms_index_select(x, (*d)++, t);
@@ -225,29 +229,29 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int *d,
   lua_Integer at = lua_tointegerx(L, i, &ok);
   if (ok && lua_type(L, i) == LUA_TNUMBER) {
     if (at == 0 || at > size || at < -size)
-      msl_raise(L, mark, "index: position %lld is out of range 1..%lld of dimension %d", (long long)at, (long long)size, *d + 1);
+      msl_raise(L, mark, "index: position %lld is out of range 1..%lld of dimension %d", (long long)at, (long long)size, which);
     return ms_select(x, *d, at > 0 ? at - 1 : at);
   }
   ms_ints r;
   if (!lua_istable(L, i) || !msl_ints(L, i, &r) || r.n > 3 || r.n == 1)
-    msl_raise(L, mark, "index: expected a position, {}, {first, last}, {first, last, step}, or a tensor for dimension %d", *d + 1);
+    msl_raise(L, mark, "index: expected a position, {}, {first, last}, {first, last, step}, or a tensor for dimension %d", which);
   if (r.n == 0) return (*d)++, x;
   int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1],
           step = r.n > 2 ? r.at[2] : 1;
   if (a < 1 || b > size || step < 1 || a > size + 1 || r.at[0] == 0 || (r.at[1] == 0 && a != 1))
     msl_raise(L, mark, "index: range {%lld, %lld%s} is out of 1..%lld of dimension %d", (long long)r.at[0], (long long)r.at[1],
-              r.n > 2 ? ", step" : "", (long long)size, *d + 1);
+              r.n > 2 ? ", step" : "", (long long)size, which);
   return ms_slice(x, (*d)++, a - 1, b >= a ? (b - a) / step + 1 : 0, step);
 }
 
 static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *copied) {
   int d = 0;
   *copied = false;
-  if (!lua_istable(L, i)) return index_one(L, mark, i, x, &d, copied);
+  if (!lua_istable(L, i)) return index_one(L, mark, i, x, 1, &d, copied);
   int n = (int)lua_rawlen(L, i);
   for (int k = 1; k <= n && x; k++) {
     lua_rawgeti(L, i, k);
-    x = index_one(L, mark, lua_gettop(L), x, &d, copied);
+    x = index_one(L, mark, lua_gettop(L), x, k, &d, copied);
     lua_pop(L, 1);
   }
   return x;

@@ -55,6 +55,13 @@ struct ms_call {
   const ms_kernel *kernel;
 };
 
+/* A call in a chain: several calls over the same elements that run as one pass, in this order (recorded steps only). */
+typedef struct ms_part {
+  ms_call *call;
+  int from[3]; /* by input: the earlier part whose result it is, element for element; -1: what lies in memory */
+  bool keep;   /* the result must reach memory; otherwise only later parts read it, and it has no memory */
+} ms_part;
+
 /* What a backend offers. `kernel` answers NULL for a call it has no kernel for (an operation, a dtype); then the operation's `ref`
  * runs. */
 typedef struct ms_backend {
@@ -68,6 +75,10 @@ typedef struct ms_backend {
   int (*sync)(void);
   const ms_kernel *(*kernel)(const ms_call *c);
   bool host_memory; /* views may be read by the host */
+  /* May this call be in a chain? And a chain as one kernel, which the last part's call then carries, its slot set, in place of its own; the
+   * other calls do not run. NULL without a message: let them run one by one. Both may be NULL: no chains. */
+  bool (*fusible)(const ms_call *c);
+  const ms_kernel *(*fuse)(const ms_part *part, int n);
 } ms_backend;
 
 /* ---- rows ----------------------------------------------------------------------------------------------------------------

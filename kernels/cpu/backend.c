@@ -8,13 +8,24 @@
 #include <string.h>
 #include <sys/mman.h>
 
-extern const ms_kernel *const ms_cpu_table_v2[MS_OP_COUNT];
-extern const ms_kernel *const ms_cpu_table_v3[MS_OP_COUNT] __attribute__((weak));
-extern const ms_kernel *const ms_cpu_table_v4[MS_OP_COUNT] __attribute__((weak));
+typedef struct isa { /* what is compiled once per level */
+  const ms_kernel *const *table;
+  bool (*fusible)(const ms_call *c);
+  const ms_kernel *(*fuse)(const ms_part *part, int n);
+} isa;
 
-static const ms_kernel *const *table;
+#define ISA(level, weak)                                                                                                           \
+  extern const ms_kernel *const ms_cpu_table_##level[MS_OP_COUNT] weak;                                                            \
+  bool ms_cpu_fusible_##level(const ms_call *c) weak;                                                                              \
+  const ms_kernel *ms_cpu_fuse_##level(const ms_part *part, int n) weak;
+#define WEAK __attribute__((weak))
+ISA(v2, )
+ISA(v3, WEAK)
+ISA(v4, WEAK)
 
-static const ms_kernel *const *pick(const char **name) {
+static isa use;
+
+static isa pick(const char **name) {
   const char *ask = getenv("MASCON_ISA");
   int most = ask && ask[0] == 'v' ? atoi(ask + 1) : 4;
 #if defined(__x86_64__)
@@ -22,17 +33,17 @@ static const ms_kernel *const *pick(const char **name) {
   bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
-  if (v4 && most >= 4 && ms_cpu_table_v4) return *name = "AVX-512", ms_cpu_table_v4;
-  if (v3 && most >= 3 && ms_cpu_table_v3) return *name = "AVX2", ms_cpu_table_v3;
+  if (v4 && most >= 4 && ms_cpu_table_v4) return *name = "AVX-512", (isa){ms_cpu_table_v4, ms_cpu_fusible_v4, ms_cpu_fuse_v4};
+  if (v3 && most >= 3 && ms_cpu_table_v3) return *name = "AVX2", (isa){ms_cpu_table_v3, ms_cpu_fusible_v3, ms_cpu_fuse_v3};
 #endif
   (void)most;
-  return *name = "baseline", ms_cpu_table_v2;
+  return *name = "baseline", (isa){ms_cpu_table_v2, ms_cpu_fusible_v2, ms_cpu_fuse_v2};
 }
 
 static int open_cpu(int index, char *description, size_t size) {
   const char *name;
   if (index) return ms_fail("no cpu:%d: the processor is one device", index), -1;
-  table = pick(&name);
+  use = pick(&name);
   snprintf(description, size, "%s kernels, %d threads", name, ms_threads());
   return 0;
 }
@@ -52,9 +63,12 @@ static int copy_in(void *to, const void *from, size_t bytes) { return memcpy(to,
 static int sync_cpu(void) { return 0; }
 
 static const ms_kernel *kernel_cpu(const ms_call *c) {
-  const ms_kernel *k = table[c->op->id];
+  const ms_kernel *k = use.table[c->op->id];
   return k && (!k->supports || k->supports(c)) ? k : NULL;
 }
+
+static bool fusible_cpu(const ms_call *c) { return use.fusible(c); }
+static const ms_kernel *fuse_cpu(const ms_part *part, int n) { return use.fuse(part, n); }
 
 static const ms_backend cpu = {
     .abi = MS_ABI,
@@ -67,6 +81,8 @@ static const ms_backend cpu = {
     .sync = sync_cpu,
     .kernel = kernel_cpu,
     .host_memory = true,
+    .fusible = fusible_cpu,
+    .fuse = fuse_cpu,
 };
 
 const ms_backend *ms_backend_cpu(void) { return &cpu; }

@@ -98,7 +98,7 @@ FROM(i64, int64_t, v, v, v)
 FROM(i32, int32_t, v, v, v)
 FROM(u8, uint8_t, v, v, v)
 
-walk_inner MS_NAME(ms_cpu_cast)(int from, int to) {
+walk_inner MS_NAME(ms_cpu_cast_loop)(int from, int to) {
   static const walk_inner *const table[MS_DTYPES] = {[MS_F32] = f32_to, [MS_F64] = f64_to, [MS_BF16] = bf16_to, [MS_F16] = f16_to,
                                                      [MS_I64] = i64_to, [MS_I32] = i32_to, [MS_U8] = u8_to,     [MS_BOOL] = u8_to};
   size_t size = ms_dtype_size((ms_dtype)to);
@@ -111,7 +111,7 @@ static int run_cast(ms_call *c) {
   walk_add(&w, &c->out[0], &c->out[0]);
   walk_add(&w, &c->out[0], &c->in[0]);
   walk_merge(&w, &c->out[0]);
-  walk_run(&w, MS_NAME(ms_cpu_cast)(c->in[0].dtype, c->out[0].dtype), 2);
+  walk_run(&w, MS_NAME(ms_cpu_cast_loop)(c->in[0].dtype, c->out[0].dtype), 2);
   return 0;
 }
 MS_KERNEL(cast, .run = run_cast);

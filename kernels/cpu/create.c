@@ -42,9 +42,14 @@ MS_KERNEL(eye, .run = run_eye);
     }                                                                                                                              \
   }
 
+/* low + range u may round up to high, which is not to be given: then the number before it. */
 static int run_rand(ms_call *c) {
-  double low = ms_scalar_value(c->attr[1].s), range = ms_scalar_value(c->attr[2].s) - low;
-  MS_SWITCH_FLOAT(c->out[0].dtype, "rand", DRAW(T, (T)low + (T)range * (T)ms_uniform_f32(r.v[k])))
+  double low = ms_scalar_value(c->attr[1].s), high = ms_scalar_value(c->attr[2].s), range = high - low;
+  bool single = c->out[0].dtype == MS_F32;
+  double top = range <= 0 ? INFINITY : single ? nextafterf((float)high, (float)low) : nextafter(high, low);
+#define VALUE ((T)low + (T)range * (T)ms_uniform_f32(r.v[k]))
+  MS_SWITCH_FLOAT(c->out[0].dtype, "rand", DRAW(T, VALUE < (T)top ? VALUE : (T)top))
+#undef VALUE
   return 0;
 }
 MS_KERNEL(rand, .run = run_rand, .supports = f32_or_f64);

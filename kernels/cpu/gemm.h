@@ -79,9 +79,12 @@ static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
         int64_t mc = m - i < GEMM_MC ? m - i : GEMM_MC;
         G(pack)(MR, mc, kc, a + i * ra + p * ca, ra, ca, pa);
         for (int64_t jj = 0; jj < nc; jj += NR)
-          for (int64_t ii = 0; ii < mc; ii += MR) G(tile)
-        (kc, pa + ii * kc, pb + jj * kc, c + (i + ii) * rc + j + jj, rc, mc - ii < MR ? (int)(mc - ii) : MR,
-         nc - jj < NR ? (int)(nc - jj) : NR, add || p);
+          for (int64_t ii = 0; ii < mc; ii += MR) {
+            int rows = mc - ii < MR ? (int)(mc - ii) : MR, cols = nc - jj < NR ? (int)(nc - jj) : NR;
+            /* clang-format off */
+            G(tile)(kc, pa + ii * kc, pb + jj * kc, c + (i + ii) * rc + j + jj, rc, rows, cols, add || p);
+            /* clang-format on */
+          }
       }
     }
   }

@@ -12,6 +12,6 @@ typedef struct ms_loop {
 /* The loop of an elementwise call. Looks at a number operand (of pow), so ask before each run. */
 ms_loop MS_NAME(ms_cpu_loop)(const ms_call *c);
 /* The loop that converts or, between equal dtypes, moves. */
-walk_inner MS_NAME(ms_cpu_cast)(int from, int to);
+walk_inner MS_NAME(ms_cpu_cast_loop)(int from, int to);
 
 #endif

@@ -11,35 +11,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 #if DNNL_VERSION_MAJOR >= 3
 #define VERSION_FUNCTIONS(F)                                                                                                       \
-  F(memory_desc_create_with_tag)                                                                                                   \
-  F(memory_desc_clone)                                                                                                             \
-  F(memory_desc_destroy)                                                                                                           \
-  F(convolution_forward_primitive_desc_create)                                                                                     \
-  F(convolution_backward_data_primitive_desc_create) F(convolution_backward_weights_primitive_desc_create) F(memory_set_data_handle)
+  F(memory_desc_create_with_tag) F(memory_desc_destroy) F(memory_set_data_handle)                                                  \
+  F(convolution_forward_primitive_desc_create) F(convolution_backward_data_primitive_desc_create)                                  \
+  F(convolution_backward_weights_primitive_desc_create)
 typedef const_dnnl_memory_desc_t md_ref;
 typedef dnnl_memory_desc_t md;
 #define REF(m) (m)
 #else
 #define VERSION_FUNCTIONS(F)                                                                                                       \
-  F(memory_desc_init_by_tag)                                                                                                       \
-  F(dilated_convolution_forward_desc_init)                                                                                         \
-  F(dilated_convolution_backward_data_desc_init)                                                                                   \
-  F(dilated_convolution_backward_weights_desc_init) F(primitive_desc_create) F(memory_set_data_handle_v2)
+  F(memory_desc_init_by_tag) F(memory_set_data_handle_v2) F(primitive_desc_create) F(dilated_convolution_forward_desc_init)        \
+  F(dilated_convolution_backward_data_desc_init) F(dilated_convolution_backward_weights_desc_init)
 typedef const dnnl_memory_desc_t *md_ref;
 typedef dnnl_memory_desc_t md;
 #define REF(m) (&(m))
 #endif
 #define FUNCTIONS(F)                                                                                                               \
-  F(sgemm)                                                                                                                         \
-  F(engine_create)                                                                                                                 \
-  F(stream_create)                                                                                                                 \
-  F(stream_wait)                                                                                                                   \
-  F(primitive_attr_create)                                                                                                         \
-  F(primitive_attr_set_scratchpad_mode) F(memory_desc_equal) F(memory_desc_get_size) F(primitive_desc_query_md)                    \
-      F(primitive_desc_destroy) F(primitive_create) F(primitive_destroy) F(primitive_execute) F(memory_create) F(memory_destroy)   \
-          F(reorder_primitive_desc_create) VERSION_FUNCTIONS(F)
+  F(sgemm) F(engine_create) F(stream_create) F(stream_wait) F(primitive_attr_create) F(primitive_attr_set_scratchpad_mode)         \
+  F(memory_desc_equal) F(memory_desc_get_size) F(memory_create) F(memory_destroy) F(primitive_desc_query_md)                       \
+  F(primitive_desc_destroy) F(primitive_create) F(primitive_destroy) F(primitive_execute) F(reorder_primitive_desc_create)         \
+  VERSION_FUNCTIONS(F)
+/* clang-format on */
 
 static struct {
 #define F(name) __typeof__(&dnnl_##name) name;

@@ -225,7 +225,7 @@ static int accumulate(ms_tensor **sum, ms_tensor *g) {
 
 /* g arrives for input t of a node. */
 static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
-  if (t->node && t->node->wanted && accumulate(&t->node->grad[t->out_index], g) < 0) return -1;
+  if (t->node && (t->node->wanted || (p->n_x && target(p, t) >= 0)) && accumulate(&t->node->grad[t->out_index], g) < 0) return -1;
   if (p->n_x) {
     int i = target(p, t);
     return i >= 0 && !t->node ? accumulate(&p->dx[i], g) : 0; /* results asked for are taken when their node is visited */

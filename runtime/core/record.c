@@ -8,7 +8,8 @@
 ms_record *ms_record_now;
 bool ms_recording(void) { return ms_record_now != NULL; }
 
-/* ---- slots ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- slots
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 static size_t hash(const void *p) { return (size_t)p * 0x9E3779B97F4A7C15u >> 20; }
 
@@ -52,7 +53,8 @@ static int ref_view(ms_record *r, const ms_tensor *t, ms_ref_view *v, ms_slot_ki
   return 0;
 }
 
-/* ---- begin and end ------------------------------------------------------------------------------------------------------------------- */
+/* ---- begin and end
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 ms_record *ms_record_begin(int n_args, ms_tensor *const *args) {
   if (ms_record_now) return ms_fail("compile: a step is being recorded already");
@@ -122,23 +124,23 @@ void ms_record_free(ms_record *r) {
     hold_scalars(c, release_cell);
     free(c->call.in); /* one block holds them all */
   }
-  for (int i = 0; i < r->n_number; i++) ms_cell_release(r->number[i].a), ms_cell_release(r->number[i].b), ms_cell_release(r->number[i].out);
+  for (int i = 0; i < r->n_number; i++)
+    ms_cell_release(r->number[i].a), ms_cell_release(r->number[i].b), ms_cell_release(r->number[i].out);
   free(r->number);
   for (int i = 0; i < r->n_slot; i++) ms_storage_release(r->slot[i].storage);
   free(r->call), free(r->slot), free(r->table), free(r->arg), free(r->result), free(r);
 }
 
-/* ---- the gate's side ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the gate's side
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 static void touch(ms_record *r, int slot, int at, bool writes) {
   ms_slot *s = &r->slot[slot];
   if (s->first < 0) {
     s->first = at;
     if (s->kind == MS_SLOT_EXTERNAL && s->storage->birth > r->birth) { /* made meanwhile: by this call, or uploaded before it */
-      if (writes)
-        s->kind = MS_SLOT_INTERNAL;
-      else
-        s->constant = true;
+      if (writes) s->kind = MS_SLOT_INTERNAL;
+      else s->constant = true;
     }
   }
   s->last = at;
@@ -202,7 +204,8 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
   return 0;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- comparing
+ * --------------------------------------------------------------------------------------------------------------------------- */
 
 static const char *place(const ms_rcall *c) {
   static char text[2][160];
@@ -213,8 +216,8 @@ static const char *place(const ms_rcall *c) {
 }
 
 static bool same_view(const ms_view *a, const ms_view *b) {
-  return a->dtype == b->dtype && a->rank == b->rank && a->absent == b->absent && !memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) &&
-         !memcmp(a->stride, b->stride, a->rank * sizeof *a->stride);
+  return a->dtype == b->dtype && a->rank == b->rank && a->absent == b->absent &&
+         !memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) && !memcmp(a->stride, b->stride, a->rank * sizeof *a->stride);
 }
 
 static const char *sizes(const ms_view *v) { return ms_sizes_str(v->rank, v->shape); }
@@ -263,7 +266,9 @@ static int compare_attr(const ms_record *r, const ms_record *s, const ms_rcall *
              -1;
     default:
       if (x->i == y->i) continue;
-      return ms_fail("compile: %s: %s was %lld in call 2 and %lld in call 3", place(a), arg->name, (long long)x->i, (long long)y->i), -1;
+      return ms_fail("compile: %s: %s was %lld in call 2 and %lld in call 3", place(a), arg->name, (long long)x->i,
+                     (long long)y->i),
+             -1;
     }
   }
   return 0;
@@ -275,36 +280,47 @@ static int compare_slot(const ms_record *a, const ms_record *b, const ms_rcall *
   const ms_slot *p = &a->slot[x], *q = &b->slot[y];
   if (p->kind != MS_SLOT_EXTERNAL || q->kind != MS_SLOT_EXTERNAL) {
     if (p->kind == q->kind) return 0;
-    return ms_fail("compile: %s: a tensor was made inside the step in one of calls 2 and 3 and outside it in the other", place(c)), -1;
+    return ms_fail("compile: %s: a tensor was made inside the step in one of calls 2 and 3 and outside it in the other", place(c)),
+           -1;
   }
   if (p->storage == q->storage) return 0;
   if (p->constant && q->constant && p->bytes == q->bytes && !memcmp(p->storage->data, q->storage->data, p->bytes)) return 0;
-  return ms_fail(p->constant && q->constant ? "compile: %s: numbers made into a tensor inside the step differ between calls 2 and 3; hand them in "
-                                              "as an argument"
-                                            : "compile: %s: a tensor from outside the step is another one in call 3 than in call 2; hand it in as an "
-                                              "argument",
+  return ms_fail(p->constant && q->constant
+                     ? "compile: %s: numbers made into a tensor inside the step differ between calls 2 and 3; hand them in "
+                       "as an argument"
+                     : "compile: %s: a tensor from outside the step is another one in call 3 than in call 2; hand it in as an "
+                       "argument",
                  place(c)),
          -1;
+}
+
+/* An argument may begin elsewhere in its storage at each call (a batch of a larger tensor): its views count from where it begins.
+ */
+static size_t place_in(const ms_record *r, int slot, size_t offset) {
+  return slot >= 0 && r->slot[slot].kind == MS_SLOT_INPUT ? offset - r->arg[r->slot[slot].arg].offset : offset;
 }
 
 static int compare_call(const ms_record *a, const ms_record *b, int i) {
   const ms_rcall *x = &a->call[i], *y = &b->call[i];
   if (x->call.op != y->call.op || x->line != y->line || x->chunk != y->chunk)
-    return ms_fail("compile: operation %d is %s in call 2 and %s in call 3: the step took another way", i + 1, place(x), place(y)), -1;
+    return ms_fail("compile: operation %d is %s in call 2 and %s in call 3: the step took another way", i + 1, place(x), place(y)),
+           -1;
   if (x->call.n_in != y->call.n_in || x->call.n_out != y->call.n_out)
     return ms_fail("compile: %s: %d operands in call 2 and %d in call 3", place(x), x->call.n_in, y->call.n_in), -1;
   if (compare_attr(a, b, x, y) < 0) return -1;
   for (int k = 0; k < x->call.n_in + x->call.n_out; k++) {
     bool in = k < x->call.n_in;
-    const ms_view *v = in ? &x->call.in[k] : &x->call.out[k - x->call.n_in], *w = in ? &y->call.in[k] : &y->call.out[k - x->call.n_in];
+    const ms_view *v = in ? &x->call.in[k] : &x->call.out[k - x->call.n_in],
+                  *w = in ? &y->call.in[k] : &y->call.out[k - x->call.n_in];
     if (in && v->number && w->number) {
       const ms_scalar *p = &x->number[k], *q = &y->number[k];
       if (same_scalar(a, b, p, q)) continue;
-      return ms_fail("compile: %s: a number was %.9g in call 2 and %.9g in call 3; a number that changes must be an argument of the step",
+      return ms_fail("compile: %s: a number was %.9g in call 2 and %.9g in call 3; a number that changes must be an argument of "
+                     "the step",
                      place(x), p->value, q->value),
              -1;
     }
-    if (!same_view(v, w) || x->offset[k] != y->offset[k])
+    if (!same_view(v, w) || place_in(a, x->slot[k], x->offset[k]) != place_in(b, y->slot[k], y->offset[k]))
       return ms_fail("compile: %s: %s %d was %s in call 2 and %s in call 3", place(x), in ? "operand" : "result",
                      in ? k + 1 : k - x->call.n_in + 1, sizes(v), sizes(w)),
              -1;
@@ -324,9 +340,11 @@ int ms_record_compare(const ms_record *a, const ms_record *b) {
                    place(&more->call[n])),
            -1;
   }
-  if (a->n_results != b->n_results) return ms_fail("compile: %d results in call 2 and %d in call 3", a->n_results, b->n_results), -1;
+  if (a->n_results != b->n_results)
+    return ms_fail("compile: %d results in call 2 and %d in call 3", a->n_results, b->n_results), -1;
   for (int k = 0; k < a->n_results; k++)
-    if (a->result[k].slot != b->result[k].slot || a->result[k].offset != b->result[k].offset ||
+    if (a->result[k].slot != b->result[k].slot ||
+        place_in(a, a->result[k].slot, a->result[k].offset) != place_in(b, b->result[k].slot, b->result[k].offset) ||
         !same_view(&a->result[k].view, &b->result[k].view))
       return ms_fail("compile: result %d is another tensor in call 3 than in call 2", k + 1), -1;
   return 0;

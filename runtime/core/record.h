@@ -116,4 +116,24 @@ struct ms_record {
   bool grad;
 };
 
+/* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another ---- */
+
+typedef struct ms_patch { /* a view that follows an argument or a result */
+  ms_view *view;
+  int slot;
+  size_t offset;
+} ms_patch;
+
+struct ms_step {
+  ms_record *r;
+  ms_storage *arena;
+  ms_patch *patch;
+  int n_patch;
+  ms_step_info info;
+  bool *dead; /* by call: dropped, or taken into another one */
+  double *seconds; /* by call, and of whole runs behind the last one; NULL: never profiled */
+  bool profiling;
+  int runs; /* profiled */
+};
+
 #endif

@@ -5,24 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct patch { /* a view that follows an argument or a result */
-  ms_view *view;
-  int slot;
-  size_t offset;
-} patch;
-
-struct ms_step {
-  ms_record *r;
-  ms_storage *arena;
-  patch *patch;
-  int n_patch;
-  ms_step_info info;
-  bool *dead;
-  double *seconds; /* by call, and of whole runs behind the last one; NULL: never profiled */
-  bool profiling;
-  int runs; /* profiled */
-};
-
 /* ---- what is needed
  * ------------------------------------------------------------------------------------------------------------------- */
 
@@ -154,7 +136,7 @@ static int place_views(ms_step *s) {
         if (c->slot[k] < 0) continue;
         ms_slot *t = &r->slot[c->slot[k]];
         if (t->kind == MS_SLOT_INPUT || t->kind == MS_SLOT_RESULT) {
-          if (pass) s->patch[s->n_patch++] = (patch){v, c->slot[k], c->offset[k]};
+          if (pass) s->patch[s->n_patch++] = (ms_patch){v, c->slot[k], c->offset[k]};
           n += !pass;
         } else v->data = (char *)(t->kind == MS_SLOT_INTERNAL ? (char *)s->arena->data + t->at : t->storage->data) + c->offset[k];
       }
@@ -274,7 +256,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results) {
     else if (t->kind == MS_SLOT_RESULT && !(t->storage = ms_storage_new(r->device, t->bytes))) return -1;
   }
   for (int i = 0; i < s->n_patch; i++) {
-    patch *p = &s->patch[i];
+    ms_patch *p = &s->patch[i];
     const ms_slot *t = &r->slot[p->slot];
     size_t shift = 0;
     if (t->kind == MS_SLOT_INPUT) shift = (size_t)args[t->arg]->offset * ms_dtype_size(args[t->arg]->dtype) - r->arg[t->arg].offset;

@@ -1,0 +1,74 @@
+/* fused.h -- a chain of elementwise calls as a program that runs strip by strip (fused.c makes it, strips.c runs it).
+ *
+ * All parts have results of the same elements, counted 0 .. numel-1 row-major, except a sum at the end. A strip is a range of them, short
+ * enough that what the chain keeps between two parts stays in L1. Each part runs on a whole strip by the very loop that it would run by
+ * itself, so the bits are the same. */
+#ifndef MS_FUSED_H
+#define MS_FUSED_H
+#include "loops.h"
+
+enum {
+  FUSED_PARTS = 32,
+  FUSED_BYTES = 24 << 10, /* of L1 for strips, those of memory operands included */
+  FUSED_MOST = 64 << 10,  /* of stack */
+  FUSED_WIDE = 512,       /* rows from this length on are cut strips of; shorter ones are repeated into a buffer */
+  FUSED_PERIOD = 1024,    /* elements of a pattern that is repeated */
+  FUSED_ROWS = 256        /* rows that a sum over rows adds up in the tensor's own dtype, as reduce.c does */
+};
+
+typedef enum source_kind {
+  SOURCE_FIXED,  /* one element for all: a number, a tensor of one element */
+  SOURCE_FLAT,   /* contiguous: element i of the space is element i of it */
+  SOURCE_VALUE,  /* an earlier part's result */
+  SOURCE_ROWS,   /* constant stride within a row of the space; strips end with rows then */
+  SOURCE_REPEAT, /* depends on i % period only: laid out once per thread, one period longer than a strip */
+  SOURCE_GATHER, /* any other strides: gathered for each strip */
+} source_kind;
+
+typedef struct source {
+  source_kind kind;
+  int size; /* bytes of an element */
+  int part; /* VALUE: whose */
+  const ms_view *view;
+  int64_t stride[MS_MAX_RANK]; /* over the space's dimensions, in elements */
+  int64_t period;              /* REPEAT */
+  int64_t at;                  /* REPEAT, GATHER: place of its buffer, bytes */
+} source;
+
+typedef enum part_kind { PART_EACH, PART_SUM_ALL, PART_SUM_ROWS } part_kind;
+
+typedef struct part {
+  ms_call *call;
+  part_kind kind;
+  ms_loop loop;
+  int size;   /* bytes of a result element */
+  int64_t at; /* place of its strip buffer, bytes; -1: results go to memory */
+  source in[3];
+} part;
+
+typedef struct program {
+  int n, rank;
+  bool cut_rows;
+  part *part;
+  int64_t shape[MS_MAX_RANK], numel; /* the space, dimensions merged; rank >= 1 */
+  int64_t strip, bytes;              /* elements of a strip; bytes of all buffers */
+  /* the sum, if the last part is one */
+  int64_t columns; /* SUM_ROWS: elements of a row */
+  double scale;
+  void *partial; /* SUM_ALL: f64 per MS_CHUNK elements; SUM_ROWS: a row in the tensor's dtype per FUSED_ROWS rows */
+} program;
+
+/* Offset of element i in a tensor of these strides over the space. */
+static inline int64_t fused_offset(const program *g, const int64_t *stride, int64_t i) {
+  int64_t at = 0;
+  for (int d = g->rank - 1; d >= 0; d--) {
+    int64_t q = i / g->shape[d];
+    at += (i - q * g->shape[d]) * stride[d];
+    i = q;
+  }
+  return at;
+}
+
+int MS_NAME(ms_cpu_strips)(ms_call *last); /* run the program in last->slot */
+
+#endif
