@@ -1,4 +1,5 @@
 /* main.c -- the program: options, the script, the prompt. */
+#include <omp.h>
 #include "call.h"
 #include "embed.h"
 #include "mascon.h"
@@ -201,5 +202,6 @@ int main(int argc, char **argv) {
   int status = lua_pcall(L, 1, 0, 0);
   if (status != LUA_OK) s.code = ms_report(L, status);
   lua_close(L);
+  omp_pause_resource_all(omp_pause_hard); /* no worker thread is left behind for exit handlers and leak checkers to stumble over */
   return s.code;
 }
