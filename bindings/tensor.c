@@ -249,6 +249,7 @@ static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *c
   *copied = false;
   if (!lua_istable(L, i)) return index_one(L, mark, i, x, 1, &d, copied);
   int n = (int)lua_rawlen(L, i);
+  if (n > x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
   for (int k = 1; k <= n && x; k++) {
     lua_rawgeti(L, i, k);
     x = index_one(L, mark, lua_gettop(L), x, k, &d, copied);

@@ -64,7 +64,14 @@
         const T y = b[i], z = c[i];                                                                                                           \
         o[i] = (RT)(F);                                                                                                                       \
       }                                                                                                                                       \
-    else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 0) {                                                                              \
+    else if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 0) {                                                                              \
+      const T z = *c;                                                                                                                         \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
+        const XT x = a[i];                                                                                                                    \
+        const T y = b[i];                                                                                                                     \
+        o[i] = (RT)(F);                                                                                                                       \
+      }                                                                                                                                       \
+    } else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 0) {                                                                            \
       const T y = *b, z = *c;                                                                                                                 \
       _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
         const XT x = a[i];                                                                                                                    \
@@ -130,14 +137,21 @@
   LOOP2(name##_u8, uint8_t, uint8_t, F)                                                                                                       \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
 
-static const walk_inner square_loops[MS_DTYPES], sqrt_loops[MS_DTYPES];
+static const walk_inner square_loops[MS_DTYPES], reciprocal_loops[MS_DTYPES], sqrt_loops[MS_DTYPES], rsqrt_loops[MS_DTYPES];
+FLOAT1(cube, x * x * x)
+FLOAT1(same, x)
+
+/* Powers people write every day are products and roots (at -0 and -infinity roots differ from pow(), as in PyTorch). NULL: any other. */
+static const walk_inner *power_loops(double y) {
+  return y == 2 ? square_loops : y == 3 ? cube_loops : y == 1 ? same_loops : y == -1 ? reciprocal_loops : y == 0.5 ? sqrt_loops : y == -0.5 ? rsqrt_loops : NULL;
+}
 
 /* The dtype that decides is the last operand's (the first may be the bool of a choice). */
 static ms_loop choose(const ms_call *c, const walk_inner *loops, int cost) {
   ms_loop l = {loops[c->in[c->n_in - 1].dtype], c->n_in, cost};
-  if (c->op->id == MS_OP_pow && c->in[1].number) { /* powers people write every day are products and roots */
-    double y = ms_scalar_value(*c->in[1].number);
-    if (y == 2 || y == 0.5) l.n_in = 1, l.run = (y == 2 ? square_loops : sqrt_loops)[c->in[0].dtype];
+  if (c->op->id == MS_OP_pow && c->in[1].number) {
+    const walk_inner *power = power_loops(ms_scalar_value(*c->in[1].number));
+    if (power) l.n_in = 1, l.run = power[c->in[0].dtype];
   }
   return l;
 }

@@ -1,10 +1,11 @@
 /* norm.c -- normalisation over dimensions, its derivative, and batch norm's forms of both with a weight and a bias per channel.
  *
- * Contiguous operands are seen as [outer][before][channel][after]: `before` and `after` are normalised over, so that every layout in use is
- * one of two: planes (after > 1; N x C x H x W, or rows), where a channel is `before` runs of `after` elements, and columns (after = 1;
- * N x C, or channels last), where channels lie side by side. A channel, or a block of columns, is read in pieces that stay in the first
- * cache; each gives its mean and sum of squared deviations, and pieces are put together in double by Chan, Golub and LeVeque's formula. The
- * pieces depend on the shape only. Where channels are too few to go round, a channel is cut into PARTS. */
+ * Contiguous operands are seen as [outer][before][channel][after]: `before` and `after` are normalised over, so that every layout
+ * in use is one of two: planes (after > 1; N x C x H x W, or rows), where a channel is `before` runs of `after` elements, and
+ * columns (after = 1; N x C, or channels last), where channels lie side by side. A channel, or a block of columns, is read in
+ * pieces that stay in the first cache; each gives its mean and sum of squared deviations, and pieces are put together in double by
+ * Chan, Golub and LeVeque's formula. The pieces depend on the shape only. Where channels are too few to go round, a channel is cut
+ * into PARTS. */
 #include "move.h"
 #include "sum.h"
 #include <math.h>
@@ -13,11 +14,11 @@ enum { PARTS = 16, COLUMNS = 128, COLUMN_PIECE = 2 * MS_CHUNK };
 
 typedef struct grid {
   int64_t outer, before, channels, after;
-  int64_t terms;    /* per channel */
-  int64_t blocks;   /* tasks: outer x channels, or outer x blocks of columns */
-  int64_t pieces;   /* of a task, of which part p takes pieces * p / parts .. pieces * (p + 1) / parts */
-  int64_t piece;    /* rows (runs) in a piece, or, of a long run, elements */
-  int64_t per_run;  /* pieces of a long run; 0: a piece holds `piece` whole runs */
+  int64_t terms;   /* per channel */
+  int64_t blocks;  /* tasks: outer x channels, or outer x blocks of columns */
+  int64_t pieces;  /* of a task, of which part p takes pieces * p / parts .. pieces * (p + 1) / parts */
+  int64_t piece;   /* rows (runs) in a piece, or, of a long run, elements */
+  int64_t per_run; /* pieces of a long run; 0: a piece holds `piece` whole runs */
   int parts;
 } grid;
 
@@ -30,10 +31,8 @@ static bool make_grid(const ms_view *x, const ms_ints *dims, grid *g) {
     bool reduced = k < dims->n && dims->at[k] == i;
     k += reduced;
     if (x->shape[i] == 1) continue;
-    if (n && gone[n - 1] == reduced)
-      group[n - 1] *= x->shape[i];
-    else
-      gone[n] = reduced, group[n++] = x->shape[i];
+    if (n && gone[n - 1] == reduced) group[n - 1] *= x->shape[i];
+    else gone[n] = reduced, group[n++] = x->shape[i];
   }
   int at = n == 0 ? 0 : gone[0] ? (n == 1 ? 3 : 1) : n > 2 ? 0 : 2;
   if (n > 4 - at) return false;
@@ -73,7 +72,8 @@ typedef struct place {
 static inline place place_of(const grid *g, int64_t u) {
   if (g->after > 1) return (place){(u / g->channels * g->before * g->channels + u % g->channels) * g->after, u, 1};
   int64_t per = (g->channels + COLUMNS - 1) / COLUMNS, o = u / per, from = u % per * COLUMNS;
-  return (place){o * g->before * g->channels + from, o * g->channels + from, g->channels - from < COLUMNS ? g->channels - from : COLUMNS};
+  return (place){o * g->before * g->channels + from, o * g->channels + from,
+                 g->channels - from < COLUMNS ? g->channels - from : COLUMNS};
 }
 
 /* Two numbers for each of up to COLUMNS channels: mean and sum of squared deviations, or sums of g and of g h. */
@@ -100,7 +100,7 @@ typedef struct job {
 } job;
 
 #define NORM(T)                                                                                                                    \
-  /* Mean and squared deviations of pieces from .. to of a task; gives the number of terms. */                                   \
+  /* Mean and squared deviations of pieces from .. to of a task; gives the number of terms. */                                     \
   static double moments_##T(const grid *g, place w, const T *x, int64_t from, int64_t to, pair *s) {                               \
     double n = 0;                                                                                                                  \
     for (int64_t j = 0; j < w.m; j++) s->a[j] = s->b[j] = 0;                                                                       \
@@ -145,8 +145,9 @@ typedef struct job {
     return n;                                                                                                                      \
   }                                                                                                                                \
                                                                                                                                    \
-  /* y = (x - shift) a + b over pieces from .. to; one of each for every channel. */                                              \
-  static void write_##T(const grid *g, place w, const T *x, T *y, int64_t from, int64_t to, const T *shift, const T *a, const T *b) { \
+  /* y = (x - shift) a + b over pieces from .. to; one of each for every channel. */                                               \
+  static void write_##T(const grid *g, place w, const T *x, T *y, int64_t from, int64_t to, const T *shift, const T *a,            \
+                        const T *b) {                                                                                              \
     for (int64_t p = from; p < to; p++) {                                                                                          \
       if (g->after > 1) {                                                                                                          \
         int64_t at, runs, len, step = g->channels * g->after;                                                                      \
@@ -168,7 +169,7 @@ typedef struct job {
     }                                                                                                                              \
   }                                                                                                                                \
                                                                                                                                    \
-  /* From the moments of a task: its mean and rstd, and what write needs. */                                                      \
+  /* From the moments of a task: its mean and rstd, and what write needs. */                                                       \
   static void settle_##T(const job *q, place w, const pair *s, T *shift, T *a, T *b) {                                             \
     const T *weight = q->weight, *bias = q->bias;                                                                                  \
     for (int64_t j = 0; j < w.m; j++) {                                                                                            \
@@ -200,7 +201,7 @@ typedef struct job {
     double *terms = (double *)(q->part + g->blocks * PARTS);                                                                       \
     _Pragma("omp parallel for num_threads(team) schedule(static)") for (int64_t v = 0; v < g->blocks * PARTS; v++) {               \
       place w = place_of(g, v / PARTS);                                                                                            \
-      terms[v] = moments_##T(g, w, x + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS, &q->part[v]);    \
+      terms[v] = moments_##T(g, w, x + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS, &q->part[v]);   \
     }                                                                                                                              \
     for (int64_t u = 0; u < g->blocks; u++) {                                                                                      \
       pair *s = &q->part[u * PARTS];                                                                                               \
@@ -214,11 +215,11 @@ typedef struct job {
       place w = place_of(g, v / PARTS);                                                                                            \
       T shift[COLUMNS], a[COLUMNS], b[COLUMNS];                                                                                    \
       settle_##T(q, w, &q->part[v / PARTS * PARTS], shift, a, b);                                                                  \
-      write_##T(g, w, x + w.at, y + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS, shift, a, b);       \
+      write_##T(g, w, x + w.at, y + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS, shift, a, b);      \
     }                                                                                                                              \
   }                                                                                                                                \
                                                                                                                                    \
-  /* Sums of d and of d (x - shift), d the gradient that arrives. */                                                              \
+  /* Sums of d and of d (x - shift), d the gradient that arrives. */                                                               \
   static void products_##T(const grid *g, place w, const T *d, const T *x, int64_t from, int64_t to, const T *shift, pair *s) {    \
     for (int64_t j = 0; j < w.m; j++) s->a[j] = s->b[j] = 0;                                                                       \
     for (int64_t p = from; p < to; p++) {                                                                                          \
@@ -273,8 +274,8 @@ typedef struct job {
     for (int64_t j = 0; j < w.m; j++) shift[j] = q->in_mean ? ((const T *)q->in_mean)[w.channel + j] : 0;                          \
   }                                                                                                                                \
                                                                                                                                    \
-  /* With h = (x - mean) s the normalised value, s = rstd where x is given and 1 where h itself is:                               \
-   * dx = rstd weight (d - mean(d) - h mean(d h)), dweight = sum(d h), dbias = sum(d). */                                         \
+  /* With h = (x - mean) s the normalised value, s = rstd where x is given and 1 where h itself is:                                \
+   * dx = rstd weight (d - mean(d) - h mean(d h)), dweight = sum(d h), dbias = sum(d). */                                          \
   static void settle_grad_##T(const job *q, place w, const pair *t, T *a, T *b, T *e) {                                            \
     for (int64_t j = 0; j < w.m; j++) {                                                                                            \
       int64_t c = w.channel + j;                                                                                                   \
@@ -326,7 +327,8 @@ typedef struct job {
 NORM(float)
 NORM(double)
 
-/* ---- the rows ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the rows
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 /* batch_normalize and its derivative: every dimension but the second. */
 static ms_ints dims_of(const ms_call *c, const ms_view *x) {
@@ -384,10 +386,8 @@ static int run_forward(ms_call *c) {
   q.eps = ms_scalar_value(c->attr[affine ? 0 : 1].s);
   if (affine) q.weight = c->in[1].data, q.bias = c->in[2].data;
   q.x = settled(&c->in[0], &c->out[0], c->out[0].data);
-  if (c->out[0].dtype == MS_F32)
-    forward_float(&q);
-  else
-    forward_double(&q);
+  if (c->out[0].dtype == MS_F32) forward_float(&q);
+  else forward_double(&q);
   return 0;
 }
 MS_KERNEL(normalize, .supports = supports, .prepare = prepare, .run = run_forward);
@@ -405,16 +405,15 @@ static int run_backward(ms_call *c) {
   }
   q.grad = settled(&c->in[0], &c->out[0], c->out[0].data);
   q.x = settled(&c->in[1], &c->out[0], (char *)c->work + part_bytes(&g));
-  if (c->out[0].dtype == MS_F32)
-    backward_float(&q);
-  else
-    backward_double(&q);
+  if (c->out[0].dtype == MS_F32) backward_float(&q);
+  else backward_double(&q);
   return 0;
 }
 MS_KERNEL(normalize_grad, .supports = supports, .prepare = prepare_grad, .run = run_backward);
 MS_KERNEL(batch_normalize_grad, .supports = supports, .prepare = prepare_grad, .run = run_backward);
 
-/* ---- batch norm's bookkeeping: running = (1 - momentum) running + momentum value, variance unbiased -------------------------------- */
+/* ---- batch norm's bookkeeping: running = (1 - momentum) running + momentum value, variance unbiased
+ * -------------------------------- */
 
 static bool supports_follow(const ms_call *c) {
   uint8_t d = c->in[0].dtype;

@@ -1,6 +1,7 @@
 /* sum.h -- sums over runs of contiguous elements, in 64 lanes for f32 (32 for f64), in an order that depends on the sizes only.
  *
- * A piece is at most MS_CHUNK elements (or one run): its lanes hold few enough terms for f32; what a caller adds pieces up in is double. */
+ * A piece is at most MS_CHUNK elements (or one run): its lanes hold few enough terms for f32; what a caller adds pieces up in is
+ * double. */
 #ifndef MS_SUM_H
 #define MS_SUM_H
 #include "cpu.h"
@@ -13,15 +14,15 @@ typedef int64_t ms_mask_double __attribute__((vector_size(64), aligned(8), may_a
 /* SUM_VALUES a; SUM_SQUARES (a - m)^2; SUM_PRODUCTS: a and, in *q, a (b - m). */
 enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
 
-/* Over `runs` runs of n elements, `step` elements apart. The last elements of a run, too few for a vector, are read with those before them,
- * which a mask then takes out. */
+/* Over `runs` runs of n elements, `step` elements apart. The last elements of a run, too few for a vector, are read with those
+ * before them, which a mask then takes out. */
 #define MS_SUMS(T, I)                                                                                                              \
   static inline __attribute__((always_inline)) double sums_##T(int kind, const T *a, const T *b, T m, int64_t runs, int64_t step,  \
                                                                int64_t n, double *q) {                                             \
     enum { W = 64 / sizeof(T) };                                                                                                   \
     typedef ms_vec_##T vec;                                                                                                        \
     typedef ms_mask_##T mask;                                                                                                      \
-    static const I last[2 * W] = {[W ... 2 * W - 1] = -1};                                                                         \
+    static const I last[2 * W] = {[W... 2 * W - 1] = -1};                                                                          \
     vec p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};                                            \
     T sp = 0, sq = 0;                                                                                                              \
     for (int64_t r = 0; r < runs; r++, a += step, b = kind == SUM_PRODUCTS ? b + step : b) {                                       \
@@ -33,16 +34,17 @@ enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
         }                                                                                                                          \
         continue;                                                                                                                  \
       }                                                                                                                            \
-      for (; i + 4 * W <= n; i += 4 * W) { \
-        MS_SUM_TERM(0, i) \
-        MS_SUM_TERM(1, i + W) \
-        MS_SUM_TERM(2, i + 2 * W) \
-        MS_SUM_TERM(3, i + 3 * W) \
-      } \
+      for (; i + 4 * W <= n; i += 4 * W) {                                                                                         \
+        MS_SUM_TERM(0, i)                                                                                                          \
+        MS_SUM_TERM(1, i + W)                                                                                                      \
+        MS_SUM_TERM(2, i + 2 * W)                                                                                                  \
+        MS_SUM_TERM(3, i + 3 * W)                                                                                                  \
+      }                                                                                                                            \
       for (; i + W <= n; i += W) MS_SUM_TERM(0, i)                                                                                 \
       if (i < n) {                                                                                                                 \
         mask keep = *(const mask *)(last + n - i);                                                                                 \
-        vec v = *(const vec *)(a + n - W), t = kind == SUM_SQUARES ? (v - m) * (v - m) : v;                                        \
+        vec v = *(const vec *)(a + n - W), t = v;                                                                                  \
+        if (kind == SUM_SQUARES) t = (v - m) * (v - m);                                                                            \
         p1 += (vec)((mask)t & keep);                                                                                               \
         if (kind == SUM_PRODUCTS) q1 += (vec)((mask)(v * (*(const vec *)(b + n - W) - m)) & keep);                                 \
       }                                                                                                                            \
@@ -64,7 +66,8 @@ enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
 #define MS_SUM_TERM(k, at)                                                                                                         \
   {                                                                                                                                \
     vec v = *(const vec *)(a + (at));                                                                                              \
-    p##k += kind == SUM_SQUARES ? (v - m) * (v - m) : v;                                                                           \
+    if (kind == SUM_SQUARES) p##k += (v - m) * (v - m);                                                                            \
+    else p##k += v;                                                                                                                \
     if (kind == SUM_PRODUCTS) q##k += v * (*(const vec *)(b + (at)) - m);                                                          \
   }
 MS_SUMS(float, int32_t)

@@ -17,6 +17,9 @@ typedef struct ms_storage {
   void *data;
   size_t bytes, capacity; /* asked for; size class */
   uint64_t birth;         /* when it was made: grows with time */
+  int held;               /* of refs: recordings' and steps', who only remember it */
+  struct ms_record *watch; /* the recording that wants to know when it dies, and as what it knows it */
+  int watch_slot;
 } ms_storage;
 
 typedef struct ms_node ms_node;
@@ -145,6 +148,9 @@ ms_tensor *ms_autorelease(ms_tensor *t);
 ms_tensor *ms_alias(const ms_tensor *t); /* same bytes, no graph, in no scope */
 ms_storage *ms_storage_new(ms_device *d, size_t bytes);
 void ms_storage_release(ms_storage *s);
+void ms_storage_lost(ms_storage *s); /* it dies and is watched (record.c) */
+/* How many hold it to use it. */
+static inline int ms_storage_users(const ms_storage *s) { return s->refs - s->held; }
 static inline ms_storage *ms_storage_retain(ms_storage *s) { return s->refs++, s; }
 void *ms_block_alloc(ms_device *d, size_t bytes, size_t *capacity); /* from the cache; NULL after ms_fail */
 void ms_block_free(ms_device *d, void *p, size_t capacity);
@@ -156,6 +162,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
 bool ms_needs_grad(const ms_tensor *t);
 void ms_script_line(const char **chunk, int *line);
 const char *ms_intern(const char *chunk); /* the same pointer for equal text, for good */
+bool ms_check_numerics_on(void);
 /* The values of index input `input` lie in 1..bound: 0, or -1 after ms_fail. Host memory. */
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
 void ms_put_number(void *p, int dtype, double v); /* one element */

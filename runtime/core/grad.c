@@ -3,7 +3,7 @@
  * A pass gathers the nodes reachable from y, then walks them by falling sequence number, so each node is visited once, after
  * everything that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of operations
  * and go through the gate, so with gradients enabled what they return is again part of a graph. */
-#include "core.h"
+#include "record.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,9 +20,10 @@ bool ms_set_grad_enabled(bool on) {
 bool ms_requires_grad(const ms_tensor *t) { return t && t->requires_grad; }
 bool ms_needs_grad(const ms_tensor *t) { return t && t->requires_grad; }
 bool ms_is_leaf(const ms_tensor *t) { return !t->node; }
-ms_tensor *ms_grad_of(ms_tensor *t) { return t->grad; }
+ms_tensor *ms_grad_of(ms_tensor *t) { return ms_record_grad(t, true) < 0 ? NULL : t->grad; }
 
 void ms_set_grad(ms_tensor *t, ms_tensor *g) {
+  ms_record_grad(t, false);
   ms_retain(g);
   ms_release(t->grad);
   t->grad = g;
@@ -231,8 +232,9 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
     return i >= 0 && !t->node ? accumulate(&p->dx[i], g) : 0; /* results asked for are taken when their node is visited */
   }
   if (t->node) return 0;
+  if (ms_record_grad(t, true) < 0) return -1;
   if (t->grad && !enabled && !t->grad->requires_grad && t->grad->refs == 1 &&
-      t->grad->storage->refs == 1) { /* nobody else sees it: add in place */
+      ms_storage_users(t->grad->storage) == 1) { /* nobody else sees it: add in place */
     int mark = ms_scope_open();
     ms_tensor *r = ms_apply_inplace(MS_OP_add, MS_IN(t->grad, g), NULL);
     ms_scope_close(mark);
@@ -241,7 +243,7 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
   if (t->grad) return accumulate(&t->grad, g);
   /* A fresh gradient may be anybody's view (expand, transpose): .grad has memory of its own. */
   int mark = ms_scope_open();
-  ms_tensor *own = g->refs == 1 && g->storage->refs == 1 && ms_is_contiguous(g) ? g : ms_apply(MS_OP_clone, MS_IN(g), NULL);
+  ms_tensor *own = g->refs == 1 && ms_storage_users(g->storage) == 1 && ms_is_contiguous(g) ? g : ms_apply(MS_OP_clone, MS_IN(g), NULL);
   if (own) ms_set_grad(t, own);
   ms_scope_close(mark);
   return own ? 0 : -1;

@@ -10,6 +10,7 @@
 
 static bool check_numerics;
 void ms_set_check_numerics(bool on) { check_numerics = on; }
+bool ms_check_numerics_on(void) { return check_numerics; }
 
 /* ---- pieces for shape rules -------------------------------------------------------------------------------------------------- */
 
@@ -241,7 +242,7 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
 static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   bool truth = op->flags & MS_NO_GRAD, whole = true;
   for (int i = 0; i < n; i++) {
-    if (in[i]->number.cell) return ms_fail("%s: a live number needs a tensor as partner", op->name);
+    if (in[i]->number.cell) return ms_record_fold(op, n, in);
     whole &= in[i]->is_integer_number;
   }
   if (op->elementwise_class == MS_CLASS_CHOOSE) return ms_number(in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2]->number.value);
@@ -299,6 +300,12 @@ static int through_f32(const ms_op *op, ms_device *device, int n_in, ms_tensor *
 
 static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
                      ms_tensor **out) {
+  for (int i = 0, k = 0; ms_record_now && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
+    if (op->arg[i].is_tensor) continue;
+    if (op->arg[i].kind == MS_K_SCALAR && attr[k].s.cell)
+      return ms_fail("%s: %s cannot be a number handed to a compiled step: it would not be looked at again", op->name, op->arg[i].name), -1;
+    k++;
+  }
   ms_ref r = {.op = op, .n_in = n_in, .n_out = n_out, .in = in, .attr = attr, .device = device, .out = out};
   if (op->rule->ref(&r) < 0 || ms_error()) return -1;
   return r.n_out;

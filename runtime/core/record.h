@@ -9,8 +9,12 @@
  * storage; a storage is one of
  *   INPUT     an argument's: its address is put in anew at each replay
  *   EXTERNAL  made before the recording (parameters, states), or uploaded during it: read and written where it is
- *   INTERNAL  made by a recorded call. Those that somebody still holds afterwards (a parameter's gradient) keep their memory; those that
- *             leave as results get new memory each time; the rest share one arena, laid out by their lifetimes. */
+ *   INTERNAL  made by a recorded call, and gone with the call's garbage: these share one arena, laid out by their lifetimes
+ *   RESULT    leaves as a result: new memory at each replay, since the caller may hold the last one
+ *   KEPT      a leaf's gradient: the same memory at each replay, unless somebody else holds the last one
+ * What else somebody still holds afterwards (a table that grows, an upvalue) is an error: a replay runs no Lua and would not put it there
+ * again. A recording holds what it must and no more: storages made by calls are watched, not retained, so that recording a function takes
+ * the memory that running it takes. */
 #ifndef MS_RECORD_H
 #define MS_RECORD_H
 #include "core.h"
@@ -18,29 +22,58 @@
 typedef struct ms_record ms_record;
 typedef struct ms_step ms_step;
 
-/* Start recording; args are the tensors handed to the function (retained). NULL and a message when one is under way. */
-ms_record *ms_record_begin(int n_args, ms_tensor *const *args);
-/* Stop; results are what the function returned. 0, or -1 after ms_fail (the recording is then good for nothing but ms_record_free). */
+/* Start recording call number `number` of a function; args are the tensors handed to it (retained). NULL and a message when one is under
+ * way. */
+ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args);
+/* Stop; results are the tensors that the function returned. 0, or -1 after ms_fail (the recording is then good for ms_record_free only). */
 int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results);
-/* Stop without results after an error in the function. */
+/* After ms_record_end, when the garbage of the run has been collected: look at what is still held. -1 after ms_fail. */
+int ms_record_settle(ms_record *r);
+/* Give up all storages but those from outside the step: what is left is good for comparing. */
+void ms_record_forget(ms_record *r);
+/* Stop after an error in the function, and free. */
 void ms_record_abort(ms_record *r);
 void ms_record_free(ms_record *r);
 bool ms_recording(void);
 
-/* Do two recordings of the same function agree? -1 after ms_fail: "sum at train.lua:12: ..." */
-int ms_record_compare(const ms_record *a, const ms_record *b);
+/* Do two recordings of the same function agree? -1 after ms_fail: "sum at train.lua:12: ...". values: numbers of b are compared with what
+ * the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments were seen at two places: only
+ * then is it known that what the calls read there is the argument, and not something captured that was the argument by chance. */
+int ms_record_compare(ms_record *a, ms_record *b, bool values);
+/* Has every gradient that the recorded function found (rather than made) the place it had then? false: this recording is of no use now. */
+bool ms_record_grads_match(const ms_record *r, ms_tensor *const *args);
 
-/* Turn a recording into a step (which takes it over, also on failure). Call after the garbage of its run was collected: a storage
- * that anybody still holds cannot go into the arena. fold = false keeps every operation as it was. */
+/* Turn a recording into a step (which takes it over, also on failure), after ms_record_settle. fold = false keeps every operation as it
+ * was. */
 ms_step *ms_step_build(ms_record *r, bool fold);
-/* Run with these arguments (same number, shapes, dtypes, strides as recorded); fills results[] with tensors of the current scope.
- * 1: done. 0: not these arguments -- one shares memory with another or with something the step writes, unlike when it was recorded; run
- * the function instead. -1 after ms_fail. */
+
+/* Does the step fit a call with these arguments (same number, shapes, dtypes, strides as recorded)?
+ *   FITS     run it
+ *   ALIAS    no: memory is shared unlike when it was recorded, by two arguments, or by one and what the step writes
+ *   ELSEWHERE  not known: an argument that was at the same place in both recordings is at another one now
+ *   GRADS    no: .grad of a leaf is another tensor than the recorded one */
+typedef enum ms_fit { MS_FITS, MS_FIT_ALIAS, MS_FIT_ELSEWHERE, MS_FIT_GRADS } ms_fit;
+ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args);
+/* Take over from `first` (the recording that s was compared with, compared again with another one) which arguments move. Gives whether all
+ * are known to. */
+bool ms_step_moves(ms_step *s, const ms_record *first);
+/* Run with arguments that fit; fills results[] with tensors of the current scope. 0, or -1 after ms_fail. */
 int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results);
 void ms_step_free(ms_step *s);
 
+/* MASCON_COMPILE=check: run the function as well as the step, from the same state, and compare what they do (check.c).
+ *   begin    remember everything that the step writes, the generator, the gradients
+ *   swap     after the function ran: take what it wrote and gave, and put everything back
+ *   compare  after the step ran: -1 after ms_fail names the first call whose outcome differs */
+typedef struct ms_check ms_check;
+ms_check *ms_check_begin(ms_step *s, ms_tensor *const *args);
+int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results);
+int ms_check_compare(ms_check *c, ms_tensor *const *results, int number);
+void ms_check_free(ms_check *c);
+
 typedef struct ms_step_info {
   int calls, recorded, fused, dead, results; /* kernel calls replayed; recorded; of them in fused chains; dropped as unused */
+  int repeated;                              /* of the dropped: computed before by an equal call */
   size_t arena, eager;                       /* bytes of the arena; bytes the same tensors take without sharing */
   double flops;                              /* of products and convolutions, per run */
 } ms_step_info;
@@ -55,21 +88,28 @@ double ms_step_seconds(const ms_step *s, int i, int *runs);
 /* Arithmetic with live numbers inside a step: a new cell whose value is a op b ('+', '-', '*', '/', '^'), computed anew before each run. A
  * NULL cell stands for the constant beside it. NULL after ms_fail. */
 ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb);
+/* The same for an operation of a derivative rule or composite on numbers only. */
+ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in);
 
 /* ---- the gate's side ---- */
 extern ms_record *ms_record_now; /* NULL: nothing is recorded */
 int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out);
+/* .grad of t is looked at (found) or set; call before it happens. 0, or -1 after ms_fail. */
+int ms_record_grad(ms_tensor *t, bool found);
 
 /* ---- shared by record.c and replay.c ---- */
 typedef enum ms_slot_kind { MS_SLOT_INPUT, MS_SLOT_EXTERNAL, MS_SLOT_INTERNAL, MS_SLOT_RESULT, MS_SLOT_KEPT } ms_slot_kind;
 
 typedef struct ms_slot {
-  ms_storage *storage; /* retained, until the arena takes its place */
+  ms_storage *storage; /* INTERNAL: watched, NULL when it has died; INPUT: retained until ms_record_forget, then the one of the run under
+                          way; RESULT: that of the run under way; else retained. The retaining ones count as storage->held */
+  uint64_t birth;      /* the storage's */
   ms_slot_kind kind;
   int arg;         /* INPUT: the first argument that lies in it */
   int first, last; /* calls that touch it */
   bool constant;   /* EXTERNAL: uploaded during the recording */
   bool written;
+  bool moves; /* INPUT: was seen at two places */
   size_t bytes, at; /* size; place in the arena */
 } ms_slot;
 
@@ -92,6 +132,16 @@ typedef struct ms_ref_view {
   size_t offset;
 } ms_ref_view;
 
+/* What the function did with .grad of a leaf. */
+typedef struct ms_rgrad {
+  ms_tensor *leaf; /* retained; NULL: argument `arg` */
+  int arg;
+  bool found;      /* it was looked at before it was set */
+  uint64_t birth;  /* found: birth of its storage, 0 = there was none */
+  int64_t offset;  /* found: where in it */
+  ms_ref_view now; /* afterwards; slot -1: none */
+} ms_rgrad;
+
 /* out = a op b, numbers. */
 typedef struct ms_rnumber {
   char op;
@@ -101,20 +151,28 @@ typedef struct ms_rnumber {
 void ms_rnumber_run(const ms_rnumber *n);
 
 struct ms_record {
+  int nth; /* call of the function */
   ms_device *device;
   uint64_t birth; /* storages made later belong to the recording */
   ms_rcall *call;
   int n_call, room_call;
   ms_slot *slot;
   int n_slot, room_slot;
-  int *table; /* hash of storage addresses to slots, -1 = empty */
+  int *table; /* hash of births to slots, -1 = empty */
   int table_size;
   ms_rnumber *number;
   int n_number;
   int n_args, n_results;
   ms_ref_view *arg, *result;
-  bool grad;
+  ms_tensor *const *args; /* while recording */
+  ms_rgrad *grad;
+  int n_grad, room_grad;
 };
+void ms_slot_hold(ms_slot *s, ms_storage *storage); /* retain it as the slot's, in place of what it had; NULL: none */
+const char *ms_rcall_place(const ms_rcall *c);      /* "add at x.lua:3": one of two static buffers */
+ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args);
+ms_view *ms_rcall_view(ms_rcall *c, int k); /* view k, inputs first */
+bool ms_rcall_writes(const ms_rcall *c, int k);     /* does the call change the elements of view k? */
 
 /* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another ---- */
 
@@ -129,11 +187,15 @@ struct ms_step {
   ms_storage *arena;
   ms_patch *patch;
   int n_patch;
+  int *written, n_written; /* slots outside the arena that it writes: EXTERNAL ones */
   ms_step_info info;
   bool *dead; /* by call: dropped, or taken into another one */
   double *seconds; /* by call, and of whole runs behind the last one; NULL: never profiled */
   bool profiling;
   int runs; /* profiled */
 };
+
+int ms_step_repeat(ms_step *s);                          /* pass: calls equal to earlier ones are computed once (repeat.c) */
+void ms_step_place(ms_step *s, int slot, char *address); /* views of a slot now lie there (replay.c) */
 
 #endif

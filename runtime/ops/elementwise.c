@@ -14,13 +14,22 @@ static int shape(ms_infer *s) {
   return ms_out(s, 0, dtype, rank, size);
 }
 
-/* y x^(y-1), which is 0 for y = 0 at x = 0 too. */
-static ms_tensor *power_slope(ms_tensor *x, ms_tensor *y) {
+/* g y x^(y-1), which is 0 for y = 0 at x = 0 too. r = x^y. Exponents people write every day need no power. */
+static ms_tensor *power_slope(ms_tensor *g, ms_tensor *x, ms_tensor *y, ms_tensor *r) {
   if (!x || !y) return NULL;
-  if (y->is_number && !y->number.cell && y->number.value == 0) return ms_zeros_like(x);
+  if (y->is_number && !y->number.cell) {
+    double n = y->number.value;
+    if (n == 0) return ms_zeros_like(g);
+    if (n == 1) return g;
+    if (n == 2) return ms_mul(g, ms_mul(x, y));
+    if (n == 3) return ms_mul(g, ms_mul(ms_square(x), y));
+    if (n == 0.5) return ms_mul(g, ms_div(y, r));
+    if (n == -1) return ms_neg(ms_mul(g, ms_square(r)));
+    if (n == -0.5) return ms_mul(g, ms_mul(y, ms_mul(r, ms_square(r))));
+  }
   ms_tensor *less = ms_sub(y, ms_number(1));
   if (!y->is_number) less = ms_where(ms_eq(y, ms_number(0)), ms_number(1), less);
-  return ms_mul(y, ms_pow(x, less));
+  return ms_mul(g, ms_mul(y, ms_pow(x, less)));
 }
 
 /* log(x), but 0 at x = 0 with y >= 0, where x^y does not change with y (or, at y = 0, has no slope: PyTorch's choice). */
@@ -28,6 +37,13 @@ static ms_tensor *power_log(ms_tensor *x, ms_tensor *y) {
   if (x && x->is_number && x->number.value != 0) return ms_log(x);
   ms_tensor *flat = ms_logical_and(ms_eq(x, ms_number(0)), ms_ge(y, ms_number(0)));
   return ms_log(ms_where(flat, ms_number(1), x));
+}
+
+/* x (1 - x), at least 1e-12, and its slope. */
+static ms_tensor *bce_divisor(ms_tensor *x) { return ms_maximum(ms_mul(x, ms_sub(ms_number(1), x)), ms_number(1e-12)); }
+static ms_tensor *bce_slope(ms_tensor *x) {
+  ms_tensor *one = ms_number(1), *free = ms_ge(ms_mul(x, ms_sub(one, x)), ms_number(1e-12));
+  return ms_where(free, ms_sub(one, ms_mul(x, ms_number(2))), ms_number(0));
 }
 
 #define ZERO ms_zeros_like(G)

@@ -1,10 +1,11 @@
 /* norm.c -- normalisation by mean and variance, batch norm on top of it, dropout. */
 #include "core/core.h"
 
-/* ---- normalize: results y = (x - mean) * rstd, mean, rstd (kept dimensions) --------------------------------------------------------
- * With m(.) the mean over dims and gy, gm, gr the gradients that arrive:
+/* ---- normalize: results y = (x - mean) * rstd, mean, rstd (kept dimensions)
+ * -------------------------------------------------------- With m(.) the mean over dims and gy, gm, gr the gradients that arrive:
  *     dx = rstd (gy - m(gy) - y m(gy y)) + gm / n - gr rstd^2 y / n
- * The first part is a row of its own, normalize_grad; all is public operations of y and rstd, so derivatives of any order follow. */
+ * The first part is a row of its own, normalize_grad; all is public operations of y and rstd, so derivatives of any order follow.
+ */
 
 static int normalize_shape(ms_infer *s) {
   ms_tensor *x = s->in[0];
@@ -54,8 +55,8 @@ static int normalize_grad_shape(ms_infer *s) {
     fits = g->shape[i] == y->shape[i] && rstd->shape[i] == (gone ? 1 : g->shape[i]);
   }
   if (!fits)
-    return ms_fail("normalize_grad: g is %s, y %s, rstd %s; expected two equal shapes and one with 1 in place of the dimensions", ms_shape_str(g),
-                   ms_shape_str(y), ms_shape_str(rstd)),
+    return ms_fail("normalize_grad: g is %s, y %s, rstd %s; expected two equal shapes and one with 1 in place of the dimensions",
+                   ms_shape_str(g), ms_shape_str(y), ms_shape_str(rstd)),
            -1;
   return ms_out_like(s, 0, g);
 }
@@ -68,7 +69,8 @@ static int normalize_grad_ref(ms_ref *c) {
 }
 MS_RULE(normalize_grad, .shape = normalize_grad_shape, .ref = normalize_grad_ref);
 
-/* ---- batch norm ------------------------------------------------------------------------------------------------------------------ */
+/* ---- batch norm
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Values per channel as 1 x C x 1 x ... against x. */
 static ms_tensor *against(ms_tensor *v, const ms_tensor *x) {
@@ -106,7 +108,8 @@ static int check_batch(const ms_tensor *x, const char *op) {
 static int batch_normalize_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   if (check_batch(x, s->op->name) < 0 || check_channels(s->in[1], x, s->op->name, "weight") < 0 ||
-      check_channels(s->in[2], x, s->op->name, "bias") < 0 || ms_out_like(s, 0, x) < 0 || ms_out(s, 1, x->dtype, 1, &x->shape[1]) < 0)
+      check_channels(s->in[2], x, s->op->name, "bias") < 0 || ms_out_like(s, 0, x) < 0 ||
+      ms_out(s, 1, x->dtype, 1, &x->shape[1]) < 0)
     return -1;
   return ms_out(s, 2, x->dtype, 1, &x->shape[1]);
 }
@@ -146,7 +149,8 @@ static int batch_normalize_vjp(ms_vjp *c) {
   c->dx[0] = dx;
   return ms_error() ? -1 : 0;
 }
-MS_RULE(batch_normalize, .shape = batch_normalize_shape, .ref = batch_normalize_ref, .vjp = batch_normalize_vjp, .keep_in = 3, .keep_out = 6);
+MS_RULE(batch_normalize, .shape = batch_normalize_shape, .ref = batch_normalize_ref, .vjp = batch_normalize_vjp, .keep_in = 3,
+        .keep_out = 6);
 
 static int batch_normalize_grad_shape(ms_infer *s) {
   const ms_tensor *g = s->in[0], *x = s->in[1];
@@ -178,15 +182,15 @@ static int follow_shape(ms_infer *s) {
   static const char *const name[] = {"running_mean", "running_var", "mean", "rstd"};
   for (int i = 0; i < 4; i++)
     if (s->in[i]->rank != 1 || s->in[i]->shape[0] != mean->shape[0])
-      return ms_fail("batch_norm_follow_: running_mean is %s, %s %s; expected one value per channel in each", ms_shape_str(mean), name[i],
-                     ms_shape_str(s->in[i])),
+      return ms_fail("batch_norm_follow_: running_mean is %s, %s %s; expected one value per channel in each", ms_shape_str(mean),
+                     name[i], ms_shape_str(s->in[i])),
              -1;
   return 0;
 }
 
-/* running = (1 - momentum) running + momentum value, without a graph. */
 static int follow(ms_tensor *running, ms_tensor *value, ms_scalar momentum) {
-  return ms_apply_inplace(MS_OP_lerp, MS_IN(running, ms_cast(value, running->dtype), ms_number_of(momentum)), NULL) ? 0 : -1;
+  ms_tensor *m = momentum.cell ? ms_live_number(momentum.cell) : ms_number(momentum.value);
+  return ms_apply_inplace(MS_OP_lerp, MS_IN(running, ms_cast(value, running->dtype), m), NULL) ? 0 : -1;
 }
 
 static int follow_ref(ms_ref *c) {
@@ -225,13 +229,14 @@ static int batch_norm_ref(ms_ref *c) {
   /* y = x scale + shift */
   ms_tensor *scale = ms_rsqrt(ms_add(ms_detach(var), ms_number(eps))), *shift;
   if (w) scale = ms_mul(scale, w);
-  shift = ms_neg(ms_mul(ms_detach(mean), scale));
-  if (b) shift = ms_add(shift, b);
+  shift = ms_mul(ms_detach(mean), scale);
+  shift = b ? ms_sub(b, shift) : ms_neg(shift);
   return (c->out[0] = ms_mul_add(x, against(scale, x), against(shift, x))) ? 0 : -1;
 }
 MS_RULE(batch_norm, .ref = batch_norm_ref);
 
-/* ---- dropout ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- dropout
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 static int dropout_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *mask[MS_MAX_OUT];
@@ -239,7 +244,8 @@ static int dropout_ref(ms_ref *c) {
   c->n_out = 1;
   if (!(p >= 0 && p < 1)) return ms_fail("dropout: p = %g, expected 0 <= p < 1", p), -1;
   if (!c->attr[1].i || p == 0) return c->out[0] = x, 0;
-  if (ms_apply_n(MS_OP_bernoulli, x->device, 0, NULL, MS_ATTR(A_INTS(ms_sizes(x)), A_NUM(1 - p), A_INT(x->dtype)), mask) < 0) return -1;
+  if (ms_apply_n(MS_OP_bernoulli, x->device, 0, NULL, MS_ATTR(A_INTS(ms_sizes(x)), A_NUM(1 - p), A_INT(x->dtype)), mask) < 0)
+    return -1;
   return (c->out[0] = ms_mul(x, ms_mul(mask[0], ms_number(1 / (1 - p))))) ? 0 : -1;
 }
 MS_RULE(dropout, .ref = dropout_ref);

@@ -1,7 +1,7 @@
 -- Derivatives of every row against central differences in f64, and the derivatives of those derivatives, on the samples of the rows.
--- gcstress: every 10
 -- The scalar that is differentiated is a weighted sum of all floating results; tolerances are those of PyTorch's gradcheck.
 -- luacheck: globals TestGradients TestSecondGradients TestInPlaceGradients TestNoGradients
+-- gcstress: every 10
 local lu = require "luaunit"
 local ms = require "mascon"
 local rows = require "rows"

@@ -1,6 +1,6 @@
 -- luacheck: globals TestNeighbours TestTrees TestComponents TestMetrics TestStates TestErrors
--- gcstress: every 40
 -- ml against scikit-learn's and NumPy's figures (tests/data, made by tests/peers/make_classic_data.py). Runs in the root of the repository.
+-- gcstress: every 40
 local lu = require "luaunit"
 local ms = require "mascon"
 local ml = ms.ml

@@ -1,7 +1,7 @@
 -- Every row against the values PyTorch gives (tests/data/parity.json, made by tests/peers/make_parity.py), in f64 and in f32: values, shapes,
--- gcstress: every 40
 -- dtypes. Then gradients at the points where a rule has to choose: kinks, ties, zeros, saturation.
 -- luacheck: globals TestParity32 TestParity64 TestParityGradients TestParityRows
+-- gcstress: every 40
 local lu = require "luaunit"
 local ms = require "mascon"
 local json = require "mascon.json"
