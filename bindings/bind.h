@@ -41,5 +41,6 @@ void msl_open_compile(lua_State *L);
 
 /* The cell of a live number (compile.c) at a stack index, or NULL. */
 ms_cell *msl_live(lua_State *L, int i);
+bool msl_live_whole(lua_State *L, int i); /* is it an integer to Lua? */
 
 #endif

@@ -166,7 +166,9 @@ ms_tensor *msl_operand(lua_State *L, int i) {
   case LUA_TUSERDATA:
     if ((t = msl_to(L, i))) return t;
     ms_cell *live = msl_live(L, i);
-    return live ? ms_live_number(live) : NULL;
+    t = live ? ms_live_number(live) : NULL;
+    if (t) t->is_integer_number = msl_live_whole(L, i);
+    return t;
   case LUA_TNUMBER:
     t = ms_number(lua_tonumber(L, i));
     if (t) t->is_integer_number = lua_isinteger(L, i);

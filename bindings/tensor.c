@@ -258,6 +258,8 @@ static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *c
   return x;
 }
 
+static const char *const fields[] = {"shape", "dtype", "device", "requires_grad", "is_leaf", "grad"};
+
 static int field(lua_State *L, ms_tensor *t, const char *k) {
   if (!strcmp(k, "shape")) return push_ints(L, t->rank, t->shape), 1;
   if (!strcmp(k, "dtype")) return lua_pushstring(L, ms_dtype_name(t->dtype)), 1;
@@ -276,6 +278,7 @@ static int tensor_index(lua_State *L) { /* upvalue 1: methods */
     if (field(L, msl_check(L, 1, k), k)) return 1;
     const char *names[512];
     int n = 0;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) names[n++] = fields[i];
     for (lua_pushnil(L); n < 500 && lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) names[n++] = lua_tostring(L, -2);
     names[n] = NULL;
     const char *near = msl_nearest(k, names);
@@ -419,7 +422,6 @@ static int tensor_split(lua_State *L) {
 
 /* Names for completion at the prompt. */
 static int tensor_dir(lua_State *L) { /* upvalue 1: methods */
-  static const char *const fields[] = {"shape", "dtype", "device", "requires_grad", "is_leaf", "grad"};
   lua_newtable(L);
   lua_Integer n = 0;
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {

@@ -138,12 +138,12 @@
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
 
 static const walk_inner square_loops[MS_DTYPES], reciprocal_loops[MS_DTYPES], sqrt_loops[MS_DTYPES], rsqrt_loops[MS_DTYPES];
-FLOAT1(cube, x * x * x)
-FLOAT1(same, x)
+FLOAT1(power_of_3, x * x * x) /* not names that a row may want */
+FLOAT1(power_of_1, x)
 
 /* Powers people write every day are products and roots (at -0 and -infinity roots differ from pow(), as in PyTorch). NULL: any other. */
 static const walk_inner *power_loops(double y) {
-  return y == 2 ? square_loops : y == 3 ? cube_loops : y == 1 ? same_loops : y == -1 ? reciprocal_loops : y == 0.5 ? sqrt_loops : y == -0.5 ? rsqrt_loops : NULL;
+  return y == 2 ? square_loops : y == 3 ? power_of_3_loops : y == 1 ? power_of_1_loops : y == -1 ? reciprocal_loops : y == 0.5 ? sqrt_loops : y == -0.5 ? rsqrt_loops : NULL;
 }
 
 /* The dtype that decides is the last operand's (the first may be the bool of a choice). */

@@ -170,16 +170,19 @@ typedef struct job {
   }                                                                                                                                \
                                                                                                                                    \
   /* From the moments of a task: its mean and rstd, and what write needs. */                                                       \
-  static void settle_##T(const job *q, place w, const pair *s, T *shift, T *a, T *b) {                                             \
+  static void settle_##T(const job *q, place w, const pair *s, T *restrict shift, T *restrict a, T *restrict b) {                  \
     const T *weight = q->weight, *bias = q->bias;                                                                                  \
-    for (int64_t j = 0; j < w.m; j++) {                                                                                            \
-      int64_t c = w.channel + j;                                                                                                   \
-      double n = (double)q->g->terms, r = 1 / sqrt(s->b[j] / n + q->eps);                                                          \
-      shift[j] = ((T *)q->mean)[c] = (T)(n > 0 ? s->a[j] : NAN);                                                                   \
-      ((T *)q->rstd)[c] = (T)r;                                                                                                    \
-      a[j] = (T)(weight ? r * (double)weight[c] : r);                                                                              \
-      b[j] = bias ? bias[c] : 0;                                                                                                   \
+    T *restrict mean = (T *)q->mean + w.channel, *restrict rstd = (T *)q->rstd + w.channel;                                        \
+    const double n = (double)q->g->terms, eps = q->eps;                                                                            \
+    const int64_t m = w.m;                                                                                                         \
+    for (int64_t j = 0; j < m; j++) {                                                                                              \
+      T r = (T)(1 / sqrt(s->b[j] / n + eps));                                                                                      \
+      shift[j] = mean[j] = (T)s->a[j], rstd[j] = r, a[j] = r;                                                                      \
     }                                                                                                                              \
+    if (!q->g->terms)                                                                                                              \
+      for (int64_t j = 0; j < m; j++) mean[j] = (T)NAN;                                                                            \
+    for (int64_t j = 0; weight && j < m; j++) a[j] *= weight[w.channel + j];                                                       \
+    for (int64_t j = 0; j < m; j++) b[j] = bias ? bias[w.channel + j] : 0;                                                         \
   }                                                                                                                                \
                                                                                                                                    \
   static void forward_##T(const job *q) {                                                                                          \
@@ -188,21 +191,21 @@ typedef struct job {
     T *y = q->y;                                                                                                                   \
     int team = ms_team(g->outer * g->channels * g->terms * 3);                                                                     \
     if (g->parts == 1) {                                                                                                           \
-      _Pragma("omp parallel for num_threads(team) schedule(static)") for (int64_t u = 0; u < g->blocks; u++) {                     \
+      MS_PARALLEL(team, u, g->blocks, {                                                                                            \
         place w = place_of(g, u);                                                                                                  \
         pair s;                                                                                                                    \
         T shift[COLUMNS], a[COLUMNS], b[COLUMNS];                                                                                  \
         moments_##T(g, w, x + w.at, 0, g->pieces, &s);                                                                             \
         settle_##T(q, w, &s, shift, a, b);                                                                                         \
         write_##T(g, w, x + w.at, y + w.at, 0, g->pieces, shift, a, b);                                                            \
-      }                                                                                                                            \
+      });                                                                                                                          \
       return;                                                                                                                      \
     }                                                                                                                              \
     double *terms = (double *)(q->part + g->blocks * PARTS);                                                                       \
-    _Pragma("omp parallel for num_threads(team) schedule(static)") for (int64_t v = 0; v < g->blocks * PARTS; v++) {               \
+    MS_PARALLEL(team, v, g->blocks *PARTS, {                                                                                       \
       place w = place_of(g, v / PARTS);                                                                                            \
       terms[v] = moments_##T(g, w, x + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS, &q->part[v]);   \
-    }                                                                                                                              \
+    });                                                                                                                            \
     for (int64_t u = 0; u < g->blocks; u++) {                                                                                      \
       pair *s = &q->part[u * PARTS];                                                                                               \
       double n = terms[u * PARTS];                                                                                                 \
@@ -211,12 +214,12 @@ typedef struct job {
         n += terms[u * PARTS + p];                                                                                                 \
       }                                                                                                                            \
     }                                                                                                                              \
-    _Pragma("omp parallel for num_threads(team) schedule(static)") for (int64_t v = 0; v < g->blocks * PARTS; v++) {               \
+    MS_PARALLEL(team, v, g->blocks *PARTS, {                                                                                       \
       place w = place_of(g, v / PARTS);                                                                                            \
       T shift[COLUMNS], a[COLUMNS], b[COLUMNS];                                                                                    \
       settle_##T(q, w, &q->part[v / PARTS * PARTS], shift, a, b);                                                                  \
       write_##T(g, w, x + w.at, y + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS, shift, a, b);      \
-    }                                                                                                                              \
+    });                                                                                                                            \
   }                                                                                                                                \
                                                                                                                                    \
   /* Sums of d and of d (x - shift), d the gradient that arrives. */                                                               \
@@ -276,14 +279,19 @@ typedef struct job {
                                                                                                                                    \
   /* With h = (x - mean) s the normalised value, s = rstd where x is given and 1 where h itself is:                                \
    * dx = rstd weight (d - mean(d) - h mean(d h)), dweight = sum(d h), dbias = sum(d). */                                          \
-  static void settle_grad_##T(const job *q, place w, const pair *t, T *a, T *b, T *e) {                                            \
-    for (int64_t j = 0; j < w.m; j++) {                                                                                            \
-      int64_t c = w.channel + j;                                                                                                   \
-      double n = (double)q->g->terms, r = (double)((const T *)q->in_rstd)[c], s = q->in_mean ? r : 1, dh = t->b[j] * s;            \
-      double scale = q->weight ? r * (double)((const T *)q->weight)[c] : r;                                                        \
-      a[j] = (T)scale, b[j] = (T)(scale * t->a[j] / n), e[j] = (T)(scale * s * dh / n);                                            \
-      if (q->dweight) ((T *)q->dweight)[c] = (T)dh, ((T *)q->dbias)[c] = (T)t->a[j];                                               \
+  static void settle_grad_##T(const job *q, place w, const pair *t, T *restrict a, T *restrict b, T *restrict e) {                 \
+    const T *rstd = (const T *)q->in_rstd + w.channel, *weight = q->weight;                                                        \
+    T *restrict dweight = q->dweight, *restrict dbias = q->dbias;                                                                  \
+    const double share = 1 / (double)q->g->terms;                                                                                  \
+    const bool plain = !q->in_mean;                                                                                                \
+    const int64_t m = w.m;                                                                                                         \
+    for (int64_t j = 0; j < m; j++) a[j] = weight ? rstd[j] * weight[w.channel + j] : rstd[j];                                     \
+    for (int64_t j = 0; j < m; j++) {                                                                                              \
+      double s = plain ? 1 : (double)rstd[j];                                                                                      \
+      b[j] = (T)((double)a[j] * t->a[j] * share), e[j] = (T)((double)a[j] * s * s * t->b[j] * share);                              \
     }                                                                                                                              \
+    if (dweight)                                                                                                                   \
+      for (int64_t j = 0; j < m; j++) dweight[w.channel + j] = (T)(t->b[j] * (double)rstd[j]), dbias[w.channel + j] = (T)t->a[j];  \
   }                                                                                                                                \
                                                                                                                                    \
   static void backward_##T(const job *q) {                                                                                         \
@@ -292,7 +300,7 @@ typedef struct job {
     T *dx = q->y;                                                                                                                  \
     int team = ms_team(g->outer * g->channels * g->terms * 4);                                                                     \
     if (g->parts == 1) {                                                                                                           \
-      _Pragma("omp parallel for num_threads(team) schedule(static)") for (int64_t u = 0; u < g->blocks; u++) {                     \
+      MS_PARALLEL(team, u, g->blocks, {                                                                                            \
         place w = place_of(g, u);                                                                                                  \
         pair s;                                                                                                                    \
         T shift[COLUMNS], a[COLUMNS], b[COLUMNS], e[COLUMNS];                                                                      \
@@ -300,29 +308,29 @@ typedef struct job {
         products_##T(g, w, d + w.at, x + w.at, 0, g->pieces, shift, &s);                                                           \
         settle_grad_##T(q, w, &s, a, b, e);                                                                                        \
         write_grad_##T(g, w, d + w.at, x + w.at, dx + w.at, 0, g->pieces, shift, a, b, e);                                         \
-      }                                                                                                                            \
+      });                                                                                                                          \
       return;                                                                                                                      \
     }                                                                                                                              \
-    _Pragma("omp parallel for num_threads(team) schedule(static)") for (int64_t v = 0; v < g->blocks * PARTS; v++) {               \
+    MS_PARALLEL(team, v, g->blocks *PARTS, {                                                                                       \
       place w = place_of(g, v / PARTS);                                                                                            \
       T shift[COLUMNS];                                                                                                            \
       shifts_##T(q, w, shift);                                                                                                     \
       products_##T(g, w, d + w.at, x + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS, shift,          \
                    &q->part[v]);                                                                                                   \
-    }                                                                                                                              \
+    });                                                                                                                            \
     for (int64_t u = 0; u < g->blocks; u++) {                                                                                      \
       pair *s = &q->part[u * PARTS];                                                                                               \
       for (int p = 1; p < PARTS; p++)                                                                                              \
         for (int64_t j = 0; j < place_of(g, u).m; j++) s->a[j] += s[p].a[j], s->b[j] += s[p].b[j];                                 \
     }                                                                                                                              \
-    _Pragma("omp parallel for num_threads(team) schedule(static)") for (int64_t v = 0; v < g->blocks * PARTS; v++) {               \
+    MS_PARALLEL(team, v, g->blocks *PARTS, {                                                                                       \
       place w = place_of(g, v / PARTS);                                                                                            \
       T shift[COLUMNS], a[COLUMNS], b[COLUMNS], e[COLUMNS];                                                                        \
       shifts_##T(q, w, shift);                                                                                                     \
       settle_grad_##T(q, w, &q->part[v / PARTS * PARTS], a, b, e);                                                                 \
       write_grad_##T(g, w, d + w.at, x + w.at, dx + w.at, g->pieces * (v % PARTS) / PARTS, g->pieces * (v % PARTS + 1) / PARTS,    \
                      shift, a, b, e);                                                                                              \
-    }                                                                                                                              \
+    });                                                                                                                            \
   }
 NORM(float)
 NORM(double)

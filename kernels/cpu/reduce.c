@@ -1,23 +1,23 @@
 /* reduce.c -- sums, extremes and their positions.
  *
- * A reduction is brought to the form  result[i] = over r of x[i, r]: kept dimensions outside, reduced ones inside. Three loops follow from
- * the strides: rows (the last reduced dimension is contiguous), columns (the last kept dimension is contiguous: many results side by side),
- * and the general one. A row is cut into MS_CHUNK elements whose partial sums are added in order, so threads do not change the bits. */
+ * A reduction is brought to the form  result[i] = over r of x[i, r]: kept dimensions outside, reduced ones inside. Three loops
+ * follow from the strides: rows (the last reduced dimension is contiguous), columns (the last kept dimension is contiguous: many
+ * results side by side), and the general one. A row is cut into MS_CHUNK elements whose partial sums are added in order, so threads
+ * do not change the bits. */
 #include "sum.h"
 #include "../math.h"
 
 typedef struct plan {
-  int nk, nr;                                                     /* kept and reduced dimensions */
-  int64_t k_shape[MS_MAX_RANK], k_stride[MS_MAX_RANK], kept;      /* results */
-  int64_t r_shape[MS_MAX_RANK], r_stride[MS_MAX_RANK], reduced;   /* terms of each */
+  int nk, nr;                                                   /* kept and reduced dimensions */
+  int64_t k_shape[MS_MAX_RANK], k_stride[MS_MAX_RANK], kept;    /* results */
+  int64_t r_shape[MS_MAX_RANK], r_stride[MS_MAX_RANK], reduced; /* terms of each */
 } plan;
 
 static void put(int *n, int64_t *shape, int64_t *stride, int64_t size, int64_t step) {
   if (size == 1) return;
   if (*n && stride[*n - 1] == step * size) /* continues the dimension before it */
     shape[*n - 1] *= size, stride[*n - 1] = step;
-  else
-    shape[*n] = size, stride[(*n)++] = step;
+  else shape[*n] = size, stride[(*n)++] = step;
 }
 
 static plan make_plan(const ms_view *x, const ms_ints *dims) {
@@ -46,7 +46,8 @@ static inline int64_t at(int n, const int64_t *shape, const int64_t *stride, int
 #define KEPT(i)    at(p->nk, p->k_shape, p->k_stride, i)
 #define REDUCED(i) at(p->nr, p->r_shape, p->r_stride, i)
 
-/* Sum of n values at a constant stride in pieces of MS_CHUNK; A accumulates (f64 for f64, else f32 in 16 lanes per piece, pieces in f64). */
+/* Sum of n values at a constant stride in pieces of MS_CHUNK; A accumulates (f64 for f64, else f32 in 16 lanes per piece, pieces in
+ * f64). */
 static double sum_run_f32(const float *x, int64_t n, int64_t stride) {
   double total = 0;
   for (int64_t c = 0; c < n; c += MS_CHUNK) {
@@ -86,7 +87,7 @@ static double sum_run_f64(const double *x, int64_t n, int64_t stride) {
     if (!p->nr) return p->reduced ? (double)*x : 0;                                                                                \
     int64_t n = p->r_shape[p->nr - 1], step = p->r_stride[p->nr - 1], rows = n ? p->reduced / n : 0;                               \
     double total = 0;                                                                                                              \
-    if (p->nr == 2 && step == 1 && n && n <= MS_CHUNK) {                                                                                \
+    if (p->nr == 2 && step == 1 && n && n <= MS_CHUNK) {                                                                           \
       int64_t runs = MS_CHUNK / n, far = p->r_stride[0];                                                                           \
       for (int64_t r = 0; r < rows; r += runs)                                                                                     \
         total += sums_##T(SUM_VALUES, x + r * far, x, 0, rows - r < runs ? rows - r : runs, far, n, NULL);                         \
@@ -99,19 +100,19 @@ SUM_ONE(float, f32)
 SUM_ONE(double, f64)
 
 /* A single result of many terms is cut over threads at places that depend on the shape only. */
-#define SUM_ALL(T, f)                                                                                                                         \
-  static double sum_all_##f(const plan *p, const T *x) {                                                                                      \
-    enum { PIECES = 64 };                                                                                                                     \
-    double part[PIECES] = {0}, total = 0;                                                                                                     \
-    if (p->nr != 1 || p->reduced < 8 * MS_CHUNK) return sum_one_##f(p, x);                                                                    \
-    int64_t chunks = (p->reduced + MS_CHUNK - 1) / MS_CHUNK;                                                                                  \
-    _Pragma("omp parallel for num_threads(ms_team(p->reduced)) schedule(static)") for (int i = 0; i < PIECES; i++) {                          \
-      int64_t a = chunks * i / PIECES * MS_CHUNK, b = chunks * (i + 1) / PIECES * MS_CHUNK;                                                   \
-      if (b > p->reduced) b = p->reduced;                                                                                                     \
-      if (a < b) part[i] = sum_run_##f(x + a * p->r_stride[0], b - a, p->r_stride[0]);                                                        \
-    }                                                                                                                                         \
-    for (int i = 0; i < PIECES; i++) total += part[i];                                                                                        \
-    return total;                                                                                                                             \
+#define SUM_ALL(T, f)                                                                                                              \
+  static double sum_all_##f(const plan *p, const T *x) {                                                                           \
+    enum { PIECES = 64 };                                                                                                          \
+    double part[PIECES] = {0}, total = 0;                                                                                          \
+    if (p->nr != 1 || p->reduced < 8 * MS_CHUNK) return sum_one_##f(p, x);                                                         \
+    int64_t chunks = (p->reduced + MS_CHUNK - 1) / MS_CHUNK;                                                                       \
+    MS_PARALLEL(ms_team(p->reduced), i, PIECES, {                                                                                  \
+      int64_t a = chunks * i / PIECES * MS_CHUNK, b = chunks * (i + 1) / PIECES * MS_CHUNK;                                        \
+      if (b > p->reduced) b = p->reduced;                                                                                          \
+      if (a < b) part[i] = sum_run_##f(x + a * p->r_stride[0], b - a, p->r_stride[0]);                                             \
+    });                                                                                                                            \
+    for (int i = 0; i < PIECES; i++) total += part[i];                                                                             \
+    return total;                                                                                                                  \
   }
 SUM_ALL(float, f32)
 SUM_ALL(double, f64)
@@ -121,8 +122,9 @@ static bool columns(const plan *p) {
   return p->nk && p->k_stride[p->nk - 1] == 1 && p->k_shape[p->nk - 1] >= 8 && !(p->nr && p->r_stride[p->nr - 1] == 1);
 }
 
-/* Columns: blocks of side-by-side results. ROWS rows at a time add up in the tensor's own dtype, top to bottom, and those sums in double,
- * which keeps long f32 sums exact enough. Where blocks are few and rows many, `partial` (workspace) takes the sums of each ROWS rows. */
+/* Columns: blocks of side-by-side results. ROWS rows at a time add up in the tensor's own dtype, top to bottom, and those sums in
+ * double, which keeps long f32 sums exact enough. Where blocks are few and rows many, `partial` (workspace) takes the sums of each
+ * ROWS rows. */
 #define SUM(T, f)                                                                                                                  \
   static void add_rows_##f(const plan *p, const T *a, int64_t from, int64_t stop, int64_t m, T *restrict acc) {                    \
     int64_t q = from, step = p->nr ? p->r_stride[0] : 0;                                                                           \
@@ -141,8 +143,9 @@ static bool columns(const plan *p) {
     int64_t groups = (p->reduced + ROWS - 1) / ROWS;                                                                               \
     if (partial) {                                                                                                                 \
       int64_t n = p->kept;                                                                                                         \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * p->reduced)) schedule(static)") for (int64_t g = 0; g < groups; g++) \
-          add_rows_##f(p, x, g * ROWS, g * ROWS + ROWS < p->reduced ? g * ROWS + ROWS : p->reduced, n, partial + g * n);           \
+      MS_PARALLEL(ms_team(p->kept * p->reduced), g, groups, {                                                                      \
+        add_rows_##f(p, x, g *ROWS, g *ROWS + ROWS < p->reduced ? g * ROWS + ROWS : p->reduced, n, partial + g * n);               \
+      });                                                                                                                          \
       for (int64_t i = 0; i < n; i++) {                                                                                            \
         double wide = 0;                                                                                                           \
         for (int64_t g = 0; g < groups; g++) wide += (double)partial[g * n + i];                                                   \
@@ -150,7 +153,7 @@ static bool columns(const plan *p) {
       }                                                                                                                            \
     } else if (columns(p)) {                                                                                                       \
       int64_t n = p->k_shape[p->nk - 1], blocks = (n + COLUMNS - 1) / COLUMNS, outer = p->kept / n;                                \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * p->reduced)) schedule(static)") for (int64_t u = 0; u < outer * blocks; u++) { \
+      MS_PARALLEL(ms_team(p->kept * p->reduced), u, outer *blocks, {                                                               \
         int64_t k = u / blocks, from = u % blocks * COLUMNS, m = n - from < COLUMNS ? n - from : COLUMNS;                          \
         const T *a = x + at(p->nk - 1, p->k_shape, p->k_stride, k) + from;                                                         \
         T acc[COLUMNS];                                                                                                            \
@@ -162,12 +165,11 @@ static bool columns(const plan *p) {
         }                                                                                                                          \
         T *to = o + k * n + from;                                                                                                  \
         for (int64_t i = 0; i < m; i++) to[i] = (T)(wide[i] * scale);                                                              \
-      }                                                                                                                            \
+      });                                                                                                                          \
     } else if (p->kept == 1) {                                                                                                     \
       *o = (T)(sum_all_##f(p, x) * scale);                                                                                         \
     } else {                                                                                                                       \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * p->reduced)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) o[k] = \
-          (T)(sum_one_##f(p, x + KEPT(k)) * scale);                                                                                \
+      MS_PARALLEL(ms_team(p->kept * p->reduced), k, p->kept, { o[k] = (T)(sum_one_##f(p, x + KEPT(k)) * scale); });                \
     }                                                                                                                              \
   }
 SUM(float, f32)
@@ -187,10 +189,8 @@ static int run_sum_scaled(ms_call *c, bool mean) {
   plan pl = make_plan(&c->in[0], &c->attr[0].v), *p = &pl;
   if (!p->kept) return 0;
   double scale = mean ? 1 / (double)p->reduced : 1;
-  if (c->in[0].dtype == MS_F32)
-    sum_f32(p, c->in[0].data, c->out[0].data, scale, c->work);
-  else if (c->in[0].dtype == MS_F64)
-    sum_f64(p, c->in[0].data, c->out[0].data, scale, c->work);
+  if (c->in[0].dtype == MS_F32) sum_f32(p, c->in[0].data, c->out[0].data, scale, c->work);
+  else if (c->in[0].dtype == MS_F64) sum_f64(p, c->in[0].data, c->out[0].data, scale, c->work);
   else
     MS_SWITCH(c->in[0].dtype, "sum", {
       const T *x = c->in[0].data;
@@ -234,7 +234,7 @@ enum { EXTREMES = 32 };
     int64_t n = p->reduced;                                                                                                        \
     if (columns(p)) {                                                                                                              \
       int64_t k = p->k_shape[p->nk - 1];                                                                                           \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * n)) schedule(static)") for (int64_t u = 0; u < p->kept / k; u++) {   \
+      MS_PARALLEL(ms_team(p->kept *n), u, p->kept / k, {                                                                           \
         const T *a = x + at(p->nk - 1, p->k_shape, p->k_stride, u);                                                                \
         T *best = o + u * k;                                                                                                       \
         for (int64_t i = 0; i < k; i++) best[i] = a[i];                                                                            \
@@ -242,15 +242,15 @@ enum { EXTREMES = 32 };
           const T *row = a + REDUCED(r);                                                                                           \
           _Pragma("GCC ivdep") for (int64_t i = 0; i < k; i++) best[i] = BETTER(row[i], OP, best[i]) ? row[i] : best[i];           \
         }                                                                                                                          \
-      }                                                                                                                            \
+      });                                                                                                                          \
     } else if (p->nr == 1 && p->r_stride[0] == 1) {                                                                                \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * n)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) {       \
+      MS_PARALLEL(ms_team(p->kept *n), k, p->kept, {                                                                               \
         const T *a = x + KEPT(k);                                                                                                  \
         ROW_EXTREME(OP)                                                                                                            \
         o[k] = best;                                                                                                               \
-      }                                                                                                                            \
+      });                                                                                                                          \
     } else {                                                                                                                       \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * n)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) {       \
+      MS_PARALLEL(ms_team(p->kept *n), k, p->kept, {                                                                               \
         const T *a = x + KEPT(k);                                                                                                  \
         T best = a[0];                                                                                                             \
         for (int64_t r = 1; r < n; r++) {                                                                                          \
@@ -258,7 +258,7 @@ enum { EXTREMES = 32 };
           if (BETTER(v, OP, best)) best = v;                                                                                       \
         }                                                                                                                          \
         o[k] = best;                                                                                                               \
-      }                                                                                                                            \
+      });                                                                                                                          \
     }                                                                                                                              \
   })                                                                                                                               \
   return 0
@@ -275,7 +275,7 @@ MS_KERNEL(amin, .run = run_amin, .supports = not_half);
     int64_t *o = c->out[0].data, n = p->reduced;                                                                                   \
     if (columns(p) && n < INT32_MAX) {                                                                                             \
       int64_t k = p->k_shape[p->nk - 1], blocks = (k + COLUMNS - 1) / COLUMNS, outer = p->kept / k;                                \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * n)) schedule(static)") for (int64_t u = 0; u < outer * blocks; u++) { \
+      MS_PARALLEL(ms_team(p->kept *n), u, outer *blocks, {                                                                         \
         int64_t from = u % blocks * COLUMNS, m = k - from < COLUMNS ? k - from : COLUMNS, *to = o + u / blocks * k + from;         \
         const T *a = x + at(p->nk - 1, p->k_shape, p->k_stride, u / blocks) + from;                                                \
         T best[COLUMNS];                                                                                                           \
@@ -290,9 +290,9 @@ MS_KERNEL(amin, .run = run_amin, .supports = not_half);
           }                                                                                                                        \
         }                                                                                                                          \
         for (int64_t i = 0; i < m; i++) to[i] = where[i] + MS_INDEX_BASE;                                                          \
-      }                                                                                                                            \
+      });                                                                                                                          \
     } else if (p->nr == 1 && p->r_stride[0] == 1) {                                                                                \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * n)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) {       \
+      MS_PARALLEL(ms_team(p->kept *n), k, p->kept, {                                                                               \
         const T *a = x + KEPT(k);                                                                                                  \
         ROW_EXTREME(OP)                                                                                                            \
         int64_t w = 0;                                                                                                             \
@@ -302,9 +302,9 @@ MS_KERNEL(amin, .run = run_amin, .supports = not_half);
         }                                                                                                                          \
         while (a[w] != best && a[w] == a[w]) w++;                                                                                  \
         o[k] = w + MS_INDEX_BASE;                                                                                                  \
-      }                                                                                                                            \
+      });                                                                                                                          \
     } else {                                                                                                                       \
-      _Pragma("omp parallel for num_threads(ms_team(p->kept * n)) schedule(static)") for (int64_t k = 0; k < p->kept; k++) {       \
+      MS_PARALLEL(ms_team(p->kept *n), k, p->kept, {                                                                               \
         const T *a = x + KEPT(k);                                                                                                  \
         T best = a[0];                                                                                                             \
         int64_t where = 0;                                                                                                         \
@@ -313,7 +313,7 @@ MS_KERNEL(amin, .run = run_amin, .supports = not_half);
           if (BETTER(v, OP, best)) best = v, where = r;                                                                            \
         }                                                                                                                          \
         o[k] = where + MS_INDEX_BASE;                                                                                              \
-      }                                                                                                                            \
+      });                                                                                                                          \
     }                                                                                                                              \
   })                                                                                                                               \
   return 0
@@ -322,19 +322,19 @@ static int run_argmin(ms_call *c) { POSITION(<); }
 MS_KERNEL(argmax, .run = run_argmax, .supports = not_half);
 MS_KERNEL(argmin, .run = run_argmin, .supports = not_half);
 
-#define TRUTH(START, HIT)                                                                                                                     \
-  plan pl = make_plan(&c->in[0], &c->attr[0].v), *p = &pl;                                                                                    \
-  MS_SWITCH(c->in[0].dtype, c->op->name, {                                                                                                    \
-    const T *x = c->in[0].data;                                                                                                               \
-    uint8_t *o = c->out[0].data;                                                                                                              \
-    for (int64_t k = 0; k < p->kept; k++) {                                                                                                   \
-      const T *a = x + KEPT(k);                                                                                                               \
-      bool v = START;                                                                                                                         \
-      for (int64_t r = 0; r < p->reduced && v == START; r++)                                                                                  \
-        if (a[REDUCED(r)] HIT 0) v = !START;                                                                                                  \
-      o[k] = v;                                                                                                                               \
-    }                                                                                                                                         \
-  })                                                                                                                                          \
+#define TRUTH(START, HIT)                                                                                                          \
+  plan pl = make_plan(&c->in[0], &c->attr[0].v), *p = &pl;                                                                         \
+  MS_SWITCH(c->in[0].dtype, c->op->name, {                                                                                         \
+    const T *x = c->in[0].data;                                                                                                    \
+    uint8_t *o = c->out[0].data;                                                                                                   \
+    for (int64_t k = 0; k < p->kept; k++) {                                                                                        \
+      const T *a = x + KEPT(k);                                                                                                    \
+      bool v = START;                                                                                                              \
+      for (int64_t r = 0; r < p->reduced && v == START; r++)                                                                       \
+        if (a[REDUCED(r)] HIT 0) v = !START;                                                                                       \
+      o[k] = v;                                                                                                                    \
+    }                                                                                                                              \
+  })                                                                                                                               \
   return 0
 static int run_any(ms_call *c) { TRUTH(false, !=); }
 static int run_all(ms_call *c) { TRUTH(true, ==); }
@@ -343,17 +343,17 @@ MS_KERNEL(all, .run = run_all, .supports = not_half);
 
 /* ---- cumsum: result contiguous, x strided ---- */
 
-#define RUNNING(T, A, R)                                                                                                                      \
-  {                                                                                                                                           \
-    const T *x = c->in[0].data;                                                                                                               \
-    R *o = c->out[0].data;                                                                                                                    \
-    for (int64_t k = 0; k < p->kept; k++) {                                                                                                   \
-      int64_t q = k / after, rest = k % after;                                                                                                \
-      const T *a = x + KEPT(k);                                                                                                               \
-      R *to = o + q * n * after + rest;                                                                                                       \
-      A s = 0;                                                                                                                                \
-      for (int64_t r = 0; r < n; r++) s += (A)a[r * v->stride[d]], to[r * after] = (R)s;                                                      \
-    }                                                                                                                                         \
+#define RUNNING(T, A, R)                                                                                                           \
+  {                                                                                                                                \
+    const T *x = c->in[0].data;                                                                                                    \
+    R *o = c->out[0].data;                                                                                                         \
+    for (int64_t k = 0; k < p->kept; k++) {                                                                                        \
+      int64_t q = k / after, rest = k % after;                                                                                     \
+      const T *a = x + KEPT(k);                                                                                                    \
+      R *to = o + q * n * after + rest;                                                                                            \
+      A s = 0;                                                                                                                     \
+      for (int64_t r = 0; r < n; r++) s += (A)a[r * v->stride[d]], to[r * after] = (R)s;                                           \
+    }                                                                                                                              \
   }
 static int run_cumsum(ms_call *c) {
   const ms_view *v = &c->in[0];

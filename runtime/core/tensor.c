@@ -190,10 +190,9 @@ void ms_touch(ms_tensor *t) {
 
 int ms_to_host(ms_tensor *t, void *out) {
   if (!t) return -1;
-  if (ms_record_now && t->storage && t->storage->birth > ms_record_now->birth)
-    return ms_fail("a value of the step was asked for (item, totable, print) while it is compiled: it would not be asked again; "
-                   "return the "
-                   "tensor and look at it outside"),
+  if (ms_record_now)
+    return ms_fail("a tensor's values were asked for (item, totable, print, :to another device) inside a compiled step: a replay would not "
+                   "ask again; return the tensor and look at it outside"),
            -1;
   int mark = ms_scope_open(), rc = -1;
   ms_tensor *c = ms_contiguous(ms_detach(t));

@@ -1,29 +1,27 @@
 #!/usr/bin/env bash
-# Run every benchmark: tests/bench/*.lua by the program, and the same work in PyTorch and scikit-learn (tests/peers/bench_*.py) where they
-# are. ONLY=name takes those whose name has it. Says what it could not run, and why.
+# Every benchmark: small.lua (what the runtime itself costs), then compare.lua (the workloads, in mascon and in the peers that are there, in
+# turn). ONLY=name takes small, or the workloads whose name has it. ROUNDS=, SECONDS_EACH=, PEERS=torch,jax, WRITE=1 (tests/bench/RESULTS.md),
+# LOCK=file (held while the clock runs), PEERS_PYTHON=interpreter. Says what it could not run, and why.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-build} ONLY=${ONLY:-}
-export BUILD MASCON=$BUILD/mascon LUA_PATH="tests/lua/?.lua;tests/bench/?.lua;;"
-rc=0 ran=0
-shopt -s nullglob
-for file in tests/bench/*.lua; do
-  [[ $file == *"$ONLY"* ]] || continue
-  echo "== $file"
-  "$MASCON" "$file" || rc=1
-  ran=$((ran + 1))
-done
-for file in tests/peers/bench_*.py; do
-  [[ $file == *"$ONLY"* ]] || continue
-  echo "== $file"
-  if ! command -v python3 >/dev/null; then
-    echo 'missing: python3'
-  elif python3 -c 'import torch' 2>/dev/null; then
-    python3 "$file" || rc=1
-    ran=$((ran + 1))
-  else
-    echo 'missing: torch (Debian: python3-torch), so there is nothing to compare with'
-  fi
-done
-[ $ran -gt 0 ] || { echo "bench: nothing to run in tests/bench${ONLY:+ with \"$ONLY\" in its name}" && rc=1; }
-exit $rc
+export BUILD MASCON=$BUILD/mascon PEAK=$BUILD/peak LUA_PATH="tests/lua/?.lua;tests/bench/?.lua;;"
+export OMP_NUM_THREADS=${MASCON_THREADS:-$(nproc)}
+export MASCON_THREADS=$OMP_NUM_THREADS
+if [ -z "$ONLY" ] || [ "$ONLY" = small ]; then
+  echo '== small'
+  "$MASCON" tests/bench/small.lua || exit 1
+  [ -z "$ONLY" ] || exit 0
+fi
+echo '== workloads'
+if [ tests/bench/peak.c -nt "$PEAK" ]; then
+  ${CC:-cc} -std=gnu11 -O3 -march=native -fopenmp -o "$PEAK" tests/bench/peak.c || echo "missing: what peak.c needs, so no floors"
+fi
+set --
+[ -z "${ROUNDS:-}" ] || set -- "$@" --rounds "$ROUNDS"
+[ -z "${SECONDS_EACH:-}" ] || set -- "$@" --seconds "$SECONDS_EACH"
+[ -z "${PEERS:-}" ] || set -- "$@" --peers "$PEERS"
+[ -z "${LOCK:-}" ] || set -- "$@" --lock "$LOCK"
+[ -z "${WRITE:-}" ] || set -- "$@" --write
+[ -z "$ONLY" ] || set -- "$@" --only "$ONLY"
+exec "$MASCON" tests/bench/compare.lua "$@"

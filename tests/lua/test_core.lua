@@ -1,10 +1,11 @@
 -- Tensors and derivatives, as a user meets them. Values against other implementations: test_parity.lua; derivatives: test_gradients.lua.
+-- gcstress: every 10
 -- luacheck: globals TestMaking TestIndexing TestDtypes TestInPlace TestGrad TestModes TestScopes TestErrors TestMemory TestLayouts
 local lu = require "luaunit"
 local ms = require "mascon"
 local rows = require "rows"
 
-local stress = (os.getenv "STRESS" or "") ~= "" -- a Lua that collects all the time: the same tests, shorter loops
+local stress = (os.getenv "STRESS" or os.getenv "MASCON_GCSTRESS" or "") ~= "" -- the same tests, shorter loops
 
 -- The number of the line that calls this.
 local function line() return debug.getinfo(2, "l").currentline end
@@ -182,7 +183,7 @@ function TestIndexing.test_mistakes()
   fails("expected a position, {}, {first, last}", function() return x[{ { 1 } }] end)
   fails("the mask is 2 bool, dimension 1 has size 3", function() return x[ms.tensor { true, false }] end)
   fails("positions by tensor cannot be assigned", function() x[ms.tensor({ 1 }, { dtype = "i64" })] = 0 end)
-  fails("does not fit", function() x[1] = ms.ones { 3 } end)
+  fails("3 f32 does not expand to 4", function() x[1] = ms.ones { 3 } end)
   fails("'shape' cannot be assigned", function() x.shape = { 12 } end)
   fails("no field or method 'shap' (did you mean 'shape'?)", function() return x.shap end)
 end
@@ -588,7 +589,7 @@ function TestScopes.test_temporaries_are_freed_at_once()
     local scope <close> = ms.scope()
     x = scope:keep(ms.ones { 1000 })
     for _ = 1, 10 do local _ = x * 2 + 1 end
-    lu.assertTrue(ms.memory().storages - before.storages >= 11)
+    lu.assertTrue(stress or ms.memory().storages - before.storages >= 11)
   end
   lu.assertEquals(ms.memory().storages - before.storages, 1)
   collectgarbage "restart"
@@ -784,10 +785,11 @@ local layouts = {
 local function same(what, got, want)
   lu.assertEquals(got.shape, want.shape, what)
   lu.assertEquals(got.dtype, want.dtype, what)
-  local a, b = rows.flat(got), rows.flat(want)
+  local a, b, largest = rows.flat(got), rows.flat(want), 0
+  for _, v in ipairs(b) do largest = type(v) == "number" and v == v and math.max(largest, math.abs(v)) or largest end
   for k, v in ipairs(b) do
     local w = a[k]
-    local near = v == w or (v ~= v and w ~= w) or type(v) == "number" and math.abs(v - w) <= 1e-6 * math.max(math.abs(v), 1e-3)
+    local near = v == w or (v ~= v and w ~= w) or type(v) == "number" and math.abs(v - w) <= 1e-6 * largest
     if not near then lu.fail(("%s: element %d: %s, contiguous %s"):format(what, k, tostring(w), tostring(v))) end
   end
 end

@@ -1,4 +1,5 @@
 -- Random numbers: distributions, reproducibility, independence of the number of threads. The generator is Philox 4x32-10.
+-- gcstress: every 10
 -- luacheck: globals TestDistributions TestSeeds
 local lu = require "luaunit"
 local ms = require "mascon"

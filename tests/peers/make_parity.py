@@ -130,7 +130,7 @@ def first_position(f, a):
 
 
 def adjoint(f, x, g):
-    """The vector-Jacobian product of f at any x (f linear)."""
+    """The vector-Jacobian product of f at x (any x, for a linear f)."""
     x = x.requires_grad_()
     return torch.autograd.grad(f(x), x, g)[0]
 
@@ -192,6 +192,42 @@ def matmul(a):
 
 def loss(f):
     return lambda a: f(a.x, a.target, reduction=a.reduction)
+
+
+def loss_grad(f):
+    """The derivative of a loss of elements in its first operand, times the third."""
+    def run(a):
+        x, y, z = torch.broadcast_tensors(*operands(a))
+        return adjoint(lambda t: f(t, y, reduction="none"), x.clone(), z)
+    return run
+
+
+def normalize_grad(g, y, rstd, dims):
+    return rstd * (g - g.mean(dims, keepdim=True) - y * (g * y).mean(dims, keepdim=True))
+
+
+def per_channel(v, x):
+    return v.reshape([1, -1] + [1] * (x.dim() - 2))
+
+
+def batch_normalize(a):
+    var, mean = torch.var_mean(a.x, dim=[d for d in range(a.x.dim()) if d != 1], correction=0)
+    return F.batch_norm(a.x, None, None, a.weight, a.bias, True, 0.0, a.eps), mean, (var + a.eps).rsqrt()
+
+
+def batch_normalize_grad(a):
+    """What arrives at x, weight and bias, from the saved mean and rstd as they are given."""
+    dims = [d for d in range(a.x.dim()) if d != 1]
+    xhat = (a.x - per_channel(a["mean"], a.x)) * per_channel(a.rstd, a.x)
+    g = a.g if a.weight is None else a.g * per_channel(a.weight, a.x)
+    return normalize_grad(g, xhat, per_channel(a.rstd, a.x), dims), (a.g * xhat).sum(dims), a.g.sum(dims)
+
+
+def batch_norm_follow(a):
+    var = (a.rstd ** -2 - a.eps) * a.count / (a.count - 1)
+    a["running_mean"] = torch.lerp(a.running_mean, a["mean"], a.momentum)
+    a["running_var"] = torch.lerp(a.running_var, var, a.momentum)
+    return ()
 
 
 def update(optimizer, state):
@@ -326,8 +362,17 @@ ROWS.update({
     "softmax": lambda a: a.x.softmax(a.dim),
     "log_softmax": lambda a: a.x.log_softmax(a.dim),
     # layers, losses, optimizers
+    "mul_add": binary(lambda x, y, z: x * y + z),
+    "mse_loss_grad": loss_grad(F.mse_loss),
+    "bce_loss_grad": loss_grad(F.binary_cross_entropy),
+    "bce_with_logits_grad": loss_grad(F.binary_cross_entropy_with_logits),
+    "cross_entropy_grad": lambda a: adjoint(lambda x: F.cross_entropy(x, a.target, reduction="none"), a.x, a.g),
     "linear": lambda a: F.linear(a.x, a.w, a.bias),
     "normalize": normalize,
+    "normalize_grad": lambda a: normalize_grad(a.g, a.y, a.rstd, a.dims),
+    "batch_normalize": batch_normalize,
+    "batch_normalize_grad": batch_normalize_grad,
+    "batch_norm_follow_": batch_norm_follow,
     "batch_norm": lambda a: F.batch_norm(a.x, a.running_mean, a.running_var, a.weight, a.bias, a.training, a.momentum, a.eps),
     "mse_loss": loss(F.mse_loss),
     "l1_loss": loss(F.l1_loss),

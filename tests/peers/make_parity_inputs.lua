@@ -1,11 +1,12 @@
--- mascon tests/peers/make_parity_inputs.lua >inputs.json: the arguments for make_parity.py. Every row gets the cases of its sample, and what
--- stands here beside it: values further out, ties, whole numbers, infinities.
+-- mascon tests/peers/make_parity_inputs.lua >inputs.json: the arguments for make_parity.py. Every row gets the cases of its sample, and
+-- what stands here beside it: values further out, ties, whole numbers, infinities.
 package.path = "tests/lua/?.lua;" .. package.path
 local rows = require "rows"
 
 -- Samples in addition to a row's own (the same language).
 local more = {
-  acos = "-1:1", asin = "-1:1", atan = "-50:50", atan2 = "-2:2", ceil = "-7:7", clamp = "-3:3,-1:0,0:1", div = "-2:2,-9:-0.1", floor = "-7:7",
+  acos = "-1:1", asin = "-1:1", atan = "-50:50", atan2 = "-2:2", ceil = "-7:7", clamp = "-3:3,-1:0,0:1",
+  div = "-2:2,-9:-0.1", floor = "-7:7",
   cosh = "-9:9", sinh = "-9:9", tanh = "-9:9", exp = "-20:20", expm1 = "-20:20", log = "0.001:900", log1p = "-0.99:90", sigmoid = "-30:30",
   softplus = "-30:30", logsigmoid = "-30:30", gelu = "-6:6", silu = "-20:20", erf = "-4:4", lgamma = "-3.9:30", digamma = "-3.9:30",
   sin = "-90:90", cos = "-90:90", tan = "-20:20", pow = "0.1:9,-4:4",
@@ -18,16 +19,21 @@ local more = {
   sort = "{i(3,12)}, {i(3,2,9), -1, true}, {n(40)}", prod = "{n(3,4), -1}, {n(2,2,7), 3}, {n(1,1), 1}",
   batch_norm = [[{n(4,3), u(0.5,1.5,3), n(3), n(3), u(0.5,2,3)}, {n(2,3,4,4), u(0.5,1.5,3), n(3), n(3), u(0.5,2,3), false},
     {n(3,2,2,2), {running_mean = n(2), running_var = u(0.5,2,2), momentum = 0.3, eps = 0.001}}]],
+  batch_norm_follow_ = [[{n(3), u(0.5,1,3), n(3), u(0.5,1,3), 8}, {n(2), u(0.5,1,2), n(2), u(0.5,1,2), 64, 0.3},
+    {n(1), u(1,2,1), n(1), u(0.1,2,1), 2}]],
   sgd_ = [[{{n(2,3), n(2,3)}, 2, 0.1}, {{n(2,3), n(4), n(2,3), n(4), n(2,3), n(4)}, 3, 0.05, {momentum = 0.9, weight_decay = 0.01}},
     {{n(5), n(5), n(5)}, 3, 0.05, {momentum = 0.9, nesterov = true}}, {{n(5), n(5), n(5)}, 3, 0.1, {momentum = 0.5, dampening = 0.25}},
     {{n(5), n(5), n(5)}, 3, 0.1, {momentum = 0.5, dampening = 0.25, first = true}}]],
-  adam_ = [[{s(0), {n(2,3), n(2,3), z(2,3), z(2,3)}, 4, 0.001}, {s(3), {n(2), n(3), n(2), n(3), n(2), n(3), u(0.1,1,2), u(0.1,1,3)}, 4, 0.01},
+  adam_ = [[{s(0), {n(2,3), n(2,3), z(2,3), z(2,3)}, 4, 0.001},
+    {s(3), {n(2), n(3), n(2), n(3), n(2), n(3), u(0.1,1,2), u(0.1,1,3)}, 4, 0.01},
     {s(7), {n(2,3), n(2,3), n(2,3), u(0.1,1,2,3)}, 4, 0.01, {beta1 = 0.5, beta2 = 0.9, eps = 0.001, weight_decay = 0.1}},
     {s(7), {n(2,3), n(2,3), n(2,3), u(0.1,1,2,3)}, 4, 0.01, {weight_decay = 0.1, decoupled = true}}]],
   matmul = "{n(1,5):transpose(1,2), n(1,7)}, {n(33,17), n(17,9)}, {n(2,1,3,4), n(5,4,2)}",
   conv2d = "{n(1,3,9,9), n(5,3,3,3), {padding=1}}, {n(2,8,6,5), n(8,1,3,3), {groups=8, padding=1, stride={2,1}}}",
-  max_pool2d = "{n(2,2,6,6), 3, {stride=1, padding=1}}, {n(1,1,3,3), 3}", interpolate = "{n(1,2,5,4), {3,2}, 'bilinear'}, {n(1,2,5,4), {2,7}}",
-  softmax = "{u(-50,50,3,5)}", log_softmax = "{u(-50,50,3,5)}", logsumexp = "{u(-50,50,3,5), 2}", cross_entropy = "{u(-50,50,4,5), i(5,4)}",
+  max_pool2d = "{n(2,2,6,6), 3, {stride=1, padding=1}}, {n(1,1,3,3), 3}",
+  interpolate = "{n(1,2,5,4), {3,2}, 'bilinear'}, {n(1,2,5,4), {2,7}}",
+  softmax = "{u(-50,50,3,5)}", log_softmax = "{u(-50,50,3,5)}", logsumexp = "{u(-50,50,3,5), 2}",
+  cross_entropy = "{u(-50,50,4,5), i(5,4)}",
   bce_with_logits = "{u(-50,50,8), u(0,1,8), 'none'}", one_hot = "{i(3,4), 3, {dtype = 'i64'}}, {i(3,4), 3, 'f64'}",
 }
 
@@ -35,7 +41,7 @@ local infinite, nan = math.huge, 0 / 0
 local special = { infinite, -infinite, nan, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2 ^ -30, -2 ^ -30, 2 ^ -10, 90.0, -90.0, 1024.0, -1024.0 }
 local pairs_of = { 0.0, 1.0, -1.0, 2.5, -2.5, infinite, -infinite, nan }
 
--- ---- writing: tensors become {"dtype": "f64", "shape": [...], "v": [...]}, options {"options": {...}} ------------------------------------
+-- ---- writing: tensors become {"dtype": "f64", "shape": [...], "v": [...]}, options {"options": {...}} --------------------
 
 local text
 local function number(x)

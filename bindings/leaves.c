@@ -1,0 +1,254 @@
+/* leaves.c -- the arguments of a compiled step as a list of tensors and numbers and a key, and its results as a template. */
+#include "steps.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- tables in a fixed order ---------------------------------------------------------------------------------------------------- */
+
+enum { NAMES = 64 };
+
+typedef struct fields {
+  int list, n;
+  const char *name[NAMES]; /* texts of the table itself */
+} fields;
+
+static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+/* The keys of the plain table at i: 1..list, then the texts sorted. NULL, or why it has none such. */
+static const char *read_fields(lua_State *L, int i, fields *f) {
+  f->list = (int)lua_rawlen(L, i), f->n = 0;
+  int all = 0;
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1), all++) {
+    if (lua_type(L, -2) != LUA_TSTRING) continue;
+    if (f->n == NAMES) return lua_pop(L, 2), "a table with more than 64 names";
+    f->name[f->n++] = lua_tostring(L, -2);
+  }
+  if (all != f->list + f->n) return "a table with a key that is neither a text nor one of 1, 2, ... without holes";
+  qsort(f->name, (size_t)f->n, sizeof *f->name, compare_names);
+  return NULL;
+}
+
+/* Push field k (0..list + n - 1) of the table at i. */
+static void push_field(lua_State *L, int i, const fields *f, int k) {
+  if (k < f->list) lua_rawgeti(L, i, k + 1);
+  else lua_pushstring(L, f->name[k - f->list]), lua_rawget(L, i);
+}
+static void set_field(lua_State *L, int i, const fields *f, int k) { /* pops the value */
+  if (k < f->list) {
+    lua_rawseti(L, i, k + 1);
+    return;
+  }
+  lua_pushstring(L, f->name[k - f->list]);
+  lua_insert(L, -2);
+  lua_rawset(L, i);
+}
+
+/* A table without a metatable is taken apart; one with is an object, like a function. */
+static bool plain_table(lua_State *L, int i) {
+  if (!lua_istable(L, i)) return false;
+  if (!lua_getmetatable(L, i)) return true;
+  return lua_pop(L, 1), false;
+}
+
+/* ---- arguments -------------------------------------------------------------------------------------------------------------------- */
+
+void msl_key(leaves *v, const void *p, size_t n) {
+  if (v->n_key + n > KEY_BYTES) v->problem = "more than can be told apart";
+  else memcpy(v->key + v->n_key, p, n), v->n_key += n;
+}
+void msl_key_int(leaves *v, int64_t x) { msl_key(v, &x, sizeof x); }
+
+static void read_tensor(leaves *v, ms_tensor *t) {
+  if (v->n == MAX_LEAVES) {
+    v->problem = "more than 256 tensors";
+    return;
+  }
+  msl_key_int(v, t->dtype | t->rank << 4 | t->requires_grad << 8 | (t->node != NULL) << 9 | (t->grad != NULL) << 10);
+  msl_key(v, &t->device, sizeof t->device);
+  msl_key(v, t->shape, t->rank * sizeof *t->shape);
+  msl_key(v, t->stride, t->rank * sizeof *t->stride);
+  v->tensor[v->n++] = t;
+}
+
+void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
+  ms_tensor *t = NULL;
+  size_t n;
+  unsigned char type = (unsigned char)lua_type(L, i);
+  if (type == LUA_TNUMBER && lua_isinteger(L, i)) type = 100;
+  msl_key(v, &type, 1);
+  switch (lua_type(L, i)) {
+  case LUA_TNIL: break;
+  case LUA_TNUMBER:
+    if (v->n_number == MAX_LEAVES) {
+      v->problem = "more than 256 numbers";
+      break;
+    }
+    v->whole[v->n_number] = lua_isinteger(L, i);
+    v->number[v->n_number++] = lua_tonumber(L, i);
+    break;
+  case LUA_TSTRING: {
+    const char *s = lua_tolstring(L, i, &n);
+    msl_key_int(v, (int64_t)n);
+    msl_key(v, s, n);
+    break;
+  }
+  case LUA_TBOOLEAN:
+    type = (unsigned char)lua_toboolean(L, i);
+    msl_key(v, &type, 1);
+    break;
+  case LUA_TUSERDATA: t = msl_to(L, i); /* fall through */
+  default:
+    if (t) {
+      read_tensor(v, t);
+    } else if (!plain_table(L, i)) {
+      msl_key_int(v, (int64_t)(intptr_t)lua_topointer(L, i));
+    } else if (depth == TABLE_DEPTH) {
+      v->problem = "tables nested deeper than 8";
+    } else {
+      luaL_checkstack(L, 8, "compile");
+      fields f;
+      const char *problem = read_fields(L, i, &f);
+      if (problem) v->problem = problem;
+      msl_key_int(v, f.list);
+      msl_key_int(v, f.n);
+      for (int k = 0; k < f.list + f.n && !v->problem; k++) {
+        if (k >= f.list) msl_key(v, f.name[k - f.list], strlen(f.name[k - f.list]) + 1);
+        push_field(L, i, &f, k);
+        msl_read_leaf(L, lua_gettop(L), v, depth + 1);
+        lua_pop(L, 1);
+      }
+    }
+  }
+}
+
+void msl_anchor(lua_State *L, int i, int list, int depth) {
+  int type = lua_type(L, i);
+  if (plain_table(L, i)) {
+    fields f;
+    luaL_checkstack(L, 8, "compile");
+    if (depth == TABLE_DEPTH || read_fields(L, i, &f)) return;
+    for (int k = 0; k < f.list + f.n; k++) {
+      push_field(L, i, &f, k);
+      msl_anchor(L, lua_gettop(L), list, depth + 1);
+      lua_pop(L, 1);
+    }
+  } else if (type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TTHREAD || (type == LUA_TUSERDATA && !msl_to(L, i))) {
+    lua_pushvalue(L, i);
+    lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
+  }
+}
+
+void msl_push_with_live(lua_State *L, int i, const leaves *v, ms_cell **cells, int *k, int depth) {
+  if (lua_type(L, i) == LUA_TNUMBER) {
+    msl_push_live(L, cells[*k], v->whole[*k]);
+    ++*k;
+    return;
+  }
+  fields f;
+  if (depth == TABLE_DEPTH || !plain_table(L, i) || read_fields(L, i, &f)) {
+    lua_pushvalue(L, i);
+    return;
+  }
+  luaL_checkstack(L, 8, "compile");
+  lua_createtable(L, f.list, f.n);
+  int to = lua_gettop(L);
+  for (int j = 0; j < f.list + f.n; j++) {
+    push_field(L, i, &f, j);
+    msl_push_with_live(L, lua_gettop(L), v, cells, k, depth + 1);
+    lua_remove(L, -2);
+    set_field(L, to, &f, j);
+  }
+}
+
+/* ---- results ---------------------------------------------------------------------------------------------------------------------- */
+
+static void push_place(lua_State *L, int k) { lua_pushlightuserdata(L, (void *)(intptr_t)(k + 1)); }
+
+static void tensor_to_template(lua_State *L, int i, ms_tensor *t, results *r) {
+  for (int k = 0; k < r->v->n; k++)
+    if (r->v->tensor[k] == t) return push_place(L, MAX_LEAVES + k);
+  if (!t->node && t->requires_grad && t->storage && t->storage->birth <= r->born) { /* a parameter: itself, for the sake of its .grad */
+    lua_pushvalue(L, i);
+    return;
+  }
+  for (int k = 0; k < r->n; k++)
+    if (r->out[k] == t) return push_place(L, k);
+  if (r->n == MAX_LEAVES) r->problem = "more than 256 tensors";
+  else r->out[r->n++] = t;
+  push_place(L, r->n - 1);
+}
+
+void msl_to_template(lua_State *L, int i, results *r, int depth) {
+  ms_tensor *t = msl_to(L, i);
+  fields f;
+  if (t) {
+    tensor_to_template(L, i, t, r);
+    return;
+  }
+  const char *problem = NULL;
+  if (!plain_table(L, i) || depth == TABLE_DEPTH || (problem = read_fields(L, i, &f))) {
+    if (depth == TABLE_DEPTH) problem = "tables nested deeper than 8";
+    if (problem) r->problem = problem;
+    lua_pushvalue(L, i);
+    return;
+  }
+  luaL_checkstack(L, 8, "compile");
+  lua_createtable(L, f.list, f.n);
+  int to = lua_gettop(L);
+  for (int j = 0; j < f.list + f.n; j++) {
+    push_field(L, i, &f, j);
+    msl_to_template(L, lua_gettop(L), r, depth + 1);
+    lua_remove(L, -2);
+    set_field(L, to, &f, j);
+  }
+}
+
+static void push_number(lua_State *L, int i, const ms_cell *c) {
+  if (msl_live_whole(L, i)) lua_pushinteger(L, (lua_Integer)c->value);
+  else lua_pushnumber(L, c->value);
+}
+
+void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out) {
+  const ms_cell *live;
+  if (lua_islightuserdata(L, i)) {
+    intptr_t k = (intptr_t)lua_touserdata(L, i) - 1;
+    msl_push(L, k < MAX_LEAVES ? out[k] : v->tensor[k - MAX_LEAVES]);
+  } else if ((live = msl_live(L, i))) {
+    push_number(L, i, live);
+  } else if (plain_table(L, i)) {
+    luaL_checkstack(L, 6, "compile");
+    lua_newtable(L);
+    int to = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+      lua_pushvalue(L, -2);
+      msl_from_template(L, lua_gettop(L) - 1, v, out);
+      lua_rawset(L, to);
+    }
+  } else lua_pushvalue(L, i);
+}
+
+bool msl_same_template(lua_State *L, int i, int j, int depth) {
+  const ms_cell *a = msl_live(L, i), *b = msl_live(L, j);
+  if (a && b) return true;
+  if (a || b) { /* run from plain numbers, to check */
+    int at = a ? j : i;
+    return lua_type(L, at) == LUA_TNUMBER && (a ? a : b)->value == lua_tonumber(L, at);
+  }
+  if (!plain_table(L, i) || !plain_table(L, j)) {
+    lua_Number x = lua_tonumber(L, i), y = lua_tonumber(L, j);
+    return lua_rawequal(L, i, j) || (lua_type(L, i) == LUA_TNUMBER && lua_type(L, j) == LUA_TNUMBER && x != x && y != y);
+  }
+  fields f, g;
+  luaL_checkstack(L, 8, "compile");
+  if (depth == TABLE_DEPTH || read_fields(L, i, &f) || read_fields(L, j, &g) || f.list != g.list || f.n != g.n) return false;
+  for (int k = 0; k < f.n; k++)
+    if (strcmp(f.name[k], g.name[k]) != 0) return false;
+  bool same = true;
+  for (int k = 0; k < f.list + f.n && same; k++) {
+    push_field(L, i, &f, k);
+    push_field(L, j, &f, k);
+    same = msl_same_template(L, lua_gettop(L) - 1, lua_gettop(L), depth + 1);
+    lua_pop(L, 2);
+  }
+  return same;
+}

@@ -1,0 +1,212 @@
+/* run.c -- running a step: does it fit the call, the loop over its calls, what it leaves behind; profile and report. */
+#include "record.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- does it fit ------------------------------------------------------------------------------------------------------------- */
+
+/* Bytes that an argument's memory begins further on than when it was recorded. */
+static int64_t shift_of(const ms_record *r, int arg, ms_tensor *const *args) {
+  return args[arg]->offset * (int64_t)ms_dtype_size(args[arg]->dtype) - (int64_t)r->arg[arg].offset;
+}
+
+ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args) {
+  const ms_record *r = s->r;
+  ms_fit fit = MS_FITS;
+  for (int i = 0; i < r->n_args; i++) {
+    const ms_slot *slot = &r->slot[r->arg[i].slot];
+    const ms_storage *t = args[i]->storage;
+    if (slot->arg != i && (t != args[slot->arg]->storage || shift_of(r, i, args) != shift_of(r, slot->arg, args))) return MS_FIT_ALIAS;
+    for (int j = 0; j < i; j++)
+      if (r->arg[j].slot != r->arg[i].slot && args[j]->storage == t && (slot->written || r->slot[r->arg[j].slot].written)) return MS_FIT_ALIAS;
+    for (int k = 0; k < s->n_written; k++)
+      if (r->slot[s->written[k]].storage == t) return MS_FIT_ALIAS;
+    for (int k = 0; k < r->n_slot && slot->written; k++)
+      if (r->slot[k].kind == MS_SLOT_EXTERNAL && r->slot[k].storage == t) return MS_FIT_ALIAS;
+    if (!slot->moves && (t->birth != slot->birth || shift_of(r, i, args) != 0)) fit = MS_FIT_ELSEWHERE;
+  }
+  return ms_record_grads_match(r, args) ? fit : MS_FIT_GRADS;
+}
+
+bool ms_step_moves(ms_step *s, const ms_record *first) {
+  ms_record *r = s->r;
+  bool all = true;
+  for (int i = 0; i < r->n_args; i++) {
+    ms_slot *t = &r->slot[r->arg[i].slot];
+    t->moves |= first->slot[first->arg[i].slot].moves;
+    all &= t->moves;
+  }
+  return all;
+}
+
+/* ---- gradients --------------------------------------------------------------------------------------------------------------- */
+
+/* Does .grad of a leaf show what the step leaves there? */
+static bool shows(const ms_tensor *t, const ms_ref_view *v, const ms_storage *s) {
+  return t && t->storage == s && t->offset * (int64_t)ms_dtype_size(t->dtype) == (int64_t)v->offset && t->rank == v->view.rank &&
+         !memcmp(t->shape, v->view.shape, t->rank * sizeof *t->shape) && !memcmp(t->stride, v->view.stride, t->rank * sizeof *t->stride);
+}
+
+/* Somebody who holds a gradient of the last run keeps its values: this run gets other memory. */
+static int free_gradients(ms_step *s) {
+  ms_record *r = s->r;
+  for (int i = 0; i < r->n_grad; i++) {
+    const ms_rgrad *g = &r->grad[i];
+    ms_slot *t = g->now.slot >= 0 ? &r->slot[g->now.slot] : NULL;
+    if (!t || t->kind != MS_SLOT_KEPT) continue;
+    const ms_tensor *now = g->leaf->grad;
+    int ours = now && now->storage == t->storage && now->refs == 1;
+    if (ms_storage_users(t->storage) <= ours) continue;
+    ms_storage *fresh = ms_storage_new(r->device, t->bytes);
+    if (!fresh) return -1;
+    ms_slot_hold(t, fresh);
+    ms_storage_release(fresh);
+    ms_step_place(s, g->now.slot, fresh->data);
+  }
+  return 0;
+}
+
+static ms_tensor *tensor_of(const ms_record *r, const ms_ref_view *v, ms_tensor *const *args) {
+  const ms_slot *t = &r->slot[v->slot];
+  ms_tensor *x = ms_tensor_new();
+  if (!x) return NULL;
+  size_t offset = v->offset;
+  if (t->kind == MS_SLOT_INPUT) offset += (size_t)shift_of(r, t->arg, args);
+  x->dtype = v->view.dtype, x->rank = v->view.rank, x->offset = (int64_t)(offset / ms_dtype_size(v->view.dtype));
+  memcpy(x->shape, v->view.shape, sizeof x->shape);
+  memcpy(x->stride, v->view.stride, sizeof x->stride);
+  x->storage = ms_storage_retain(t->storage), x->device = t->storage->device;
+  return ms_autorelease(x);
+}
+
+static int leave_gradients(const ms_record *r, ms_tensor *const *args) {
+  for (int i = 0; i < r->n_grad; i++) {
+    const ms_rgrad *g = &r->grad[i];
+    ms_tensor *leaf = ms_grad_leaf(g, args), *now = NULL;
+    if (g->now.slot >= 0) {
+      if (shows(leaf->grad, &g->now, r->slot[g->now.slot].storage)) continue;
+      if (!(now = tensor_of(r, &g->now, args))) return -1;
+    }
+    ms_set_grad(leaf, now);
+  }
+  return 0;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------------------------ */
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Memory of this run for arguments and results, and the views that follow them. */
+static int enter(ms_step *s, ms_tensor *const *args) {
+  ms_record *r = s->r;
+  if (free_gradients(s) < 0) return -1;
+  for (int i = 0; i < r->n_slot; i++) {
+    ms_slot *t = &r->slot[i];
+    if (t->kind == MS_SLOT_INPUT) t->storage = args[t->arg]->storage;
+    else if (t->kind == MS_SLOT_RESULT && !(t->storage = ms_storage_new(r->device, t->bytes))) return -1;
+  }
+  for (int i = 0; i < s->n_patch; i++) {
+    ms_patch *p = &s->patch[i];
+    const ms_slot *t = &r->slot[p->slot];
+    p->view->data = (char *)t->storage->data + p->offset;
+    if (t->kind == MS_SLOT_INPUT) p->view->data = (char *)p->view->data + shift_of(r, t->arg, args);
+  }
+  for (int i = 0; i < r->n_number; i++) ms_rnumber_run(&r->number[i]);
+  return 0;
+}
+
+static void leave(ms_step *s) {
+  for (int i = 0; i < s->r->n_slot; i++) {
+    ms_slot *t = &s->r->slot[i];
+    if (t->storage && t->written) t->storage->version++;
+    if (t->kind == MS_SLOT_RESULT) ms_storage_release(t->storage);
+    if (t->kind == MS_SLOT_RESULT || t->kind == MS_SLOT_INPUT) t->storage = NULL;
+  }
+}
+
+static int run_call(const ms_step *s, ms_rcall *q) {
+  ms_call *c = &q->call;
+  int rc = 0;
+  if (q->live)
+    for (int k = 0; k < c->n_in; k++)
+      if (c->in[k].number) ms_put_number(c->in[k].data, c->in[k].dtype, ms_scalar_value(*c->in[k].number));
+  for (int k = 0; k < c->n_in && k < MS_BOUNDS && rc == 0; k++)
+    if (c->bound[k] && s->r->device->backend->host_memory) rc = ms_check_index(c->op, k, &c->in[k], c->bound[k]);
+  if (rc == 0) rc = c->kernel->run(c);
+  if (rc < 0) ms_error_prefix("%s at %s:%d", c->op->name, q->chunk ? q->chunk : "?", q->line);
+  else if (c->rng && c->n_out) c->rng->counter += (uint64_t)(ms_view_numel(&c->out[0]) + 3) / 4;
+  return rc;
+}
+
+int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results) {
+  ms_record *r = s->r;
+  double begin = s->profiling ? now() : 0, from = 0;
+  int rc = enter(s, args);
+  if (s->profiling) from = now();
+  for (int i = 0; i < r->n_call && rc == 0; i++) {
+    if (s->dead[i]) continue;
+    rc = run_call(s, &r->call[i]);
+    if (s->profiling) {
+      double to = now();
+      s->seconds[i] += to - from, from = to;
+    }
+  }
+  for (int k = 0; k < r->n_results && rc == 0; k++)
+    if (!(results[k] = tensor_of(r, &r->result[k], args))) rc = -1;
+  if (rc == 0) rc = leave_gradients(r, args);
+  leave(s);
+  if (s->profiling) s->seconds[r->n_call] += now() - begin, s->runs++;
+  return rc;
+}
+
+int ms_step_profile(ms_step *s, bool on) {
+  size_t n = (size_t)s->r->n_call + 1;
+  if (on && !s->seconds && !(s->seconds = malloc(n * sizeof *s->seconds))) return ms_fail("profile: out of memory"), -1;
+  if (on) memset(s->seconds, 0, n * sizeof *s->seconds), s->runs = 0;
+  s->profiling = on;
+  return 0;
+}
+
+/* ---- report
+ * ----------------------------------------------------------------------------------------------------------------------------------
+ */
+
+ms_step_info ms_step_describe(const ms_step *s) { return s->info; }
+
+/* The i-th call that is left, as an index into all; -1 past the end. */
+static int kept(const ms_step *s, int i) {
+  for (int k = 0; k < s->r->n_call; k++)
+    if (!s->dead[k] && i-- == 0) return k;
+  return -1;
+}
+
+double ms_step_seconds(const ms_step *s, int i, int *runs) {
+  int k = i < 0 ? s->r->n_call : kept(s, i);
+  if (runs) *runs = s->runs;
+  return s->seconds && k >= 0 ? s->seconds[k] : 0;
+}
+
+bool ms_step_line(const ms_step *s, int i, char *out, size_t size) {
+  for (int k = 0; k < s->r->n_call; k++) {
+    if (s->dead[k] || i-- > 0) continue;
+    const ms_rcall *c = &s->r->call[k];
+    int n = snprintf(out, size, "%-20s", c->call.op->name);
+    for (int j = 0; j < c->call.n_in && j < 4 && n < (int)size; j++)
+      n += snprintf(out + n, size - (size_t)n, "%s%s", j ? ", " : " ",
+                    c->call.in[j].number   ? "number"
+                    : c->call.in[j].absent ? "-"
+                                           : ms_sizes_str(c->call.in[j].rank, c->call.in[j].shape));
+    if (c->call.n_in > 4 && n < (int)size) n += snprintf(out + n, size - (size_t)n, ", ... (%d)", c->call.n_in);
+    if (c->call.n_out && n < (int)size)
+      n += snprintf(out + n, size - (size_t)n, " -> %s", ms_sizes_str(c->call.out[0].rank, c->call.out[0].shape));
+    if (n < (int)size) snprintf(out + n, size - (size_t)n, "   %s:%d", c->chunk ? c->chunk : "?", c->line);
+    return true;
+  }
+  return false;
+}

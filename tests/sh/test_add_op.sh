@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# An elementwise operation is one line of elementwise.def; any other is one row of ops.def and one file in runtime/ops. Shown in a scratch copy
+# of the tree: one of each is added, everything is compiled, and the new operations have a Lua function, a method, help, argument checks,
+# derivatives of any order and tests, without another line anywhere.
+set -u
+top=$(mktemp -d)
+trap 'rm -rf "$top"' EXIT
+cp -r Makefile bindings kernels runtime scripts tests "$top/" || exit 1
+[ ! -f README.md ] || cp README.md "$top/"
+cd "$top" || exit 1
+
+check() { # check NAME COMMAND...
+  local name=$1
+  shift
+  if "$@" >out 2>&1; then
+    echo "ok $name"
+  else
+    echo "not ok $name"
+    tail -n 40 out
+  fi
+}
+lua() { build/mascon -e "local ms = require 'mascon' $1"; }
+
+# ---- the line ------------------------------------------------------------------------------------------------------------------
+cat >line <<'C'
+E1(cube, ARITH, x * x * x, ms_mul(G, ms_mul(N(3), ms_square(X))), "-2:2", "x times x times x")
+C
+sed -i '/^E1(square,/r line' runtime/elementwise.def
+
+# ---- the row and its file ------------------------------------------------------------------------------------------------------
+cat >>runtime/ops.def <<'C'
+OP(center, MS_COMPOSITE, "x:float dim:dim=-1", "{n(2,3)}, {n(3,4), 1}, {n(2,3,4), 2}", "x less its mean along dim")
+C
+cat >runtime/ops/center.c <<'C'
+/* center.c -- an example: x less its mean. */
+#include "core/core.h"
+
+static int center_ref(ms_ref *c) {
+  int d = ms_dim(c->attr[0].i, c->in[0]->rank, "center");
+  if (d < 0) return -1;
+  c->n_out = 1;
+  return (c->out[0] = ms_sub(c->in[0], ms_mean(c->in[0], MS_INTS(d), true))) ? 0 : -1;
+}
+MS_RULE(center, .ref = center_ref);
+C
+
+# Without optimisation: this is about what must be written, not about speed. No sanitizers either.
+check 'it compiles' env -u SAN -u BUILD make -s -j2 SAN= WERROR= BUILD=build OPT=-O0 KOPT=-O0 build/mascon
+[ -x build/mascon ] || exit 1
+
+# ---- what came of it --------------------------------------------------------------------------------------------------------------
+check 'the line gives values' lua 'assert(ms.cube(ms.tensor { 1, -2, 3 }):sum():item() == 20)'
+check 'a method, operands of any shape and dtype' lua \
+  'local x = ms.tensor({ { 1, 2 }, { 3, 4 } }, { dtype = "i64" }):transpose(1, 2):cube(); assert(x.dtype == "i64" and x[{ 1, 2 }]:item() == 27)'
+check 'a change in place' lua 'local x = ms.tensor { 2, 3 }; x:cube_(); assert(x:sum():item() == 35)'
+check 'its derivatives' lua 'local x = ms.tensor({ 2 }, { requires_grad = true })
+  local d = ms.grad(x:cube():sum(), x); assert(d:item() == 12 and ms.grad(d:sum(), x):item() == 12)'
+check 'the row gives values' lua 'assert(ms.center(ms.tensor { { 1, 3 }, { 5, 9 } })[{ 2, 1 }]:item() == -2)'
+check 'its arguments count from 1, have defaults and go by name' lua 'local x = ms.tensor { { 1, 3 }, { 5, 9 } }
+  assert(x:center(1)[{ 1, 1 }]:item() == -2 and x:center { dim = 2 }[{ 1, 1 }]:item() == -1 and x:center()[{ 1, 1 }]:item() == -1)'
+check 'its mistakes are told' lua 'local x, e = ms.ones { 2, 3 }
+  e = select(2, pcall(x.center, x, 3)); assert(e:find("center: dimension 3", 1, true), e)
+  e = select(2, pcall(x.center, x, { dmi = 1 })); assert(e:find("did you mean \39dim\39", 1, true), e)
+  e = select(2, pcall(x.center, x, "first")); assert(e:find("center: argument dim", 1, true), e)'
+check 'its derivative is that of what it is made of' lua 'local x = ms.tensor({ 1, 2, 4 }, { requires_grad = true })
+  local d = ms.grad((ms.center(x) * ms.tensor { 3, 0, 0 }):sum(), x); assert(d[1]:item() == 2 and d[2]:item() == -1 and d[3]:item() == -1)'
+check 'both are listed with their documentation' lua 'local found = {}
+  for _, row in ipairs(ms.ops()) do found[row.name] = row end
+  assert(found.cube.doc == "x times x times x" and found.cube.elementwise and found.cube.formula == "x * x * x")
+  assert(found.center.doc == "x less its mean along dim" and found.center.composite and found.center.args[2].name == "dim")'
+
+# The tests that come from the rows have grown by them; the comparison with PyTorch insists on values for them.
+grown() {
+  LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_gradients.lua >log 2>&1 || { cat log && return 1; }
+  local name
+  for name in TestGradients TestSecondGradients; do
+    if ! grep -q "$name.test_cube ... Ok" log || ! grep -q "$name.test_center ... Ok" log; then cat log && return 1; fi
+  done
+  grep -q 'TestInPlaceGradients.test_cube ... Ok' log
+}
+insists() {
+  ! LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_parity.lua >log 2>&1 && grep -q 'neither compared with PyTorch nor' log
+}
+check 'their gradients are checked, first and second order' grown
+check 'a row without values to compare with fails the tests' insists
