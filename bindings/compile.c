@@ -321,7 +321,7 @@ static void restart(state *s) {
   s->eager = ++s->restarts > MAX_RESTARTS;
 }
 
-static int step_call(lua_State *L) {
+static int step_body(lua_State *L) {
   step *st = lua_touserdata(L, 1);
   int n = lua_gettop(L) - 1;
   luaL_checkstack(L, 2 * n + 24, "compile");
@@ -338,6 +338,11 @@ static int step_call(lua_State *L) {
   lua_pop(L, 1);
   msl_key_int(&v, ms_grad_enabled());
   for (int i = 0; i < n; i++) msl_read_leaf(L, i + 2, &v, 0);
+  for (int i = 1, j; i < v.n; i++) { /* which share memory */
+    for (j = 0; v.tensor[j]->storage != v.tensor[i]->storage; j++) {}
+    if (j < i) msl_key(&v, &(unsigned char){(unsigned char)j}, 1);
+    msl_key(&v, &(unsigned char){j < i}, 1);
+  }
   for (int i = 0; i < st->n_watch; i++) msl_key(&v, &(unsigned char){st->watch[i]->grad != NULL}, 1);
   if (v.problem) return msl_raise(L, ms_scope_open(), "compile: %s in the arguments", v.problem);
   if (mode == MODE_OFF || ms_check_numerics_on()) return call_plain(L, n, &v);
@@ -360,6 +365,17 @@ static int step_call(lua_State *L) {
     if (!s->eager) return record(L, st, at, s, &v, n);
   }
   return call_plain(L, n, &v);
+}
+
+/* An error that ends a coroutine closes nothing of what stands on its stack (the guard): there, the call is a protected one. */
+static int step_call(lua_State *L) {
+  bool main = lua_pushthread(L);
+  lua_pop(L, 1);
+  if (main) return step_body(L);
+  lua_pushcfunction(L, step_body);
+  lua_insert(L, 1);
+  if (lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) != LUA_OK) return lua_error(L);
+  return lua_gettop(L);
 }
 
 static int compile(lua_State *L) {

@@ -17,6 +17,7 @@
 #define MS_ABI      1
 #define MS_MAX_ARGS 12 /* arguments of one row */
 #define MS_MAX_OUT  4  /* results of one row */
+#define MS_PARTS    32 /* calls of a chain */
 #define MS_BOUNDS   4  /* inputs that can be index tensors are among the first */
 
 /* A tensor as a kernel sees it. Strides count elements and may be 0 (broadcast); shape[] and stride[] hold `rank` entries.

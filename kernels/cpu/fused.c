@@ -27,6 +27,8 @@ static part_kind sum_kind(const ms_call *c) {
     else columns *= x->shape[i];
   }
   if (rows < 2) return PART_EACH;
+  if (columns > 1 && columns < 256 && rows < 2 * FUSED_ROWS && rows * columns > MS_GRAIN)
+    return PART_EACH; /* too few pieces for threads */
   return columns == 1 ? PART_SUM_ALL : columns >= 8 ? PART_SUM_ROWS : PART_EACH;
 }
 
@@ -95,9 +97,9 @@ static void classify(program *g, source *s) {
 enum { UNIT = 64 }; /* bytes; every buffer begins at a cache line */
 
 static bool place(program *g, const ms_part *p) {
-  int last[FUSED_PARTS], slots = 0, most = 1, streams = 0;
-  int64_t slot_of[FUSED_PARTS], repeated = 0;
-  bool busy[FUSED_PARTS + 3] = {false};
+  int last[MS_PARTS], slots = 0, most = 1, streams = 0;
+  int64_t slot_of[MS_PARTS], repeated = 0;
+  bool busy[MS_PARTS + 3] = {false};
   for (int i = 0; i < g->n; i++) {
     last[i] = i, slot_of[i] = -1;
     for (int k = 0; k < g->part[i].loop.n_in; k++) {
@@ -108,7 +110,11 @@ static bool place(program *g, const ms_part *p) {
     }
     if (g->part[i].size > most) most = g->part[i].size;
   }
-  for (int i = 0; i < g->n; i++) { /* slots of equal size, numbered; a result may take the place of an operand of its size that ends here */
+  const part *end = &g->part[g->n - 1];
+  bool chunked = end->kind == PART_SUM_ALL && end->in[0].kind == SOURCE_VALUE && !p[end->in[0].part].keep;
+  g->chunked = chunked ? end->in[0].part : -1;
+  for (int i = 0; i < g->n;
+       i++) { /* slots of equal size, numbered; a result may take the place of an operand of its size that ends here */
     part *q = &g->part[i];
     int gathered[3], n = 0;
     for (int k = 0; k < q->loop.n_in; k++)
@@ -119,7 +125,7 @@ static bool place(program *g, const ms_part *p) {
         if (b >= slots) slots = b + 1;
         q->in[k].at = b;
       }
-    bool copy = is_copy(q->call->op->id), wants = q->kind == PART_EACH && !p[i].keep;
+    bool copy = is_copy(q->call->op->id), wants = q->kind == PART_EACH && !p[i].keep && i != g->chunked;
     for (int pass = 0; pass < 2; pass++) {
       if (pass == 1 && wants && slot_of[i] < 0) {
         int b = 0;
@@ -156,6 +162,7 @@ static bool place(program *g, const ms_part *p) {
       g->bytes += ((g->strip + s->period) * s->size + UNIT - 1) / UNIT * UNIT;
     }
   }
+  if (chunked) g->part[g->chunked].at = g->bytes, g->bytes += MS_CHUNK * g->part[g->chunked].size;
   return g->bytes <= FUSED_MOST;
 }
 
@@ -209,7 +216,7 @@ static bool make_sum(program *g) {
 
 const ms_kernel *MS_NAME(ms_cpu_fuse)(const ms_part *p, int n);
 const ms_kernel *MS_NAME(ms_cpu_fuse)(const ms_part *p, int n) {
-  if (n > FUSED_PARTS) return NULL;
+  if (n > MS_PARTS) return NULL;
   program *g = calloc(1, sizeof *g);
   if (!g) return NULL;
   ms_call *last = p[n - 1].call;

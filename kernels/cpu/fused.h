@@ -1,16 +1,15 @@
 /* fused.h -- a chain of elementwise calls as a program that runs strip by strip (fused.c makes it, strips.c runs it).
  *
- * All parts have results of the same elements, counted 0 .. numel-1 row-major, except a sum at the end. A strip is a range of them, short
- * enough that what the chain keeps between two parts stays in L1. Each part runs on a whole strip by the very loop that it would run by
- * itself, so the bits are the same. */
+ * All parts have results of the same elements, counted 0 .. numel-1 row-major, except a sum at the end. A strip is a range of them,
+ * short enough that what the chain keeps between two parts stays in L1. Each part runs on a whole strip by the very loop that it
+ * would run by itself, so the bits are the same. */
 #ifndef MS_FUSED_H
 #define MS_FUSED_H
 #include "loops.h"
 
 enum {
-  FUSED_PARTS = 32,
   FUSED_BYTES = 24 << 10, /* of L1 for strips, those of memory operands included */
-  FUSED_MOST = 64 << 10,  /* of stack */
+  FUSED_MOST = 96 << 10,  /* of stack; a chunk of f64 is 32 KB */
   FUSED_WIDE = 512,       /* rows from this length on are cut strips of; shorter ones are repeated into a buffer */
   FUSED_PERIOD = 1024,    /* elements of a pattern that is repeated */
   FUSED_ROWS = 256        /* rows that a sum over rows adds up in the tensor's own dtype, as reduce.c does */
@@ -53,6 +52,7 @@ typedef struct program {
   int64_t shape[MS_MAX_RANK], numel; /* the space, dimensions merged; rank >= 1 */
   int64_t strip, bytes;              /* elements of a strip; bytes of all buffers */
   /* the sum, if the last part is one */
+  int chunked;     /* SUM_ALL: the part whose result is summed and gathers in a buffer of MS_CHUNK elements; -1: it is in memory */
   int64_t columns; /* SUM_ROWS: elements of a row */
   double scale;
   void *partial; /* SUM_ALL: f64 per MS_CHUNK elements; SUM_ROWS: a row in the tensor's dtype per FUSED_ROWS rows */

@@ -3,14 +3,16 @@
  * Contiguous operands are seen as [outer][before][channel][after]: `before` and `after` are normalised over, so that every layout
  * in use is one of two: planes (after > 1; N x C x H x W, or rows), where a channel is `before` runs of `after` elements, and
  * columns (after = 1; N x C, or channels last), where channels lie side by side. A channel, or a block of columns, is read in
- * pieces that stay in the first cache; each gives its mean and sum of squared deviations, and pieces are put together in double by
- * Chan, Golub and LeVeque's formula. The pieces depend on the shape only. Where channels are too few to go round, a channel is cut
- * into PARTS. */
+ * pieces that stay in the first cache, once: a piece's first elements give a value near its mean, and the sums of distances from it
+ * and of their squares give mean and squared deviations. (That value is a mean of members, at least one in 64 of them or 4 rows, so
+ * it cannot be so far off, in standard deviations of the piece, that the difference of squares loses more than a few bits.) Pieces
+ * are put together in double by Chan, Golub and LeVeque's formula. They depend on the shape only. Where channels are too few to go
+ * round, a channel is cut into PARTS. */
 #include "move.h"
 #include "sum.h"
 #include <math.h>
 
-enum { PARTS = 16, COLUMNS = 128, COLUMN_PIECE = 2 * MS_CHUNK };
+enum { PARTS = 16, COLUMNS = 128, COLUMN_PIECE = 2 * MS_CHUNK, SAMPLE = 64, SAMPLE_ROWS = 4 };
 
 typedef struct grid {
   int64_t outer, before, channels, after;
@@ -81,6 +83,8 @@ typedef struct pair {
   double a[COLUMNS], b[COLUMNS];
 } pair;
 
+static inline double over(double squares) { return squares < 0 ? 0 : squares; } /* rounding may go below */
+
 /* (n, a, b) and (count, a2, b2) together. */
 static inline void join(pair *s, double n, double count, const double *a, const double *b, int64_t m) {
   double share = count / (n + count), cross = n * share;
@@ -110,33 +114,38 @@ typedef struct job {
         int64_t at, runs, len, step = g->channels * g->after;                                                                      \
         piece_of(g, p, &at, &runs, &len);                                                                                          \
         count = (double)(runs * len);                                                                                              \
-        double mean = sums_##T(SUM_VALUES, x + at, x, 0, runs, step, len, NULL) / count, d = mean - (double)(T)mean;               \
-        double squares = sums_##T(SUM_SQUARES, x + at, x, (T)mean, runs, step, len, NULL) - count * d * d;                         \
+        int64_t some = len < SAMPLE ? len : SAMPLE, few = some * runs < SAMPLE ? runs : (SAMPLE + some - 1) / some;                \
+        const T m = (T)(sums_##T(SUM_VALUES, x + at, x, 0, few, step, some, NULL) / (double)(few * some));                         \
+        double squares, d = sums_##T(SUM_MOMENTS, x + at, x, m, runs, step, len, &squares) / count, mean = (double)m + d;          \
+        squares = over(squares - count * d * d);                                                                                   \
         join(s, n, count, &mean, &squares, 1);                                                                                     \
       } else {                                                                                                                     \
-        T sum[COLUMNS] = {0}, square[COLUMNS] = {0};                                                                               \
+        T sum[COLUMNS] = {0}, square[COLUMNS] = {0}, shift[COLUMNS] = {0};                                                         \
         double mean[COLUMNS], squares[COLUMNS];                                                                                    \
-        int64_t r = p * g->piece, stop = r + g->piece < g->before ? r + g->piece : g->before, k = g->channels, first = r;          \
+        int64_t r = p * g->piece, stop = r + g->piece < g->before ? r + g->piece : g->before, k = g->channels;                     \
+        int64_t some = stop - r < SAMPLE_ROWS ? stop - r : SAMPLE_ROWS;                                                            \
         count = (double)(stop - r);                                                                                                \
+        for (int64_t i = r; i < r + some; i++)                                                                                     \
+          for (int64_t j = 0; j < w.m; j++) shift[j] += x[i * k + j];                                                              \
+        for (int64_t j = 0; j < w.m; j++) shift[j] *= 1 / (T)some;                                                                 \
         for (; r + 4 <= stop; r += 4) {                                                                                            \
           const T *a = x + r * k, *b = a + k, *c = b + k, *d = c + k;                                                              \
-          for (int64_t j = 0; j < w.m; j++) sum[j] += (a[j] + b[j]) + (c[j] + d[j]);                                               \
-        }                                                                                                                          \
-        for (; r < stop; r++)                                                                                                      \
-          for (int64_t j = 0; j < w.m; j++) sum[j] += x[r * k + j];                                                                \
-        for (int64_t j = 0; j < w.m; j++) mean[j] = (double)sum[j] / count, sum[j] = (T)mean[j];                                   \
-        for (r = first; r + 2 <= stop; r += 2) {                                                                                   \
-          const T *a = x + r * k, *b = a + k;                                                                                      \
           for (int64_t j = 0; j < w.m; j++) {                                                                                      \
-            T u = a[j] - sum[j], v = b[j] - sum[j];                                                                                \
-            square[j] += u * u + v * v;                                                                                            \
+            T t = a[j] - shift[j], u = b[j] - shift[j], v = c[j] - shift[j], z = d[j] - shift[j];                                  \
+            sum[j] += (t + u) + (v + z);                                                                                           \
+            square[j] += (t * t + u * u) + (v * v + z * z);                                                                        \
           }                                                                                                                        \
         }                                                                                                                          \
         for (; r < stop; r++)                                                                                                      \
-          for (int64_t j = 0; j < w.m; j++) square[j] += (x[r * k + j] - sum[j]) * (x[r * k + j] - sum[j]);                        \
+          for (int64_t j = 0; j < w.m; j++) {                                                                                      \
+            T t = x[r * k + j] - shift[j];                                                                                         \
+            sum[j] += t, square[j] += t * t;                                                                                       \
+          }                                                                                                                        \
+        const double share = 1 / count;                                                                                            \
         for (int64_t j = 0; j < w.m; j++) {                                                                                        \
-          double d = mean[j] - (double)sum[j];                                                                                     \
-          squares[j] = (double)square[j] - count * d * d;                                                                          \
+          double d = (double)sum[j] * share;                                                                                       \
+          mean[j] = (double)shift[j] + d;                                                                                          \
+          squares[j] = over((double)square[j] - (double)sum[j] * d);                                                               \
         }                                                                                                                          \
         join(s, n, count, mean, squares, w.m);                                                                                     \
       }                                                                                                                            \
@@ -182,7 +191,7 @@ typedef struct job {
     if (!q->g->terms)                                                                                                              \
       for (int64_t j = 0; j < m; j++) mean[j] = (T)NAN;                                                                            \
     for (int64_t j = 0; weight && j < m; j++) a[j] *= weight[w.channel + j];                                                       \
-    for (int64_t j = 0; j < m; j++) b[j] = bias ? bias[w.channel + j] : 0;                                                         \
+    for (int64_t j = 0; j < m; j++) b[j] = (bias ? bias[w.channel + j] : 0) - (T)(s->a[j] - (double)shift[j]) * a[j];              \
   }                                                                                                                                \
                                                                                                                                    \
   static void forward_##T(const job *q) {                                                                                          \

@@ -1,38 +1,56 @@
-/* optim.c -- optimizer updates: one pass over all parameters, in pieces of MS_CHUNK elements. PyTorch's formulas (facts of torch.optim). */
+/* optim.c -- optimizer updates: one pass over all parameters, end to end, cut over threads. PyTorch's formulas (facts of
+ * torch.optim). */
 #include "cpu.h"
 #include "../math.h"
 
-/* Run piece(list index, first element, count) over every tensor of the first list, in parallel. */
-#define PIECES(first, n, BODY)                                                                                                                \
-  for (int t_ = 0; t_ < (n); t_++) {                                                                                                          \
-    const int tensor = t_;                                                                                                                    \
-    const int64_t size_ = ms_view_numel(&c->in[(first) + tensor]);                                                                            \
-    _Pragma("omp parallel for num_threads(ms_team(size_ * 4)) schedule(static)") for (int64_t from = 0; from < size_; from += 4 * MS_CHUNK) { \
-      const int64_t m = size_ - from < 4 * MS_CHUNK ? size_ - from : 4 * MS_CHUNK;                                                            \
-      BODY                                                                                                                                    \
-    }                                                                                                                                         \
+/* Thread t of `team` updates this part of tensor `tensor`, whose elements are behind `before` others: elements from .. to-1. */
+static void share(int64_t total, int t, int team, int64_t before, int64_t size, int64_t *from, int64_t *to) {
+  int64_t a = total / 64 * t / team * 64 - before, b = t == team - 1 ? size : total / 64 * (t + 1) / team * 64 - before;
+  *from = a < 0 ? 0 : a < size ? a : size;
+  *to = b < 0 ? 0 : b < size ? b : size;
+}
+
+/* Run BODY with `tensor` the place in the list, `from` the first element and `m` their number, for every tensor of the first list.
+ * An update costs about `cost` additions. */
+#define PIECES(first, n, cost, BODY)                                                                                               \
+  {                                                                                                                                \
+    int64_t total_ = 0;                                                                                                            \
+    for (int i_ = 0; i_ < (n); i_++) total_ += ms_view_numel(&c->in[(first) + i_]);                                                \
+    const int team_ = ms_team(total_ * (cost));                                                                                    \
+    _Pragma("omp parallel for num_threads(team_) schedule(static) if (team_ > 1)") for (int t_ = 0; t_ < team_; t_++) {            \
+      int64_t before_ = 0, from, to_;                                                                                              \
+      for (int tensor = 0; tensor < (n); tensor++) {                                                                               \
+        const int64_t size_ = ms_view_numel(&c->in[(first) + tensor]);                                                             \
+        share(total_, t_, team_, before_, size_, &from, &to_);                                                                     \
+        before_ += size_;                                                                                                          \
+        const int64_t m = to_ - from;                                                                                              \
+        if (m > 0) BODY                                                                                                            \
+      }                                                                                                                            \
+    }                                                                                                                              \
   }
 
 #define AT(T, list) ((T *)c->in[first + (list)*n + tensor].data + from)
 
-#define SGD(T)                                                                                                                                \
-  {                                                                                                                                           \
-    const T lr = (T)ms_scalar_value(c->attr[1].s), mu = (T)ms_scalar_value(c->attr[2].s), keep = 1 - (T)ms_scalar_value(c->attr[3].s),        \
-            wd = (T)ms_scalar_value(c->attr[4].s);                                                                                            \
-    PIECES(first, n, {                                                                                                                        \
-      T *restrict p = AT(T, 0);                                                                                                               \
-      const T *restrict g = AT(T, 1);                                                                                                         \
-      if (groups == 2) {                                                                                                                      \
-        for (int64_t i = 0; i < m; i++) p[i] -= lr * (g[i] + wd * p[i]);                                                                      \
-      } else {                                                                                                                                \
-        T *restrict b = AT(T, 2);                                                                                                             \
-        for (int64_t i = 0; i < m; i++) {                                                                                                     \
-          T d = g[i] + wd * p[i];                                                                                                             \
-          b[i] = fresh ? d : mu * b[i] + keep * d;                                                                                            \
-          p[i] -= lr * (nesterov ? d + mu * b[i] : b[i]);                                                                                     \
-        }                                                                                                                                     \
-      }                                                                                                                                       \
-    })                                                                                                                                        \
+enum { COST_SGD = 4, COST_ADAM = 12 };
+
+#define SGD(T)                                                                                                                     \
+  {                                                                                                                                \
+    const T lr = (T)ms_scalar_value(c->attr[1].s), mu = (T)ms_scalar_value(c->attr[2].s),                                          \
+            keep = 1 - (T)ms_scalar_value(c->attr[3].s), wd = (T)ms_scalar_value(c->attr[4].s);                                    \
+    PIECES(first, n, COST_SGD, {                                                                                                   \
+      T *restrict p = AT(T, 0);                                                                                                    \
+      const T *restrict g = AT(T, 1);                                                                                              \
+      if (groups == 2) {                                                                                                           \
+        for (int64_t i = 0; i < m; i++) p[i] -= lr * (g[i] + wd * p[i]);                                                           \
+      } else {                                                                                                                     \
+        T *restrict b = AT(T, 2);                                                                                                  \
+        for (int64_t i = 0; i < m; i++) {                                                                                          \
+          T d = g[i] + wd * p[i];                                                                                                  \
+          b[i] = fresh ? d : mu * b[i] + keep * d;                                                                                 \
+          p[i] -= lr * (nesterov ? d + mu * b[i] : b[i]);                                                                          \
+        }                                                                                                                          \
+      }                                                                                                                            \
+    })                                                                                                                             \
   }
 
 static int run_sgd(ms_call *c) {
@@ -45,23 +63,23 @@ static int run_sgd(ms_call *c) {
 MS_KERNEL(sgd_, .run = run_sgd);
 
 /* p -= lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps); decoupled: AdamW's decay p -= lr wd p first. */
-#define ADAM(T)                                                                                                                               \
-  {                                                                                                                                           \
-    const T b1 = (T)beta1, b2 = (T)beta2, c1 = (T)(1 - beta1), c2 = (T)(1 - beta2), e = (T)eps, wd = (T)decay, shrink = (T)(1 - lr * decay),  \
-            rate = (T)(lr / (1 - pow(beta1, t))), root = (T)sqrt(1 - pow(beta2, t));                                                          \
-    PIECES(first, n, {                                                                                                                        \
-      T *restrict p = AT(T, 0);                                                                                                               \
-      const T *restrict g = AT(T, 1);                                                                                                         \
-      T *restrict mo = AT(T, 2);                                                                                                              \
-      T *restrict v = AT(T, 3);                                                                                                               \
-      for (int64_t i = 0; i < m; i++) {                                                                                                       \
-        T d = decoupled ? g[i] : g[i] + wd * p[i];                                                                                            \
-        T q = decoupled ? p[i] * shrink : p[i];                                                                                               \
-        mo[i] = b1 * mo[i] + c1 * d;                                                                                                          \
-        v[i] = b2 * v[i] + c2 * d * d;                                                                                                        \
-        p[i] = q - rate * mo[i] / (m_sqrt(v[i]) / root + e);                                                                                  \
-      }                                                                                                                                       \
-    })                                                                                                                                        \
+#define ADAM(T)                                                                                                                    \
+  {                                                                                                                                \
+    const T b1 = (T)beta1, b2 = (T)beta2, c1 = (T)(1 - beta1), c2 = (T)(1 - beta2), e = (T)eps, wd = (T)decay,                     \
+            shrink = (T)(1 - lr * decay), rate = (T)(lr / (1 - pow(beta1, t))), root = (T)(1 / sqrt(1 - pow(beta2, t)));           \
+    PIECES(first, n, COST_ADAM, {                                                                                                  \
+      T *restrict p = AT(T, 0);                                                                                                    \
+      const T *restrict g = AT(T, 1);                                                                                              \
+      T *restrict mo = AT(T, 2);                                                                                                   \
+      T *restrict v = AT(T, 3);                                                                                                    \
+      for (int64_t i = 0; i < m; i++) {                                                                                            \
+        T d = decoupled ? g[i] : g[i] + wd * p[i];                                                                                 \
+        T q = decoupled ? p[i] * shrink : p[i];                                                                                    \
+        mo[i] = b1 * mo[i] + c1 * d;                                                                                               \
+        v[i] = b2 * v[i] + c2 * d * d;                                                                                             \
+        p[i] = q - rate * mo[i] / (m_sqrt(v[i]) * root + e);                                                                       \
+      }                                                                                                                            \
+    })                                                                                                                             \
   }
 
 static int run_adam(ms_call *c) {

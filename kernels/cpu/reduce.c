@@ -4,6 +4,7 @@
  * follow from the strides: rows (the last reduced dimension is contiguous), columns (the last kept dimension is contiguous: many
  * results side by side), and the general one. A row is cut into MS_CHUNK elements whose partial sums are added in order, so threads
  * do not change the bits. */
+#include "loops.h"
 #include "sum.h"
 #include "../math.h"
 
@@ -116,6 +117,20 @@ SUM_ONE(double, f64)
   }
 SUM_ALL(float, f32)
 SUM_ALL(double, f64)
+
+/* For chains that end in a sum over everything (strips.c): SUM_ALL's bits, chunk by chunk. */
+double MS_NAME(ms_cpu_sum_chunk)(const void *x, bool f32, int64_t n) { return f32 ? sum_run_f32(x, n, 1) : sum_run_f64(x, n, 1); }
+
+double MS_NAME(ms_cpu_sum_chunks)(const double *chunk, int64_t numel) {
+  int64_t chunks = (numel + MS_CHUNK - 1) / MS_CHUNK, groups = numel < 8 * MS_CHUNK ? 1 : 64;
+  double total = 0;
+  for (int64_t i = 0; i < groups; i++) {
+    double part = 0;
+    for (int64_t c = chunks * i / groups; c < chunks * (i + 1) / groups; c++) part += chunk[c];
+    total += part;
+  }
+  return total;
+}
 
 enum { COLUMNS = 512, ROWS = 256 };
 static bool columns(const plan *p) {

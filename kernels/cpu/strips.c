@@ -13,16 +13,9 @@ typedef struct stage {
   bool special; /* some operand must be looked after for each strip */
 } stage;
 
-enum { LANES32 = 32, LANES64 = 16 };
-typedef struct sums { /* a piece of MS_CHUNK elements, added up as reduce.c does: lanes, and what is left over */
-  double lane64[LANES64], rest64;
-  float lane32[LANES32], rest32;
-} sums;
-
 typedef struct frame {
   const program *g;
-  stage stage[FUSED_PARTS];
-  sums sum;
+  stage stage[MS_PARTS];
   char buffer[FUSED_MOST] __attribute__((aligned(64)));
 } frame;
 
@@ -101,34 +94,6 @@ static void open_frame(frame *f, const program *g) {
 
 /* ---- sums ---- */
 
-/* Elements at position `at` of a chunk that has m elements: position p goes to lane p % LANES, the last m % LANES to the rest. */
-#define ADD_LANES(T, LANES, lane, rest)                                                                                            \
-  static void add_##lane(sums *s, const T *x, int64_t n, int64_t at, int64_t m) {                                                  \
-    int64_t whole = m / LANES * LANES - at, i = 0;                                                                                 \
-    if (whole > n) whole = n;                                                                                                      \
-    for (; i < whole && (at + i) % LANES; i++) s->lane[(at + i) % LANES] += x[i];                                                  \
-    T sum[LANES];                                                                                                                  \
-    memcpy(sum, s->lane, sizeof sum);                                                                                              \
-    for (; i + LANES <= whole; i += LANES)                                                                                         \
-      for (int l = 0; l < LANES; l++) sum[l] += x[i + l];                                                                          \
-    memcpy(s->lane, sum, sizeof sum);                                                                                              \
-    for (; i < whole; i++) s->lane[(at + i) % LANES] += x[i];                                                                      \
-    for (; i < n; i++) s->rest += x[i];                                                                                            \
-  }
-ADD_LANES(float, LANES32, lane32, rest32)
-ADD_LANES(double, LANES64, lane64, rest64)
-
-static double total(sums *s, bool f32) {
-  if (f32) {
-    for (int w = LANES32 / 2; w; w /= 2)
-      for (int l = 0; l < w; l++) s->lane32[l] += s->lane32[l + w];
-    return (double)(s->lane32[0] + s->rest32);
-  }
-  for (int w = LANES64 / 2; w; w /= 2)
-    for (int l = 0; l < w; l++) s->lane64[l] += s->lane64[l + w];
-  return s->lane64[0] + s->rest64;
-}
-
 /* Elements from..from+n of the space onto their columns, in the row of partial sums that their rows share. */
 #define ADD_ROWS(T)                                                                                                                \
   static void add_rows_##T(const program *g, const T *x, int64_t from, int64_t n) {                                                \
@@ -142,19 +107,6 @@ static double total(sums *s, bool f32) {
   }
 ADD_ROWS(float)
 ADD_ROWS(double)
-
-static void add_up(frame *f, const part *q, const char *x, int64_t from, int64_t n) {
-  const program *g = f->g;
-  bool f32 = q->in[0].size == 4;
-  if (q->kind == PART_SUM_ROWS) {
-    if (f32) add_rows_float(g, (const float *)x, from, n);
-    else add_rows_double(g, (const double *)x, from, n);
-    return;
-  }
-  int64_t at = from % MS_CHUNK, m = g->numel - (from - at) < MS_CHUNK ? g->numel - (from - at) : MS_CHUNK;
-  if (f32) add_lane32(&f->sum, (const float *)x, n, at, m);
-  else add_lane64(&f->sum, (const double *)x, n, at, m);
-}
 
 /* ---- strips ---- */
 
@@ -182,7 +134,8 @@ static void run_range(frame *f, int64_t from, int64_t to) {
       int64_t stride[WALK_MAX] = {t->to.stride};
       for (int k = 0; k < t->loop.n_in; k++) p[k + 1] = t->in[k].base + from * t->in[k].step, stride[k + 1] = t->in[k].stride;
       if (q->kind == PART_EACH) t->loop.run(n, p, stride);
-      else add_up(f, q, p[1], from, n);
+      else if (q->kind == PART_SUM_ROWS && q->size == 4) add_rows_float(g, (const float *)p[1], from, n);
+      else if (q->kind == PART_SUM_ROWS) add_rows_double(g, (const double *)p[1], from, n);
     }
     from += n;
   }
@@ -201,30 +154,36 @@ static void run_each(const program *g, int team) {
   }
 }
 
-/* Chunks add up as in reduce.c: one after another, or, of 8 and more, in 64 groups. */
+/* The chunk that begins at element `from` shall lie in the chunk's buffer. */
+static void turn_to(frame *f, int64_t from) {
+  const program *g = f->g;
+  port *to = &f->stage[g->chunked].to;
+  int size = g->part[g->chunked].size;
+  *to = (port){f->buffer + g->part[g->chunked].at - from * size, size, 1};
+  for (int i = g->chunked + 1; i < g->n; i++)
+    for (int k = 0; k < f->stage[i].loop.n_in; k++) {
+      const source *s = &g->part[i].in[k];
+      if (s->kind == SOURCE_VALUE && s->part == g->chunked) f->stage[i].in[k] = *to;
+    }
+}
+
+/* What is summed gathers chunk by chunk (in memory, or in the chunk's buffer), and reduce.c sums a chunk. */
 static double run_sum_all(const program *g, int team) {
-  enum { GROUPS = 64 };
-  bool f32 = g->part[g->n - 1].in[0].size == 4;
-  double *chunk = g->partial, sum = 0;
+  double *sum = g->partial;
   int64_t chunks = (g->numel + MS_CHUNK - 1) / MS_CHUNK;
 #pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
   for (int t = 0; t < team; t++) {
     frame f;
     open_frame(&f, g);
+    const port *x = &f.stage[g->n - 1].in[0];
     for (int64_t c = chunks * t / team; c < chunks * (t + 1) / team; c++) {
-      memset(&f.sum, 0, sizeof f.sum);
-      run_range(&f, c * MS_CHUNK, (c + 1) * MS_CHUNK < g->numel ? (c + 1) * MS_CHUNK : g->numel);
-      chunk[c] = total(&f.sum, f32);
+      int64_t from = c * MS_CHUNK, n = g->numel - from < MS_CHUNK ? g->numel - from : MS_CHUNK;
+      if (g->chunked >= 0) turn_to(&f, from);
+      run_range(&f, from, from + n);
+      sum[c] = MS_NAME(ms_cpu_sum_chunk)(x->base + from * x->step, x->step == 4, n);
     }
   }
-  bool grouped = g->numel >= 8 * MS_CHUNK;
-  for (int k = 0; k < (grouped ? GROUPS : 1); k++) {
-    double s = 0;
-    int64_t from = grouped ? chunks * k / GROUPS : 0, to = grouped ? chunks * (k + 1) / GROUPS : chunks;
-    for (int64_t c = from; c < to; c++) s += chunk[c];
-    sum += s;
-  }
-  return sum * g->scale;
+  return MS_NAME(ms_cpu_sum_chunks)(sum, g->numel) * g->scale;
 }
 
 /* A block of FUSED_ROWS rows adds up to a row of partial sums; within a block each thread may take some of the columns. */
@@ -239,7 +198,8 @@ static void run_sum_rows(const program *g, int team) {
     open_frame(&f, g);
     for (int64_t u = units * t / team; u < units * (t + 1) / team; u++) {
       int64_t b = u / cuts, cut = u % cuts, first = b * FUSED_ROWS, last = first + FUSED_ROWS < rows ? first + FUSED_ROWS : rows;
-      int64_t left = g->columns * cut / cuts / 64 * 64, right = cut == cuts - 1 ? g->columns : g->columns * (cut + 1) / cuts / 64 * 64;
+      int64_t left = g->columns * cut / cuts / 64 * 64,
+              right = cut == cuts - 1 ? g->columns : g->columns * (cut + 1) / cuts / 64 * 64;
       if (cuts == 1) run_range(&f, first * g->columns, last * g->columns);
       else
         for (int64_t r = first; r < last; r++) run_range(&f, r * g->columns + left, r * g->columns + right);

@@ -11,8 +11,8 @@ typedef double ms_vec_double __attribute__((vector_size(64), aligned(8), may_ali
 typedef int32_t ms_mask_float __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int64_t ms_mask_double __attribute__((vector_size(64), aligned(8), may_alias));
 
-/* SUM_VALUES a; SUM_SQUARES (a - m)^2; SUM_PRODUCTS: a and, in *q, a (b - m). */
-enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
+/* SUM_VALUES: a. SUM_MOMENTS: a - m and, in *q, (a - m)^2. SUM_PRODUCTS: a and, in *q, a (b - m). */
+enum { SUM_VALUES, SUM_MOMENTS, SUM_PRODUCTS };
 
 /* Over `runs` runs of n elements, `step` elements apart. The last elements of a run, too few for a vector, are read with those
  * before them, which a mask then takes out. */
@@ -29,7 +29,8 @@ enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
       int64_t i = 0;                                                                                                               \
       if (n < W) {                                                                                                                 \
         for (; i < n; i++) {                                                                                                       \
-          sp += kind == SUM_SQUARES ? (a[i] - m) * (a[i] - m) : a[i];                                                              \
+          sp += kind == SUM_MOMENTS ? a[i] - m : a[i];                                                                             \
+          if (kind == SUM_MOMENTS) sq += (a[i] - m) * (a[i] - m);                                                                  \
           if (kind == SUM_PRODUCTS) sq += a[i] * (b[i] - m);                                                                       \
         }                                                                                                                          \
         continue;                                                                                                                  \
@@ -44,7 +45,10 @@ enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
       if (i < n) {                                                                                                                 \
         mask keep = *(const mask *)(last + n - i);                                                                                 \
         vec v = *(const vec *)(a + n - W), t = v;                                                                                  \
-        if (kind == SUM_SQUARES) t = (v - m) * (v - m);                                                                            \
+        if (kind == SUM_MOMENTS) {                                                                                                 \
+          t = v - m;                                                                                                               \
+          q1 += (vec)((mask)(t * t) & keep);                                                                                       \
+        }                                                                                                                          \
         p1 += (vec)((mask)t & keep);                                                                                               \
         if (kind == SUM_PRODUCTS) q1 += (vec)((mask)(v * (*(const vec *)(b + n - W) - m)) & keep);                                 \
       }                                                                                                                            \
@@ -55,7 +59,7 @@ enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
     for (int w = W / 2; w; w /= 2)                                                                                                 \
       for (int l = 0; l < w; l++) lane[l] += lane[l + w];                                                                          \
     double sum = (double)(lane[0] + sp);                                                                                           \
-    if (kind == SUM_PRODUCTS) {                                                                                                    \
+    if (kind != SUM_VALUES) {                                                                                                      \
       *(vec *)lane = q0;                                                                                                           \
       for (int w = W / 2; w; w /= 2)                                                                                               \
         for (int l = 0; l < w; l++) lane[l] += lane[l + w];                                                                        \
@@ -66,8 +70,11 @@ enum { SUM_VALUES, SUM_SQUARES, SUM_PRODUCTS };
 #define MS_SUM_TERM(k, at)                                                                                                         \
   {                                                                                                                                \
     vec v = *(const vec *)(a + (at));                                                                                              \
-    if (kind == SUM_SQUARES) p##k += (v - m) * (v - m);                                                                            \
-    else p##k += v;                                                                                                                \
+    if (kind == SUM_MOMENTS) {                                                                                                     \
+      v -= m;                                                                                                                      \
+      q##k += v * v;                                                                                                               \
+    }                                                                                                                              \
+    p##k += v;                                                                                                                     \
     if (kind == SUM_PRODUCTS) q##k += v * (*(const vec *)(b + (at)) - m);                                                          \
   }
 MS_SUMS(float, int32_t)

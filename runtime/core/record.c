@@ -216,7 +216,7 @@ ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb)
   r->number = p;
   ms_cell *out = ms_cell_new(0);
   if (!out) return NULL;
-  p[r->n_number] = (ms_rnumber){op, ms_cell_retain(a), ms_cell_retain(b), ms_cell_retain(out), ca, cb};
+  p[r->n_number] = (ms_rnumber){op, ms_cell_retain(a), ms_cell_retain(b), ms_cell_retain(out), a ? 0 : ca, b ? 0 : cb};
   ms_rnumber_run(&p[r->n_number++]);
   return out;
 }

@@ -109,6 +109,7 @@ typedef struct ms_slot {
   int first, last; /* calls that touch it */
   bool constant;   /* EXTERNAL: uploaded during the recording */
   bool written;
+  bool inside; /* INTERNAL: only handed on within a chain, never in memory */
   bool moves; /* INPUT: was seen at two places */
   size_t bytes, at; /* size; place in the arena */
 } ms_slot;
@@ -124,6 +125,7 @@ typedef struct ms_rcall {
   const char *chunk;
   int line;
   bool live; /* some number must be refreshed before each run */
+  int chain; /* how many calls the chain has that ends here; -1: an earlier member, run by the last; 0: by itself */
 } ms_rcall;
 
 typedef struct ms_ref_view {
@@ -196,6 +198,13 @@ struct ms_step {
 };
 
 int ms_step_repeat(ms_step *s);                          /* pass: calls equal to earlier ones are computed once (repeat.c) */
+void ms_step_drop_copies(ms_step *s); /* pass: whole copies of what nobody changes afterwards are not made (alias.c) */
+int ms_step_fuse(ms_step *s);         /* pass: elementwise calls over the same elements become chains; reorders calls (fuse.c) */
+void ms_step_in_place(ms_step *s);    /* pass: elementwise results lie where an operand lay that is not needed any more (alias.c) */
+void ms_step_lifetimes(ms_step *s);   /* first and last of every slot, anew (fuse.c) */
 void ms_step_place(ms_step *s, int slot, char *address); /* views of a slot now lie there (replay.c) */
+
+/* Is call i run by itself, or as the last of a chain? */
+static inline bool ms_step_runs(const ms_step *s, int i) { return !s->dead[i] && s->r->call[i].chain >= 0; }
 
 #endif

@@ -95,7 +95,7 @@ static int make_arena(ms_step *s) {
   if (!p) return ms_fail("compile: out of memory"), -1;
   int n = 0;
   for (int i = 0; i < r->n_slot; i++)
-    if (r->slot[i].kind == MS_SLOT_INTERNAL && r->slot[i].first >= 0) {
+    if (r->slot[i].kind == MS_SLOT_INTERNAL && r->slot[i].first >= 0 && !r->slot[i].inside) {
       p[n++] = (piece){r->slot[i].first, r->slot[i].last, i, round_up(r->slot[i].bytes), 0};
       s->info.eager += r->slot[i].bytes;
     }
@@ -139,7 +139,7 @@ static int place_views(ms_step *s) {
       ms_slot *t = &r->slot[c->slot[k]];
       if (t->kind == MS_SLOT_INPUT || t->kind == MS_SLOT_RESULT) s->patch[s->n_patch++] = (ms_patch){v, c->slot[k], c->offset[k]};
       else if (t->kind != MS_SLOT_INTERNAL) v->data = (char *)t->storage->data + c->offset[k];
-      else if (s->arena) v->data = (char *)s->arena->data + t->at + c->offset[k]; /* else all that is inside is empty */
+      else if (s->arena && !t->inside) v->data = (char *)s->arena->data + t->at + c->offset[k]; /* else all that is inside is empty */
     }
   }
   return 0;
@@ -190,6 +190,10 @@ static int prepare(ms_step *s) {
         c->in[k].number = &r->call[i].number[k];
         ms_put_number(c->in[k].data, c->in[k].dtype, ms_scalar_value(r->call[i].number[k]));
       }
+    if (r->call[i].chain) { /* the last call of a chain carries its kernel */
+      s->info.calls += r->call[i].chain > 0;
+      continue;
+    }
     if (!(c->kernel = r->device->backend->kernel(c))) return ms_fail("compile: %s has lost its kernel", c->op->name), -1;
     if (c->kernel->prepare && c->kernel->prepare(c) < 0) return c->kernel = NULL, -1;
     s->info.flops += flops_of(c);
@@ -207,7 +211,13 @@ ms_step *ms_step_build(ms_record *r, bool fold) {
   ms_record_forget(r); /* results get new memory each time; arguments come with theirs */
   s->info.recorded = r->n_call, s->info.results = r->n_results;
   if (fold && ms_step_repeat(s) < 0) return ms_step_free(s), NULL;
-  if (drop_dead(s) < 0 || prepare(s) < 0 || make_arena(s) < 0 || place_views(s) < 0 || list_written(s) < 0) return ms_step_free(s), NULL;
+  if (drop_dead(s) < 0) return ms_step_free(s), NULL;
+  if (fold) {
+    ms_step_drop_copies(s);
+    if (ms_step_fuse(s) < 0) return ms_step_free(s), NULL;
+    ms_step_in_place(s);
+  }
+  if (prepare(s) < 0 || make_arena(s) < 0 || place_views(s) < 0 || list_written(s) < 0) return ms_step_free(s), NULL;
   return s;
 }
 

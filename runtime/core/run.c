@@ -136,6 +136,7 @@ static int run_call(const ms_step *s, ms_rcall *q) {
   if (q->live)
     for (int k = 0; k < c->n_in; k++)
       if (c->in[k].number) ms_put_number(c->in[k].data, c->in[k].dtype, ms_scalar_value(*c->in[k].number));
+  if (q->chain < 0) return 0; /* its numbers are fresh, the last of its chain runs it */
   for (int k = 0; k < c->n_in && k < MS_BOUNDS && rc == 0; k++)
     if (c->bound[k] && s->r->device->backend->host_memory) rc = ms_check_index(c->op, k, &c->in[k], c->bound[k]);
   if (rc == 0) rc = c->kernel->run(c);
@@ -182,7 +183,7 @@ ms_step_info ms_step_describe(const ms_step *s) { return s->info; }
 /* The i-th call that is left, as an index into all; -1 past the end. */
 static int kept(const ms_step *s, int i) {
   for (int k = 0; k < s->r->n_call; k++)
-    if (!s->dead[k] && i-- == 0) return k;
+    if (ms_step_runs(s, k) && i-- == 0) return k;
   return -1;
 }
 
@@ -192,21 +193,27 @@ double ms_step_seconds(const ms_step *s, int i, int *runs) {
   return s->seconds && k >= 0 ? s->seconds[k] : 0;
 }
 
+/* The members of the chain that ends at call k: names and lines. */
+static int chain_line(const ms_step *s, int k, char *out, size_t size) {
+  int n = 0, first = k - s->r->call[k].chain + 1;
+  for (int i = first; i <= k && n < (int)size; i++)
+    n += snprintf(out + n, size - (size_t)n, "%s%s:%d", i > first ? " + " : "", s->r->call[i].call.op->name, s->r->call[i].line);
+  return n;
+}
+
 bool ms_step_line(const ms_step *s, int i, char *out, size_t size) {
-  for (int k = 0; k < s->r->n_call; k++) {
-    if (s->dead[k] || i-- > 0) continue;
-    const ms_rcall *c = &s->r->call[k];
-    int n = snprintf(out, size, "%-20s", c->call.op->name);
-    for (int j = 0; j < c->call.n_in && j < 4 && n < (int)size; j++)
-      n += snprintf(out + n, size - (size_t)n, "%s%s", j ? ", " : " ",
-                    c->call.in[j].number   ? "number"
-                    : c->call.in[j].absent ? "-"
-                                           : ms_sizes_str(c->call.in[j].rank, c->call.in[j].shape));
-    if (c->call.n_in > 4 && n < (int)size) n += snprintf(out + n, size - (size_t)n, ", ... (%d)", c->call.n_in);
-    if (c->call.n_out && n < (int)size)
-      n += snprintf(out + n, size - (size_t)n, " -> %s", ms_sizes_str(c->call.out[0].rank, c->call.out[0].shape));
-    if (n < (int)size) snprintf(out + n, size - (size_t)n, "   %s:%d", c->chunk ? c->chunk : "?", c->line);
-    return true;
-  }
-  return false;
+  int k = kept(s, i);
+  if (k < 0) return false;
+  const ms_rcall *c = &s->r->call[k];
+  int n = c->chain ? chain_line(s, k, out, size) : snprintf(out, size, "%-20s", c->call.op->name);
+  for (int j = 0; j < c->call.n_in && j < 4 && n < (int)size; j++)
+    n += snprintf(out + n, size - (size_t)n, "%s%s", j ? ", " : " ",
+                  c->call.in[j].number   ? "number"
+                  : c->call.in[j].absent ? "-"
+                                         : ms_sizes_str(c->call.in[j].rank, c->call.in[j].shape));
+  if (c->call.n_in > 4 && n < (int)size) n += snprintf(out + n, size - (size_t)n, ", ... (%d)", c->call.n_in);
+  if (c->call.n_out && n < (int)size)
+    n += snprintf(out + n, size - (size_t)n, " -> %s", ms_sizes_str(c->call.out[0].rank, c->call.out[0].shape));
+  if (n < (int)size) snprintf(out + n, size - (size_t)n, "   %s:%d", c->chunk ? c->chunk : "?", c->line);
+  return true;
 }

@@ -213,7 +213,6 @@ local function table_text(list)
   local out = {}
   for n, line in ipairs(list) do
     local parts = {}
-    for i, c in ipairs(line) do parts[i] = (i == 1 and "%-" or "%") .. width[i] .. "s", c end
     for i, c in ipairs(line) do parts[i] = (i == 1 and "%-" .. width[i] .. "s" or "%" .. width[i] .. "s"):format(c) end
     out[#out + 1] = "| " .. table.concat(parts, " | ") .. " |"
     if n == 1 then

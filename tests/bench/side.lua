@@ -49,8 +49,12 @@ function side:ask(question)
   return answer
 end
 
+-- A word, because processes started later have inherited the pipe: closing it ends nothing.
 function side:close()
-  if self.into then self.into:close() end
+  if self.into then
+    self.into:write "quit\n"
+    self.into:close()
+  end
   self.into = nil
   if self.out then self.out:close() end
   self.out = nil

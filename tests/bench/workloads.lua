@@ -7,6 +7,7 @@
 --   time S NAME     {"median", "p10", "p90", "min": milliseconds per step, "n": groups}: about S seconds of groups of steps
 --   flop NAME       {"gflop": in products and convolutions per step}, where it is known
 --   drop NAME       {}: forget the workload and its memory
+--   quit
 --
 -- What fails answers {"error": text}. The peers (tests/peers/bench_*.py) speak the same; compare.lua asks them in turn.
 local ms = require "mascon"
@@ -226,6 +227,7 @@ end
 io.stdout:setvbuf "line"
 for line in io.lines() do
   local word, rest = line:match "^(%S+)%s*(.*)$"
+  if word == "quit" then break end
   local n, name = rest:match "^([%d.]+)%s+(.*)$"
   local ok, answer = pcall(commands[word] or error, tonumber(n) or 0, name or rest)
   print(json.encode(ok and answer or { error = tostring(answer) }))

@@ -31,13 +31,13 @@ function TestCompile.test_another_shape_or_dtype_is_another_recording()
     lu.assertEquals(step(ms.ones { 3 }):item(), 3)
     lu.assertEquals(step(ms.ones { 2, 2 }):item(), 4) -- a last batch of another size
     lu.assertEquals(step(ms.ones({ 3 }, { dtype = "f64" })).dtype, "f64")
-    lu.assertEquals(step(ms.ones { 2, 2 }:t()):item(), 4)
+    lu.assertEquals(step(ms.ones({ 2, 2 }):transpose(1, 2)):item(), 4)
   end
   lu.assertEquals(ran, 12) -- {2, 2} transposed has other strides
 end
 
 function TestCompile.test_a_batch_may_be_a_part_of_a_larger_tensor()
-  local data = ms.arange(0, 40):view { 10, 4 }
+  local data = ms.arange(0, 39):view { 10, 4 }
   local step = ms.compile(function(x) return x:sum() end)
   for i = 1, 10 do lu.assertEquals(step(data[i]):item(), 16 * (i - 1) + 6) end
   lu.assertTrue(replays(step))
@@ -211,7 +211,7 @@ end
 
 function TestCompileNumbers.test_learning_rate_noise_level_and_step_count()
   like_eager(function()
-    local w = ms.randn({ 4 }, 0, 1, { requires_grad = true })
+    local w = ms.randn({ 4 }):requires_grad_()
     local sgd = optim.sgd({ w }, { lr = 0.1, momentum = 0.9 })
     return function(x, noise, count)
       local loss = ((w - x - ms.randn { 4 } * noise):square() / count):sum()
@@ -258,7 +258,7 @@ TestCompileRandom = {}
 
 function TestCompileRandom.test_draws_advance_as_ever()
   like_eager(function()
-    return function(x) return x + ms.randn { 5 }, ms.rand({ 3 }, 0, 2), ms.bernoulli({ 7 }, 0.5), ms.randint({ 3 }, 1, 10):float() end, { ms.ones { 5 } }
+    return function(x) return x + ms.randn { 5 }, ms.rand({ 3 }, 0, 2), ms.bernoulli({ 7 }, 0.5), ms.randint(1, 10, { 3 }):float() end, { ms.ones { 5 } }
   end)
 end
 
@@ -314,7 +314,7 @@ end
 
 function TestCompileModes.test_no_grad_inside()
   like_eager(function()
-    local w = ms.randn({ 3 }, 0, 1, { requires_grad = true })
+    local w = ms.randn({ 3 }):requires_grad_()
     return function(x)
       local y
       ms.no_grad(function() y = w * x end)
@@ -408,7 +408,7 @@ function TestCompileTraining.test_convolutions_batch_norm_and_cross_entropy()
     local model = nn.sequential { nn.conv2d(1, 4, 3, { padding = 1 }), nn.batch_norm(4), nn.relu(), nn.max_pool2d(2), nn.flatten(),
       nn.dropout(0.2), nn.linear(4 * 4 * 4, 3) }
     return training(model, optim.adamw(model:parameters(), { lr = 0.01 }), function(x, y) return nn.cross_entropy(model(x), y) end,
-      function() return { ms.randn { 6, 1, 8, 8 }, ms.randint({ 6 }, 1, 3) } end)
+      function() return { ms.randn { 6, 1, 8, 8 }, ms.randint(1, 3, { 6 }) } end)
   end)
 end
 

@@ -181,6 +181,8 @@ def serve(about, makers):
         raise ValueError("unknown command " + word)
 
     for line in sys.stdin:
+        if line.strip() == "quit":
+            break
         try:
             a = answer(line)
         except Exception as e:  # the driver prints it

@@ -1,0 +1,313 @@
+/* fuse.c -- chains: elementwise calls of a recording, over the same elements, brought together to run as one pass.
+ *
+ * A chain grows from a call over the calls behind it. Each of those either joins, or has to stay behind the chain (it depends on a
+ * member, or on one that stays behind), or may run before it. So a call can join unless it depends on one that stays behind, and
+ * the new order -- those before, the chain, those behind -- keeps every dependence: of two calls that touch the same storage, one
+ * of them writing, the first stays first. Within a chain two members may touch the same storage, one of them writing, only element
+ * for element. */
+#include "record.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  WINDOW = 64, /* calls looked at behind the last that joined */
+  GROUP_READS = 1,
+  GROUP_WRITES = 2,
+  BEHIND_READS = 4,
+  BEHIND_WRITES = 8 /* what is known of a slot while a chain grows */
+};
+
+typedef struct space { /* the elements that a call runs over: sizes other than 1 */
+  int rank;
+  int64_t shape[MS_MAX_RANK];
+} space;
+
+typedef struct unit { /* one call, or the members of a chain in order */
+  int n, call[MS_PARTS];
+  bool may, sum; /* may be in a chain; its last member is a sum */
+  space over;
+} unit;
+
+typedef struct place { /* how the members of a chain touch a slot */
+  uint8_t marks, dtype;
+  bool aligned; /* all of them element for element, as `dtype`, from `offset` on */
+  size_t offset;
+} place;
+
+typedef struct fusion {
+  ms_step *s;
+  ms_record *r;
+  unit *unit;
+  int n;
+  place *place; /* by slot; one more stands for the random generator */
+} fusion;
+
+static space space_of(const ms_view *v) {
+  space s = {0};
+  for (int i = 0; i < v->rank; i++)
+    if (v->shape[i] != 1) s.shape[s.rank++] = v->shape[i];
+  return s;
+}
+
+static bool same_space(const space *a, const space *b) {
+  return a->rank == b->rank && !memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape);
+}
+
+static bool is_sum(const ms_call *c) { return c->op->id == MS_OP_sum || c->op->id == MS_OP_mean; }
+static const ms_view *view_of(const ms_rcall *c, int k) { return ms_rcall_view((ms_rcall *)c, k); }
+
+static void touches(const ms_rcall *c, int k, bool *reads, bool *writes) {
+  *reads = k < c->call.n_in;
+  *writes = ms_rcall_writes(c, k);
+}
+
+/* ---- which calls depend on which ---- */
+
+/* Does unit u depend on what the marks tell of? */
+static bool depends(const fusion *f, const unit *u, int read_marks, int write_marks) {
+  for (int i = 0; i < u->n; i++) {
+    const ms_rcall *c = &f->r->call[u->call[i]];
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
+      bool reads, writes;
+      if (c->slot[k] < 0) continue;
+      touches(c, k, &reads, &writes);
+      int m = f->place[c->slot[k]].marks;
+      if ((reads && (m & write_marks)) || (writes && (m & (read_marks | write_marks)))) return true;
+    }
+    if (c->call.rng && (f->place[f->r->n_slot].marks & write_marks)) return true;
+  }
+  return false;
+}
+
+static void mark(fusion *f, const unit *u, int read_mark, int write_mark) {
+  for (int i = 0; i < u->n; i++) {
+    const ms_rcall *c = &f->r->call[u->call[i]];
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
+      bool reads, writes;
+      if (c->slot[k] < 0) continue;
+      touches(c, k, &reads, &writes);
+      f->place[c->slot[k]].marks |= (uint8_t)((reads ? read_mark : 0) | (writes ? write_mark : 0));
+    }
+    if (c->call.rng) f->place[f->r->n_slot].marks |= (uint8_t)write_mark;
+  }
+}
+
+/* ---- growing a chain ---- */
+
+/* Does view k of a call run through the elements of the space one by one? */
+static bool aligned(const ms_rcall *c, int k, const space *over) {
+  const ms_view *v = view_of(c, k);
+  space s = space_of(v);
+  return same_space(&s, over) && ms_view_contiguous(v);
+}
+
+/* Take the places of u's views into account. */
+static void settle(fusion *f, const unit *u) {
+  for (int i = 0; i < u->n; i++) {
+    const ms_rcall *c = &f->r->call[u->call[i]];
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
+      if (c->slot[k] < 0) continue;
+      place *p = &f->place[c->slot[k]];
+      bool reads, writes, is = aligned(c, k, &u->over), known = p->marks & (GROUP_READS | GROUP_WRITES);
+      touches(c, k, &reads, &writes);
+      if (!known) p->aligned = is, p->offset = c->offset[k], p->dtype = view_of(c, k)->dtype;
+      else p->aligned &= is && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
+      p->marks |= (uint8_t)((reads ? GROUP_READS : 0) | (writes ? GROUP_WRITES : 0));
+    }
+  }
+}
+
+/* May u join: are storages that one side writes touched element for element by both, and is there something to share? */
+static bool fits(const fusion *f, const unit *g, const unit *u) {
+  if (!u->may || g->n + u->n > MS_PARTS || (g->sum && u->sum) || !same_space(&g->over, &u->over)) return false;
+  bool met = false;
+  for (int i = 0; i < u->n; i++) {
+    const ms_rcall *c = &f->r->call[u->call[i]];
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
+      bool reads, writes;
+      if (c->slot[k] < 0) continue;
+      const place *p = &f->place[c->slot[k]];
+      if (!(p->marks & (GROUP_READS | GROUP_WRITES))) continue;
+      touches(c, k, &reads, &writes);
+      bool both = p->aligned && aligned(c, k, &u->over) && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
+      if (!both && (writes || (p->marks & GROUP_WRITES))) return false;
+      met |= both;
+    }
+  }
+  return met;
+}
+
+/* Members of u behind those of g, a sum last. */
+static void join(unit *g, const unit *u) {
+  int sum = g->sum ? g->call[--g->n] : -1;
+  for (int i = 0; i < u->n; i++) g->call[g->n++] = u->call[i];
+  if (sum >= 0) g->call[g->n++] = sum;
+  g->sum |= u->sum;
+}
+
+/* Grow a chain from unit `at`, and put the units it passes before or behind it. How many were put before it, -1 if none joined. */
+static int grow(fusion *f, int at, unit *scratch) {
+  unit *g = &scratch[0], *before = &scratch[1];
+  int n_before = 0, n_behind = 0, last = at, joined = 0;
+  memset(f->place, 0, ((size_t)f->r->n_slot + 1) * sizeof *f->place);
+  *g = f->unit[at];
+  settle(f, g);
+  char *fate = calloc((size_t)f->n, 1); /* of the units passed: 0 before, 1 joined, 2 behind */
+  if (!fate) return -1;
+  for (int i = at + 1; i < f->n && i <= last + WINDOW; i++) {
+    const unit *u = &f->unit[i];
+    bool blocked = depends(f, u, BEHIND_READS, BEHIND_WRITES);
+    if (!blocked && fits(f, g, u)) {
+      settle(f, u), join(g, u);
+      fate[i] = 1, last = i, joined++;
+    } else if (blocked || depends(f, u, GROUP_READS, GROUP_WRITES)) {
+      mark(f, u, BEHIND_READS, BEHIND_WRITES);
+      fate[i] = 2;
+    }
+  }
+  if (joined) {
+    for (int i = at + 1; i <= last; i++)
+      if (fate[i] == 0) before[n_before++] = f->unit[i];
+    int to = at + n_before + 1;
+    for (int i = last; i > at; i--) /* from the end, so that nothing is overwritten before it has moved */
+      if (fate[i] == 2) f->unit[last - n_behind++] = f->unit[i];
+    memcpy(&f->unit[at], before, (size_t)n_before * sizeof *before);
+    f->unit[to - 1] = *g;
+    memmove(&f->unit[to], &f->unit[last + 1 - n_behind], (size_t)(f->n - (last + 1 - n_behind)) * sizeof *f->unit);
+    f->n -= joined;
+  }
+  free(fate);
+  return joined ? n_before : -1;
+}
+
+/* ---- chains as kernels ---- */
+
+static int write_order(fusion *f) {
+  ms_record *r = f->r;
+  int n = 0;
+  ms_rcall *call = malloc(((size_t)r->n_call + 1) * sizeof *call);
+  bool *dead = calloc((size_t)r->n_call + 1, 1);
+  if (!call || !dead) return free(call), free(dead), ms_fail("compile: out of memory"), -1;
+  for (int i = 0; i < f->n; i++)
+    for (int k = 0; k < f->unit[i].n; k++) {
+      call[n] = r->call[f->unit[i].call[k]];
+      f->unit[i].call[k] = n++;
+    }
+  for (int i = 0; i < r->n_call; i++)
+    if (f->s->dead[i]) dead[n] = true, call[n++] = r->call[i];
+  free(r->call), free(f->s->dead);
+  r->call = call, r->room_call = r->n_call, f->s->dead = dead;
+  return 0;
+}
+
+/* Is slot `slot`, made in chain u, touched by calls outside it or seen after the step? */
+static bool leaves(const fusion *f, const unit *u, int slot, const int *count) {
+  if (f->r->slot[slot].kind != MS_SLOT_INTERNAL) return true;
+  int here = 0;
+  for (int i = 0; i < u->n; i++) {
+    const ms_rcall *c = &f->r->call[u->call[i]];
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) here += c->slot[k] == slot;
+  }
+  return count[slot] > here;
+}
+
+/* Have the backend make unit u one kernel. count: how many views of live calls lie in a slot. */
+static void make_chain(fusion *f, const unit *u, const int *count) {
+  ms_part part[MS_PARTS] = {0};
+  for (int i = 0; i < u->n; i++) {
+    ms_rcall *c = &f->r->call[u->call[i]];
+    int to = c->slot[c->call.n_in];
+    part[i].call = &c->call, part[i].keep = leaves(f, u, to, count);
+    for (int k = 0; k < c->call.n_in; k++) {
+      part[i].from[k] = -1;
+      for (int j = 0; j < i && c->slot[k] >= 0; j++) {
+        const ms_rcall *d = &f->r->call[u->call[j]];
+        if (d->slot[d->call.n_in] == c->slot[k]) part[i].from[k] = j;
+      }
+    }
+    for (int j = 0; j < i; j++) { /* only the last of several writers of a slot leaves its result there */
+      const ms_rcall *d = &f->r->call[u->call[j]];
+      if (d->slot[d->call.n_in] == to) part[j].keep = false;
+    }
+  }
+  const ms_kernel *kernel = f->r->device->backend->fuse(part, u->n);
+  if (!kernel) return;
+  for (int i = 0; i < u->n; i++) {
+    ms_rcall *c = &f->r->call[u->call[i]];
+    c->chain = i == u->n - 1 ? u->n : -1;
+    ms_slot *t = &f->r->slot[c->slot[c->call.n_in]];
+    if (t->kind == MS_SLOT_INTERNAL && !leaves(f, u, c->slot[c->call.n_in], count) && !t->inside) {
+      t->inside = true;
+      f->s->info.eager += t->bytes;
+    }
+  }
+  f->r->call[u->call[u->n - 1]].call.kernel = kernel;
+  f->s->info.fused += u->n;
+}
+
+static bool may_join(const fusion *f, const ms_rcall *c) {
+  const ms_op *op = c->call.op;
+  if (c->call.n_out != 1 || c->call.n_in > 3 || c->call.n_in < 1 || c->slot[c->call.n_in] < 0 || op->mutates || c->call.rng)
+    return false;
+  if (!(op->flags & MS_ELEMENTWISE) && op->id != MS_OP_cast && op->id != MS_OP_clone && op->id != MS_OP_contiguous &&
+      !is_sum(&c->call))
+    return false;
+  return ms_view_numel(&c->call.in[is_sum(&c->call) ? 0 : c->call.n_in - 1]) > 0 && ms_view_numel(&c->call.out[0]) > 0 &&
+         f->r->device->backend->fusible(&c->call);
+}
+
+static void list_units(fusion *f) {
+  ms_record *r = f->r;
+  for (int i = 0; i < r->n_call; i++) {
+    ms_rcall *c = &r->call[i];
+    if (f->s->dead[i]) continue;
+    for (int k = 0; k < c->call.n_in; k++)
+      if (c->call.in[k].number) c->call.in[k].data = &c->immediate[k], c->call.in[k].number = &c->number[k];
+    unit *u = &f->unit[f->n++];
+    *u = (unit){.n = 1, .call = {i}, .may = may_join(f, c), .sum = is_sum(&c->call)};
+    if (u->may) u->over = space_of(u->sum ? &c->call.in[0] : &c->call.out[0]);
+  }
+}
+
+/* All calls of a chain happen at once, when its last one runs. */
+void ms_step_lifetimes(ms_step *s) {
+  ms_record *r = s->r;
+  for (int i = 0; i < r->n_slot; i++) r->slot[i].first = r->slot[i].last = -1;
+  for (int i = r->n_call - 1, when = i; i >= 0; i--) {
+    ms_rcall *c = &r->call[i];
+    if (c->chain >= 0) when = i;
+    for (int k = 0; k < c->call.n_in + c->call.n_out && !s->dead[i]; k++) {
+      if (c->slot[k] < 0) continue;
+      ms_slot *t = &r->slot[c->slot[k]];
+      t->first = when;
+      if (t->last < 0) t->last = when;
+    }
+  }
+}
+
+int ms_step_fuse(ms_step *s) {
+  fusion f = {.s = s, .r = s->r};
+  ms_record *r = s->r;
+  if (!r->device->backend->fuse) return 0;
+  size_t n = (size_t)r->n_call + 1;
+  unit *scratch = malloc((n + 1) * sizeof *scratch);
+  int *count = calloc((size_t)r->n_slot + 1, sizeof *count);
+  f.unit = malloc(n * sizeof *f.unit), f.place = malloc(((size_t)r->n_slot + 1) * sizeof *f.place);
+  int rc = -1;
+  if (!scratch || !count || !f.unit || !f.place) ms_fail("compile: out of memory");
+  else {
+    list_units(&f);
+    for (int i = 0; i < f.n;) { /* units put before a new chain, and the chain itself, are seeds in turn: chains merge */
+      if (!f.unit[i].may || grow(&f, i, scratch) < 0) i++;
+    }
+    rc = write_order(&f);
+    for (int i = 0; i < r->n_call && !rc; i++)
+      for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out && !s->dead[i]; k++)
+        if (r->call[i].slot[k] >= 0) count[r->call[i].slot[k]]++;
+    for (int i = 0; i < f.n && !rc; i++)
+      if (f.unit[i].n > 1) make_chain(&f, &f.unit[i], count);
+  }
+  free(scratch), free(count), free(f.unit), free(f.place);
+  ms_step_lifetimes(s);
+  return rc;
+}
