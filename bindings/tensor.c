@@ -210,8 +210,8 @@ static int tensor_nonzero(lua_State *L) {
   return 1;
 }
 
-/* Entry `which` of an index, for dimension *d of what is left of x: a position (the dimension goes), {} (all), {a, b [, step]} (a range), a tensor of
- * positions or a bool mask. *copied is set where the result is no view of x. */
+/* Entry `which` of an index, for dimension *d of what is left of x: a position (the dimension goes), {} (all), {a, b [, step]} (a
+ * range), a tensor of positions or a bool mask. *copied is set where the result is no view of x. */
 static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int which, int *d, bool *copied) {
   if (*d >= x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
   int64_t size = x->shape[*d];

@@ -29,20 +29,16 @@ static inline int ms_team(int64_t work) {
   return most < n ? (int)most : n;
 }
 
-/* for (int64_t i = 0; i < count; i++) { ... }, shared by `team` threads. A region of one thread costs 0.3 us (libgomp makes a team and a system
- * call), as much as many a kernel: that is a plain loop here. */
+/* for (int64_t i = 0; i < count; i++) { ... }, shared by `team` threads. A region of one thread costs 0.3 us (libgomp makes a team
+ * and a system call), as much as many a kernel: that is a plain loop here. */
 #define MS_PARALLEL(team, i, count, ...)                                                                                           \
   do {                                                                                                                             \
     const int team_ = (team);                                                                                                      \
     const int64_t count_ = (count);                                                                                                \
     if (team_ == 1 || count_ == 1) {                                                                                               \
-      for (int64_t i = 0; i < count_; i++) {                                                                                       \
-        __VA_ARGS__                                                                                                                \
-      }                                                                                                                            \
+      for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }                                                                         \
     } else {                                                                                                                       \
-      _Pragma("omp parallel for num_threads(team_) schedule(static)") for (int64_t i = 0; i < count_; i++) {                       \
-        __VA_ARGS__                                                                                                                \
-      }                                                                                                                            \
+      _Pragma("omp parallel for num_threads(team_) schedule(static)") for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }         \
     }                                                                                                                              \
   } while (0)
 

@@ -6,123 +6,120 @@
 #pragma GCC diagnostic ignored "-Wtype-limits" /* x < 0 of unsigned x: one formula serves all types */
 
 /* The usual layouts get loops of their own, which gcc vectorises: all contiguous, or one operand a constant. */
-#define LOOP1(fn, TT, RT, F)                                                                                                                  \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
-    typedef TT T;                                                                                                                             \
-    RT *o = (RT *)p[0];                                                                                                              \
-    const T *a = (const T *)p[1];                                                                                                             \
-    if (s[0] == 1 && s[1] == 1)                                                                                                               \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
-        const T x = a[i];                                                                                                                     \
-        o[i] = (RT)(F);                                                                                                              \
-      }                                                                                                                                       \
-    else                                                                                                                                      \
-      for (int64_t i = 0; i < n; i++) {                                                                                                       \
-        const T x = a[i * s[1]];                                                                                                              \
-        o[i * s[0]] = (RT)(F);                                                                                                       \
-      }                                                                                                                                       \
+#define LOOP1(fn, TT, RT, F)                                                                                                       \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+    typedef TT T;                                                                                                                  \
+    RT *o = (RT *)p[0];                                                                                                            \
+    const T *a = (const T *)p[1];                                                                                                  \
+    if (s[0] == 1 && s[1] == 1) _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                             \
+        const T x = a[i];                                                                                                          \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
+    else                                                                                                                           \
+      for (int64_t i = 0; i < n; i++) {                                                                                            \
+        const T x = a[i * s[1]];                                                                                                   \
+        o[i * s[0]] = (RT)(F);                                                                                                     \
+      }                                                                                                                            \
   }
 
-#define LOOP2(fn, TT, RT, F)                                                                                                                  \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
-    typedef TT T;                                                                                                                             \
-    RT *o = (RT *)p[0];                                                                                                                       \
-    const T *a = (const T *)p[1], *b = (const T *)p[2];                                                                                       \
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1)                                                                                                  \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
-        const T x = a[i], y = b[i];                                                                                                           \
-        o[i] = (RT)(F);                                                                                                                       \
-      }                                                                                                                                       \
-    else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {                                                                                           \
-      const T y = *b;                                                                                                                         \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
-        const T x = a[i];                                                                                                                     \
-        o[i] = (RT)(F);                                                                                                                       \
-      }                                                                                                                                       \
-    } else if (s[0] == 1 && s[1] == 0 && s[2] == 1) {                                                                                         \
-      const T x = *a;                                                                                                                         \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
-        const T y = b[i];                                                                                                                     \
-        o[i] = (RT)(F);                                                                                                                       \
-      }                                                                                                                                       \
-    } else                                                                                                                                    \
-      for (int64_t i = 0; i < n; i++) {                                                                                                       \
-        const T x = a[i * s[1]], y = b[i * s[2]];                                                                                             \
-        o[i * s[0]] = (RT)(F);                                                                                                                \
-      }                                                                                                                                       \
+#define LOOP2(fn, TT, RT, F)                                                                                                       \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+    typedef TT T;                                                                                                                  \
+    RT *o = (RT *)p[0];                                                                                                            \
+    const T *a = (const T *)p[1], *b = (const T *)p[2];                                                                            \
+    if (s[0] == 1 && s[1] == 1 && s[2] == 1) _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                \
+        const T x = a[i], y = b[i];                                                                                                \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
+    else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {                                                                                \
+      const T y = *b;                                                                                                              \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
+        const T x = a[i];                                                                                                          \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
+    } else if (s[0] == 1 && s[1] == 0 && s[2] == 1) {                                                                              \
+      const T x = *a;                                                                                                              \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
+        const T y = b[i];                                                                                                          \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
+    } else                                                                                                                         \
+      for (int64_t i = 0; i < n; i++) {                                                                                            \
+        const T x = a[i * s[1]], y = b[i * s[2]];                                                                                  \
+        o[i * s[0]] = (RT)(F);                                                                                                     \
+      }                                                                                                                            \
   }
 
-#define LOOP3(fn, XT, TT, RT, F)                                                                                                              \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                               \
-    typedef TT T;                                                                                                                             \
-    RT *o = (RT *)p[0];                                                                                                                       \
-    const XT *a = (const XT *)p[1];                                                                                                           \
-    const T *b = (const T *)p[2], *c = (const T *)p[3];                                                                                       \
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1)                                                                                     \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
-        const XT x = a[i];                                                                                                                    \
-        const T y = b[i], z = c[i];                                                                                                           \
-        o[i] = (RT)(F);                                                                                                                       \
-      }                                                                                                                                       \
-    else if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 0) {                                                                              \
-      const T z = *c;                                                                                                                         \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
-        const XT x = a[i];                                                                                                                    \
-        const T y = b[i];                                                                                                                     \
-        o[i] = (RT)(F);                                                                                                                       \
-      }                                                                                                                                       \
-    } else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 0) {                                                                            \
-      const T y = *b, z = *c;                                                                                                                 \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                                  \
-        const XT x = a[i];                                                                                                                    \
-        o[i] = (RT)(F);                                                                                                                       \
-      }                                                                                                                                       \
-    } else                                                                                                                                    \
-      for (int64_t i = 0; i < n; i++) {                                                                                                       \
-        const XT x = a[i * s[1]];                                                                                                             \
-        const T y = b[i * s[2]], z = c[i * s[3]];                                                                                             \
-        o[i * s[0]] = (RT)(F);                                                                                                                \
-      }                                                                                                                                       \
+#define LOOP3(fn, XT, TT, RT, F)                                                                                                   \
+  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+    typedef TT T;                                                                                                                  \
+    RT *o = (RT *)p[0];                                                                                                            \
+    const XT *a = (const XT *)p[1];                                                                                                \
+    const T *b = (const T *)p[2], *c = (const T *)p[3];                                                                            \
+    if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1) _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                   \
+        const XT x = a[i];                                                                                                         \
+        const T y = b[i], z = c[i];                                                                                                \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
+    else if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 0) {                                                                   \
+      const T z = *c;                                                                                                              \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
+        const XT x = a[i];                                                                                                         \
+        const T y = b[i];                                                                                                          \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
+    } else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 0) {                                                                 \
+      const T y = *b, z = *c;                                                                                                      \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
+        const XT x = a[i];                                                                                                         \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
+    } else                                                                                                                         \
+      for (int64_t i = 0; i < n; i++) {                                                                                            \
+        const XT x = a[i * s[1]];                                                                                                  \
+        const T y = b[i * s[2]], z = c[i * s[3]];                                                                                  \
+        o[i * s[0]] = (RT)(F);                                                                                                     \
+      }                                                                                                                            \
   }
 
-#define ALL1(name, R, F)                                                                                                                      \
-  LOOP1(name##_f32, float, R(float), F)                                                                                                       \
-  LOOP1(name##_f64, double, R(double), F)                                                                                                     \
-  LOOP1(name##_i64, int64_t, R(int64_t), F)                                                                                                   \
-  LOOP1(name##_i32, int32_t, R(int32_t), F)                                                                                                   \
-  LOOP1(name##_u8, uint8_t, R(uint8_t), F)                                                                                                    \
-  static const walk_inner name##_loops[MS_DTYPES] = {                                                                                         \
-      [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8, [MS_BOOL] = name##_u8};
-#define ALL2(name, R, F)                                                                                                                      \
-  LOOP2(name##_f32, float, R(float), F)                                                                                                       \
-  LOOP2(name##_f64, double, R(double), F)                                                                                                     \
-  LOOP2(name##_i64, int64_t, R(int64_t), F)                                                                                                   \
-  LOOP2(name##_i32, int32_t, R(int32_t), F)                                                                                                   \
-  LOOP2(name##_u8, uint8_t, R(uint8_t), F)                                                                                                    \
-  static const walk_inner name##_loops[MS_DTYPES] = {                                                                                         \
-      [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8, [MS_BOOL] = name##_u8};
-#define ALL3(name, X, F)                                                                                                                      \
-  LOOP3(name##_f32, X(float), float, float, F)                                                                                                \
-  LOOP3(name##_f64, X(double), double, double, F)                                                                                             \
-  LOOP3(name##_i64, X(int64_t), int64_t, int64_t, F)                                                                                          \
-  LOOP3(name##_i32, X(int32_t), int32_t, int32_t, F)                                                                                          \
-  LOOP3(name##_u8, X(uint8_t), uint8_t, uint8_t, F)                                                                                           \
-  static const walk_inner name##_loops[MS_DTYPES] = {                                                                                         \
-      [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8, [MS_BOOL] = name##_u8};
+#define ALL1(name, R, F)                                                                                                           \
+  LOOP1(name##_f32, float, R(float), F)                                                                                            \
+  LOOP1(name##_f64, double, R(double), F)                                                                                          \
+  LOOP1(name##_i64, int64_t, R(int64_t), F)                                                                                        \
+  LOOP1(name##_i32, int32_t, R(int32_t), F)                                                                                        \
+  LOOP1(name##_u8, uint8_t, R(uint8_t), F)                                                                                         \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64,          \
+                                                     [MS_I32] = name##_i32, [MS_U8] = name##_u8,   [MS_BOOL] = name##_u8};
+#define ALL2(name, R, F)                                                                                                           \
+  LOOP2(name##_f32, float, R(float), F)                                                                                            \
+  LOOP2(name##_f64, double, R(double), F)                                                                                          \
+  LOOP2(name##_i64, int64_t, R(int64_t), F)                                                                                        \
+  LOOP2(name##_i32, int32_t, R(int32_t), F)                                                                                        \
+  LOOP2(name##_u8, uint8_t, R(uint8_t), F)                                                                                         \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64,          \
+                                                     [MS_I32] = name##_i32, [MS_U8] = name##_u8,   [MS_BOOL] = name##_u8};
+#define ALL3(name, X, F)                                                                                                           \
+  LOOP3(name##_f32, X(float), float, float, F)                                                                                     \
+  LOOP3(name##_f64, X(double), double, double, F)                                                                                  \
+  LOOP3(name##_i64, X(int64_t), int64_t, int64_t, F)                                                                               \
+  LOOP3(name##_i32, X(int32_t), int32_t, int32_t, F)                                                                               \
+  LOOP3(name##_u8, X(uint8_t), uint8_t, uint8_t, F)                                                                                \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64,          \
+                                                     [MS_I32] = name##_i32, [MS_U8] = name##_u8,   [MS_BOOL] = name##_u8};
 #define SAME(t) t
 #define BYTE(t) uint8_t
 
-#define FLOAT1(name, F)                                                                                                                       \
-  LOOP1(name##_f32, float, float, F)                                                                                                          \
-  LOOP1(name##_f64, double, double, F)                                                                                                        \
+#define FLOAT1(name, F)                                                                                                            \
+  LOOP1(name##_f32, float, float, F)                                                                                               \
+  LOOP1(name##_f64, double, double, F)                                                                                             \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
-#define FLOAT2(name, F)                                                                                                                       \
-  LOOP2(name##_f32, float, float, F)                                                                                                          \
-  LOOP2(name##_f64, double, double, F)                                                                                                        \
+#define FLOAT2(name, F)                                                                                                            \
+  LOOP2(name##_f32, float, float, F)                                                                                               \
+  LOOP2(name##_f64, double, double, F)                                                                                             \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
-#define FLOAT3(name, F)                                                                                                                       \
-  LOOP3(name##_f32, float, float, float, F)                                                                                                   \
-  LOOP3(name##_f64, double, double, double, F)                                                                                                \
+#define FLOAT3(name, F)                                                                                                            \
+  LOOP3(name##_f32, float, float, float, F)                                                                                        \
+  LOOP3(name##_f64, double, double, double, F)                                                                                     \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
 #define ARITH1(name, F)   ALL1(name, SAME, F)
 #define ARITH2(name, F)   ALL2(name, SAME, F)
@@ -130,20 +127,27 @@
 #define COMPARE1(name, F) ALL1(name, BYTE, F)
 #define COMPARE2(name, F) ALL2(name, BYTE, F)
 #define CHOOSE3(name, F)  ALL3(name, BYTE, F)
-#define LOGIC1(name, F)                                                                                                                       \
-  LOOP1(name##_u8, uint8_t, uint8_t, F)                                                                                                       \
+#define LOGIC1(name, F)                                                                                                            \
+  LOOP1(name##_u8, uint8_t, uint8_t, F)                                                                                            \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
-#define LOGIC2(name, F)                                                                                                                       \
-  LOOP2(name##_u8, uint8_t, uint8_t, F)                                                                                                       \
+#define LOGIC2(name, F)                                                                                                            \
+  LOOP2(name##_u8, uint8_t, uint8_t, F)                                                                                            \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
 
 static const walk_inner square_loops[MS_DTYPES], reciprocal_loops[MS_DTYPES], sqrt_loops[MS_DTYPES], rsqrt_loops[MS_DTYPES];
-FLOAT1(power_of_3, x * x * x) /* not names that a row may want */
+FLOAT1(power_of_3, x *x *x) /* not names that a row may want */
 FLOAT1(power_of_1, x)
 
-/* Powers people write every day are products and roots (at -0 and -infinity roots differ from pow(), as in PyTorch). NULL: any other. */
+/* Powers people write every day are products and roots (at -0 and -infinity roots differ from pow(), as in PyTorch). NULL: any
+ * other. */
 static const walk_inner *power_loops(double y) {
-  return y == 2 ? square_loops : y == 3 ? power_of_3_loops : y == 1 ? power_of_1_loops : y == -1 ? reciprocal_loops : y == 0.5 ? sqrt_loops : y == -0.5 ? rsqrt_loops : NULL;
+  return y == 2      ? square_loops
+         : y == 3    ? power_of_3_loops
+         : y == 1    ? power_of_1_loops
+         : y == -1   ? reciprocal_loops
+         : y == 0.5  ? sqrt_loops
+         : y == -0.5 ? rsqrt_loops
+                     : NULL;
 }
 
 /* The dtype that decides is the last operand's (the first may be the bool of a choice). */
@@ -180,20 +184,20 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
   return 0;
 }
 
-#define COST_FLOAT     8 /* a division or an exponential, vectorised, against an addition */
-#define COST_ARITH     1
-#define COST_COMPARE   1
-#define COST_LOGIC     1
-#define COST_CHOOSE    1
-#define KERNEL(name, cls)                                                                                                                \
-  static bool supports_##name(const ms_call *c) { return name##_loops[c->in[c->n_in - 1].dtype] != NULL; }                                    \
-  static int run_##name(ms_call *c) { return run_loops(c, name##_loops, COST_##cls); }                                                              \
+#define COST_FLOAT   8 /* a division or an exponential, vectorised, against an addition */
+#define COST_ARITH   1
+#define COST_COMPARE 1
+#define COST_LOGIC   1
+#define COST_CHOOSE  1
+#define KERNEL(name, cls)                                                                                                          \
+  static bool supports_##name(const ms_call *c) { return name##_loops[c->in[c->n_in - 1].dtype] != NULL; }                         \
+  static int run_##name(ms_call *c) { return run_loops(c, name##_loops, COST_##cls); }                                             \
   MS_KERNEL(name, .supports = supports_##name, .run = run_##name);
 
 #define OP(...)
-#define E1(name, cls, f, dx, sample, doc) cls##1(name, f) KERNEL(name, cls)
-#define E2(name, cls, f, dx, dy, def, sample, doc) cls##2(name, f) KERNEL(name, cls)
-#define E3(name, cls, f, dx, dy, dz, def, sample, doc) cls##3(name, f) KERNEL(name, cls)
+#define E1(name, cls, f, dx, sample, doc)              cls##1(name, f)KERNEL(name, cls)
+#define E2(name, cls, f, dx, dy, def, sample, doc)     cls##2(name, f)KERNEL(name, cls)
+#define E3(name, cls, f, dx, dy, dz, def, sample, doc) cls##3(name, f)KERNEL(name, cls)
 #include "elementwise.def"
 #undef E1
 #undef E2
@@ -201,9 +205,9 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
 
 /* ---- the loops by operation ---- */
 
-#define ROW(name, cls)                         [MS_OP_##name] = {name##_loops, COST_##cls},
-#define E1(name, cls, f, dx, sample, doc)      ROW(name, cls)
-#define E2(name, cls, f, dx, dy, def, sample, doc) ROW(name, cls)
+#define ROW(name, cls)                                 [MS_OP_##name] = {name##_loops, COST_##cls},
+#define E1(name, cls, f, dx, sample, doc)              ROW(name, cls)
+#define E2(name, cls, f, dx, dy, def, sample, doc)     ROW(name, cls)
 #define E3(name, cls, f, dx, dy, dz, def, sample, doc) ROW(name, cls)
 static const struct {
   const walk_inner *loops;

@@ -44,6 +44,7 @@ ms_check *ms_check_begin(ms_step *s, ms_tensor *const *args) {
   const ms_record *r = s->r;
   ms_check *c = calloc(1, sizeof *c);
   if (!c) return no_memory(), NULL;
+  if (!ms_record_args(r, args, s->args)) return free(c), ms_fail("compile: check: arguments that do not fit");
   c->s = s, c->args = args, c->before = *ms_default_rng();
   c->at = calloc((size_t)(r->n_slot + r->n_grad + r->n_results) + 1, sizeof *c->at);
   c->grad = calloc((size_t)r->n_grad + 1, sizeof *c->grad);
@@ -52,7 +53,7 @@ ms_check *ms_check_begin(ms_step *s, ms_tensor *const *args) {
     const ms_slot *t = &r->slot[i];
     if (!t->written || (t->kind != MS_SLOT_EXTERNAL && t->kind != MS_SLOT_INPUT)) continue;
     place *p = &c->at[c->n++];
-    p->storage = ms_storage_retain(t->kind == MS_SLOT_INPUT ? args[t->arg]->storage : t->storage);
+    p->storage = ms_storage_retain(t->kind == MS_SLOT_INPUT ? s->args[t->arg]->storage : t->storage);
     p->storage->held++;
     p->call = writer(r, i, &p->view);
     p->what = t->kind == MS_SLOT_INPUT ? "an argument it changes" : "a tensor it changes";

@@ -233,8 +233,7 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
   }
   if (t->node) return 0;
   if (ms_record_grad(t, true) < 0) return -1;
-  if (t->grad && !enabled && !t->grad->requires_grad && t->grad->refs == 1 &&
-      ms_storage_users(t->grad->storage) == 1) { /* nobody else sees it: add in place */
+  if (t->grad && !enabled && !t->grad->requires_grad) { /* in place, as in PyTorch: a recorded step finds it where it was */
     int mark = ms_scope_open();
     ms_tensor *r = ms_apply_inplace(MS_OP_add, MS_IN(t->grad, g), NULL);
     ms_scope_close(mark);
@@ -243,7 +242,8 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
   if (t->grad) return accumulate(&t->grad, g);
   /* A fresh gradient may be anybody's view (expand, transpose): .grad has memory of its own. */
   int mark = ms_scope_open();
-  ms_tensor *own = g->refs == 1 && ms_storage_users(g->storage) == 1 && ms_is_contiguous(g) ? g : ms_apply(MS_OP_clone, MS_IN(g), NULL);
+  ms_tensor *own =
+      g->refs == 1 && ms_storage_users(g->storage) == 1 && ms_is_contiguous(g) ? g : ms_apply(MS_OP_clone, MS_IN(g), NULL);
   if (own) ms_set_grad(t, own);
   ms_scope_close(mark);
   return own ? 0 : -1;

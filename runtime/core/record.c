@@ -92,7 +92,7 @@ ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args) {
   for (int i = 0; i < n_args; i++) {
     if (ref_view(r, args[i], &r->arg[i], MS_SLOT_INPUT) < 0) return ms_record_free(r), NULL;
     r->device = args[i]->device;
-    r->n_args = i + 1;
+    r->n_given = r->n_args = i + 1;
   }
   for (int i = n_args - 1; i >= 0; i--) r->slot[r->arg[i].slot].arg = i;
   return ms_record_now = r;
@@ -354,10 +354,22 @@ int ms_record_grad(ms_tensor *t, bool found) {
     r->grad = p, r->room_grad = room;
   }
   ms_rgrad *g = &r->grad[r->n_grad++];
-  *g = (ms_rgrad){.leaf = ms_retain(t), .arg = -1, .found = found, .now.slot = -1};
-  for (int i = r->n_args - 1; i >= 0; i--)
+  *g = (ms_rgrad){.leaf = ms_retain(t), .arg = -1, .found = found, .as = -1, .now.slot = -1};
+  for (int i = r->n_given - 1; i >= 0; i--)
     if (r->args[i] == t) g->arg = i;
-  if (found && t->grad) g->birth = t->grad->storage->birth, g->offset = t->grad->offset;
+  if (!found || !t->grad) return 0;
+  /* What is found is one more argument; but what the calls so far have read from outside may have been captured. */
+  int known = r->n_slot;
+  ms_ref_view v;
+  ms_ref_view *p = realloc(r->arg, ((size_t)r->n_args + 1) * sizeof *p);
+  if (!p) return no_memory();
+  r->arg = p;
+  if (ref_view(r, t->grad, &v, MS_SLOT_INPUT) < 0) return -1;
+  ms_slot *s = &r->slot[v.slot];
+  g->birth = s->birth;
+  if (s->kind != MS_SLOT_INPUT) return 0;
+  if (v.slot >= known) s->arg = r->n_args;
+  p[g->as = r->n_args++] = v;
   return 0;
 }
 
@@ -368,8 +380,25 @@ bool ms_record_grads_match(const ms_record *r, ms_tensor *const *args) {
     const ms_rgrad *g = &r->grad[i];
     if (!g->found) continue;
     const ms_tensor *now = ms_grad_leaf(g, args)->grad;
-    if (now ? now->storage->birth != g->birth || now->offset != g->offset : g->birth != 0) return false;
+    if ((now != NULL) != (g->birth != 0)) return false;
+    if (!now) continue;
+    if (g->as < 0) {
+      if (now->storage->birth != g->birth) return false;
+      continue;
+    }
+    const ms_view *v = &r->arg[g->as].view;
+    if (now->dtype != v->dtype || now->rank != v->rank || memcmp(now->shape, v->shape, v->rank * sizeof *v->shape) ||
+        memcmp(now->stride, v->stride, v->rank * sizeof *v->stride))
+      return false;
   }
+  return true;
+}
+
+bool ms_record_args(const ms_record *r, ms_tensor *const *given, ms_tensor **into) {
+  memcpy(into, given, (size_t)r->n_given * sizeof *into);
+  if (!ms_record_grads_match(r, given)) return false;
+  for (int i = 0; i < r->n_grad; i++)
+    if (r->grad[i].as >= 0) into[r->grad[i].as] = ms_grad_leaf(&r->grad[i], given)->grad;
   return true;
 }
 

@@ -40,7 +40,8 @@ bool ms_recording(void);
  * the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments were seen at two places: only
  * then is it known that what the calls read there is the argument, and not something captured that was the argument by chance. */
 int ms_record_compare(ms_record *a, ms_record *b, bool values);
-/* Has every gradient that the recorded function found (rather than made) the place it had then? false: this recording is of no use now. */
+/* Is every gradient that the recorded function found (rather than made) there now, or not there, as it was then? false: this recording is
+ * of no use now. */
 bool ms_record_grads_match(const ms_record *r, ms_tensor *const *args);
 
 /* Turn a recording into a step (which takes it over, also on failure), after ms_record_settle. fold = false keeps every operation as it
@@ -51,7 +52,7 @@ ms_step *ms_step_build(ms_record *r, bool fold);
  *   FITS     run it
  *   ALIAS    no: memory is shared unlike when it was recorded, by two arguments, or by one and what the step writes
  *   ELSEWHERE  not known: an argument that was at the same place in both recordings is at another one now
- *   GRADS    no: .grad of a leaf is another tensor than the recorded one */
+ *   GRADS    no: .grad of a leaf is not of the kind that the function found there */
 typedef enum ms_fit { MS_FITS, MS_FIT_ALIAS, MS_FIT_ELSEWHERE, MS_FIT_GRADS } ms_fit;
 ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args);
 /* Take over from `first` (the recording that s was compared with, compared again with another one) which arguments move. Gives whether all
@@ -140,7 +141,7 @@ typedef struct ms_rgrad {
   int arg;
   bool found;      /* it was looked at before it was set */
   uint64_t birth;  /* found: birth of its storage, 0 = there was none */
-  int64_t offset;  /* found: where in it */
+  int as;          /* found: the argument that it is one more of; -1: it was in use already, and has to stay where it was */
   ms_ref_view now; /* afterwards; slot -1: none */
 } ms_rgrad;
 
@@ -164,7 +165,7 @@ struct ms_record {
   int table_size;
   ms_rnumber *number;
   int n_number;
-  int n_args, n_results;
+  int n_given, n_args, n_results; /* arguments handed in; those, and the gradients found */
   ms_ref_view *arg, *result;
   ms_tensor *const *args; /* while recording */
   ms_rgrad *grad;
@@ -172,6 +173,8 @@ struct ms_record {
 };
 void ms_slot_hold(ms_slot *s, ms_storage *storage); /* retain it as the slot's, in place of what it had; NULL: none */
 const char *ms_rcall_place(const ms_rcall *c);      /* "add at x.lua:3": one of two static buffers */
+/* All arguments of a call: those given, and the gradients found. into has room for n_args. false: they are not of the recorded kind. */
+bool ms_record_args(const ms_record *r, ms_tensor *const *given, ms_tensor **into);
 ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args);
 ms_view *ms_rcall_view(ms_rcall *c, int k); /* view k, inputs first */
 bool ms_rcall_writes(const ms_rcall *c, int k);     /* does the call change the elements of view k? */
@@ -189,6 +192,7 @@ struct ms_step {
   ms_storage *arena;
   ms_patch *patch;
   int n_patch;
+  ms_tensor **args; /* of the call under way */
   int *written, n_written; /* slots outside the arena that it writes: EXTERNAL ones */
   ms_step_info info;
   bool *dead; /* by call: dropped, or taken into another one */

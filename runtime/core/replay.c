@@ -170,7 +170,9 @@ static double flops_of(const ms_call *c) {
 
 static int list_written(ms_step *s) {
   const ms_record *r = s->r;
-  if (!(s->written = malloc(((size_t)r->n_slot + 1) * sizeof *s->written))) return ms_fail("compile: out of memory"), -1;
+  s->args = malloc(((size_t)r->n_args + 1) * sizeof *s->args);
+  s->written = malloc(((size_t)r->n_slot + 1) * sizeof *s->written);
+  if (!s->args || !s->written) return ms_fail("compile: out of memory"), -1;
   for (int i = 0; i < r->n_slot; i++)
     if (r->slot[i].kind == MS_SLOT_EXTERNAL && r->slot[i].written) s->written[s->n_written++] = i;
   return 0;
@@ -229,5 +231,5 @@ void ms_step_free(ms_step *s) {
   }
   ms_storage_release(s->arena);
   ms_record_free(s->r);
-  free(s->patch), free(s->written), free(s->dead), free(s->seconds), free(s);
+  free(s->patch), free(s->written), free(s->args), free(s->dead), free(s->seconds), free(s);
 }

@@ -12,9 +12,11 @@ static int64_t shift_of(const ms_record *r, int arg, ms_tensor *const *args) {
   return args[arg]->offset * (int64_t)ms_dtype_size(args[arg]->dtype) - (int64_t)r->arg[arg].offset;
 }
 
-ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args) {
+ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *given) {
   const ms_record *r = s->r;
+  ms_tensor **args = s->args;
   ms_fit fit = MS_FITS;
+  if (!ms_record_args(r, given, args)) return MS_FIT_GRADS;
   for (int i = 0; i < r->n_args; i++) {
     const ms_slot *slot = &r->slot[r->arg[i].slot];
     const ms_storage *t = args[i]->storage;
@@ -27,7 +29,7 @@ ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args) {
       if (r->slot[k].kind == MS_SLOT_EXTERNAL && r->slot[k].storage == t) return MS_FIT_ALIAS;
     if (!slot->moves && (t->birth != slot->birth || shift_of(r, i, args) != 0)) fit = MS_FIT_ELSEWHERE;
   }
-  return ms_record_grads_match(r, args) ? fit : MS_FIT_GRADS;
+  return fit;
 }
 
 bool ms_step_moves(ms_step *s, const ms_record *first) {
@@ -145,8 +147,10 @@ static int run_call(const ms_step *s, ms_rcall *q) {
   return rc;
 }
 
-int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results) {
+int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   ms_record *r = s->r;
+  ms_tensor **args = s->args;
+  if (!ms_record_args(r, given, args)) return ms_fail("compile: run with arguments that do not fit"), -1;
   double begin = s->profiling ? now() : 0, from = 0;
   int rc = enter(s, args);
   if (s->profiling) from = now();

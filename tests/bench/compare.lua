@@ -2,8 +2,9 @@
 --
 --   mascon tests/bench/compare.lua [--rounds 3] [--seconds 1] [--only W2] [--peers torch,jax] [--write] [--lock FILE]
 --
--- The peers run under $PEERS_PYTHON (default python3). A round times each side once, and every other round goes backwards, so that a drift of
--- the machine meets all alike. A ratio is that of two times of the same round: the peer that is fastest over all rounds, and mascon.
+-- The peers run under $PEERS_PYTHON (default python3). A round times each side once, and every other round goes backwards, so that a
+-- drift of the machine meets all alike. A ratio is that of two times of the same round: of the peer that is fastest over all rounds, and
+-- of mascon.
 -- --write puts the table into tests/bench/RESULTS.md; --lock holds that file (flock) while the clock runs.
 local ms = require "mascon"
 local json = require "mascon.json"
@@ -47,7 +48,8 @@ local known = {
 local present = {}
 local function has(module)
   if present[module] == nil then
-    present[module] = output(("%s -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec(\"%s\"))'"):format(python, module)) ~= nil
+    local code = ('import importlib.util, sys; sys.exit(not importlib.util.find_spec("%s"))'):format(module)
+    present[module] = output(("%s -c '%s'"):format(python, code)) ~= nil
     if not present[module] then note("missing: %s for %s, so there is nothing to compare with it", module, python) end
   end
   return present[module]
@@ -76,6 +78,7 @@ end
 local function wanted_by(row, k)
   if k.name == (row.ours or "compiled") then return true end
   if not k.needs then return k.name == "eager" and not row.ours end
+  if (k.needs == "sklearn") ~= (row.case:find "^W8" ~= nil) or (k.needs == "jax" and row.case == "input") then return false end
   if type(row.peers) == "table" then return k.name == row.peers[1] or k.name == row.peers[2] end
   return row.peers == k.name or (not row.peers and k.name ~= "torch amp")
 end
@@ -85,7 +88,7 @@ end
 local function median(list)
   local t = table.move(list, 1, #list, 1, {})
   table.sort(t)
-  return t[(#t + 1) // 2]
+  return (t[(#t + 1) // 2] + t[#t // 2 + 1]) / 2
 end
 
 -- Hold o.lock while f runs.
@@ -120,7 +123,8 @@ local function check(row, list)
     for k, v in ipairs(reference.losses) do
       local off = s.losses[k] and math.abs(s.losses[k] - v) / math.max(math.abs(v), 1e-30) or math.huge
       if not (off <= row.tol) then
-        note("%s: loss %d is %.9g in %s and %.9g in mascon %s: not timed", row.label or row.case, k, s.losses[k] or 0 / 0, s.name, v, reference.name)
+        note("%s: loss %d is %.9g in %s and %.9g in mascon %s: not timed", row.label or row.case, k, s.losses[k] or 0 / 0, s.name, v,
+          reference.name)
         agree, failed = false, true
         break
       end
@@ -192,12 +196,16 @@ end
 
 local function ms_text(v) return not v and "" or v < 10 and ("%.3f"):format(v) or v < 100 and ("%.2f"):format(v) or ("%.0f"):format(v) end
 
-local columns = { "", "mascon eager", "mascon", "torch", "torch tuned", "torch compile", "jax", "other", "ratio", "bar", "met", "GFLOP", "floor" }
+local columns = { "", "mascon eager", "mascon", "torch", "torch tuned", "torch compile", "jax", "other", "ratio", "bar", "met", "GFLOP",
+  "floor" }
 local function cells(r, peak)
   local function t(name) return r.times[name] and ms_text(median(r.times[name])) or "" end
-  local other = r.times["scikit-learn"] and "sklearn " .. t "scikit-learn" or r.times["torch amp"] and "autocast " .. t "torch amp" or ""
+  local other = ""
+  if r.times["scikit-learn"] then other = "sklearn " .. t "scikit-learn" end
+  if r.times["torch amp"] then other = "autocast " .. t "torch amp" end
   return {
-    r.row.label or r.row.case, t "eager", r.ours == "eager" and "" or t(r.ours), t "torch", t "torch tuned", t "torch compile", t "jax", other,
+    r.row.label or r.row.case, t "eager", r.ours == "eager" and "" or t(r.ours),
+    t "torch", t "torch tuned", t "torch compile", t "jax", other,
     r.ratio and ("%.2f (%.2f .. %.2f)"):format(r.ratio, r.ratios[1], r.ratios[#r.ratios]) or "",
     r.row.most and r.row.most .. " ms" or ("%g"):format(r.row.bar), r.met == nil and "" or r.met and "yes" or "no",
     r.gflop and r.gflop > 0 and ("%.3f"):format(r.gflop) or "",
@@ -239,8 +247,8 @@ local function starting()
       first.first <= 10 and "met" or "not met")
   end
   if w1 then
-    out[#out + 1] = ("W1, 300 steps on one batch, whole program: %.0f ms, peak of resident memory %.0f MB, bar 60 MB: %s"):format(w1.whole, w1.rss,
-      w1.rss <= 60 and "met" or "not met")
+    out[#out + 1] = ("W1, 300 steps on one batch, whole program: %.0f ms, peak of resident memory %.0f MB, bar 60 MB: %s"):format(w1.whole,
+      w1.rss, w1.rss <= 60 and "met" or "not met")
   end
   local torch = has "torch" and peak_json(("start 3 %s -c 'import torch; print(1)'"):format(python))
   if torch then out[#out + 1] = ("import torch alone: %.0f ms, %.0f MB"):format(torch.first, torch.rss) end
@@ -255,8 +263,9 @@ local peak
 alone(function() peak = peak_json "" end)
 local function peak_text()
   if not peak then return "peak: not measured (no C compiler?)" end
-  return ("measured peak, 1 thread and %d: f32 multiply-add %.0f and %.0f GFLOP/s, L2 read %.0f and %.0f GB/s, memory read %.1f and %.1f, triad %.1f and %.1f"):format(
-    peak.threads, peak.fma, peak.fma_all, peak.l2, peak.l2_all, peak.memory, peak.memory_all, peak.triad, peak.triad_all)
+  local text = "measured peak, 1 thread and %d: f32 multiply-add %.0f and %.0f GFLOP/s, L2 read %.0f and %.0f GB/s, "
+    .. "memory read %.1f and %.1f, triad %.1f and %.1f"
+  return text:format(peak.threads, peak.fma, peak.fma_all, peak.l2, peak.l2_all, peak.memory, peak.memory_all, peak.triad, peak.triad_all)
 end
 print(peak_text())
 
@@ -295,9 +304,10 @@ local report = {
   "",
   peak_text() .. ".",
   "",
-  ("Milliseconds per step, median of %d rounds in turn, f32. Ratio: fastest peer / mascon (compiled, unless the row says eager), the median and"):format(
+  ("Milliseconds per step, median of %d rounds in turn, f32. Ratio: fastest peer / mascon (compiled, unless the row says eager):"):format(
     o.rounds),
-  "the least and most of the rounds. Floor: products' GFLOP over the measured peak of all threads. Losses were equal before anything was timed.",
+  "the median, least and most of the rounds. Floor: products' GFLOP over the measured peak of all threads. Losses were found equal before",
+  "anything was timed.",
   "",
   table_text(list),
   "",
@@ -320,7 +330,8 @@ if o.write then
     f:close()
   end
   f = assert(io.open(path .. ".new", "w"))
-  f:write("# Results\n\nWritten by `make bench WRITE=1`; what the rows are: tests/bench/rows.lua.\n\n", text, "\n", kept ~= "" and "\n" .. kept or "")
+  f:write("# Results\n\nWritten by `make bench WRITE=1`; what the rows are: tests/bench/rows.lua.\n\n", text, "\n",
+    kept ~= "" and "\n" .. kept or "")
   f:close()
   assert(os.rename(path .. ".new", path))
 end

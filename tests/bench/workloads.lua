@@ -17,7 +17,10 @@ local models = require "models"
 
 local mode = arg and arg[1] or "compiled"
 local compiled = mode ~= "eager"
-if mode == "bf16" then ms.precision "bf16" end
+if mode == "bf16" then
+  if not ms.precision then error("this mascon has no ms.precision", 0) end
+  ms.precision "bf16"
+end
 
 -- ---- data: made when first asked for ---------------------------------------------------------------------------------------------
 
@@ -75,7 +78,7 @@ local function feed(kind, batch)
   end
 end
 
--- ---- cases: name -> function that makes {run = one step, returning its loss; step = what ms.compile gave; score, gflop} ----------------------
+-- ---- cases: name -> function that makes {run = one step, giving its loss; step = what ms.compile gave; score, gflop} --------------------
 
 local cases, names = {}, {}
 local function case(name, make)
@@ -98,7 +101,8 @@ end
 
 -- One walk over 60,000 u8 images: shuffled, in batches of 64, as f32.
 case("input", function()
-  local images = train() or ms.data.tensors { (formula.tensor(11, { 60000, 1, 28, 28 }, 0, 255)):to "u8", formula.labels(12, 60000, 10) }
+  local images = train()
+    or ms.data.tensors { (formula.tensor(11, { 60000, 1, 28, 28 }, 0, 255)):to "u8", formula.labels(12, 60000, 10) }
   local loader = images:loader { batch = 64, shuffle = true }
   return { run = function()
     local n = 0

@@ -11,10 +11,10 @@ local stress = (os.getenv "STRESS" or "") ~= "" -- a Lua that collects all the t
 local function same(a, b)
   if a.dtype ~= b.dtype or table.concat(a.shape, " ") ~= table.concat(b.shape, " ") then return false end
   if a:numel() == 0 then return true end
-  if a.dtype ~= "f32" and a.dtype ~= "f64" then return a:eq(b):all():item() ~= 0 end
+  if a.dtype ~= "f32" and a.dtype ~= "f64" then return a:eq(b):all():item() end
   local both_nan = a:isnan():logical_and(b:isnan())
   local equal = a:eq(b):logical_and((1 / a):eq(1 / b))
-  return equal:logical_or(both_nan):all():item() ~= 0
+  return equal:logical_or(both_nan):all():item()
 end
 
 -- A small generator of its own, so that a failing program can be named by its seed.
@@ -53,7 +53,8 @@ local function run(code, operands, numbers)
   local full = operands[1]
   for i = 1, #code do
     local c = code[i]
-    local a, b, r = value(c.a), value(c.b)
+    local a, b = value(c.a), value(c.b)
+    local r
     if c.kind <= 3 then r = a[UNARY[c.op % #UNARY + 1]](a)
     elseif c.kind <= 7 then r = a[BINARY[c.op % #BINARY + 1]](a, b)
     elseif c.kind == 8 then r = a * numbers[c.op % #numbers + 1]
@@ -118,8 +119,10 @@ end
 
 TestChains = {}
 
-local SHAPES = { { 1 }, { 7 }, { 63 }, { 64 }, { 65 }, { 1000 }, { 4096 }, { 3 * 1024 + 7 }, { 70001 }, { 1, 1 }, { 3, 5 }, { 64, 8 }, { 5, 513 },
-  { 600, 9 }, { 520, 130 }, { 64, 784 }, { 2, 3, 4, 5 }, { 4, 16, 7, 7 }, { 3, 4, 30, 30 }, { 2, 1, 33 } }
+local SHAPES = {
+  { 1 }, { 7 }, { 63 }, { 64 }, { 65 }, { 1000 }, { 4096 }, { 3 * 1024 + 7 }, { 70001 }, { 1, 1 }, { 3, 5 }, { 64, 8 }, { 5, 513 }, { 600, 9 },
+  { 520, 130 }, { 64, 784 }, { 2, 3, 4, 5 }, { 4, 16, 7, 7 }, { 3, 4, 30, 30 }, { 2, 1, 33 }, { 0 }, { 4, 0 },
+}
 
 for _, dtype in ipairs { "f32", "f64" } do
   for _, threads in ipairs { 1, 2, 3 } do
@@ -127,9 +130,14 @@ for _, dtype in ipairs { "f32", "f64" } do
       local before = ms.threads()
       ms.threads(threads)
       ms.seed(threads)
+      local chained = 0
       for i, shape in ipairs(SHAPES) do
-        for k = 1, stress and 1 or 8 do check(shape, dtype, i * 100 + k * 7 + threads, 2 + (k * 5 + i) % 11) end
+        for k = 1, stress and 1 or 6 do
+          local step = check(shape, dtype, i * 100 + k * 7 + threads, 2 + (k * 5 + i) % 11)
+          chained = chained + tonumber(step:report():match "(%d+) in fused chains")
+        end
       end
+      lu.assertTrue(chained > (stress and 20 or 200), chained) -- the programs do make chains
       ms.threads(before)
     end
   end
@@ -211,6 +219,17 @@ function TestChains.test_random_numbers_keep_their_order()
     local got = { step(x) }
     for k = 1, 3 do lu.assertTrue(same(got[k], want[i][k]), ("call %d, result %d"):format(i, k)) end
   end
+end
+
+-- Can these tests fail?
+function TestChains.test_same_tells_apart()
+  local x = ms.tensor { 1, 0, -2 }
+  lu.assertTrue(same(x, x:clone()))
+  lu.assertFalse(same(x, ms.tensor { 1, -0.0, -2 }))
+  lu.assertFalse(same(x, ms.tensor { 1, 0, -2.0000002 }))
+  lu.assertFalse(same(x, ms.tensor { 1, 0, 0 / 0 }))
+  lu.assertTrue(same(ms.tensor { 0 / 0 }, ms.tensor { 0 / 0 }))
+  lu.assertFalse(same(ms.tensor { true }, ms.tensor { false }))
 end
 
 -- ---- what it is for ---------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 -- The scalar that is differentiated is a weighted sum of all floating results; tolerances are those of PyTorch's gradcheck.
 -- gcstress: every 50
 -- luacheck: globals TestGradients TestSecondGradients TestInPlaceGradients TestNoGradients
--- gcstress: every 10
 local lu = require "luaunit"
 local ms = require "mascon"
 local rows = require "rows"

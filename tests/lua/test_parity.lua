@@ -2,7 +2,6 @@
 -- shapes, dtypes. Then gradients at the points where a rule has to choose: kinks, ties, zeros, saturation.
 -- gcstress: every 100
 -- luacheck: globals TestParity32 TestParity64 TestParityGradients TestParityRows
--- gcstress: every 40
 local lu = require "luaunit"
 local ms = require "mascon"
 local json = require "mascon.json"

@@ -1,8 +1,7 @@
 -- 200 steps of experiment 1's two nets against PyTorch (tests/data/steps.json, made by tests/peers/make_steps.py): same weights, same
 -- batches; the loss of every step within 1e-4 in f32 and within 1e-9 in f64.
--- gcstress: every 50
--- luacheck: globals TestSteps
 -- gcstress: every 400
+-- luacheck: globals TestSteps
 local lu = require "luaunit"
 local ms = require "mascon"
 local json = require "mascon.json"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# tests/bench/compare.lua must say which peer is missing, time one whose losses are mascon's, and refuse one whose losses are not.
+set -u
+build=${BUILD:-build}
+top=$(mktemp -d)
+trap 'rm -rf "$top"' EXIT
+export BUILD=$build MASCON=$build/mascon PEAK=false LUA_PATH="tests/bench/?.lua;;"
+
+# A peer that knows k-NN only: `python -c ...` asks for modules, of which it has scikit-learn; else it serves, losses from $LOSSES, 1000 ms a step.
+cat >"$top/python" <<'PEER'
+#!/bin/sh
+case "$1 $2" in
+"-c "*sklearn*) exit 0 ;;
+-c*) exit 1 ;;
+esac
+while read -r word rest; do
+  case $word in
+  cases) echo '{"cases": ["W8 knn"], "about": "pretender 1"}' ;;
+  check) echo "{\"losses\": $LOSSES}" ;;
+  time) echo '{"median": 1000, "p10": 1000, "p90": 1000, "min": 1000, "n": 1}' ;;
+  quit) exit 0 ;;
+  *) echo '{}' ;;
+  esac
+done
+PEER
+chmod +x "$top/python"
+losses=$(printf 'check 1 W8 knn\nquit\n' | "$MASCON" tests/bench/workloads.lua eager | sed -n 's/.*"losses":\(\[[^]]*\]\).*/\1/p')
+
+expect() { # expect NAME STATUS TEXT PYTHON LOSSES
+  PEERS_PYTHON=$4 LOSSES=$5 timeout 120 "$MASCON" tests/bench/compare.lua --rounds 2 --seconds 0.01 --only 'W8 knn' >"$top/out" 2>&1
+  local rc=$?
+  if [ $rc -eq "$2" ] && grep -qE -- "$3" "$top/out"; then
+    echo "ok $1"
+  else
+    echo "not ok $1: exit status $rc, expected $2 and: $3" && cat "$top/out"
+  fi
+}
+expect 'a missing peer is named' 0 "missing: sklearn for $top/none" "$top/none" "$losses"
+expect 'a peer with the same losses is timed' 0 '^W8 knn .* scikit-learn 1000 ms, ratio .* met' "$top/python" "$losses"
+expect 'one with other losses is not' 1 'loss 1 is 9 in scikit-learn.*not timed' "$top/python" '[9]'
+expect 'nor one with too few' 1 'loss 1 is .*nan in scikit-learn.*not timed' "$top/python" '[]'
