@@ -39,7 +39,8 @@ const char *msl_nearest(const char *word, const char *const *names) {
 }
 
 void msl_check_options(lua_State *L, int i, const char *what, const char *const *names) {
-  if (!lua_istable(L, i)) return;
+  if (lua_isnoneornil(L, i) || i == 0) return;
+  if (!lua_istable(L, i)) msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s", what, luaL_typename(L, i));
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
     bool known = false;
@@ -217,6 +218,8 @@ static int call_row(lua_State *L) {
     else if (options) lua_pop(L, 1);
     bool given = i && !lua_isnil(L, i);
     if (!given && !a->has_default && !a->optional) return msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
+    if (given && a->kind == MS_K_SHAPE && lua_type(L, i) == LUA_TNUMBER && next <= top && next != options)
+      return msl_raise(L, mark, "%s: sizes go in a list: ms.%s({2, 3})", op->name, op->name);
     if (!a->is_tensor) {
       attr[n_attr++] = given ? attribute(L, mark, op, a, i) : a->value;
     } else if (a->kind == MS_K_TENSORS) {

@@ -170,6 +170,8 @@ ms_tensor *msl_operand(lua_State *L, int i) {
     if (t) t->is_integer_number = msl_live_whole(L, i);
     return t;
   case LUA_TNUMBER:
+    if (lua_isinteger(L, i) && (lua_tointeger(L, i) > (lua_Integer)1 << 53 || lua_tointeger(L, i) < -((lua_Integer)1 << 53)))
+      return ms_fail("the whole number %lld is too large to be an operand (at most 2^53)", (long long)lua_tointeger(L, i));
     t = ms_number(lua_tonumber(L, i));
     if (t) t->is_integer_number = lua_isinteger(L, i);
     return t;
@@ -248,6 +250,18 @@ static int keep_all(lua_State *L) {
   return n;
 }
 
+/* A scope that nobody closed (a forgotten <close>): its tensors are left to the collector. */
+static int scope_gc(lua_State *L) {
+  scope *s = luaL_checkudata(L, 1, "mascon.scope");
+  if (!s->open) return 0;
+  s->open = false;
+  open_scopes--;
+  for (int i = s->mark; i < list_n; i++)
+    if (list[i]) list[i]->slot = -1;
+  if (list_n > s->mark) list_n = s->mark;
+  return 0;
+}
+
 void msl_open_gc(lua_State *L);
 void msl_open_gc(lua_State *L) { /* module table on top */
   stress = getenv("MASCON_GCSTRESS") != NULL;
@@ -266,7 +280,7 @@ void msl_open_gc(lua_State *L) { /* module table on top */
   luaL_newmetatable(L, "mascon.scope");
   lua_pushcfunction(L, scope_close);
   lua_setfield(L, -2, "__close");
-  lua_pushcfunction(L, scope_close);
+  lua_pushcfunction(L, scope_gc);
   lua_setfield(L, -2, "__gc");
   lua_newtable(L);
   lua_pushcfunction(L, scope_keep);

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tables in a fixed order ---------------------------------------------------------------------------------------------------- */
+/* ---- tables in a fixed order ----------------------------------------------------------------------------------------------------
+ */
 
 enum { NAMES = 64 };
 
@@ -50,7 +51,8 @@ static bool plain_table(lua_State *L, int i) {
   return lua_pop(L, 1), false;
 }
 
-/* ---- arguments -------------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments
+ * -------------------------------------------------------------------------------------------------------------------- */
 
 void msl_key(leaves *v, const void *p, size_t n) {
   if (v->n_key + n > KEY_BYTES) v->problem = "more than can be told apart";
@@ -160,14 +162,16 @@ void msl_push_with_live(lua_State *L, int i, const leaves *v, ms_cell **cells, i
   }
 }
 
-/* ---- results ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- results
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 static void push_place(lua_State *L, int k) { lua_pushlightuserdata(L, (void *)(intptr_t)(k + 1)); }
 
 static void tensor_to_template(lua_State *L, int i, ms_tensor *t, results *r) {
   for (int k = 0; k < r->v->n; k++)
     if (r->v->tensor[k] == t) return push_place(L, MAX_LEAVES + k);
-  if (!t->node && t->requires_grad && t->storage && t->storage->birth <= r->born) { /* a parameter: itself, for the sake of its .grad */
+  if (!t->node && t->requires_grad && t->storage &&
+      t->storage->birth <= r->born) { /* a parameter: itself, for the sake of its .grad */
     lua_pushvalue(L, i);
     return;
   }

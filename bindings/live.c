@@ -1,5 +1,5 @@
-/* live.c -- live numbers: what a compiled step gets in place of numbers. Arithmetic on them is written down and done again before each run;
- * to look at one (compare, print) is refused, since a replay would not look again. */
+/* live.c -- live numbers: what a compiled step gets in place of numbers. Arithmetic on them is written down and done again before
+ * each run; to look at one (compare, print) is refused, since a replay would not look again. */
 #include "steps.h"
 
 static const void *number_meta;
@@ -67,7 +67,8 @@ static int live_arith(lua_State *L) { /* upvalues: the operation as a character,
 
 static int live_refuse(lua_State *L) { /* upvalue: what was tried */
   return msl_raise(L, ms_scope_open(),
-                   "%s a number handed to a compiled step: the step would not look again. Compute with it only, hand the decision in as a text or "
+                   "%s a number handed to a compiled step: the step would not look again. Compute with it only, hand the decision "
+                   "in as a text or "
                    "boolean, or decide outside",
                    lua_tostring(L, lua_upvalueindex(1)));
 }
@@ -87,8 +88,13 @@ void msl_open_live(lua_State *L) {
     lua_pushcclosure(L, live_arith, 2);
     lua_setfield(L, -2, events[i].event);
   }
-  static const char *const refused[][2] = {{"__lt", "comparing"}, {"__le", "comparing"}, {"__eq", "comparing"}, {"__tostring", "printing"},
-                                           {"__concat", "printing"}, {"__index", "looking into"}, {"__mod", "taking a remainder of"},
+  static const char *const refused[][2] = {{"__lt", "comparing"},
+                                           {"__le", "comparing"},
+                                           {"__eq", "comparing"},
+                                           {"__tostring", "printing"},
+                                           {"__concat", "printing"},
+                                           {"__index", "looking into"},
+                                           {"__mod", "taking a remainder of"},
                                            {"__idiv", "whole division of"}};
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     lua_pushstring(L, refused[i][1]);

@@ -25,8 +25,10 @@ int msl_step_report(lua_State *L) {
     }
     ms_step_info i = ms_step_describe(s->step);
     snprintf(line, sizeof line,
-             "%d operations replayed of %d recorded (%d unused, %d repeated, %d in fused chains); %.2f MB planned against %.2f MB eager; %.3f GFLOP in products\n",
-             i.calls, i.recorded, i.dead - i.repeated, i.repeated, i.fused, (double)i.arena / 1e6, (double)i.eager / 1e6, i.flops / 1e9);
+             "%d operations replayed of %d recorded (%d unused, %d repeated, %d in fused chains); %.2f MB planned against %.2f MB "
+             "eager; %.3f GFLOP in products\n",
+             i.calls, i.recorded, i.dead - i.repeated, i.repeated, i.fused, (double)i.arena / 1e6, (double)i.eager / 1e6,
+             i.flops / 1e9);
     lua_pushstring(L, line);
     lua_rawseti(L, parts, ++n);
     for (int k = 0; ms_step_line(s->step, k, line, sizeof line - 2); k++) {
@@ -72,7 +74,8 @@ static void profile_lines(const ms_step *s, void (*put)(void *, const char *), v
   }
   qsort(c, (size_t)n, sizeof *c, by_cost);
   char line[600], call[512];
-  snprintf(line, sizeof line, "%d runs of %d calls: %.1f us each, %.1f us in the calls\n", runs, n, whole / runs * 1e6, calls / runs * 1e6);
+  snprintf(line, sizeof line, "%d runs of %d calls: %.1f us each, %.1f us in the calls\n", runs, n, whole / runs * 1e6,
+           calls / runs * 1e6);
   put(arg, line);
   for (int i = 0; i < n && ms_step_line(s, c[i].call, call, sizeof call); i++) {
     snprintf(line, sizeof line, "%10.1f us %5.1f %%  %s\n", c[i].seconds / runs * 1e6, 100 * c[i].seconds / whole, call);
@@ -101,8 +104,9 @@ static void profile_states(lua_State *L, int states, bool on) {
   }
 }
 
-/* step:profile(n, args...) -> text: call the step n times with these arguments, after a few that are not counted; microseconds per run,
- * dearest call first. With MASCON_PROFILE=1 every replay counts, and a step writes its profile to standard error when it goes. */
+/* step:profile(n, args...) -> text: call the step n times with these arguments, after a few that are not counted; microseconds per
+ * run, dearest call first. With MASCON_PROFILE=1 every replay counts, and a step writes its profile to standard error when it goes.
+ */
 int msl_step_profile(lua_State *L) {
   luaL_checkudata(L, 1, "mascon.step");
   lua_Integer n = luaL_checkinteger(L, 2) + WARM;
@@ -130,4 +134,3 @@ int msl_step_profile(lua_State *L) {
   lua_call(L, 1, 1);
   return 1;
 }
-

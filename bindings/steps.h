@@ -1,5 +1,5 @@
-/* steps.h -- what the files of ms.compile share: live.c (live numbers), leaves.c (arguments and results as lists), compile.c (calls),
- * report.c (what was recorded, and what it costs). */
+/* steps.h -- what the files of ms.compile share: live.c (live numbers), leaves.c (arguments and results as lists), compile.c
+ * (calls), report.c (what was recorded, and what it costs). */
 #ifndef MS_STEPS_H
 #define MS_STEPS_H
 #include "bind.h"
@@ -7,8 +7,8 @@
 
 enum { MAX_LEAVES = 256, KEY_BYTES = 16384, TABLE_DEPTH = 8 };
 
-/* A call's arguments: their tensors and numbers in a fixed order, and everything else about them as bytes. Not cleared: set n, n_number, n_key
- * and problem to 0. */
+/* A call's arguments: their tensors and numbers in a fixed order, and everything else about them as bytes. Not cleared: set n,
+ * n_number, n_key and problem to 0. */
 typedef struct leaves {
   int n, n_number;
   const char *problem; /* why this is no list of arguments */
@@ -27,8 +27,8 @@ void msl_anchor(lua_State *L, int i, int list, int depth);
 /* Push the argument at i with its numbers as live ones, cells[*k]... */
 void msl_push_with_live(lua_State *L, int i, const leaves *v, ms_cell **cells, int *k, int depth);
 
-/* Results as a template: tensors that the step makes are light userdata, place k in out[]; arguments given back MAX_LEAVES + i; live numbers
- * and leaves captured from outside themselves. */
+/* Results as a template: tensors that the step makes are light userdata, place k in out[]; arguments given back MAX_LEAVES + i;
+ * live numbers and leaves captured from outside themselves. */
 typedef struct results {
   const leaves *v;
   uint64_t born; /* storages made later were made by the step */
@@ -36,8 +36,8 @@ typedef struct results {
   ms_tensor *out[MAX_LEAVES];
   const char *problem;
 } results;
-void msl_to_template(lua_State *L, int i, results *r, int depth);                        /* pushes */
-void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out);     /* pushes */
+void msl_to_template(lua_State *L, int i, results *r, int depth);                    /* pushes */
+void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out); /* pushes */
 bool msl_same_template(lua_State *L, int i, int j, int depth);
 
 /* Live numbers. `whole`: one that began as an integer and stayed one. */
@@ -51,6 +51,7 @@ typedef struct state {
   int total, calls; /* of this key; 0..2 until it replays, 3 then */
   int restarts;     /* recordings that were of no use */
   bool eager;       /* too many of them */
+  bool forgiven;    /* a recording left something behind, once */
   int n_number, n_values;
   ms_record *first; /* call 2; later as long as there is something to compare with it */
   ms_step *step;

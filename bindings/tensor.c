@@ -73,7 +73,8 @@ static int tensor_new(lua_State *L) {
     t = ms_apply(MS_OP_clone, MS_IN(ms_to_device(ms_cast(ms_detach(given), dtype), device ? device : given->device)), NULL);
   } else {
     int64_t n = 1;
-    for (int k = 0; k < v.n; k++) n *= v.at[k];
+    for (int k = 0; k < v.n; k++)
+      if (__builtin_mul_overflow(n, v.at[k], &n) || n > ((int64_t)1 << 40)) return msl_raise(L, mark, "tensor: %s elements are too many for a list", ms_sizes_str(v.n, v.at));
     bool whole = !ms_dtype_is_float(dtype);
     void *buffer = lua_newuserdatauv(L, (size_t)(n ? n : 1) * 8, 0);
     double *d = whole ? NULL : buffer;
@@ -81,6 +82,11 @@ static int tensor_new(lua_State *L) {
     const char *complaint = NULL;
     lua_pushvalue(L, 1);
     if (!read_table(L, &v, 0, &d, &l, &complaint)) return msl_raise(L, mark, "tensor: the list holds %s", complaint);
+    int64_t low = dtype == MS_U8 ? 0 : INT32_MIN, high = dtype == MS_U8 ? 255 : INT32_MAX;
+    for (int64_t k = 0; k < n && (dtype == MS_U8 || dtype == MS_I32); k++)
+      if (((int64_t *)buffer)[k] < low || ((int64_t *)buffer)[k] > high)
+        return msl_raise(L, mark, "tensor: %lld does not fit into %s (%lld..%lld)", (long long)((int64_t *)buffer)[k], ms_dtype_name(dtype),
+                         (long long)low, (long long)high);
     t = ms_cast(ms_from_host(whole ? MS_I64 : MS_F64, v.n, v.at, buffer, device), dtype);
   }
   if (t && options && lua_getfield(L, options, "requires_grad") != LUA_TNIL && lua_toboolean(L, -1)) ms_set_requires_grad(t, true);
@@ -294,13 +300,22 @@ static int tensor_index(lua_State *L) { /* upvalue 1: methods */
   return 1;
 }
 
+static void set_grad(ms_tensor *t, ms_tensor *g) {
+  bool same = !g || (g->rank == t->rank && g->dtype == t->dtype && g->device == t->device);
+  for (int i = 0; g && same && i < t->rank; i++) same = g->shape[i] == t->shape[i];
+  if (same)
+    ms_set_grad(t, g);
+  else
+    ms_fail("grad: expected what the tensor is, %s on %s; got %s on %s", ms_shape_str(t), t->device->name, ms_shape_str(g), g->device->name);
+}
+
 /* x[...] = value, x.grad = tensor or nil, x.requires_grad = bool */
 static int tensor_newindex(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "assignment");
   int mark = msl_enter(L);
   if (lua_type(L, 2) == LUA_TSTRING) {
     const char *k = lua_tostring(L, 2);
-    if (!strcmp(k, "grad")) ms_set_grad(t, lua_isnil(L, 3) ? NULL : msl_check(L, 3, "grad"));
+    if (!strcmp(k, "grad")) set_grad(t, lua_isnil(L, 3) ? NULL : msl_check(L, 3, "grad"));
     else if (!strcmp(k, "requires_grad")) ms_set_requires_grad(t, lua_toboolean(L, 3));
     else return msl_raise(L, mark, "a tensor's '%s' cannot be assigned", k);
     msl_leave(L, mark);

@@ -99,6 +99,20 @@ static inline double m_digamma_f64(double x) {
 static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
 
 /* With the sign of y; exact, where x - floor(x / y) y is not. */
+/* Whole numbers: division by 0 gives 0, by -1 cannot overflow. */
+MS_F int64_t m_fmod_i64(int64_t x, int64_t y) { return y == 0 || y == -1 ? 0 : x % y; }
+MS_F int64_t m_remainder_i64(int64_t x, int64_t y) {
+  int64_t r = m_fmod_i64(x, y);
+  return r && (r < 0) != (y < 0) ? r + y : r;
+}
+MS_F int64_t m_floor_div_i64(int64_t x, int64_t y) {
+  if (y == 0) return 0;
+  if (y == -1) return (int64_t)(0 - (uint64_t)x);
+  int64_t q = x / y;
+  return x % y && (x < 0) != (y < 0) ? q - 1 : q;
+}
+MS_F float m_floor_div_f32(float x, float y) { return floorf(x / y); }
+MS_F double m_floor_div_f64(double x, double y) { return floor(x / y); }
 MS_F double m_remainder_f64(double x, double y) {
   double r = fmod(x, y);
   return r != 0 && (r < 0) != (y < 0) ? r + y : r;
@@ -137,8 +151,10 @@ MS_F float m_remainder_f32(float x, float y) {
 #define m_erfc(x)         MS_PICK(x, erfcf, erfc)(x)
 #define m_lgamma(x)       MS_PICK(x, lgammaf, lgamma)(x)
 #define m_pow(x, y)       MS_PICK(x, powf, pow)(x, y)
-#define m_fmod(x, y)      MS_PICK(x, fmodf, fmod)(x, y)
-#define m_remainder(x, y) MS_PICK(x, m_remainder_f32, m_remainder_f64)(x, y)
+#define MS_PICK_ANY(x, f, d, w) _Generic((x), float: f, double: d, default: w)
+#define m_fmod(x, y)            MS_PICK_ANY(x, fmodf, fmod, m_fmod_i64)(x, y)
+#define m_remainder(x, y)       MS_PICK_ANY(x, m_remainder_f32, m_remainder_f64, m_remainder_i64)(x, y)
+#define m_floor_div(x, y)       MS_PICK_ANY(x, m_floor_div_f32, m_floor_div_f64, m_floor_div_i64)(x, y)
 #define m_floor(x)        MS_PICK(x, floorf, floor)(x)
 #define m_ceil(x)         MS_PICK(x, ceilf, ceil)(x)
 #define m_round(x)        MS_PICK(x, rintf, rint)(x)

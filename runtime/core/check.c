@@ -19,8 +19,9 @@ struct ms_check {
   ms_tensor *const *args;
   ms_rng before, eager;
   int n, n_grad, n_result;
-  place *at; /* written storages, then gradients, then results */
+  place *at;        /* written storages, then gradients, then results */
   ms_tensor **grad; /* as they were */
+  bool exact;
 };
 
 static int no_memory(void) { return ms_fail("compile: check: out of memory"), -1; }
@@ -80,6 +81,16 @@ static int take(place *p, ms_tensor *t, const char *what, int number) {
 
 int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results) {
   const ms_record *r = c->s->r;
+  c->eager = *ms_default_rng();
+  for (int i = 0; i < r->n_grad; i++) {
+    ms_tensor *now = ms_grad_leaf(&r->grad[i], c->args)->grad;
+    if (now && take(&c->at[c->n + i], now, "the gradient of leaf", i + 1) < 0) return -1;
+  }
+  if (n_results != r->n_results)
+    return ms_fail("compile: check: the function gives %d tensors, its replay %d", n_results, r->n_results), -1;
+  c->n_result = n_results;
+  for (int i = 0; i < n_results; i++)
+    if (take(&c->at[c->n + r->n_grad + i], results[i], "result", i + 1) < 0) return -1;
   for (int i = 0; i < c->n; i++) {
     place *p = &c->at[i];
     if (!(p->eager = copy_out(p->storage))) return -1;
@@ -87,19 +98,11 @@ int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results) {
     p->storage->version++;
   }
   for (int i = 0; i < r->n_grad; i++) {
-    ms_tensor *leaf = ms_grad_leaf(&r->grad[i], c->args);
-    if (leaf->grad && take(&c->at[c->n + i], leaf->grad, "the gradient of a leaf", i + 1) < 0) return -1;
-    ms_tensor *g = c->grad[i];
+    ms_tensor *leaf = ms_grad_leaf(&r->grad[i], c->args), *g = c->grad[i];
     if (!g || !leaf->grad || g->storage != leaf->grad->storage || g->offset != leaf->grad->offset) ms_set_grad(leaf, g);
     if (g) g->storage->held--, ms_release(g);
     c->grad[i] = NULL;
   }
-  if (n_results != r->n_results)
-    return ms_fail("compile: check: the function gives %d tensors, its replay %d", n_results, r->n_results), -1;
-  c->n_result = n_results;
-  for (int i = 0; i < n_results; i++)
-    if (take(&c->at[c->n + r->n_grad + i], results[i], "result", i + 1) < 0) return -1;
-  c->eager = *ms_default_rng();
   *ms_default_rng() = c->before;
   return 0;
 }
@@ -118,7 +121,7 @@ static double element(const void *p, int dtype, size_t i) {
   }
 }
 
-/* First element that differs, -1: none. Equal bits; or, where calls were fused or folded, equal to 1e-6 of the largest. */
+/* First element that differs, -1: none. Equal bits, or equal to 1e-6 of the largest. */
 static int64_t differs(const place *p, const void *replay, size_t bytes, bool bits) {
   if (!memcmp(p->eager, replay, bytes)) return -1;
   int d = p->view.dtype;
@@ -140,16 +143,15 @@ static int tell(const ms_check *c, const place *p, int64_t i, const void *replay
   const char *by = p->call >= 0 ? ms_rcall_place(&c->s->r->call[p->call]) : "unknown";
   char which[16] = "";
   if (p->number) which[0] = ' ', which[1] = (char)('0' + p->number % 10);
-  return ms_fail("compile: check: call %d: %s%s (last written by %s): element %lld is %.9g when replayed and %.9g when run", number, p->what,
-                 p->number && p->number < 10 ? which : "", by, (long long)i + 1, element(replay, p->view.dtype, (size_t)i),
+  return ms_fail("compile: check: call %d: %s%s (last written by %s): element %lld is %.9g when replayed and %.9g when run", number,
+                 p->what, p->number && p->number < 10 ? which : "", by, (long long)i + 1, element(replay, p->view.dtype, (size_t)i),
                  element(p->eager, p->view.dtype, (size_t)i)),
          -1;
 }
 
 /* Compare one place; the earliest call to blame is kept in *worst. */
 static int compare(const ms_check *c, place *p, void *replay, size_t bytes, int number, int *worst) {
-  const ms_step_info info = c->s->info;
-  int64_t i = differs(p, replay, bytes, !info.fused && info.calls + info.dead == info.recorded);
+  int64_t i = differs(p, replay, bytes, c->exact);
   if (i >= 0 && p->call < *worst) {
     *worst = p->call;
     ms_error_clear();
@@ -169,10 +171,11 @@ static int compare_tensor(const ms_check *c, place *p, ms_tensor *t, int slot, i
   return compare(c, p, replay, bytes, number, worst);
 }
 
-int ms_check_compare(ms_check *c, ms_tensor *const *results, int number) {
+int ms_check_compare(ms_check *c, ms_tensor *const *results, int number, bool exact) {
   const ms_record *r = c->s->r;
   const ms_rng *rng = ms_default_rng();
   int worst = r->n_call;
+  c->exact = exact;
   for (int i = 0; i < c->n; i++) {
     void *replay = copy_out(c->at[i].storage);
     if (!replay || compare(c, &c->at[i], replay, c->at[i].storage->bytes, number, &worst) < 0) return -1;
@@ -180,7 +183,8 @@ int ms_check_compare(ms_check *c, ms_tensor *const *results, int number) {
   for (int i = 0; i < r->n_grad; i++) {
     ms_tensor *now = ms_grad_leaf(&r->grad[i], c->args)->grad;
     place *p = &c->at[c->n + i];
-    if ((now != NULL) != (p->eager != NULL)) return ms_fail("compile: check: call %d: a leaf has a gradient in one of run and replay only", number), -1;
+    if ((now != NULL) != (p->eager != NULL))
+      return ms_fail("compile: check: call %d: a leaf has a gradient in one of run and replay only", number), -1;
     if (now && compare_tensor(c, p, now, r->grad[i].now.slot, number, &worst) < 0) return -1;
   }
   for (int i = 0; i < c->n_result; i++)
@@ -188,7 +192,8 @@ int ms_check_compare(ms_check *c, ms_tensor *const *results, int number) {
   if (ms_error()) return -1;
   if (rng->seed != c->eager.seed || rng->counter != c->eager.counter)
     return ms_fail("compile: check: call %d: the generator drew %llu times when replayed and %llu times when run", number,
-                   (unsigned long long)(rng->counter - c->before.counter), (unsigned long long)(c->eager.counter - c->before.counter)),
+                   (unsigned long long)(rng->counter - c->before.counter),
+                   (unsigned long long)(c->eager.counter - c->before.counter)),
            -1;
   return 0;
 }

@@ -7,8 +7,8 @@
 static const char *place(const ms_rcall *c) { return ms_rcall_place(c); }
 
 static bool same_view(const ms_view *a, const ms_view *b) {
-  return a->dtype == b->dtype && a->rank == b->rank && a->absent == b->absent && !memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) &&
-         !memcmp(a->stride, b->stride, a->rank * sizeof *a->stride);
+  return a->dtype == b->dtype && a->rank == b->rank && a->absent == b->absent &&
+         !memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) && !memcmp(a->stride, b->stride, a->rank * sizeof *a->stride);
 }
 
 static const char *sizes(const ms_view *v) { return ms_sizes_str(v->rank, v->shape); }
@@ -60,15 +60,16 @@ static int compare_attr(const pair *p, const ms_rcall *a, const ms_rcall *b) {
     switch (arg->kind) {
     case MS_K_SCALAR:
       if (same_scalar(p, &x->s, &y->s)) continue;
-      return ms_fail("compile: %s: %s was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of the step",
-                     place(a), arg->name, ms_scalar_value(x->s), p->a->nth, ms_scalar_value(y->s), p->b->nth),
+      return ms_fail(
+                 "compile: %s: %s was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of the step",
+                 place(a), arg->name, ms_scalar_value(x->s), p->a->nth, ms_scalar_value(y->s), p->b->nth),
              -1;
     case MS_K_INTS:
     case MS_K_DIMS:
     case MS_K_SHAPE:
       if (x->v.n == y->v.n && (x->v.n <= 0 || !memcmp(x->v.at, y->v.at, (size_t)x->v.n * sizeof *x->v.at))) continue;
-      return ms_fail("compile: %s: %s was %s in call %d and %s in call %d", place(a), arg->name, ms_sizes_str(x->v.n, x->v.at), p->a->nth,
-                     ms_sizes_str(y->v.n, y->v.at), p->b->nth),
+      return ms_fail("compile: %s: %s was %s in call %d and %s in call %d", place(a), arg->name, ms_sizes_str(x->v.n, x->v.at),
+                     p->a->nth, ms_sizes_str(y->v.n, y->v.at), p->b->nth),
              -1;
     default:
       if (x->i == y->i) continue;
@@ -93,7 +94,9 @@ static bool same_data(const ms_storage *x, const ms_storage *y) {
 }
 
 /* Kinds that a storage has by what became of it, not by where it came from, are all INTERNAL here. */
-static ms_slot_kind origin(const ms_slot *s) { return s->kind == MS_SLOT_INPUT || s->kind == MS_SLOT_EXTERNAL ? s->kind : MS_SLOT_INTERNAL; }
+static ms_slot_kind origin(const ms_slot *s) {
+  return s->kind == MS_SLOT_INPUT || s->kind == MS_SLOT_EXTERNAL ? s->kind : MS_SLOT_INTERNAL;
+}
 
 static int compare_slot(const pair *c, const char *what, int x, int y) {
   int m = c->a->nth, n = c->b->nth;
@@ -102,25 +105,30 @@ static int compare_slot(const pair *c, const char *what, int x, int y) {
   const ms_slot *p = &c->a->slot[x], *q = &c->b->slot[y];
   ms_slot_kind a = origin(p), b = origin(q);
   if (a != b && (a == MS_SLOT_INPUT || b == MS_SLOT_INPUT))
-    return ms_fail("compile: %s: works on an argument in one of calls %d and %d and on another tensor in the other", what, m, n), -1;
+    return ms_fail("compile: %s: works on an argument in one of calls %d and %d and on another tensor in the other", what, m, n),
+           -1;
   if (a != b)
-    return ms_fail("compile: %s: a tensor was made inside the step in one of calls %d and %d and outside it in the other", what, m, n), -1;
+    return ms_fail("compile: %s: a tensor was made inside the step in one of calls %d and %d and outside it in the other", what, m,
+                   n),
+           -1;
   if (a == MS_SLOT_EXTERNAL && p->storage != q->storage) {
     if (p->constant && q->constant)
-      return same_data(p->storage, q->storage)
-                 ? 0
-                 : (ms_fail("compile: %s: the numbers of a tensor made inside the step differ between calls %d and %d; hand them in as an argument",
-                            what, m, n),
-                    -1);
-    return ms_fail("compile: %s: a tensor from outside the step is another one in call %d than in call %d; hand it in as an argument", what, n,
-                   m),
+      return same_data(p->storage, q->storage) ? 0
+                                               : (ms_fail("compile: %s: the numbers of a tensor made inside the step differ "
+                                                          "between calls %d and %d; hand them in as an argument",
+                                                          what, m, n),
+                                                  -1);
+    return ms_fail(
+               "compile: %s: a tensor from outside the step is another one in call %d than in call %d; hand it in as an argument",
+               what, n, m),
            -1;
   }
   if (x != y) return ms_fail("compile: %s: works on another tensor in call %d than in call %d", what, n, m), -1;
   return 0;
 }
 
-/* An argument may begin elsewhere in its storage at each call (a batch of a larger tensor): its views count from where it begins. */
+/* An argument may begin elsewhere in its storage at each call (a batch of a larger tensor): its views count from where it begins.
+ */
 static size_t place_in(const ms_record *r, int slot, size_t offset) {
   return slot >= 0 && r->slot[slot].kind == MS_SLOT_INPUT ? offset - r->arg[r->slot[slot].arg].offset : offset;
 }
@@ -129,7 +137,9 @@ static int compare_call(const pair *p, int i) {
   ms_rcall *x = &p->a->call[i], *y = &p->b->call[i];
   int m = p->a->nth, n = p->b->nth;
   if (x->call.op != y->call.op || x->line != y->line || x->chunk != y->chunk)
-    return ms_fail("compile: operation %d is %s in call %d and %s in call %d: the step took another way", i + 1, place(x), m, place(y), n), -1;
+    return ms_fail("compile: operation %d is %s in call %d and %s in call %d: the step took another way", i + 1, place(x), m,
+                   place(y), n),
+           -1;
   if (x->call.n_in != y->call.n_in || x->call.n_out != y->call.n_out)
     return ms_fail("compile: %s: %d operands in call %d and %d in call %d", place(x), x->call.n_in, m, y->call.n_in, n), -1;
   if (compare_attr(p, x, y) < 0) return -1;
@@ -139,7 +149,8 @@ static int compare_call(const pair *p, int i) {
     if (in && v->number && w->number && v->dtype == w->dtype) {
       const ms_scalar *a = &x->number[k], *b = &y->number[k];
       if (same_scalar(p, a, b)) continue;
-      return ms_fail("compile: %s: a number was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of the step",
+      return ms_fail("compile: %s: a number was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of "
+                     "the step",
                      place(x), ms_scalar_value(*a), m, ms_scalar_value(*b), n),
              -1;
     }
@@ -170,7 +181,8 @@ static int compare_results(const pair *p) {
     if (compare_slot(p, "a result", x->slot, y->slot) < 0) return -1;
   }
   if (a->n_grad != b->n_grad)
-    return ms_fail("compile: %d tensors had to do with .grad in call %d and %d in call %d", a->n_grad, a->nth, b->n_grad, b->nth), -1;
+    return ms_fail("compile: %d tensors had to do with .grad in call %d and %d in call %d", a->n_grad, a->nth, b->n_grad, b->nth),
+           -1;
   for (int k = 0; k < a->n_grad; k++) {
     const ms_rgrad *x = &a->grad[k], *y = &b->grad[k];
     if (x->leaf != y->leaf || x->arg != y->arg)
@@ -198,8 +210,8 @@ int ms_record_compare(ms_record *a, ms_record *b, bool values) {
     if (compare_call(&p, i) < 0) return -1;
   if (a->n_call != b->n_call) {
     const ms_record *more = a->n_call > b->n_call ? a : b;
-    return ms_fail("compile: %d operations in call %d and %d in call %d; the first without a partner is %s", a->n_call, a->nth, b->n_call,
-                   b->nth, place(&more->call[n])),
+    return ms_fail("compile: %d operations in call %d and %d in call %d; the first without a partner is %s", a->n_call, a->nth,
+                   b->n_call, b->nth, place(&more->call[n])),
            -1;
   }
   if (compare_results(&p) < 0) return -1;

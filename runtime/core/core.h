@@ -12,12 +12,13 @@
 
 typedef struct ms_storage {
   int refs;
-  uint32_t version; /* grows with each change in place */
+  uint32_t version;       /* grows with each change in place */
+  uint32_t graph_version; /* the last change that a gradient must know of */
   ms_device *device;
   void *data;
-  size_t bytes, capacity; /* asked for; size class */
-  uint64_t birth;         /* when it was made: grows with time */
-  int held;               /* of refs: recordings' and steps', who only remember it */
+  size_t bytes, capacity;  /* asked for; size class */
+  uint64_t birth;          /* when it was made: grows with time */
+  int held;                /* of refs: recordings' and steps', who only remember it */
   struct ms_record *watch; /* the recording that wants to know when it dies, and as what it knows it */
   int watch_slot;
 } ms_storage;
@@ -77,6 +78,7 @@ typedef struct ms_infer {
   ms_tensor *const *in;
   ms_attr *attr; /* may be normalised: negative dimensions resolved, defaults filled in */
   ms_spec out[MS_MAX_OUT];
+  int dtype;                  /* elementwise rows: what the operands met at */
   int64_t bound[MS_MAX_ARGS]; /* by input: largest value an index or class tensor may hold */
 } ms_infer;
 

@@ -347,8 +347,9 @@ int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain) {
   int mark = ms_scope_open();
   bool was = ms_set_grad_enabled(false);
   pass p = {0};
-  ms_tensor *g = start(y, seed);
+  ms_tensor *g = ms_retain(start(y, seed)); /* held, so that no .grad takes the caller's own tensor over */
   int rc = g ? run(&p, y, g, retain) : -1;
+  ms_release(g);
   ms_set_grad_enabled(was);
   ms_scope_close(mark);
   return rc;
@@ -363,6 +364,9 @@ int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor
   pass p = {.n_x = n, .x = x, .dx = dx};
   ms_tensor *g = start(y, seed);
   int rc = g ? run(&p, y, g, true) : -1;
+  for (int i = 1; i < n; i++)
+    for (int j = 0; j < i && !dx[i]; j++)
+      if (x[j] == x[i]) dx[i] = ms_retain(dx[j]);
   for (int i = 0; i < n; i++) {
     ms_autorelease(dx[i]);
     if (rc == 0 && !dx[i] && !allow_unused)

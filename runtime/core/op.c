@@ -203,7 +203,8 @@ static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_devi
       return ms_fail("%s: %s is on %s, %s on %s; move one with :to()", op->name, arg_of(op, 0)->name, first->device->name,
                      arg_of(op, i)->name, in[i]->device->name),
              -1;
-    if (in[i]->is_view && in[i]->node && in[i]->version != in[i]->storage->version && ms_grad_enabled())
+    if (in[i]->is_view && ms_grad_enabled() && in[i]->version != in[i]->storage->version &&
+        (in[i]->node || in[i]->storage->graph_version > in[i]->version))
       return ms_fail("%s: %s is a view whose base was changed in place after the view was made; make the view again", op->name,
                      arg_of(op, i)->name),
              -1;
@@ -248,8 +249,11 @@ static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   if (op->elementwise_class == MS_CLASS_CHOOSE) return ms_number(in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2]->number.value);
   ms_device *cpu = ms_device_get("cpu");
   ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : MS_F64, 0, NULL, cpu) : NULL;
-  if (!r || run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64, NULL) < 0)
-    return NULL;
+  ms_record *record = ms_record_now; /* no part of it: the numbers are constants */
+  ms_record_now = NULL;
+  int ran = r ? run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64, NULL) : -1;
+  ms_record_now = record;
+  if (ran < 0) return NULL;
   ms_tensor *t = ms_number(truth ? *(bool *)ms_data(r) : *(double *)ms_data(r));
   if (t) t->is_integer_number = whole && op->elementwise_class == MS_CLASS_ARITH;
   return t;
@@ -261,16 +265,32 @@ static bool any_needs_grad(int n, ms_tensor *const *in) {
   return false;
 }
 
+/* One element of memory for several of the tensor: changing it in place would do so several times. */
+static int check_overlap(const ms_op *op, const ms_tensor *x) {
+  for (int i = 0; i < x->rank; i++)
+    if (x->stride[i] == 0 && x->shape[i] > 1)
+      return ms_fail("%s: %s is expanded: several of its elements are one in memory; clone it before changing it in place",
+                     op->name, ms_shape_str(x)),
+             -1;
+  return 0;
+}
+
 static int check_mutation(const ms_op *op, int n_in, ms_tensor *const *in) {
   if (ms_grad_enabled() && any_needs_grad(n_in, in))
     return ms_fail("%s: keeps no record for gradients; do it inside ms.no_grad(), or on :detach()ed tensors", op->name), -1;
-  for (int i = 0; i < n_in; i++)
-    if (in[i] && in[i]->storage && (arg_of(op, i)->kind == MS_K_INOUT || arg_of(op, i)->kind == MS_K_TENSORS))
-      in[i]->storage->version++;
+  for (int i = 0; i < n_in; i++) {
+    if (!in[i] || !in[i]->storage || (arg_of(op, i)->kind != MS_K_INOUT && arg_of(op, i)->kind != MS_K_TENSORS)) continue;
+    if (check_overlap(op, in[i]) < 0) return -1;
+    in[i]->storage->version++;
+  }
   return 0;
 }
 
 static ms_tensor *make_view(const ms_tensor *x, const ms_spec *s) {
+  int64_t n = 1;
+  for (int i = 0; i < s->rank; i++)
+    if (__builtin_mul_overflow(n, s->shape[i] ? s->shape[i] : 1, &n) || n > INT64_MAX / 16)
+      return ms_fail("a view of %s elements is more than can be addressed", ms_sizes_str(s->rank, s->shape));
   ms_tensor *t = ms_alias(x);
   if (!t) return NULL;
   t->rank = s->rank, t->dtype = s->dtype, t->offset = s->offset;
@@ -303,7 +323,9 @@ static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *co
   for (int i = 0, k = 0; ms_record_now && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
     if (op->arg[i].is_tensor) continue;
     if (op->arg[i].kind == MS_K_SCALAR && attr[k].s.cell)
-      return ms_fail("%s: %s cannot be a number handed to a compiled step: it would not be looked at again", op->name, op->arg[i].name), -1;
+      return ms_fail("%s: %s cannot be a number handed to a compiled step: it would not be looked at again", op->name,
+                     op->arg[i].name),
+             -1;
     k++;
   }
   ms_ref r = {.op = op, .n_in = n_in, .n_out = n_out, .in = in, .attr = attr, .device = device, .out = out};
@@ -349,7 +371,7 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
     }
   }
 
-  ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a};
+  ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a, .dtype = number_dtype};
   if (rule->shape(&s) < 0) return -1;
   for (int i = 0; i < n_in && !(op->flags & MS_ELEMENTWISE); i++) {
     const ms_arg *arg = arg_of(op, i);
@@ -395,12 +417,30 @@ ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr)
   return n < 0 ? NULL : n == 0 ? in[0] : out[0];
 }
 
+/* x was changed in place by a call on met[]: its place in the graph is now that call's node, whose own x is x as it was -- the same
+ * bytes, guarded by their version, in the old place. On failure x stays where it was. */
+static int join_graph(const ms_op *op, int n_in, ms_tensor **met, const ms_attr *attr, ms_tensor *x) {
+  ms_tensor *before = ms_autorelease(ms_alias(x));
+  if (!before) return -1;
+  before->requires_grad = x->requires_grad;
+  before->node = x->node, before->out_index = x->out_index;
+  x->node = NULL;
+  for (int i = 0; i < n_in; i++)
+    if (met[i] == x) met[i] = before;
+  if (ms_node_record(op, n_in, met, attr, 1, &x) == 0) return 0;
+  if (x->node) ms_node_release(x->node);
+  x->node = before->node, x->out_index = before->out_index, x->requires_grad = before->requires_grad;
+  before->node = NULL;
+  return -1;
+}
+
 ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_attr *attr) {
   const ms_op *op = ms_op_at(id);
   ms_device *device = NULL;
   ms_tensor *x = in[0], *met[SMALL];
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return NULL;
   if (x->is_number) return ms_fail("%s_: a number cannot be changed in place", op->name);
+  if (check_overlap(op, x) < 0) return NULL;
   bool grad = ms_grad_enabled() && any_needs_grad(n_in, in);
   if (grad && x->requires_grad && !x->node)
     return ms_fail("%s_: a leaf that requires gradients cannot be changed in place; do it inside ms.no_grad()", op->name);
@@ -408,7 +448,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
     return ms_fail("%s_: a view cannot be changed in place while gradients are recorded; use %s", op->name, op->name);
   int dtype = meet(op, n_in, in, met);
   if (dtype < 0) return NULL;
-  ms_infer s = {.op = op, .n_in = n_in, .in = met, .attr = (ms_attr *)attr};
+  ms_infer s = {.op = op, .n_in = n_in, .in = met, .attr = (ms_attr *)attr, .dtype = dtype};
   if (op->rule->shape(&s) < 0) return NULL;
   const ms_spec *o = &s.out[0];
   bool same = o->rank == x->rank;
@@ -426,13 +466,6 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
          memcmp(met[i]->stride, x->stride, x->rank * sizeof *x->stride) || met[i]->rank != x->rank))
       if (!(met[i] = ms_apply(MS_OP_clone, MS_IN(met[i]), NULL))) return NULL;
 
-  ms_tensor *before = NULL;
-  if (grad) { /* the node's first input is x as it was: same bytes (guarded by their version), old place in the graph */
-    if (!(before = ms_autorelease(ms_alias(x)))) return NULL;
-    before->requires_grad = x->requires_grad;
-    before->node = x->node, before->out_index = x->out_index;
-    x->node = NULL;
-  }
   ms_tensor *result = x;
   int ran = 0;
   if (o->dtype == x->dtype && met[0] == x) ran = run_kernel(op, device, n_in, met, attr, 1, &result, dtype, NULL);
@@ -444,11 +477,9 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
     ms_set_grad_enabled(was);
     if (!y) return NULL;
   }
-  if (grad) {
-    met[0] = met[0] == x ? before : met[0];
-    if (ms_node_record(op, n_in, met, attr, 1, &x) < 0) return NULL;
-  }
+  if (grad && join_graph(op, n_in, met, attr, x) < 0) return NULL;
   x->storage->version++;
   if (x->node && op->keep_out) x->node->out_version[0] = x->storage->version;
+  if (grad) x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */
   return x;
 }

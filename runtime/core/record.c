@@ -109,6 +109,7 @@ static int end_grads(ms_record *r) {
     ms_rgrad *g = &r->grad[i];
     ms_tensor *now = g->leaf->grad;
     g->now.slot = -1;
+    g->wants = g->leaf->requires_grad;
     if (now && (now->node || now->requires_grad)) ms_set_grad(g->leaf, now = ms_detach(now));
     if (ms_error() || (now && ref_view(r, now, &g->now, MS_SLOT_EXTERNAL) < 0)) return -1;
   }
@@ -148,7 +149,8 @@ int ms_record_settle(ms_record *r) {
   for (int i = 0; i < r->n_slot; i++) {
     ms_slot *s = &r->slot[i];
     if (s->kind == MS_SLOT_INTERNAL && s->storage)
-      return ms_fail("compile: what %s made is still held after the call, by a table or variable of the script: a replay runs no Lua and "
+      return ms_fail("compile: what %s made is still held after the call, by a table or variable of the script: a replay runs no "
+                     "Lua and "
                      "would not put it there again. Return it from the step instead",
                      ms_rcall_place(&r->call[s->first])),
              -1;
@@ -243,7 +245,8 @@ ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in) {
   return t;
 }
 
-/* ---- the gate's side ------------------------------------------------------------------------------------------------------------- */
+/* ---- the gate's side
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* What the argument that input k belongs to is. */
 static int kind_of(const ms_op *op, int k) {
@@ -276,8 +279,9 @@ static int touch(ms_record *r, const ms_rcall *c, int slot, bool writes) {
   s->last = r->n_call;
   s->written |= writes;
   if (writes && s->constant)
-    return ms_fail("compile: %s changes a tensor that was made from numbers inside the step; make it outside and :clone() it inside",
-                   c->call.op->name),
+    return ms_fail(
+               "compile: %s changes a tensor that was made from numbers inside the step; make it outside and :clone() it inside",
+               c->call.op->name),
            -1;
   return 0;
 }
@@ -378,6 +382,7 @@ ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args) { return g->l
 bool ms_record_grads_match(const ms_record *r, ms_tensor *const *args) {
   for (int i = 0; i < r->n_grad; i++) {
     const ms_rgrad *g = &r->grad[i];
+    if (ms_grad_leaf(g, args)->requires_grad != g->wants) return false; /* frozen, or no longer, since */
     if (!g->found) continue;
     const ms_tensor *now = ms_grad_leaf(g, args)->grad;
     if ((now != NULL) != (g->birth != 0)) return false;

@@ -2,19 +2,17 @@
  *
  *   call 1  runs eagerly (states are made, kernels tuned)
  *   call 2  runs and is recorded                      ms_record_begin .. ms_record_end
- *   call 3  runs, is recorded, and compared           ms_record_compare: what differs is an error that names both values and the line
- *   then    ms_step_build, and ms_step_run per call: no Lua, no graph, no allocation but the results'
+ *   call 3  runs, is recorded, and compared           ms_record_compare: what differs is an error that names both values and the
+ * line then    ms_step_build, and ms_step_run per call: no Lua, no graph, no allocation but the results'
  *
- * A recording sees kernel calls only: views, composites and derivative rules have dissolved into them by then. A tensor is known by its
- * storage; a storage is one of
- *   INPUT     an argument's: its address is put in anew at each replay
- *   EXTERNAL  made before the recording (parameters, states), or uploaded during it: read and written where it is
- *   INTERNAL  made by a recorded call, and gone with the call's garbage: these share one arena, laid out by their lifetimes
- *   RESULT    leaves as a result: new memory at each replay, since the caller may hold the last one
- *   KEPT      a leaf's gradient: the same memory at each replay, unless somebody else holds the last one
- * What else somebody still holds afterwards (a table that grows, an upvalue) is an error: a replay runs no Lua and would not put it there
- * again. A recording holds what it must and no more: storages made by calls are watched, not retained, so that recording a function takes
- * the memory that running it takes. */
+ * A recording sees kernel calls only: views, composites and derivative rules have dissolved into them by then. A tensor is known by
+ * its storage; a storage is one of INPUT     an argument's: its address is put in anew at each replay EXTERNAL  made before the
+ * recording (parameters, states), or uploaded during it: read and written where it is INTERNAL  made by a recorded call, and gone
+ * with the call's garbage: these share one arena, laid out by their lifetimes RESULT    leaves as a result: new memory at each
+ * replay, since the caller may hold the last one KEPT      a leaf's gradient: the same memory at each replay, unless somebody else
+ * holds the last one What else somebody still holds afterwards (a table that grows, an upvalue) is an error: a replay runs no Lua
+ * and would not put it there again. A recording holds what it must and no more: storages made by calls are watched, not retained,
+ * so that recording a function takes the memory that running it takes. */
 #ifndef MS_RECORD_H
 #define MS_RECORD_H
 #include "core.h"
@@ -22,10 +20,11 @@
 typedef struct ms_record ms_record;
 typedef struct ms_step ms_step;
 
-/* Start recording call number `number` of a function; args are the tensors handed to it (retained). NULL and a message when one is under
- * way. */
+/* Start recording call number `number` of a function; args are the tensors handed to it (retained). NULL and a message when one is
+ * under way. */
 ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args);
-/* Stop; results are the tensors that the function returned. 0, or -1 after ms_fail (the recording is then good for ms_record_free only). */
+/* Stop; results are the tensors that the function returned. 0, or -1 after ms_fail (the recording is then good for ms_record_free
+ * only). */
 int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results);
 /* After ms_record_end, when the garbage of the run has been collected: look at what is still held. -1 after ms_fail. */
 int ms_record_settle(ms_record *r);
@@ -36,16 +35,17 @@ void ms_record_abort(ms_record *r);
 void ms_record_free(ms_record *r);
 bool ms_recording(void);
 
-/* Do two recordings of the same function agree? -1 after ms_fail: "sum at train.lua:12: ...". values: numbers of b are compared with what
- * the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments were seen at two places: only
- * then is it known that what the calls read there is the argument, and not something captured that was the argument by chance. */
+/* Do two recordings of the same function agree? -1 after ms_fail: "sum at train.lua:12: ...". values: numbers of b are compared
+ * with what the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments were seen at
+ * two places: only then is it known that what the calls read there is the argument, and not something captured that was the
+ * argument by chance. */
 int ms_record_compare(ms_record *a, ms_record *b, bool values);
-/* Is every gradient that the recorded function found (rather than made) there now, or not there, as it was then? false: this recording is
- * of no use now. */
+/* Is every gradient that the recorded function found (rather than made) there now, or not there, as it was then? false: this
+ * recording is of no use now. */
 bool ms_record_grads_match(const ms_record *r, ms_tensor *const *args);
 
-/* Turn a recording into a step (which takes it over, also on failure), after ms_record_settle. fold = false keeps every operation as it
- * was. */
+/* Turn a recording into a step (which takes it over, also on failure), after ms_record_settle. fold = false keeps every operation
+ * as it was. */
 ms_step *ms_step_build(ms_record *r, bool fold);
 
 /* Does the step fit a call with these arguments (same number, shapes, dtypes, strides as recorded)?
@@ -55,8 +55,8 @@ ms_step *ms_step_build(ms_record *r, bool fold);
  *   GRADS    no: .grad of a leaf is not of the kind that the function found there */
 typedef enum ms_fit { MS_FITS, MS_FIT_ALIAS, MS_FIT_ELSEWHERE, MS_FIT_GRADS } ms_fit;
 ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args);
-/* Take over from `first` (the recording that s was compared with, compared again with another one) which arguments move. Gives whether all
- * are known to. */
+/* Take over from `first` (the recording that s was compared with, compared again with another one) which arguments move. Gives
+ * whether all are known to. */
 bool ms_step_moves(ms_step *s, const ms_record *first);
 /* Run with arguments that fit; fills results[] with tensors of the current scope. 0, or -1 after ms_fail. */
 int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results);
@@ -65,11 +65,12 @@ void ms_step_free(ms_step *s);
 /* MASCON_COMPILE=check: run the function as well as the step, from the same state, and compare what they do (check.c).
  *   begin    remember everything that the step writes, the generator, the gradients
  *   swap     after the function ran: take what it wrote and gave, and put everything back
- *   compare  after the step ran: -1 after ms_fail names the first call whose outcome differs */
+ *   compare  after the step ran: -1 after ms_fail names the first call whose outcome differs; exact: in its bits, else by 1e-6 of
+ * the largest element */
 typedef struct ms_check ms_check;
 ms_check *ms_check_begin(ms_step *s, ms_tensor *const *args);
 int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results);
-int ms_check_compare(ms_check *c, ms_tensor *const *results, int number);
+int ms_check_compare(ms_check *c, ms_tensor *const *results, int number, bool exact);
 void ms_check_free(ms_check *c);
 
 typedef struct ms_step_info {
@@ -81,13 +82,14 @@ typedef struct ms_step_info {
 ms_step_info ms_step_describe(const ms_step *s);
 /* Call i of the step as text: operation, shapes, line. false past the end. */
 bool ms_step_line(const ms_step *s, int i, char *out, size_t size);
-/* Profile: from `on` to off, runs add up how long each call took; what was gathered stays until the next `on`. 0, or -1 after ms_fail. */
+/* Profile: from `on` to off, runs add up how long each call took; what was gathered stays until the next `on`. 0, or -1 after
+ * ms_fail. */
 int ms_step_profile(ms_step *s, bool on);
 /* Seconds in call i (counted as in ms_step_line) over all profiled runs; i = -1: in the runs as a whole, *runs of them. */
 double ms_step_seconds(const ms_step *s, int i, int *runs);
 
-/* Arithmetic with live numbers inside a step: a new cell whose value is a op b ('+', '-', '*', '/', '^'), computed anew before each run. A
- * NULL cell stands for the constant beside it. NULL after ms_fail. */
+/* Arithmetic with live numbers inside a step: a new cell whose value is a op b ('+', '-', '*', '/', '^'), computed anew before each
+ * run. A NULL cell stands for the constant beside it. NULL after ms_fail. */
 ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb);
 /* The same for an operation of a derivative rule or composite on numbers only. */
 ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in);
@@ -102,26 +104,26 @@ int ms_record_grad(ms_tensor *t, bool found);
 typedef enum ms_slot_kind { MS_SLOT_INPUT, MS_SLOT_EXTERNAL, MS_SLOT_INTERNAL, MS_SLOT_RESULT, MS_SLOT_KEPT } ms_slot_kind;
 
 typedef struct ms_slot {
-  ms_storage *storage; /* INTERNAL: watched, NULL when it has died; INPUT: retained until ms_record_forget, then the one of the run under
-                          way; RESULT: that of the run under way; else retained. The retaining ones count as storage->held */
+  ms_storage *storage; /* INTERNAL: watched, NULL when it has died; INPUT: retained until ms_record_forget, then the one of the run
+                          under way; RESULT: that of the run under way; else retained. The retaining ones count as storage->held */
   uint64_t birth;      /* the storage's */
   ms_slot_kind kind;
   int arg;         /* INPUT: the first argument that lies in it */
   int first, last; /* calls that touch it */
   bool constant;   /* EXTERNAL: uploaded during the recording */
   bool written;
-  bool inside; /* INTERNAL: only handed on within a chain, never in memory */
-  bool moves; /* INPUT: was seen at two places */
+  bool inside;      /* INTERNAL: only handed on within a chain, never in memory */
+  bool moves;       /* INPUT: was seen at two places */
   size_t bytes, at; /* size; place in the arena */
 } ms_slot;
 
 /* A recorded call: ms_call with its own copies of everything, and for each view the slot it lies in (-1: number or absent). */
 typedef struct ms_rcall {
   ms_call call;
-  ms_scalar *number;  /* by input: the number operands' source */
-  double *immediate;  /* by input: the number operands' element */
-  int *slot;          /* by view, inputs first */
-  size_t *offset;     /* by view: bytes from the storage's start */
+  ms_scalar *number; /* by input: the number operands' source */
+  double *immediate; /* by input: the number operands' element */
+  int *slot;         /* by view, inputs first */
+  size_t *offset;    /* by view: bytes from the storage's start */
   ms_attr *attr;
   const char *chunk;
   int line;
@@ -142,6 +144,7 @@ typedef struct ms_rgrad {
   bool found;      /* it was looked at before it was set */
   uint64_t birth;  /* found: birth of its storage, 0 = there was none */
   int as;          /* found: the argument that it is one more of; -1: it was in use already, and has to stay where it was */
+  bool wants;      /* requires_grad, afterwards */
   ms_ref_view now; /* afterwards; slot -1: none */
 } ms_rgrad;
 
@@ -173,11 +176,12 @@ struct ms_record {
 };
 void ms_slot_hold(ms_slot *s, ms_storage *storage); /* retain it as the slot's, in place of what it had; NULL: none */
 const char *ms_rcall_place(const ms_rcall *c);      /* "add at x.lua:3": one of two static buffers */
-/* All arguments of a call: those given, and the gradients found. into has room for n_args. false: they are not of the recorded kind. */
+/* All arguments of a call: those given, and the gradients found. into has room for n_args. false: they are not of the recorded
+ * kind. */
 bool ms_record_args(const ms_record *r, ms_tensor *const *given, ms_tensor **into);
 ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args);
-ms_view *ms_rcall_view(ms_rcall *c, int k); /* view k, inputs first */
-bool ms_rcall_writes(const ms_rcall *c, int k);     /* does the call change the elements of view k? */
+ms_view *ms_rcall_view(ms_rcall *c, int k);     /* view k, inputs first */
+bool ms_rcall_writes(const ms_rcall *c, int k); /* does the call change the elements of view k? */
 
 /* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another ---- */
 
@@ -192,16 +196,16 @@ struct ms_step {
   ms_storage *arena;
   ms_patch *patch;
   int n_patch;
-  ms_tensor **args; /* of the call under way */
+  ms_tensor **args;        /* of the call under way */
   int *written, n_written; /* slots outside the arena that it writes: EXTERNAL ones */
   ms_step_info info;
-  bool *dead; /* by call: dropped, or taken into another one */
+  bool *dead;      /* by call: dropped, or taken into another one */
   double *seconds; /* by call, and of whole runs behind the last one; NULL: never profiled */
   bool profiling;
   int runs; /* profiled */
 };
 
-int ms_step_repeat(ms_step *s);                          /* pass: calls equal to earlier ones are computed once (repeat.c) */
+int ms_step_repeat(ms_step *s);       /* pass: calls equal to earlier ones are computed once (repeat.c) */
 void ms_step_drop_copies(ms_step *s); /* pass: whole copies of what nobody changes afterwards are not made (alias.c) */
 int ms_step_fuse(ms_step *s);         /* pass: elementwise calls over the same elements become chains; reorders calls (fuse.c) */
 void ms_step_in_place(ms_step *s);    /* pass: elementwise results lie where an operand lay that is not needed any more (alias.c) */

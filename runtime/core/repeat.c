@@ -1,5 +1,5 @@
-/* repeat.c -- a pass over a recording: a call that computes what an earlier one has computed is dropped, and its readers read the earlier
- * result. Forward code and derivative rules written apart often ask for the same thing (1 - y, x transposed, a norm). */
+/* repeat.c -- a pass over a recording: a call that computes what an earlier one has computed is dropped, and its readers read the
+ * earlier result. Forward code and derivative rules written apart often ask for the same thing (1 - y, x transposed, a norm). */
 #include "record.h"
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +73,8 @@ static bool changed(const ms_record *r, int slot, int from, int to) {
   return false;
 }
 
-/* May readers of call b's results read call a's? The inputs are the same at both, a's results stay as they are, b's are b's alone. */
+/* May readers of call b's results read call a's? The inputs are the same at both, a's results stay as they are, b's are b's alone.
+ */
 static bool replaces(const ms_record *r, const writes *w, int a, int b) {
   const ms_rcall *x = &r->call[a], *y = &r->call[b];
   for (int k = 0; k < y->call.n_in; k++)

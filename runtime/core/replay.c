@@ -139,7 +139,8 @@ static int place_views(ms_step *s) {
       ms_slot *t = &r->slot[c->slot[k]];
       if (t->kind == MS_SLOT_INPUT || t->kind == MS_SLOT_RESULT) s->patch[s->n_patch++] = (ms_patch){v, c->slot[k], c->offset[k]};
       else if (t->kind != MS_SLOT_INTERNAL) v->data = (char *)t->storage->data + c->offset[k];
-      else if (s->arena && !t->inside) v->data = (char *)s->arena->data + t->at + c->offset[k]; /* else all that is inside is empty */
+      else if (s->arena && !t->inside)
+        v->data = (char *)s->arena->data + t->at + c->offset[k]; /* else all that is inside is empty */
     }
   }
   return 0;

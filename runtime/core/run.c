@@ -20,9 +20,11 @@ ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *given) {
   for (int i = 0; i < r->n_args; i++) {
     const ms_slot *slot = &r->slot[r->arg[i].slot];
     const ms_storage *t = args[i]->storage;
-    if (slot->arg != i && (t != args[slot->arg]->storage || shift_of(r, i, args) != shift_of(r, slot->arg, args))) return MS_FIT_ALIAS;
+    if (slot->arg != i && (t != args[slot->arg]->storage || shift_of(r, i, args) != shift_of(r, slot->arg, args)))
+      return MS_FIT_ALIAS;
     for (int j = 0; j < i; j++)
-      if (r->arg[j].slot != r->arg[i].slot && args[j]->storage == t && (slot->written || r->slot[r->arg[j].slot].written)) return MS_FIT_ALIAS;
+      if (r->arg[j].slot != r->arg[i].slot && args[j]->storage == t && (slot->written || r->slot[r->arg[j].slot].written))
+        return MS_FIT_ALIAS;
     for (int k = 0; k < s->n_written; k++)
       if (r->slot[s->written[k]].storage == t) return MS_FIT_ALIAS;
     for (int k = 0; k < r->n_slot && slot->written; k++)
@@ -48,7 +50,8 @@ bool ms_step_moves(ms_step *s, const ms_record *first) {
 /* Does .grad of a leaf show what the step leaves there? */
 static bool shows(const ms_tensor *t, const ms_ref_view *v, const ms_storage *s) {
   return t && t->storage == s && t->offset * (int64_t)ms_dtype_size(t->dtype) == (int64_t)v->offset && t->rank == v->view.rank &&
-         !memcmp(t->shape, v->view.shape, t->rank * sizeof *t->shape) && !memcmp(t->stride, v->view.stride, t->rank * sizeof *t->stride);
+         !memcmp(t->shape, v->view.shape, t->rank * sizeof *t->shape) &&
+         !memcmp(t->stride, v->view.stride, t->rank * sizeof *t->stride);
 }
 
 /* Somebody who holds a gradient of the last run keeps its values: this run gets other memory. */
@@ -96,7 +99,8 @@ static int leave_gradients(const ms_record *r, ms_tensor *const *args) {
   return 0;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the run ------------------------------------------------------------------------------------------------------------------
+ */
 
 static double now(void) {
   struct timespec t;

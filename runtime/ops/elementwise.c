@@ -2,16 +2,10 @@
 #include "core/core.h"
 
 static int shape(ms_infer *s) {
-  int rank, dtype = MS_BOOL;
+  int rank;
   int64_t size[MS_MAX_RANK];
   if (ms_broadcast(s->op->name, s->n_in, s->in, &rank, size) < 0) return -1;
-  if (!(s->op->flags & MS_NO_GRAD)) { /* the operands have met: any tensor among them tells */
-    dtype = -1;
-    for (int i = s->n_in - 1; i >= 0; i--)
-      if (!s->in[i]->is_number && !(i == 0 && s->op->elementwise_class == MS_CLASS_CHOOSE)) dtype = s->in[i]->dtype;
-    if (dtype < 0) dtype = MS_F32;
-  }
-  return ms_out(s, 0, dtype, rank, size);
+  return ms_out(s, 0, s->op->flags & MS_NO_GRAD ? MS_BOOL : s->dtype, rank, size);
 }
 
 /* g y x^(y-1), which is 0 for y = 0 at x = 0 too. r = x^y. Exponents people write every day need no power. */

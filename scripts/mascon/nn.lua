@@ -13,8 +13,8 @@ local nn = {}
 
 local Module = { __name = "module", is_module = true }
 local function is_module(v) return type(v) == "table" and v.is_module == true end
-local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == getmetatable(ms.methods and nn._probe) end
-nn._probe = ms.zeros {}
+local tensor_type = getmetatable(ms.zeros {})
+local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == tensor_type end
 
 -- First assignment of a name: remember the order of what must be found again. (`training` and plain values are not.)
 local function register(self, key, value)
@@ -233,7 +233,8 @@ function Module.__tostring(self)
   add(self, "", 0)
   for i, r in ipairs(rows) do
     local count = r[3] == "0" and "" or r[3]
-    rows[i] = (("%-" .. left .. "s  %-" .. middle .. "s  %10s"):format(r[1], r[2], count):gsub("%s+$", ""))
+    local line = r[1] .. (" "):rep(left - #r[1] + 2) .. r[2] .. (" "):rep(middle - #r[2] + 2) .. ("%10s"):format(count)
+    rows[i] = (line:gsub("%s+$", ""))
   end
   return table.concat(rows, "\n") .. ("\n%s parameters"):format(thousands(self:count()))
 end

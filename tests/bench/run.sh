@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every benchmark: small.lua (what the runtime itself costs), then compare.lua (the workloads, in mascon and in the peers that are there, in
 # turn). ONLY=name takes small, or the workloads whose name has it. ROUNDS=, SECONDS_EACH=, PEERS=torch,jax, WRITE=1 (tests/bench/RESULTS.md),
-# LOCK=file (held while the clock runs), PEERS_PYTHON=interpreter. Says what it could not run, and why.
+# LOCK=file (held while the clock runs), PEERS_PYTHON=interpreter, MASCON_THREADS=. Says what it could not run, and why.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-build} ONLY=${ONLY:-}
@@ -24,4 +24,7 @@ set --
 [ -z "${LOCK:-}" ] || set -- "$@" --lock "$LOCK"
 [ -z "${WRITE:-}" ] || set -- "$@" --write
 [ -z "$ONLY" ] || set -- "$@" --only "$ONLY"
-exec "$MASCON" tests/bench/compare.lua "$@"
+# Fewer threads than cores: as many cores for everybody, since not every library can be told otherwise.
+pin=()
+if [ "$MASCON_THREADS" -lt "$(nproc)" ] && command -v taskset >/dev/null; then pin=(taskset -c "0-$((MASCON_THREADS - 1))"); fi
+exec "${pin[@]}" "$MASCON" tests/bench/compare.lua "$@"

@@ -1,6 +1,6 @@
 -- ms.compile(f): the first call runs f; the second is recorded; the third is recorded and compared; from the fourth on the recorded list of
--- kernel calls is replayed, and f is not called any more. What a step must be able to do is shown here; what it refuses, and how it says so, in
--- test_compile_traps.lua; what becomes of memory and gradients, in test_compile_memory.lua.
+-- kernel calls is replayed, and f is not called any more. What a step must be able to do is shown here; what it refuses, and how it says
+-- so, in test_compile_traps.lua; what becomes of memory and gradients, in test_compile_memory.lua.
 -- luacheck: globals TestCompile TestCompileNumbers TestCompileRandom TestCompileModes TestCompileResults TestCompileTraining
 local lu = require "luaunit"
 local ms = require "mascon"
@@ -189,6 +189,19 @@ function TestCompileNumbers.test_arithmetic()
 end
 
 -- An integer stays one as long as Lua's would: it leaves a tensor of integers what it is.
+-- Some powers have kernels of their own; a live exponent must not keep the one that it began with.
+function TestCompileNumbers.test_powers()
+  local step = ms.compile(function(x, b) return x ^ b, (x ^ b) * 2 + 1, ms.tanh((x + 1) ^ b):sum() end)
+  local x = ms.tensor { 0.5, 3, 7 }
+  for _, b in ipairs { 2, 2, 2, 2, 3, 0.5, 1, -1, 1.7, 2, -0.5 } do
+    local p, q, r = step(x, b + 0.0)
+    same_bits(p, x ^ b)
+    same_bits(q, (x ^ b) * 2 + 1)
+    same_bits(r, ms.tanh((x + 1) ^ b):sum())
+  end
+  lu.assertTrue(replays(step))
+end
+
 function TestCompileNumbers.test_integers_stay_integers()
   local step = ms.compile(function(x, n) return x * n, x * (n + 1), x * (n / 2) end)
   for i = 1, 6 do
@@ -258,7 +271,8 @@ TestCompileRandom = {}
 
 function TestCompileRandom.test_draws_advance_as_ever()
   like_eager(function()
-    return function(x) return x + ms.randn { 5 }, ms.rand({ 3 }, 0, 2), ms.bernoulli({ 7 }, 0.5), ms.randint(1, 10, { 3 }):float() end, { ms.ones { 5 } }
+    return function(x) return x + ms.randn { 5 }, ms.rand({ 3 }, 0, 2), ms.bernoulli({ 7 }, 0.5), ms.randint(1, 10, { 3 }):float() end,
+      { ms.ones { 5 } }
   end)
 end
 

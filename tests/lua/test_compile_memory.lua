@@ -131,7 +131,7 @@ function TestCompileGradients.test_held_by_the_script()
     held[i] = w.grad
     if i == 6 then
       w.grad = nil
-      ms.backward((w * 100):sum())
+      ;(w * 100):sum():backward()
       lu.assertEquals(w.grad:totable(), { 100 })
     end
     if i == 7 then step(ms.tensor { 5, 5 }) end -- another batch size, run as it is
@@ -177,6 +177,25 @@ function TestCompileGradients.test_assigned()
     lu.assertEquals(v.grad:totable(), { 12 * i })
   end
   lu.assertTrue(replays(step))
+end
+
+-- Freezing a parameter, or no longer, asks for a new recording.
+function TestCompileGradients.test_frozen_for_a_while()
+  like_eager(function()
+    local model = nn.sequential { nn.linear(3, 4), nn.tanh(), nn.linear(4, 1) }
+    local sgd, first, call = optim.sgd(model:parameters(), { lr = 0.1 }), model:parameters()[1], 0
+    return function(x)
+      local loss = model(x):square():mean()
+      sgd:zero_grad()
+      loss:backward()
+      sgd:step()
+      return loss
+    end, function()
+      call = call + 1
+      first.requires_grad = call <= 6 or call > 12
+      return { ms.randn { 5, 3 } }
+    end, model:parameters()
+  end)
 end
 
 -- ---- memory -------------------------------------------------------------------------------------------------------------------------
@@ -294,8 +313,8 @@ function TestCompileMemory.test_scopes_inside_and_around()
   end
 end
 
--- The k-th allocation of calls 1, 2, 3, 4 fails: an error, and then everything is as if that call had not been -- or had got as far as an eager
--- one would; the step goes on and replays in the end.
+-- The k-th allocation of calls 1, 2, 3, 4 fails: an error, and then everything is as if that call had not been -- or had got as far as an
+-- eager one would; the step goes on and replays in the end.
 function TestCompileMemory.test_allocations_that_fail()
   local x = ms.randn { 8, 16 }
   for at = 1, 4 do

@@ -1,5 +1,5 @@
--- What a compiled step (test_compile.lua) does not take, and what it says: a replay runs no Lua, so whatever Lua would have done anew each time
--- has to be found out in calls 2 and 3, or be harmless. Each message names the line and, where there are two values, both.
+-- What a compiled step (test_compile.lua) does not take, and what it says: a replay runs no Lua, so whatever Lua would have done anew each
+-- time has to be found out in calls 2 and 3, or be harmless. Each message names the line and, where there are two values, both.
 -- luacheck: globals TestCompileTraps TestCompileAliases TestCompileErrors
 local lu = require "luaunit"
 local ms = require "mascon"
@@ -9,11 +9,11 @@ local raises, replays = compiled.raises, compiled.replays
 
 -- Call step(x) until an error; its message, and the number of the call.
 local function fails(parts, at, step, ...)
-  for i = 1, at - 1 do step(...) end
+  for _ = 1, at - 1 do step(...) end
   return raises(parts, step, ...)
 end
 
--- ---- what changes without being an argument -----------------------------------------------------------------------------------------------
+-- ---- what changes without being an argument -------------------------------------------------------------------------------------
 
 TestCompileTraps = {}
 
@@ -23,7 +23,8 @@ function TestCompileTraps.test_a_changing_number_captured()
     level = level * 2
     return x * level
   end)
-  fails({ "mul at ", "test_compile_traps.lua:" .. line + 3, "was 2 in call 2 and 4 in call 3", "must be an argument" }, 3, step, ms.ones { 2 })
+  fails({ "mul at ", "test_compile_traps.lua:" .. line + 3,
+    "was 2 in call 2 and 4 in call 3", "must be an argument" }, 3, step, ms.ones { 2 })
 end
 
 function TestCompileTraps.test_a_changing_attribute()
@@ -42,7 +43,8 @@ function TestCompileTraps.test_a_branch_that_flips()
     if flip then return x:exp() end
     return x:tanh()
   end)
-  fails({ "operation 1 is tanh at ", (":%d in call 2 and exp at "):format(line + 4), (":%d in call 3"):format(line + 3), "took another way" }, 3, step, ms.ones { 2 })
+  fails({ "operation 1 is tanh at ",
+    (":%d in call 2 and exp at "):format(line + 4), (":%d in call 3"):format(line + 3), "took another way" }, 3, step, ms.ones { 2 })
 end
 
 function TestCompileTraps.test_more_operations_each_time()
@@ -61,7 +63,7 @@ function TestCompileTraps.test_a_table_grown_inside()
     losses[#losses + 1] = x:sum()
     return x
   end)
-  fails({ "what sum at ", (":%d made is still held after the call"):format(line + 2), "Return it" }, 2, step, ms.ones { 2 })
+  fails({ "what sum at ", (":%d made is still held after the call"):format(line + 2), "Return it" }, 3, step, ms.ones { 2 })
 end
 
 function TestCompileTraps.test_a_state_carried_in_a_variable()
@@ -149,6 +151,15 @@ function TestCompileTraps.test_looking_at_numbers_inside()
   raises("'for' limit", counting, 2)
 end
 
+function TestCompileTraps.test_the_generator_started_anew_inside()
+  local step = ms.compile(function()
+    ms.seed(1)
+    return ms.rand { 2 }
+  end)
+  step()
+  raises({ "ms.seed inside a compiled step" }, step)
+end
+
 -- Operations made of others look at some of their numbers once; those say so.
 function TestCompileTraps.test_numbers_where_they_would_be_read_once()
   local step = ms.compile(function(x, p) return ms.dropout(x, p) end)
@@ -188,7 +199,7 @@ function TestCompileTraps.test_objects_as_arguments()
   end
 end
 
--- ---- shared memory ---------------------------------------------------------------------------------------------------------------------------
+-- ---- shared memory ---------------------------------------------------------------------------------------------------------------
 
 TestCompileAliases = {}
 
@@ -268,7 +279,7 @@ function TestCompileAliases.test_an_input_changed_through_a_result()
   end
 end
 
--- ---- errors -----------------------------------------------------------------------------------------------------------------------------------
+-- ---- errors ------------------------------------------------------------------------------------------------------------------------
 
 TestCompileErrors = {}
 
