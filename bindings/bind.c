@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- words
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* Levenshtein distance of short words. */
 static int distance(const char *a, const char *b) {
@@ -97,8 +96,7 @@ ms_device *msl_device(lua_State *L, int i) {
   return d;
 }
 
-/* ---- arguments by kind
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- arguments by kind ------------------------------------------------------------------------------------------- */
 
 static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, const char *expected) {
   const char *got = luaL_typename(L, i);
@@ -304,8 +302,7 @@ static int call_inplace(lua_State *L) {
   return 1;
 }
 
-/* ---- rows as data, for help, tests and tools
- * ------------------------------------------------------------------------------------------- */
+/* ---- rows as data, for help, tests and tools --------------------------------------------------------------------- */
 
 /* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
  * has_vjp} */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Ctrl-C ------------------------------------------------------------------------------------------------------------ */
+/* ---- Ctrl-C ------------------------------------------------------------------------------------------------------ */
 
 static pthread_t lua_thread;              /* the thread that runs Lua */
 static lua_State *running;                /* whose hook the signal handler sets */
@@ -41,7 +41,7 @@ static void on_sigint(int sig) {
 
 bool ms_was_interrupted(void) { return interrupted != 0; }
 
-/* ---- the main chunk's locals ------------------------------------------------------------------------------------------- */
+/* ---- the main chunk's locals ------------------------------------------------------------------------------------- */
 
 static void keep_locals_of(lua_State *L, lua_Debug *ar) {
   lua_pushglobaltable(L);
@@ -70,7 +70,7 @@ static void keep_on_return(lua_State *L, lua_Debug *ar) {
 
 void ms_keep_locals(lua_State *L, int f) { keeping = lua_topointer(L, f); }
 
-/* ---- the report of an error ---------------------------------------------------------------------------------------------- */
+/* ---- the report of an error -------------------------------------------------------------------------------------- */
 
 enum { FIRST_FRAMES = 12, LAST_FRAMES = 8 };
 

@@ -15,8 +15,7 @@ static bool profile_all; /* MASCON_PROFILE */
 static bool inside;      /* a step's function is running: steps in it are plain calls */
 static int mode_key;     /* registry: number that stands for the train/eval modes of all modules (nn.lua keeps it) */
 
-/* ---- states
- * ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- states ------------------------------------------------------------------------------------------------------ */
 
 static void drop(state *s) { /* what was recorded */
   ms_record_free(s->first);
@@ -132,8 +131,7 @@ static int watch_gradients(lua_State *L, step *st, state *s, int at, leaves *v, 
   return 0;
 }
 
-/* ---- running the function
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- running the function ---------------------------------------------------------------------------------------- */
 
 /* Stands on the stack while the function runs, and cleans up when it ends with an error. */
 typedef struct guard {

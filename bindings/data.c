@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- shared
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- shared ------------------------------------------------------------------------------------------------------ */
 
 #define GUARD "mascon.guard"
 
@@ -45,8 +44,7 @@ int msl_nil_message(lua_State *L, int mark) {
 
 ms_tensor *msl_on_host(ms_tensor *t) { return t ? ms_contiguous(ms_to_device(ms_detach(t), ms_device_get("cpu"))) : NULL; }
 
-/* ---- IDX
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- IDX --------------------------------------------------------------------------------------------------------- */
 
 static void free_array(void *a) { ms_array_free(a); }
 
@@ -80,8 +78,7 @@ static int idx_write(lua_State *L) {
   return 0;
 }
 
-/* ---- labels and orders
- * ------------------------------------------------------------------------------------------------------------------- */
+/* ---- labels and orders ------------------------------------------------------------------------------------------- */
 
 /* _data.labels(tensor, add, classes, what) -> new i64 tensor of 1..classes, the largest of them. add: 0 for values that count from
  * 1, 1 for values that count from 0. classes 0: any number of them. */
@@ -153,8 +150,7 @@ static int order(lua_State *L) {
   return 1;
 }
 
-/* ---- batches
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 /* The f32 values of a scale or shift tensor at index i, `planes` of them; NULL for nil. */
 static const float *per_plane(lua_State *L, int mark, int i, int *planes) {

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- safetensors
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- safetensors ------------------------------------------------------------------------------------------------- */
 
 /* Push a list of {name, tensor} pairs' worth: the names and the tensors of the table at index i as two lists, names sorted unless
  * the table is itself a list of {name, tensor}. Gives how many. */
@@ -163,8 +162,7 @@ static int load(lua_State *L) {
   return 3;
 }
 
-/* ---- TensorBoard
- * ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- TensorBoard ------------------------------------------------------------------------------------------------- */
 
 #define WRITER "mascon.tensorboard"
 

@@ -26,7 +26,7 @@ static const void *tensor_meta; /* identity of the metatable */
 static char meta_key;
 static bool stress;
 
-/* ---- collector policy -------------------------------------------------------------------------------------------------------- */
+/* ---- collector policy -------------------------------------------------------------------------------------------- */
 
 static void policy(lua_State *L) {
   ms_memory m = ms_memory_stats();
@@ -55,8 +55,7 @@ int msl_enter(lua_State *L) {
   return ms_scope_open();
 }
 
-/* ---- errors with the script's line ----------------------------------------------------------------------------------------------
- */
+/* ---- errors with the script's line ------------------------------------------------------------------------------- */
 
 static bool script_frame(lua_State *L, lua_Debug *ar) {
   for (int level = 0; lua_getstack(L, level, ar); level++) {
@@ -105,8 +104,7 @@ int msl_raise(lua_State *L, int mark, const char *fmt, ...) {
   return raise_stored(L);
 }
 
-/* ---- boxes
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- boxes ------------------------------------------------------------------------------------------------------- */
 
 void msl_push(lua_State *L, ms_tensor *t) {
   if (!t) {
@@ -191,8 +189,7 @@ static int tensor_gc(lua_State *L) {
   return 0;
 }
 
-/* ---- scopes
- * -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- scopes ------------------------------------------------------------------------------------------------------ */
 
 typedef struct scope {
   int mark;

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tables in a fixed order ----------------------------------------------------------------------------------------------------
- */
+/* ---- tables in a fixed order ------------------------------------------------------------------------------------- */
 
 enum { NAMES = 64 };
 
@@ -51,8 +50,7 @@ static bool plain_table(lua_State *L, int i) {
   return lua_pop(L, 1), false;
 }
 
-/* ---- arguments
- * -------------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 void msl_key(leaves *v, const void *p, size_t n) {
   if (v->n_key + n > KEY_BYTES) v->problem = "more than can be told apart";
@@ -162,8 +160,7 @@ void msl_push_with_live(lua_State *L, int i, const leaves *v, ms_cell **cells, i
   }
 }
 
-/* ---- results
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static void push_place(lua_State *L, int k) { lua_pushlightuserdata(L, (void *)(intptr_t)(k + 1)); }
 

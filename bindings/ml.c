@@ -12,7 +12,7 @@
 #define FOREST "mascon.forest"
 #define PCA    "mascon.pca"
 
-/* ---- models as userdata --------------------------------------------------------------------------------------------- */
+/* ---- models as userdata ------------------------------------------------------------------------------------------ */
 
 typedef struct model {
   void *p; /* NULL until it is made */
@@ -40,7 +40,7 @@ static model *push_model(lua_State *L, const char *class, void (*release)(void *
 
 static void *check_model(lua_State *L, int i, const char *class) { return ((model *)luaL_checkudata(L, i, class))->p; }
 
-/* ---- arguments ------------------------------------------------------------------------------------------------------ */
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 static const char *what_at(lua_State *L) { return luaL_checkstring(L, 1); }
 
@@ -122,7 +122,7 @@ static ms_tensor *labels_to(const int32_t *y, int rank, const int64_t *shape, ms
   return ms_to_device(t, device);
 }
 
-/* ---- neighbours ----------------------------------------------------------------------------------------------------- */
+/* ---- neighbours -------------------------------------------------------------------------------------------------- */
 
 /* _ml.knn_fit(what, X, y or nil, classes) -> model; classes 0: the largest label */
 static int knn_fit(lua_State *L) {
@@ -201,7 +201,7 @@ static int knn_sizes(lua_State *L) {
   return 3;
 }
 
-/* ---- trees ---------------------------------------------------------------------------------------------------------- */
+/* ---- trees ------------------------------------------------------------------------------------------------------- */
 
 /* _ml.forest_fit(what, X, y, {classes, trees, max_depth, max_features, min_split, min_leaf, bootstrap, seed}) -> model. classes 0:
  * the largest label; max_features: a whole number as in ms_forest_options, or a fraction of the features. */
@@ -350,7 +350,7 @@ static int forest_set(lua_State *L) {
   return 1;
 }
 
-/* ---- principal components ------------------------------------------------------------------------------------------- */
+/* ---- principal components ---------------------------------------------------------------------------------------- */
 
 /* _ml.pca_fit(what, X, k) -> model; k 0: as many as there are rows and features for */
 static int pca_fit(lua_State *L) {
@@ -437,7 +437,7 @@ static int pca_set(lua_State *L) {
   return 1;
 }
 
-/* ---- metrics, seeds ------------------------------------------------------------------------------------------------- */
+/* ---- metrics, seeds ---------------------------------------------------------------------------------------------- */
 
 /* _ml.accuracy(what, predicted, truth) -> share of equal labels */
 static int accuracy(lua_State *L) {

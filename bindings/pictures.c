@@ -167,8 +167,7 @@ static int image_save(lua_State *L) {
   return 0;
 }
 
-/* ---- pictures side by side
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- pictures side by side --------------------------------------------------------------------------------------- */
 
 static uint8_t over(uint8_t v, uint8_t alpha, uint8_t behind) {
   return (uint8_t)((v * alpha + behind * (255 - alpha) + 127) / 255);

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- from Lua tables
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- from Lua tables --------------------------------------------------------------------------------------------- */
 
 /* Shape of a nested table at index i, by its first elements; a tensor or number has rank 0. */
 static int table_shape(lua_State *L, int i, ms_ints *v) {
@@ -74,7 +73,8 @@ static int tensor_new(lua_State *L) {
   } else {
     int64_t n = 1;
     for (int k = 0; k < v.n; k++)
-      if (__builtin_mul_overflow(n, v.at[k], &n) || n > ((int64_t)1 << 40)) return msl_raise(L, mark, "tensor: %s elements are too many for a list", ms_sizes_str(v.n, v.at));
+      if (__builtin_mul_overflow(n, v.at[k], &n) || n > ((int64_t)1 << 40))
+        return msl_raise(L, mark, "tensor: %s elements are too many for a list", ms_sizes_str(v.n, v.at));
     bool whole = !ms_dtype_is_float(dtype);
     void *buffer = lua_newuserdatauv(L, (size_t)(n ? n : 1) * 8, 0);
     double *d = whole ? NULL : buffer;
@@ -85,8 +85,8 @@ static int tensor_new(lua_State *L) {
     int64_t low = dtype == MS_U8 ? 0 : INT32_MIN, high = dtype == MS_U8 ? 255 : INT32_MAX;
     for (int64_t k = 0; k < n && (dtype == MS_U8 || dtype == MS_I32); k++)
       if (((int64_t *)buffer)[k] < low || ((int64_t *)buffer)[k] > high)
-        return msl_raise(L, mark, "tensor: %lld does not fit into %s (%lld..%lld)", (long long)((int64_t *)buffer)[k], ms_dtype_name(dtype),
-                         (long long)low, (long long)high);
+        return msl_raise(L, mark, "tensor: %lld does not fit into %s (%lld..%lld)", (long long)((int64_t *)buffer)[k],
+                         ms_dtype_name(dtype), (long long)low, (long long)high);
     t = ms_cast(ms_from_host(whole ? MS_I64 : MS_F64, v.n, v.at, buffer, device), dtype);
   }
   if (t && options && lua_getfield(L, options, "requires_grad") != LUA_TNIL && lua_toboolean(L, -1)) ms_set_requires_grad(t, true);
@@ -95,8 +95,7 @@ static int tensor_new(lua_State *L) {
   return 1;
 }
 
-/* ---- to Lua
- * ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- to Lua ------------------------------------------------------------------------------------------------------ */
 
 static void push_element(lua_State *L, const void *p, int64_t i, int dtype) {
   switch (dtype) {
@@ -186,9 +185,13 @@ static int tensor_eq(lua_State *L) {
   return 1;
 }
 
-/* ---- x[...]
- * -------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- x[...] ------------------------------------------------------------------------------------------------------ */
+
+/* x < y would have to give one boolean. */
+static int tensor_compare(lua_State *L) { /* upvalue: the method */
+  return msl_raise(L, ms_scope_open(), "comparisons of tensors are methods, since Lua turns < into one boolean: write x:%s(y)",
+                   lua_tostring(L, lua_upvalueindex(1)));
+}
 
 /* Positions (from 1) where a 1-d bool tensor is true. */
 static ms_tensor *true_positions(ms_tensor *m) {
@@ -303,10 +306,10 @@ static int tensor_index(lua_State *L) { /* upvalue 1: methods */
 static void set_grad(ms_tensor *t, ms_tensor *g) {
   bool same = !g || (g->rank == t->rank && g->dtype == t->dtype && g->device == t->device);
   for (int i = 0; g && same && i < t->rank; i++) same = g->shape[i] == t->shape[i];
-  if (same)
-    ms_set_grad(t, g);
+  if (same) ms_set_grad(t, g);
   else
-    ms_fail("grad: expected what the tensor is, %s on %s; got %s on %s", ms_shape_str(t), t->device->name, ms_shape_str(g), g->device->name);
+    ms_fail("grad: expected what the tensor is, %s on %s; got %s on %s", ms_shape_str(t), t->device->name, ms_shape_str(g),
+            g->device->name);
 }
 
 /* x[...] = value, x.grad = tensor or nil, x.requires_grad = bool */
@@ -330,8 +333,7 @@ static int tensor_newindex(lua_State *L) {
   return 0;
 }
 
-/* ---- methods that are no rows
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- methods that are no rows ------------------------------------------------------------------------------------ */
 
 /* x:to("f64"), x:to("cuda"), x:to{dtype =, device =} -> x itself where nothing changes */
 static int tensor_to(lua_State *L) {
@@ -499,6 +501,12 @@ void msl_open_tensor(lua_State *L) { /* stack: module, methods */
   lua_setfield(L, -2, "__len");
   lua_pushcfunction(L, tensor_eq);
   lua_setfield(L, -2, "__eq");
+  lua_pushliteral(L, "lt");
+  lua_pushcclosure(L, tensor_compare, 1);
+  lua_setfield(L, -2, "__lt");
+  lua_pushliteral(L, "le");
+  lua_pushcclosure(L, tensor_compare, 1);
+  lua_setfield(L, -2, "__le");
   lua_pushvalue(L, -2);
   lua_pushcclosure(L, tensor_dir, 1);
   lua_setfield(L, -2, "__dir");

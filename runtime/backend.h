@@ -76,8 +76,8 @@ typedef struct ms_backend {
   int (*sync)(void);
   const ms_kernel *(*kernel)(const ms_call *c);
   bool host_memory; /* views may be read by the host */
-  /* May this call be in a chain? And a chain as one kernel, which the last part's call then carries, its slot set, in place of its own; the
-   * other calls do not run. NULL without a message: let them run one by one. Both may be NULL: no chains. */
+  /* May this call be in a chain? And a chain as one kernel, which the last part's call then carries, its slot set, in place of its
+   * own; the other calls do not run. NULL without a message: let them run one by one. Both may be NULL: no chains. */
   bool (*fusible)(const ms_call *c);
   const ms_kernel *(*fuse)(const ms_part *part, int n);
 } ms_backend;
@@ -161,7 +161,7 @@ int ms_op_count(void);
 const ms_op *ms_op_at(int id);
 const ms_op *ms_op_find(const char *name); /* NULL and no error when unknown */
 
-/* ---- what kernels may use of the core -------------------------------------------------------------------------------------- */
+/* ---- what kernels may use of the core ---------------------------------------------------------------------------- */
 static inline int64_t ms_view_numel(const ms_view *v) {
   int64_t n = 1;
   for (int i = 0; i < v->rank; i++) n *= v->shape[i];

@@ -24,7 +24,7 @@
 #define MS_PRINTF(a, b)
 #endif
 
-/* ---- errors (core/error.c) ------------------------------------------------------------------------------------------ */
+/* ---- errors (core/error.c) --------------------------------------------------------------------------------------- */
 
 /* Store a message (printf style; the first one wins until taken) and return NULL. */
 void *ms_fail(const char *fmt, ...) MS_PRINTF(1, 2);
@@ -34,7 +34,7 @@ void ms_error_clear(void);
 /* Put "prefix: " before the stored message, if there is one. */
 void ms_error_prefix(const char *fmt, ...) MS_PRINTF(1, 2);
 
-/* ---- dtypes ----------------------------------------------------------------------------------------------------------- */
+/* ---- dtypes ------------------------------------------------------------------------------------------------------ */
 
 typedef enum ms_dtype { MS_F32, MS_F64, MS_BF16, MS_F16, MS_I64, MS_I32, MS_U8, MS_BOOL, MS_DTYPES } ms_dtype;
 const char *ms_dtype_name(int dtype); /* "f32" ... */
@@ -42,7 +42,7 @@ int ms_dtype_parse(const char *name); /* -1 and no error when unknown; accepts f
 size_t ms_dtype_size(int dtype);      /* bytes of one element */
 bool ms_dtype_is_float(int dtype);
 
-/* ---- small values ------------------------------------------------------------------------------------------------------ */
+/* ---- small values ------------------------------------------------------------------------------------------------ */
 
 /* A short list of integers: sizes, dimensions, strides, paddings. */
 typedef struct ms_ints {
@@ -73,7 +73,7 @@ typedef union ms_attr {
   ms_ints v;   /* ints, dims, shape */
 } ms_attr;
 
-/* ---- devices and memory (core/device.c, core/alloc.c) ------------------------------------------------------------------- */
+/* ---- devices and memory (core/device.c, core/alloc.c) ------------------------------------------------------------ */
 
 typedef struct ms_device ms_device;
 /* "cpu", "trace", "cuda", "cuda:1", "auto" (the best there is). NULL and a message that says why when it is not to be had. */
@@ -94,7 +94,7 @@ void ms_memory_on_pressure(void (*hook)(void *), void *data);
 /* Tests: the k-th storage allocation from now fails (0 = never). */
 void ms_memory_fail_after(int64_t k);
 
-/* ---- tensors (core/tensor.c) ------------------------------------------------------------------------------------------- */
+/* ---- tensors (core/tensor.c) ------------------------------------------------------------------------------------- */
 
 typedef struct ms_tensor ms_tensor;
 
@@ -129,7 +129,7 @@ int ms_to_host(ms_tensor *t, void *out);
 double ms_item(ms_tensor *t);
 ms_tensor *ms_to_device(ms_tensor *t, ms_device *d);
 
-/* ---- automatic differentiation (core/grad.c) ----------------------------------------------------------------------------- */
+/* ---- automatic differentiation (core/grad.c) --------------------------------------------------------------------- */
 
 bool ms_requires_grad(const ms_tensor *t);
 int ms_set_requires_grad(ms_tensor *t, bool on);
@@ -153,7 +153,7 @@ void ms_on_where(ms_where_fn fn, void *data);
 /* Look at every float result and fail at the first NaN or infinity, naming operation and line. */
 void ms_set_check_numerics(bool on);
 
-/* ---- random numbers (core/rng.c): Philox 4x32-10, counter in memory ---------------------------------------------------- */
+/* ---- random numbers (core/rng.c): Philox 4x32-10, counter in memory ---------------------------------------------- */
 
 typedef struct ms_rng {
   uint64_t seed, counter; /* a draw of n elements takes (n + 3) / 4 counter values, whatever the number of threads */
@@ -162,7 +162,7 @@ ms_rng *ms_default_rng(void);
 void ms_seed(uint64_t seed);
 uint32_t ms_rng_next(ms_rng *rng); /* one draw for host-side code: shuffles, bootstraps */
 
-/* ---- threads ---------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 int ms_threads(void); /* MASCON_THREADS, else the cores this process may use */
 void ms_set_threads(int n);
 

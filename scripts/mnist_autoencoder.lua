@@ -19,6 +19,9 @@ local o = ms.args.standard({
     dataset = "which images; auto takes MNIST if it is found, else Fashion-MNIST",
   },
 })
+for _, name in ipairs { "epochs", "batch", "codes", "labelled", "trees" } do
+  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
+end
 local quick = o.quick
 ms.seed(o.seed)
 
@@ -56,9 +59,12 @@ end
 
 -- ---- training --------------------------------------------------------------------------------------------------------------------
 -- Epochs that earlier runs of this folder have done, if they are to count.
-local nets, done = { "k" .. o.codes, "k2", "denoise" }, 0
+local nets, done = { "codes", "plane", "denoise" }, 0
 for _, name in ipairs(o.resume and nets or {}) do
   local at = ms.checkpoint.peek(("%s/%s.safetensors"):format(o.out, name))
+  if at and at.codes ~= o.codes then
+    error(("--resume: %s holds nets with --codes %s, not %d; choose another --out"):format(o.out, at.codes, o.codes), 0)
+  end
   if at then done = done + at.epoch end
 end
 local per_epoch = #train // o.batch
@@ -68,13 +74,14 @@ local board = ms.tensorboard(o.out, { resume = o.resume and done * per_epoch or 
 local show = test:images { 1, 10 } -- the images that the figures reconstruct
 
 -- The loss so far, over inputs and their reconstructions: one picture, rewritten while training goes on.
+local titles = { codes = "codes of " .. o.codes, plane = "codes of 2", denoise = "denoising" }
 local function draw(name, trace, model, corrupt)
   local given = corrupt and corrupt(show) or show
   local made = ms.no_grad(model, given)
   local curve = run:path(name .. "_loss.png")
-  plot.lines { { x = trace.step, y = trace.loss, label = "loss" }, title = name .. ": sum of squared pixel errors", xlabel = "step",
+  plot.lines { { x = trace.step, y = trace.loss, label = "loss" }, title = titles[name] .. ": sum of squared pixel errors", xlabel = "step",
     logy = true, file = curve }
-  local pairs_ = ms.image.grid(ms.cat(1, { given, made }), { columns = 10, scale = 3 })
+  local pairs_ = ms.image.grid(ms.cat({ given, made }), { columns = 10, scale = 3 })
   ms.image.save(run:path(name .. ".png"), ms.image.above { ms.image.load(curve), pairs_ })
   return pairs_
 end
@@ -127,7 +134,7 @@ local function fit(part, k, corrupt)
     trace.mean = last
     run:epoch { epoch = done, step = done * per_epoch, net = name, net_epoch = epoch, loss = last,
       mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model) }
-    ms.checkpoint.save(checkpoint, { model = model, optimizer = adam, epoch = epoch, trace = trace })
+    ms.checkpoint.save(checkpoint, { model = model, optimizer = adam, epoch = epoch, codes = o.codes, trace = trace })
     board:image(name .. "/reconstructions", draw(name, trace, model, corrupt), done * per_epoch)
     print(("%s: epoch %d  loss %.3f"):format(name, epoch, last))
   end
@@ -150,7 +157,7 @@ end)
 local flat, loss_k2 = fit(2, 2)
 local points, classes = ms.gather(test:subset { 1, 1000 }, flat[1])
 plot.scatter { points = points, class = classes, classes = test.classes, title = "1,000 test images as codes of two numbers",
-  xlabel = "code 1", ylabel = "code 2", file = run:path "codes_k2.png" }
+  xlabel = "code 1", ylabel = "code 2", file = run:path "plane_codes.png" }
 
 -- ---- 3: few labels ----------------------------------------------------------------------------------------------------------------
 local few, few_labels = ms.gather(train:subset { 1, o.labelled }, encoder)

@@ -1,7 +1,9 @@
 /* conv.c -- conv2d and its two adjoints. f32: oneDNN, which wants images in a layout of its own. The batch is cut into chunks by a
  * rule that looks at sizes only; one thread takes a chunk through reorder, convolution and reorder while it is in its cache, and
  * gradients of weights are summed over the chunks in order: the bits do not depend on the number of threads. A batch too small to
- * cut goes to oneDNN whole, with all threads. f64, and what oneDNN refuses: im2col.h. */
+ * cut goes to oneDNN whole, with all threads. Few channels: conv_direct.h, cut the same way. f64, and what oneDNN refuses:
+ * im2col.h. */
+#include "conv_direct.h"
 #include "cpu.h"
 #include "onednn.h"
 #include <omp.h>
@@ -28,7 +30,8 @@ enum { CHUNK_BYTES = 512 << 10 };         /* of x and y in a chunk, if it can be
 typedef struct plan {
   ms_conv g;
   int lanes;
-  int64_t chunk, parts;     /* images a part; parts of the batch */
+  int64_t chunk, parts; /* images a part; parts of the batch */
+  ms_direct *direct;
   ms_dnn_conv *main, *tail; /* for a whole chunk, for the last one; NULL: own loops */
   size_t copy[3], shared, tail_shared, partial, lane, lane_bytes;
 } plan;
@@ -53,7 +56,7 @@ static int64_t work_of(const ms_conv *g) { return g->o * g->oh * g->ow * (g->c /
 static int64_t weights(const ms_conv *g) { return g->o * (g->c / g->groups) * g->kh * g->kw; }
 static bool is_empty(const ms_conv *g) { return !g->n || !work_of(g); }
 
-/* f32: decide about chunks and get the primitives. */
+/* f32: decide about chunks, and about direct loops or oneDNN's primitives. */
 static void choose(plan *p) {
   const ms_conv *g = &p->g;
   int64_t work = work_of(g), bytes = (g->c * g->h * g->w + g->o * g->oh * g->ow) * (int64_t)sizeof(float),
@@ -73,6 +76,7 @@ static void choose(plan *p) {
   bool whole = g->result != MS_CONV_W && p->parts < 4 && g->n * work >= 16 * CHUNK_WORK;
   if (whole) p->chunk = g->n, p->parts = 1;
   p->lanes = whole || p->parts == 1 ? 1 : ms_threads() < p->parts ? ms_threads() : (int)p->parts;
+  if (!whole && (p->direct = MS_NAME(ms_direct_new)(g))) return;
   int threads = whole ? ms_threads() : 1;
   ms_conv part = *g;
   part.n = p->chunk;
@@ -101,7 +105,10 @@ static int prepare(ms_call *c) {
   for (int i = 0; i < 2 + g->bias; i++)
     if (!ms_view_contiguous(&c->in[i])) p->copy[i] = place(c, (size_t)ms_view_numel(&c->in[i]) * size);
   if (c->out[0].dtype == MS_F32) choose(p);
-  if (p->main) {
+  if (p->direct) {
+    p->shared = place(c, MS_NAME(ms_direct_shared_bytes)(p->direct));
+    p->lane_bytes = MS_NAME(ms_direct_lane_bytes)(p->direct);
+  } else if (p->main) {
     p->shared = place(c, ms_dnn_conv_shared_bytes(p->main));
     p->tail_shared = p->tail ? place(c, ms_dnn_conv_shared_bytes(p->tail)) : 0;
     p->lane_bytes = bigger(ms_dnn_conv_lane_bytes(p->main), p->tail ? ms_dnn_conv_lane_bytes(p->tail) : 0);
@@ -126,6 +133,7 @@ static int prepare(ms_call *c) {
 static void release(ms_call *c) {
   plan *p = c->slot;
   if (!p) return;
+  MS_NAME(ms_direct_free)(p->direct);
   ms_dnn_conv_release(p->main);
   ms_dnn_conv_release(p->tail);
   free(p);
@@ -216,7 +224,8 @@ static int run(ms_call *c) {
   bool ok = true;
   if (p->main) ok = ms_dnn_conv_begin(p->main, (float *)w, work + p->shared);
   if (p->tail) ok = ok && ms_dnn_conv_begin(p->tail, (float *)w, work + p->tail_shared);
-  int64_t by_group = p->main || g->result == MS_CONV_W ? 1 : g->groups, tasks = p->parts * by_group;
+  if (p->direct) MS_NAME(ms_direct_begin)(p->direct, (const float *)w, work + p->shared);
+  int64_t by_group = p->main || p->direct || g->result == MS_CONV_W ? 1 : g->groups, tasks = p->parts * by_group;
   int team = ms_team(g->n * work_of(g) / 4);
   if (team > p->lanes) team = p->lanes;
   if (team > tasks) team = (int)tasks;
@@ -225,7 +234,10 @@ static int run(ms_call *c) {
     int64_t i = t / by_group, first = i * p->chunk, last = first + p->chunk < g->n ? first + p->chunk : g->n;
     int id = omp_get_thread_num();
     char *lane = work + p->lane + (size_t)id * p->lane_bytes, *wi = w + (size_t)i * w_step;
-    if (p->main) {
+    if (p->direct) {
+      MS_NAME(ms_direct_run)
+      (p->direct, first, last, (float *)x, (float *)wi, (float *)y, (float *)bias, work + p->shared, lane);
+    } else if (p->main) {
       bool is_tail = p->tail && i == p->parts - 1;
       ok = ms_dnn_conv_run(is_tail ? p->tail : p->main, is_tail ? 0 : id, (float *)(x + (size_t)first * x_bytes), (float *)wi,
                            (float *)(y + (size_t)first * y_bytes), (float *)bias, lane) &&

@@ -2,7 +2,7 @@
 #include "loops.h"
 #include "../math.h"
 
-/* ---- same dtype: only the element size matters ---- */
+/* ---- same dtype: only the element size matters ------------------------------------------------------------------- */
 
 #define MOVE(fn, TT)                                                                                                               \
   static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
@@ -55,7 +55,7 @@ MS_KERNEL(contiguous, .run = run_copy);
 MS_KERNEL(clone, .run = run_copy);
 MS_KERNEL(copy_, .run = run_copy_, .supports = same_dtype);
 
-/* ---- conversion: load to float, double or int64, store from it ---- */
+/* ---- conversion: load to float, double or int64, store from it --------------------------------------------------- */
 
 static inline float load_bf16(uint16_t v) { return ms_bf16_to_f32(v); }
 static inline float load_f16(uint16_t v) { return ms_f16_to_f32(v); }
@@ -116,7 +116,7 @@ static int run_cast(ms_call *c) {
 }
 MS_KERNEL(cast, .run = run_cast);
 
-/* ---- fill_: in place; full: new ---- */
+/* ---- fill_: in place; full: new ---------------------------------------------------------------------------------- */
 
 static int fill(const ms_view *v, double value) {
   union {
@@ -145,7 +145,7 @@ static int run_fill_(ms_call *c) { return fill(&c->in[0], ms_scalar_value(c->att
 MS_KERNEL(full, .run = run_full);
 MS_KERNEL(fill_, .run = run_fill_);
 
-/* ---- flip: walk x from its last element backwards along the named dimensions ---- */
+/* ---- flip: walk x from its last element backwards along the named dimensions ------------------------------------- */
 
 static int run_flip(ms_call *c) {
   ms_view x = c->in[0];

@@ -203,7 +203,7 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
 #undef E2
 #undef E3
 
-/* ---- the loops by operation ---- */
+/* ---- the loops by operation -------------------------------------------------------------------------------------- */
 
 #define ROW(name, cls)                                 [MS_OP_##name] = {name##_loops, COST_##cls},
 #define E1(name, cls, f, dx, sample, doc)              ROW(name, cls)

@@ -39,7 +39,7 @@ bool MS_NAME(ms_cpu_fusible)(const ms_call *c) {
   return loop_of(c).run != NULL;
 }
 
-/* ---- the space: dimensions of size 1 dropped, those merged that no operand tells apart ---- */
+/* ---- the space: dimensions of size 1 dropped, those merged that no operand tells apart --------------------------- */
 
 /* Strides of v, broadcast to `like`, over like's dimensions but those of size 1. Gives their number. */
 static int spread(const ms_view *like, const ms_view *v, int64_t *shape, int64_t *stride) {
@@ -92,7 +92,7 @@ static void classify(program *g, source *s) {
   if (s->period <= FUSED_PERIOD && d > 0) s->kind = SOURCE_REPEAT;
 }
 
-/* ---- buffers: a strip each, given back after the last use ---- */
+/* ---- buffers: a strip each, given back after the last use -------------------------------------------------------- */
 
 enum { UNIT = 64 }; /* bytes; every buffer begins at a cache line */
 
@@ -166,7 +166,7 @@ static bool place(program *g, const ms_part *p) {
   return g->bytes <= FUSED_MOST;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static void release(ms_call *last) {
   program *g = last->slot;

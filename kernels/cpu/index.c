@@ -33,7 +33,7 @@ static void start_from(const ms_view *r, const ms_view *x) {
   if (ms_view_numel(r)) move_view(r, x);
 }
 
-/* ---- index_select ---- */
+/* ---- index_select ------------------------------------------------------------------------------------------------ */
 
 #define PICK(T)                                                                                                                    \
   static void pick_##T(const ms_view *index, int64_t n, const void *from, int64_t step, void *to) {                                \
@@ -254,7 +254,7 @@ static int scatter_add_run(ms_call *c) {
 }
 MS_KERNEL(scatter_add, .run = scatter_add_run, .supports = adds);
 
-/* ---- one_hot ---- */
+/* ---- one_hot ----------------------------------------------------------------------------------------------------- */
 
 static int one_hot_run(ms_call *c) {
   const ms_view *index = &c->in[0], *r = &c->out[0];

@@ -87,8 +87,8 @@ LOSS(mse_loss, mse, 1)
 LOSS(bce_loss, bce, 16)
 LOSS(bce_with_logits, bce_logits, 16)
 
-/* ---- cross entropy: N x classes, and a label per row
- * --------------------------------------------------------------------------------- BLOCK rows at a time. Where classes are few, a
+/* ---- cross entropy: N x classes, and a label per row -------------------------------------------------------------
+ * BLOCK rows at a time. Where classes are few, a
  * block is turned round, so that a vector holds the same class of all its rows; else its rows follow one another, each in LANES
  * partial sums. The largest element is subtracted before exp. */
 

@@ -344,8 +344,7 @@ typedef struct job {
 NORM(float)
 NORM(double)
 
-/* ---- the rows
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the rows ---------------------------------------------------------------------------------------------------- */
 
 /* batch_normalize and its derivative: every dimension but the second. */
 static ms_ints dims_of(const ms_call *c, const ms_view *x) {
@@ -429,8 +428,7 @@ static int run_backward(ms_call *c) {
 MS_KERNEL(normalize_grad, .supports = supports, .prepare = prepare_grad, .run = run_backward);
 MS_KERNEL(batch_normalize_grad, .supports = supports, .prepare = prepare_grad, .run = run_backward);
 
-/* ---- batch norm's bookkeeping: running = (1 - momentum) running + momentum value, variance unbiased
- * -------------------------------- */
+/* ---- batch norm's bookkeeping: running = (1 - momentum) running + momentum value, variance unbiased -------------- */
 
 static bool supports_follow(const ms_call *c) {
   uint8_t d = c->in[0].dtype;

@@ -356,7 +356,7 @@ static int run_all(ms_call *c) { TRUTH(true, ==); }
 MS_KERNEL(any, .run = run_any, .supports = not_half);
 MS_KERNEL(all, .run = run_all, .supports = not_half);
 
-/* ---- cumsum: result contiguous, x strided ---- */
+/* ---- cumsum: result contiguous, x strided ------------------------------------------------------------------------ */
 
 #define RUNNING(T, A, R)                                                                                                           \
   {                                                                                                                                \

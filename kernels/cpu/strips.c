@@ -19,7 +19,7 @@ typedef struct frame {
   char buffer[FUSED_MOST] __attribute__((aligned(64)));
 } frame;
 
-/* ---- laying out operands ---- */
+/* ---- laying out operands ----------------------------------------------------------------------------------------- */
 
 #define GATHER(T)                                                                                                                  \
   static void gather_##T(const program *g, const source *s, T *to, int64_t from, int64_t n) {                                      \
@@ -92,7 +92,7 @@ static void open_frame(frame *f, const program *g) {
   }
 }
 
-/* ---- sums ---- */
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 /* Elements from..from+n of the space onto their columns, in the row of partial sums that their rows share. */
 #define ADD_ROWS(T)                                                                                                                \
@@ -108,7 +108,7 @@ static void open_frame(frame *f, const program *g) {
 ADD_ROWS(float)
 ADD_ROWS(double)
 
-/* ---- strips ---- */
+/* ---- strips ------------------------------------------------------------------------------------------------------ */
 
 static void look_after(frame *f, const part *q, stage *t, int64_t from, int64_t n) {
   const program *g = f->g;
@@ -141,7 +141,7 @@ static void run_range(frame *f, int64_t from, int64_t to) {
   }
 }
 
-/* ---- ways to cut the space over threads ---- */
+/* ---- ways to cut the space over threads -------------------------------------------------------------------------- */
 
 static void run_each(const program *g, int team) {
   int64_t blocks = (g->numel + 63) / 64;

@@ -107,7 +107,7 @@ int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results) {
   return 0;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 
 static double element(const void *p, int dtype, size_t i) {
   switch (dtype) {

@@ -13,7 +13,7 @@ static bool same_view(const ms_view *a, const ms_view *b) {
 
 static const char *sizes(const ms_view *v) { return ms_sizes_str(v->rank, v->shape); }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------------ */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 typedef struct pair {
   ms_record *a, *b;
@@ -81,7 +81,7 @@ static int compare_attr(const pair *p, const ms_rcall *a, const ms_rcall *b) {
   return 0;
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 static bool same_data(const ms_storage *x, const ms_storage *y) {
   if (x->bytes != y->bytes || x->device != y->device) return false;

@@ -63,8 +63,7 @@ struct ms_device {
   char name[16], description[128];
 };
 
-/* ---- rules: what a row's file provides (ops/) ---------------------------------------------------------------------------------
- */
+/* ---- rules: what a row's file provides (ops/) -------------------------------------------------------------------- */
 
 /* One result to come. For MS_VIEW rows stride and offset count too. */
 typedef struct ms_spec {
@@ -111,8 +110,7 @@ typedef struct ms_rule {
 
 #define MS_RULE(name, ...) const ms_rule ms_rule_##name = {__VA_ARGS__}
 
-/* ---- the gate (core/op.c)
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the gate (core/op.c) ---------------------------------------------------------------------------------------- */
 
 /* Apply operation `id`. in[] and attr[] in the order of the row's signature (attr NULL: the defaults). Results belong to the
  * current scope. ms_apply gives the first result (or, of a row that changes things in place, in[0]); ms_apply_n fills out[] with
@@ -130,8 +128,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
 #define A_INTS(x)    ((ms_attr){.v = (x)})
 #define MS_INTS(...) ((ms_ints){.n = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .at = {__VA_ARGS__}})
 
-/* ---- pieces for rules (core/op.c, core/tensor.c)
- * ----------------------------------------------------------------------------------- */
+/* ---- pieces for rules (core/op.c, core/tensor.c) ----------------------------------------------------------------- */
 
 int ms_out(ms_infer *s, int k, int dtype, int rank,
            const int64_t *shape); /* set result k, contiguous; n_out grows to k + 1; gives 0 */

@@ -62,8 +62,7 @@ ms_device *ms_device_get(const char *name) {
 const char *ms_device_name(const ms_device *d) { return d ? d->name : "none"; }
 int ms_device_sync(ms_device *d) { return d ? d->backend->sync() : -1; }
 
-/* ---- threads: the pool is OpenMP's, which oneDNN shares -------------------------------------------------------------------------
- */
+/* ---- threads: the pool is OpenMP's, which oneDNN shares ---------------------------------------------------------- */
 
 static int threads;
 

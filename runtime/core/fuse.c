@@ -61,7 +61,7 @@ static void touches(const ms_rcall *c, int k, bool *reads, bool *writes) {
   *writes = ms_rcall_writes(c, k);
 }
 
-/* ---- which calls depend on which ---- */
+/* ---- which calls depend on which --------------------------------------------------------------------------------- */
 
 /* Does unit u depend on what the marks tell of? */
 static bool depends(const fusion *f, const unit *u, int read_marks, int write_marks) {
@@ -92,7 +92,7 @@ static void mark(fusion *f, const unit *u, int read_mark, int write_mark) {
   }
 }
 
-/* ---- growing a chain ---- */
+/* ---- growing a chain --------------------------------------------------------------------------------------------- */
 
 /* Does view k of a call run through the elements of the space one by one? */
 static bool aligned(const ms_rcall *c, int k, const space *over) {
@@ -180,7 +180,7 @@ static int grow(fusion *f, int at, unit *scratch) {
   return joined ? n_before : -1;
 }
 
-/* ---- chains as kernels ---- */
+/* ---- chains as kernels ------------------------------------------------------------------------------------------- */
 
 static int write_order(fusion *f) {
   ms_record *r = f->r;

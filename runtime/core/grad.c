@@ -37,8 +37,7 @@ int ms_set_requires_grad(ms_tensor *t, bool on) {
   return 0;
 }
 
-/* ---- nodes
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
 static void drop_tensors(ms_node *n) {
   for (int i = 0; i < n->n_in; i++) ms_release(n->in[i]), n->in[i] = NULL;
@@ -152,8 +151,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   return ok ? 0 : -1;
 }
 
-/* ---- a pass
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- a pass ------------------------------------------------------------------------------------------------------ */
 
 typedef struct pass {
   ms_node **list;
@@ -233,7 +231,9 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
   }
   if (t->node) return 0;
   if (ms_record_grad(t, true) < 0) return -1;
-  if (t->grad && !enabled && !t->grad->requires_grad) { /* in place, as in PyTorch: a recorded step finds it where it was */
+  /* Nobody else sees it: add in place. Never while a step is recorded, for its replays cannot choose. */
+  if (t->grad && !enabled && !ms_record_now && !t->grad->requires_grad && t->grad->refs == 1 &&
+      ms_storage_users(t->grad->storage) == 1 && ms_is_contiguous(t->grad)) {
     int mark = ms_scope_open();
     ms_tensor *r = ms_apply_inplace(MS_OP_add, MS_IN(t->grad, g), NULL);
     ms_scope_close(mark);

@@ -12,7 +12,7 @@ static bool check_numerics;
 void ms_set_check_numerics(bool on) { check_numerics = on; }
 bool ms_check_numerics_on(void) { return check_numerics; }
 
-/* ---- pieces for shape rules -------------------------------------------------------------------------------------------------- */
+/* ---- pieces for shape rules -------------------------------------------------------------------------------------- */
 
 int ms_out(ms_infer *s, int k, int dtype, int rank, const int64_t *shape) {
   ms_spec *o = &s->out[k];
@@ -76,8 +76,7 @@ int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t 
   return 0;
 }
 
-/* ---- calls
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 static void view_of(const ms_tensor *t, ms_view *v) {
   v->number = NULL, v->absent = false;
@@ -268,7 +267,7 @@ static bool any_needs_grad(int n, ms_tensor *const *in) {
 /* One element of memory for several of the tensor: changing it in place would do so several times. */
 static int check_overlap(const ms_op *op, const ms_tensor *x) {
   for (int i = 0; i < x->rank; i++)
-    if (x->stride[i] == 0 && x->shape[i] > 1)
+    if (x->stride[i] == 0 && x->shape[i] > 1 && ms_numel(x))
       return ms_fail("%s: %s is expanded: several of its elements are one in memory; clone it before changing it in place",
                      op->name, ms_shape_str(x)),
              -1;

@@ -1,6 +1,5 @@
 /* record.c -- writing down kernel calls as they run. */
 #include "record.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,7 @@ bool ms_recording(void) { return ms_record_now != NULL; }
 
 static int no_memory(void) { return ms_fail("compile: out of memory while recording"), -1; }
 
-/* ---- slots ------------------------------------------------------------------------------------------------------------- */
+/* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 void ms_slot_hold(ms_slot *s, ms_storage *storage) {
   if (storage) ms_storage_retain(storage)->held++;
@@ -80,7 +79,7 @@ static int ref_view(ms_record *r, const ms_tensor *t, ms_ref_view *v, ms_slot_ki
   return 0;
 }
 
-/* ---- begin and end --------------------------------------------------------------------------------------------------------- */
+/* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
 ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args) {
   if (ms_record_now) return ms_fail("compile: a step is being recorded already");
@@ -203,50 +202,7 @@ void ms_record_free(ms_record *r) {
   free(r->call), free(r->slot), free(r->table), free(r->arg), free(r->result), free(r);
 }
 
-/* ---- live numbers ------------------------------------------------------------------------------------------------------------ */
-
-void ms_rnumber_run(const ms_rnumber *n) {
-  double a = n->a ? n->a->value : n->ca, b = n->b ? n->b->value : n->cb;
-  n->out->value = n->op == '+' ? a + b : n->op == '-' ? a - b : n->op == '*' ? a * b : n->op == '/' ? a / b : pow(a, b);
-}
-
-ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb) {
-  ms_record *r = ms_record_now;
-  if (!r) return ms_fail("compile: a live number of a step was used outside it");
-  ms_rnumber *p = realloc(r->number, (size_t)(r->n_number + 1) * sizeof *p);
-  if (!p) return no_memory(), NULL;
-  r->number = p;
-  ms_cell *out = ms_cell_new(0);
-  if (!out) return NULL;
-  p[r->n_number] = (ms_rnumber){op, ms_cell_retain(a), ms_cell_retain(b), ms_cell_retain(out), a ? 0 : ca, b ? 0 : cb};
-  ms_rnumber_run(&p[r->n_number++]);
-  return out;
-}
-
-ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in) {
-  ms_scalar a = in[0]->number, b = {0};
-  if (n > 1) b = in[1]->number;
-  char c = 0;
-  switch (op->id) {
-  case MS_OP_add: c = '+'; break;
-  case MS_OP_sub: c = '-'; break;
-  case MS_OP_mul: c = '*'; break;
-  case MS_OP_div: c = '/'; break;
-  case MS_OP_pow: c = '^'; break;
-  case MS_OP_neg: c = '*', b = (ms_scalar){.value = -1}; break;
-  case MS_OP_square: c = '*', b = a; break;
-  case MS_OP_reciprocal: c = '/', b = a, a = (ms_scalar){.value = 1}; break;
-  default: return ms_fail("%s: a number handed to the step needs a tensor as partner here", op->name);
-  }
-  ms_cell *cell = ms_record_number(c, a.cell, a.value, b.cell, b.value);
-  ms_tensor *t = cell ? ms_live_number(cell) : NULL;
-  ms_cell_release(cell);
-  if (t) t->is_integer_number = c != '/' && c != '^' && in[0]->is_integer_number && (n < 2 || in[1]->is_integer_number);
-  return t;
-}
-
-/* ---- the gate's side
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the gate's side --------------------------------------------------------------------------------------------- */
 
 /* What the argument that input k belongs to is. */
 static int kind_of(const ms_op *op, int k) {

@@ -94,13 +94,13 @@ ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb)
 /* The same for an operation of a derivative rule or composite on numbers only. */
 ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in);
 
-/* ---- the gate's side ---- */
+/* ---- the gate's side --------------------------------------------------------------------------------------------- */
 extern ms_record *ms_record_now; /* NULL: nothing is recorded */
 int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out);
 /* .grad of t is looked at (found) or set; call before it happens. 0, or -1 after ms_fail. */
 int ms_record_grad(ms_tensor *t, bool found);
 
-/* ---- shared by record.c and replay.c ---- */
+/* ---- shared by record.c and replay.c ----------------------------------------------------------------------------- */
 typedef enum ms_slot_kind { MS_SLOT_INPUT, MS_SLOT_EXTERNAL, MS_SLOT_INTERNAL, MS_SLOT_RESULT, MS_SLOT_KEPT } ms_slot_kind;
 
 typedef struct ms_slot {
@@ -183,7 +183,7 @@ ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args);
 ms_view *ms_rcall_view(ms_rcall *c, int k);     /* view k, inputs first */
 bool ms_rcall_writes(const ms_rcall *c, int k); /* does the call change the elements of view k? */
 
-/* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another ---- */
+/* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another -------------------- */
 
 typedef struct ms_patch { /* a view that follows an argument or a result */
   ms_view *view;

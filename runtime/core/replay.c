@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what is needed
- * ------------------------------------------------------------------------------------------------------------------- */
+/* ---- what is needed ---------------------------------------------------------------------------------------------- */
 
 /* From here on the step says what lives: gradients' memory is held, the rest of what calls made is watched no more. */
 static void adopt(ms_record *r) {
@@ -47,8 +46,7 @@ static int drop_dead(ms_step *s) {
   return 0;
 }
 
-/* ---- where it lies
- * ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- where it lies ----------------------------------------------------------------------------------------------- */
 
 typedef struct piece {   /* arena memory for calls first..last */
   int first, last, slot; /* slot -1: the workspace of call `first` */
@@ -146,9 +144,7 @@ static int place_views(ms_step *s) {
   return 0;
 }
 
-/* ---- build
- * ---------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- build ------------------------------------------------------------------------------------------------------- */
 
 static double flops_of(const ms_call *c) {
   double n = 1;

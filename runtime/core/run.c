@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- does it fit ------------------------------------------------------------------------------------------------------------- */
+/* ---- does it fit ------------------------------------------------------------------------------------------------- */
 
 /* Bytes that an argument's memory begins further on than when it was recorded. */
 static int64_t shift_of(const ms_record *r, int arg, ms_tensor *const *args) {
@@ -45,7 +45,7 @@ bool ms_step_moves(ms_step *s, const ms_record *first) {
   return all;
 }
 
-/* ---- gradients --------------------------------------------------------------------------------------------------------------- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 /* Does .grad of a leaf show what the step leaves there? */
 static bool shows(const ms_tensor *t, const ms_ref_view *v, const ms_storage *s) {
@@ -54,7 +54,8 @@ static bool shows(const ms_tensor *t, const ms_ref_view *v, const ms_storage *s)
          !memcmp(t->stride, v->view.stride, t->rank * sizeof *t->stride);
 }
 
-/* Somebody who holds a gradient of the last run keeps its values: this run gets other memory. */
+/* Somebody who holds a gradient of the last run keeps its values, and a run that adds to what it finds reads them: it gets other
+ * memory. */
 static int free_gradients(ms_step *s) {
   ms_record *r = s->r;
   for (int i = 0; i < r->n_grad; i++) {
@@ -63,7 +64,9 @@ static int free_gradients(ms_step *s) {
     if (!t || t->kind != MS_SLOT_KEPT) continue;
     const ms_tensor *now = g->leaf->grad;
     int ours = now && now->storage == t->storage && now->refs == 1;
-    if (ms_storage_users(t->storage) <= ours) continue;
+    bool read = false;
+    for (int k = r->n_given; k < r->n_args && !read; k++) read = s->args[k]->storage == t->storage;
+    if (ms_storage_users(t->storage) <= ours && !read) continue;
     ms_storage *fresh = ms_storage_new(r->device, t->bytes);
     if (!fresh) return -1;
     ms_slot_hold(t, fresh);
@@ -99,8 +102,7 @@ static int leave_gradients(const ms_record *r, ms_tensor *const *args) {
   return 0;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static double now(void) {
   struct timespec t;
@@ -182,9 +184,7 @@ int ms_step_profile(ms_step *s, bool on) {
   return 0;
 }
 
-/* ---- report
- * ----------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- report ------------------------------------------------------------------------------------------------------ */
 
 ms_step_info ms_step_describe(const ms_step *s) { return s->info; }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- life -------------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static ms_tensor *spare; /* linked through ->grad */
 
@@ -50,8 +50,7 @@ void ms_cell_release(ms_cell *c) {
   if (c && !--c->refs) free(c);
 }
 
-/* ---- scopes: a stack of tensors waiting for their release ---------------------------------------------------------------------
- */
+/* ---- scopes: a stack of tensors waiting for their release -------------------------------------------------------- */
 
 static ms_tensor **pool;
 static int pool_n, pool_room;
@@ -76,8 +75,7 @@ ms_tensor *ms_autorelease(ms_tensor *t) {
   return pool[pool_n++] = t;
 }
 
-/* ---- making
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 void ms_set_contiguous(ms_tensor *t) {
   int64_t s = 1;
@@ -149,8 +147,7 @@ ms_tensor *ms_alias(const ms_tensor *x) {
 
 ms_tensor *ms_detach(ms_tensor *x) { return x ? ms_autorelease(ms_alias(x)) : NULL; }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 int ms_rank(const ms_tensor *t) { return t->rank; }
 const int64_t *ms_shape(const ms_tensor *t) { return t->shape; }
@@ -232,8 +229,7 @@ ms_tensor *ms_to_device(ms_tensor *t, ms_device *d) {
   return ok ? r : NULL;
 }
 
-/* ---- words for messages
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- words for messages ------------------------------------------------------------------------------------------ */
 
 static char *buffer(void) {
   static char ring[6][128];

@@ -6,7 +6,7 @@
 #define MASCON_DATA_H
 #include "mascon.h"
 
-/* ---- arrays ---------------------------------------------------------------------------------------------------------- */
+/* ---- arrays ------------------------------------------------------------------------------------------------------ */
 
 /* What a file held: C order, the machine's byte order, malloc'd. */
 typedef struct ms_array {
@@ -18,7 +18,7 @@ typedef struct ms_array {
 } ms_array;
 void ms_array_free(ms_array *a); /* NULL is fine */
 
-/* ---- IDX (idx.c): the format of MNIST ------------------------------------------------------------------------------- */
+/* ---- IDX (idx.c): the format of MNIST ---------------------------------------------------------------------------- */
 
 /* Element types of the format. i8 and i16 come as MS_I32, the others as the dtype of their name. */
 enum { MS_IDX_U8 = 0x08, MS_IDX_I8 = 0x09, MS_IDX_I16 = 0x0B, MS_IDX_I32 = 0x0C, MS_IDX_F32 = 0x0D, MS_IDX_F64 = 0x0E };
@@ -32,7 +32,7 @@ ms_array *ms_idx_parse(const void *bytes, size_t size, const char *name);
  * an i32 array may also be written as i8 or i16, if its values fit. */
 int ms_idx_write(const char *path, const ms_array *a, int type);
 
-/* ---- pictures (image.c, grid.c) --------------------------------------------------------------------------------------- */
+/* ---- pictures (image.c, grid.c) ---------------------------------------------------------------------------------- */
 
 #define MS_IMAGE_MAX_SIDE   16384
 #define MS_IMAGE_MAX_PIXELS (1 << 26)
@@ -62,7 +62,7 @@ typedef struct ms_grid {
  * in rows of `columns` from the top left. */
 ms_image *ms_image_grid(const void *data, ms_dtype dtype, int64_t n, int channels, int height, int width, const ms_grid *opt);
 
-/* ---- batches (loader.c) -------------------------------------------------------------------------------------------------- */
+/* ---- batches (loader.c) ------------------------------------------------------------------------------------------ */
 
 /* Row numbers in index arrays count from `base` (0, or MS_INDEX_BASE when they are the values of an index tensor). */
 

@@ -28,7 +28,7 @@ static const struct idx_type *find_type(int code) {
   return NULL;
 }
 
-/* ---- where bytes come from: a file or memory, gzipped or not -------------------------------------------------------------- */
+/* ---- where bytes come from: a file or memory, gzipped or not ----------------------------------------------------- */
 
 enum { CHUNK = 1 << 18 };
 
@@ -157,7 +157,7 @@ static uint8_t *read_body(source *s, size_t n) {
   return NULL;
 }
 
-/* ---- elements ------------------------------------------------------------------------------------------------------------ */
+/* ---- elements ---------------------------------------------------------------------------------------------------- */
 
 /* Big-endian elements to the machine's, in place; i8 and i16 spread to i32 from the last one down. buf has room for the result. */
 static void to_host(uint8_t *buf, int64_t n, const struct idx_type *t) {
@@ -206,7 +206,7 @@ static void from_host(uint8_t *out, const void *data, int64_t i, const struct id
   for (int k = t->size - 1; k >= 0; k--, v >>= 8) out[k] = (uint8_t)v;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Header to a (without data). Returns its type, or NULL. */
 static const struct idx_type *read_header(source *s, ms_array *a) {
@@ -292,7 +292,7 @@ ms_array *ms_idx_read(const char *path) {
   return NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct sink {
   ms_writer *w;

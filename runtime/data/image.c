@@ -34,8 +34,7 @@ void ms_image_free(ms_image *im) {
   free(im);
 }
 
-/* ---- PNG: structure, checksums and plausible sizes ------------------------------------------------------------------------------
- */
+/* ---- PNG: structure, checksums and plausible sizes --------------------------------------------------------------- */
 
 static uint32_t be32(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
 static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
@@ -83,8 +82,7 @@ static int check_png(const uint8_t *p, size_t size, const char *name) {
   return -1;
 }
 
-/* ---- JPEG: Huffman tables -----------------------------------------------------------------------------------------------------
- */
+/* ---- JPEG: Huffman tables ---------------------------------------------------------------------------------------- */
 
 /* A DHT segment (ITU T.81, B.2.4.2) whose length field is at p: tables of class and slot, 16 counts, values. The counts must name
  * at most 256 values and fit the code space, and the tables must fill the segment. */
@@ -139,8 +137,7 @@ static int check_jpeg(const uint8_t *p, size_t size, const char *name) {
   return -1;
 }
 
-/* ---- decoding -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- decoding ---------------------------------------------------------------------------------------------------- */
 
 static ms_image *decode(const uint8_t *p, int size, int channels, const char *name) {
   static const uint8_t png[8] = {137, 80, 78, 71, 13, 10, 26, 10};
@@ -180,8 +177,7 @@ ms_image *ms_image_read(const char *path, int channels) {
   return im;
 }
 
-/* ---- encoding -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 void *ms_png_encode(const ms_image *im, size_t *size) {
   if (!im || check_size("PNG", im->width, im->height, im->channels)) return NULL;

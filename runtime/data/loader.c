@@ -6,7 +6,7 @@
 /* Below this many bytes of output a parallel region costs more than it saves. */
 enum { PARALLEL_BYTES = 1 << 20 };
 
-/* ---- permutations ------------------------------------------------------------------------------------------------------- */
+/* ---- permutations ------------------------------------------------------------------------------------------------ */
 
 static uint64_t draw64(ms_rng *rng) {
   uint64_t high = ms_rng_next(rng);
@@ -46,7 +46,7 @@ void ms_permutation(int64_t n, ms_rng *rng, int64_t base, int64_t *out) {
   shuffle(out, n, rng);
 }
 
-/* ---- gathering ------------------------------------------------------------------------------------------------------------ */
+/* ---- gathering --------------------------------------------------------------------------------------------------- */
 
 static int check_index(const int64_t *index, int64_t count, int64_t rows, int64_t base) {
   for (int64_t i = 0; i < count; i++) {
@@ -112,7 +112,7 @@ int ms_gather_f32(float *out, const void *src, ms_dtype dtype, int64_t row, int6
   return 0;
 }
 
-/* ---- batches -------------------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 ms_batches *ms_batches_new(int64_t n, const int64_t *subset, int64_t batch, bool shuffled, bool drop_last, int64_t base) {
   if (n < 0 || batch < 1)

@@ -17,7 +17,7 @@
 /* To the end of the file: gcc finds declarations without definitions only there. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 
-/* ---- memory under a cap ------------------------------------------------------------------------------------------------ */
+/* ---- memory under a cap ------------------------------------------------------------------------------------------ */
 
 /* Each block is preceded by its size, in a header that keeps the alignment of malloc. New memory is zero: a file that leaves parts
  * of a picture or table out must not show what the memory held before. */
@@ -54,7 +54,7 @@ static void *capped_realloc(void *block, size_t n) {
   return fresh;
 }
 
-/* ---- reader --------------------------------------------------------------------------------------------------------------- */
+/* ---- reader ------------------------------------------------------------------------------------------------------ */
 
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
@@ -95,7 +95,7 @@ const char *ms_stb_reason(void) {
   return why ? why : "damaged data";
 }
 
-/* ---- writer --------------------------------------------------------------------------------------------------------------- */
+/* ---- writer ------------------------------------------------------------------------------------------------------ */
 
 /* zlib in place of stb's own compressor: smaller and several times faster. */
 static unsigned char *compress_zlib(unsigned char *data, int n, int *out_n, int level) {

@@ -7,7 +7,7 @@
 #define MASCON_IO_H
 #include "mascon.h"
 
-/* ---- whole files (file.c) ------------------------------------------------------------------------------------------- */
+/* ---- whole files (file.c) ---------------------------------------------------------------------------------------- */
 
 /* The bytes of a regular file or a pipe, malloc'd, with a '\0' after the last one (not counted in *size). Fails beyond cap bytes.
  */
@@ -30,13 +30,13 @@ int ms_write_file(const char *path, const void *data, size_t n);
 /* mkdir -p: 0 also when the folder is there already. */
 int ms_mkdirs(const char *path);
 
-/* ---- JSON lines (jsonl.c) -------------------------------------------------------------------------------------------- */
+/* ---- JSON lines (jsonl.c) ---------------------------------------------------------------------------------------- */
 
 /* Append one line (finished JSON, no newline in it) to a file by a single write; a last line that a crash left torn is ended first,
  * so that it cannot swallow this one. sync: fsync before returning. */
 int ms_jsonl_append(const char *path, const char *line, bool sync);
 
-/* ---- safetensors (safetensors.c) -------------------------------------------------------------------------------------- */
+/* ---- safetensors (safetensors.c) --------------------------------------------------------------------------------- */
 
 typedef struct ms_st_entry {
   const char *name;
@@ -72,7 +72,7 @@ const char *ms_safetensors_metadata(const ms_safetensors *s, const char *key);
  * UTF-8, and when bytes is not what dtype and shape say. */
 int ms_safetensors_write(const char *path, int n, const ms_st_entry *entries, int n_metadata, const ms_st_pair *metadata);
 
-/* ---- TensorBoard (tensorboard.c) -------------------------------------------------------------------------------------- */
+/* ---- TensorBoard (tensorboard.c) --------------------------------------------------------------------------------- */
 
 /* One event file in a log folder. Records are kept in memory and handed to the system every two seconds, at flush and at close. */
 typedef struct ms_events ms_events;

@@ -38,7 +38,7 @@ static bool shape_bytes(ms_dtype dtype, int rank, const int64_t *shape, size_t *
   return true;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int read_shape(const char *file, const char *name, const json_t *list, ms_st_entry *e) {
   if (!json_is_array(list) || json_array_size(list) > MS_MAX_RANK) {
@@ -250,7 +250,7 @@ const char *ms_safetensors_metadata(const ms_safetensors *s, const char *key) {
   return NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Add "key": value to an object, stealing value; -1 when the key is taken, the text is not UTF-8 or memory ran out. */
 static int put(const char *path, json_t *object, const char *what, const char *key, json_t *value) {

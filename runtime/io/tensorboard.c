@@ -65,7 +65,7 @@ ms_events *ms_events_open(const char *folder) {
 const char *ms_events_path(const ms_events *e) { return e->path; }
 void ms_events_set_time(ms_events *e, double t) { e->fixed_time = t; }
 
-/* ---- records ---------------------------------------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 static void put_u32(ms_pb *out, uint32_t v) {
   uint8_t b[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
@@ -152,7 +152,7 @@ int ms_events_resume(ms_events *e, int64_t step) {
   return end_event(e);
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* event{summary{value{tag ...: both marks are closed by end_value. */
 typedef struct marks {
@@ -216,8 +216,7 @@ int ms_events_text(ms_events *e, const char *tag, int64_t step, const char *text
   return end_value(e, m);
 }
 
-/* ---- histograms ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- histograms -------------------------------------------------------------------------------------------------- */
 
 /* Bucket limits as TensorFlow's histogram.cc makes them: 0, 1e-12 * 1.1^k below 1e20, DBL_MAX, and the same negated. Bucket i holds
  * limit[i-1] <= x < limit[i]. */

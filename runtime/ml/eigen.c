@@ -20,7 +20,7 @@ typedef struct turn {
   int64_t row;
 } turn;
 
-/* ---- tridiagonal form ------------------------------------------------------------------------------------------------------- */
+/* ---- tridiagonal form -------------------------------------------------------------------------------------------- */
 
 /* v[from..n-1]: reflection I - tau v v^T that takes x[from..] to (alpha, 0, ...). Returns alpha. */
 static double reflection(int64_t from, int64_t n, const double *x, double *v, double *tau) {
@@ -154,8 +154,7 @@ static void tridiagonalise(const kernels *f, int64_t n, double *a, double *diag,
   }
 }
 
-/* ---- QL ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- QL ---------------------------------------------------------------------------------------------------------- */
 
 static void apply_turns(const kernels *f, double *z, int64_t ld, const turn *turns, int64_t count) {
 #pragma omp parallel for schedule(dynamic)
@@ -208,8 +207,7 @@ static int implicit_ql(const kernels *k, int64_t n, double *diag, double *off, d
   return 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 typedef struct place {
   double value;

@@ -76,7 +76,7 @@ static int prepare(ms_forest *f) {
   return 0;
 }
 
-/* ---- fit ------------------------------------------------------------------------------------------------------------------ */
+/* ---- fit --------------------------------------------------------------------------------------------------------- */
 
 static ms_forest *join(const ml_tree *tree, int64_t trees, int64_t features, int32_t classes) {
   int64_t nodes = 0, rows = 0;
@@ -146,7 +146,7 @@ ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y,
   return f ? f : ml_no_memory("forest");
 }
 
-/* ---- predict ---------------------------------------------------------------------------------------------------------------- */
+/* ---- predict ----------------------------------------------------------------------------------------------------- */
 
 enum { LANES = 8 }; /* rows that go down a tree side by side, so that one's loads are under way while another compares */
 
@@ -240,7 +240,7 @@ int ms_forest_predict(const ms_forest *f, int64_t n, const float *x, int32_t *pr
 }
 int ms_forest_proba(const ms_forest *f, int64_t n, const float *x, double *proba) { return predict(f, n, x, NULL, proba); }
 
-/* ---- arrays ----------------------------------------------------------------------------------------------------------------- */
+/* ---- arrays ------------------------------------------------------------------------------------------------------ */
 
 ms_forest_arrays ms_forest_get(const ms_forest *f) {
   return (ms_forest_arrays){.trees = f->trees,

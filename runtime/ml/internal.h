@@ -14,7 +14,7 @@ int ml_check_finite(const char *what, int64_t n, int64_t d, const float *x);
 /* The number of classes (classes, or the largest label when classes is 0), or -1 and a message. */
 int32_t ml_check_labels(const char *what, int64_t n, const int32_t *y, int32_t classes);
 
-/* ---- instruction sets -------------------------------------------------------------------------------------------------- */
+/* ---- instruction sets -------------------------------------------------------------------------------------------- */
 
 enum { ML_BASE, ML_AVX2, ML_AVX512 };
 /* The best this processor has, at most what ml_limit_isa() allowed (tests run every variant). */

@@ -37,7 +37,7 @@ typedef struct near {
   int32_t row;
 } near;
 
-/* ---- kernels ---------------------------------------------------------------------------------------------------------- */
+/* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
 typedef void (*product_fn)(int64_t k, const float *restrict a, const float *restrict b, float *restrict c, int64_t ldc);
 typedef int64_t (*scan_fn)(const float *s, int64_t from, int64_t n, float limit);
@@ -116,7 +116,7 @@ static kernels best_kernels(void) {
   return (kernels){product_base, scan_base, distance_base};
 }
 
-/* ---- fit -------------------------------------------------------------------------------------------------------------- */
+/* ---- fit --------------------------------------------------------------------------------------------------------- */
 
 void ms_knn_free(ms_knn *m) {
   if (!m) return;
@@ -200,7 +200,7 @@ fail:
   return ml_no_memory("knn");
 }
 
-/* ---- query ------------------------------------------------------------------------------------------------------------- */
+/* ---- query ------------------------------------------------------------------------------------------------------- */
 
 static bool nearer(near a, near b) { return a.d2 < b.d2 || (a.d2 == b.d2 && a.row < b.row); }
 

@@ -8,7 +8,7 @@
 #define MASCON_ML_H
 #include "mascon.h"
 
-/* ---- nearest neighbours (ml/knn.c) ------------------------------------------------------------------------------------ */
+/* ---- nearest neighbours (ml/knn.c) ------------------------------------------------------------------------------- */
 
 typedef struct ms_knn ms_knn;
 typedef enum ms_knn_weights { MS_KNN_UNIFORM, MS_KNN_DISTANCE } ms_knn_weights;
@@ -34,7 +34,7 @@ int ms_knn_query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t
 int ms_knn_classify(const ms_knn *m, int64_t nq, const float *q, int64_t k, ms_knn_weights weights, int32_t *predicted,
                     float *proba);
 
-/* ---- random forest, decision tree (ml/forest.c, ml/tree.c) ------------------------------------------------------------- */
+/* ---- random forest, decision tree (ml/forest.c, ml/tree.c) ------------------------------------------------------- */
 
 typedef struct ms_forest ms_forest;
 
@@ -86,13 +86,13 @@ ms_forest *ms_forest_set(const ms_forest_arrays *a);
 int64_t ms_forest_nodes(const ms_forest *f, int64_t t);
 int64_t ms_forest_depth(const ms_forest *f, int64_t t);
 
-/* ---- symmetric eigenproblem (ml/eigen.c) ---------------------------------------------------------------------------------- */
+/* ---- symmetric eigenproblem (ml/eigen.c) ------------------------------------------------------------------------- */
 
 /* a: n x n symmetric, f64 (the lower triangle is read). values: n, largest first. vectors: n x n, ROW i is the unit eigenvector of
  * values[i], its coefficient of largest magnitude positive. -1 on n < 1, on a value not finite, no convergence, out of memory. */
 int ms_eigen_symmetric(int64_t n, const double *a, double *values, double *vectors);
 
-/* ---- principal components (ml/pca.c) -------------------------------------------------------------------------------------- */
+/* ---- principal components (ml/pca.c) ----------------------------------------------------------------------------- */
 
 typedef struct ms_pca ms_pca;
 
@@ -116,7 +116,7 @@ double ms_pca_total(const ms_pca *p);           /* sum of all d variances: varia
 int ms_pca_transform(const ms_pca *p, int64_t n, const float *x, float *codes);
 int ms_pca_inverse(const ms_pca *p, int64_t n, const float *codes, float *x);
 
-/* ---- metrics (ml/metrics.c) ------------------------------------------------------------------------------------------------ */
+/* ---- metrics (ml/metrics.c) -------------------------------------------------------------------------------------- */
 
 /* Share of the n labels that agree; NaN and a message when n < 1. */
 double ms_accuracy(int64_t n, const int32_t *truth, const int32_t *predicted);

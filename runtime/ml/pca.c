@@ -39,7 +39,7 @@ static product_fn best_product(void) {
   return product_base;
 }
 
-/* ---- covariance ------------------------------------------------------------------------------------------------------------- */
+/* ---- covariance -------------------------------------------------------------------------------------------------- */
 
 static void means(int64_t n, int64_t d, const float *x, double *mean) {
 #pragma omp parallel for schedule(static)
@@ -88,8 +88,7 @@ int ms_covariance(int64_t n, int64_t d, const float *x, double *mean, double *co
   return 0;
 }
 
-/* ---- model --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- model ------------------------------------------------------------------------------------------------------- */
 
 void ms_pca_free(ms_pca *p) {
   if (!p) return;

@@ -11,7 +11,7 @@
 #include "ml/internal.h"
 #include "ml/tree.h"
 
-/* ---- ranks -------------------------------------------------------------------------------------------------------------- */
+/* ---- ranks ------------------------------------------------------------------------------------------------------- */
 
 /* Bits of a finite float, in an order that sorts as unsigned; -0 counts as 0. */
 static uint32_t ordered_bits(float v) {
@@ -84,7 +84,7 @@ int ml_ranked_open(ml_ranked *t, int64_t n, int64_t d, const float *x, const int
   return 0;
 }
 
-/* ---- random numbers: splitmix64 (Steele, Lea, Flood 2014), one stream per seed and tree ---------------------------------- */
+/* ---- random numbers: splitmix64 (Steele, Lea, Flood 2014), one stream per seed and tree -------------------------- */
 
 static uint64_t mix(uint64_t z) {
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
@@ -102,7 +102,7 @@ static uint32_t draw_below(uint64_t *state, uint32_t n) {
   return (uint32_t)(m >> 32);
 }
 
-/* ---- growing ------------------------------------------------------------------------------------------------------------- */
+/* ---- growing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct share {
   int64_t all, left; /* weight of one class in the node, and left of the boundary */

@@ -17,7 +17,7 @@ static int same_dtype(const ms_infer *s, const ms_tensor *x, const ms_tensor *sr
   return 0;
 }
 
-/* ---- index_select, index_add: whole slices ---- */
+/* ---- index_select, index_add: whole slices ----------------------------------------------------------------------- */
 
 static int index_select_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0], *index = s->in[1];
@@ -58,7 +58,7 @@ static int index_add_vjp(ms_vjp *c) {
 }
 MS_RULE(index_add, .shape = index_add_shape, .vjp = index_add_vjp, .keep_in = 2);
 
-/* ---- gather, scatter_add: element by element ---- */
+/* ---- gather, scatter_add: element by element --------------------------------------------------------------------- */
 
 /* index may be smaller than `t` in any dimension but `free` (-1: none is free). */
 static int index_within(const ms_infer *s, const ms_tensor *index, const ms_tensor *t, const char *name, int d) {
@@ -105,7 +105,7 @@ static int scatter_add_vjp(ms_vjp *c) {
 }
 MS_RULE(scatter_add, .shape = scatter_add_shape, .vjp = scatter_add_vjp, .keep_in = 2);
 
-/* ---- one_hot, masked_fill ---- */
+/* ---- one_hot, masked_fill ---------------------------------------------------------------------------------------- */
 
 static int one_hot_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
@@ -132,7 +132,7 @@ static int masked_fill_ref(ms_ref *c) {
 }
 MS_RULE(masked_fill, .ref = masked_fill_ref);
 
-/* ---- as C functions ---- */
+/* ---- as C functions ---------------------------------------------------------------------------------------------- */
 
 ms_tensor *ms_index_select(ms_tensor *x, int64_t dim, ms_tensor *index) {
   return ms_apply(MS_OP_index_select, MS_IN(x, index), MS_ATTR(A_INT(dim)));

@@ -19,7 +19,7 @@ static int pair_shape(ms_infer *s) {
   return s->attr[0].i == 2 ? ms_out_like(s, 0, x) : ms_out(s, 0, x->dtype, 0, NULL);
 }
 
-/* ---- mse: (x - t)^2 ---- */
+/* ---- mse: (x - t)^2 ---------------------------------------------------------------------------------------------- */
 
 static int mse_ref(ms_ref *c) { return (c->out[0] = reduce(ms_square(ms_sub(c->in[0], c->in[1])), c->attr[0].i)) ? 0 : -1; }
 static int mse_vjp(ms_vjp *c) {
@@ -71,7 +71,7 @@ static int bce_logits_vjp(ms_vjp *c) {
 }
 MS_RULE(bce_with_logits, .shape = pair_shape, .ref = bce_logits_ref, .vjp = bce_logits_vjp, .keep_in = 3);
 
-/* ---- nll ---- */
+/* ---- nll --------------------------------------------------------------------------------------------------------- */
 
 static int nll_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0], *t = s->in[1];

@@ -1,8 +1,8 @@
 /* norm.c -- normalisation by mean and variance, batch norm on top of it, dropout. */
 #include "core/core.h"
 
-/* ---- normalize: results y = (x - mean) * rstd, mean, rstd (kept dimensions)
- * -------------------------------------------------------- With m(.) the mean over dims and gy, gm, gr the gradients that arrive:
+/* ---- normalize: results y = (x - mean) * rstd, mean, rstd (kept dimensions) --------------------------------------
+ * With m(.) the mean over dims and gy, gm, gr the gradients that arrive:
  *     dx = rstd (gy - m(gy) - y m(gy y)) + gm / n - gr rstd^2 y / n
  * The first part is a row of its own, normalize_grad; all is public operations of y and rstd, so derivatives of any order follow.
  */
@@ -69,8 +69,7 @@ static int normalize_grad_ref(ms_ref *c) {
 }
 MS_RULE(normalize_grad, .shape = normalize_grad_shape, .ref = normalize_grad_ref);
 
-/* ---- batch norm
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- batch norm -------------------------------------------------------------------------------------------------- */
 
 /* Values per channel as 1 x C x 1 x ... against x. */
 static ms_tensor *against(ms_tensor *v, const ms_tensor *x) {
@@ -235,8 +234,7 @@ static int batch_norm_ref(ms_ref *c) {
 }
 MS_RULE(batch_norm, .ref = batch_norm_ref);
 
-/* ---- dropout
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- dropout ----------------------------------------------------------------------------------------------------- */
 
 static int dropout_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *mask[MS_MAX_OUT];

@@ -15,10 +15,8 @@ static int reduced(ms_infer *s, int dtype) {
   for (int i = 0, k = 0; i < x->rank; i++) {
     bool gone = k < d->n && d->at[k] == i;
     k += gone;
-    if (!gone)
-      size[r++] = x->shape[i];
-    else if (keep)
-      size[r++] = 1;
+    if (!gone) size[r++] = x->shape[i];
+    else if (keep) size[r++] = 1;
   }
   return ms_out(s, 0, dtype < 0 ? x->dtype : dtype, r, size);
 }
@@ -37,7 +35,7 @@ static double count_of(const ms_tensor *x, ms_ints dims) {
   return n;
 }
 
-/* ---- sum, mean ---- */
+/* ---- sum, mean --------------------------------------------------------------------------------------------------- */
 
 static int sum_shape(ms_infer *s) { return reduced(s, ms_dtype_is_float(s->in[0]->dtype) ? -1 : MS_I64); }
 static int sum_vjp(ms_vjp *c) { return one(c, ms_expand(kept(c->g[0], c->x[0], c->attr[0].v), ms_sizes(c->x[0]))); }
@@ -51,7 +49,9 @@ static int mean_vjp(ms_vjp *c) {
 }
 MS_RULE(mean, .shape = mean_shape, .vjp = mean_vjp);
 
-ms_tensor *ms_sum(ms_tensor *x, ms_ints dims, bool keepdim) { return ms_apply(MS_OP_sum, MS_IN(x), MS_ATTR(A_INTS(dims), A_INT(keepdim))); }
+ms_tensor *ms_sum(ms_tensor *x, ms_ints dims, bool keepdim) {
+  return ms_apply(MS_OP_sum, MS_IN(x), MS_ATTR(A_INTS(dims), A_INT(keepdim)));
+}
 ms_tensor *ms_mean(ms_tensor *x, ms_ints dims, bool keepdim) {
   return ms_apply(MS_OP_mean, MS_IN(x), MS_ATTR(A_INTS(dims), A_INT(keepdim)));
 }
@@ -99,14 +99,17 @@ static int prod_ref(ms_ref *c) {
 }
 MS_RULE(prod, .shape = prod_shape, .ref = prod_ref);
 
-/* ---- largest and smallest ---- */
+/* ---- largest and smallest ---------------------------------------------------------------------------------------- */
 
 static int same_dtype_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   if (reduced(s, -1) < 0) return -1;
   if (!ms_numel(x) && s->n_out)
     for (int k = 0; k < s->attr[0].v.n; k++)
-      if (x->shape[s->attr[0].v.at[k]] == 0) return ms_fail("%s: %s has nothing to choose from along dimension %lld", s->op->name, ms_shape_str(x), (long long)s->attr[0].v.at[k] + 1), -1;
+      if (x->shape[s->attr[0].v.at[k]] == 0)
+        return ms_fail("%s: %s has nothing to choose from along dimension %lld", s->op->name, ms_shape_str(x),
+                       (long long)s->attr[0].v.at[k] + 1),
+               -1;
   return 0;
 }
 static int extreme_vjp(ms_vjp *c) {
@@ -123,7 +126,8 @@ static int arg_shape(ms_infer *s) {
   int d = ms_dim(s->attr[0].i, x->rank, s->op->name);
   if (d < 0) return -1;
   s->attr[0].i = d;
-  if (x->shape[d] == 0) return ms_fail("%s: %s has nothing to choose from along dimension %d", s->op->name, ms_shape_str(x), d + 1), -1;
+  if (x->shape[d] == 0)
+    return ms_fail("%s: %s has nothing to choose from along dimension %d", s->op->name, ms_shape_str(x), d + 1), -1;
   ms_ints v = ms_sizes(x);
   v.at[d] = 1;
   if (!s->attr[1].i) {
@@ -155,7 +159,7 @@ static int bool_shape(ms_infer *s) { return reduced(s, MS_BOOL); }
 MS_RULE(any, .shape = bool_shape);
 MS_RULE(all, .shape = bool_shape);
 
-/* ---- composites ---- */
+/* ---- composites -------------------------------------------------------------------------------------------------- */
 
 static ms_tensor *variance(ms_tensor *x, ms_ints d, int64_t correction, bool keep) {
   if (!x || ms_dims(&d, x->rank, "var") < 0) return NULL;
@@ -163,7 +167,9 @@ static ms_tensor *variance(ms_tensor *x, ms_ints d, int64_t correction, bool kee
   ms_tensor *diff = ms_sub(x, ms_mean(x, d, true));
   return ms_div(ms_sum(ms_square(diff), d, keep), ms_number(n > 0 ? n : 0));
 }
-static int var_ref(ms_ref *c) { return c->n_out = 1, (c->out[0] = variance(c->in[0], c->attr[0].v, c->attr[1].i, c->attr[2].i)) ? 0 : -1; }
+static int var_ref(ms_ref *c) {
+  return c->n_out = 1, (c->out[0] = variance(c->in[0], c->attr[0].v, c->attr[1].i, c->attr[2].i)) ? 0 : -1;
+}
 static int std_ref(ms_ref *c) {
   return c->n_out = 1, (c->out[0] = ms_sqrt(variance(c->in[0], c->attr[0].v, c->attr[1].i, c->attr[2].i))) ? 0 : -1;
 }
@@ -179,14 +185,10 @@ static int norm_ref(ms_ref *c) {
   if (p == 2) {
     ms_tensor *s = ms_sum(ms_square(x), d, keep), *zero = ms_eq(s, ms_number(0));
     r = ms_where(zero, ms_number(0), ms_sqrt(ms_where(zero, ms_number(1), s)));
-  } else if (p == 1)
-    r = ms_sum(ms_abs(x), d, keep);
-  else if (p == INFINITY)
-    r = ms_amax(ms_abs(x), d, keep);
-  else if (p > 0)
-    r = ms_pow(ms_sum(ms_pow(ms_abs(x), ms_number(p)), d, keep), ms_number(1 / p));
-  else
-    return ms_fail("norm: p = %g, expected more than 0", p), -1;
+  } else if (p == 1) r = ms_sum(ms_abs(x), d, keep);
+  else if (p == INFINITY) r = ms_amax(ms_abs(x), d, keep);
+  else if (p > 0) r = ms_pow(ms_sum(ms_pow(ms_abs(x), ms_number(p)), d, keep), ms_number(1 / p));
+  else return ms_fail("norm: p = %g, expected more than 0", p), -1;
   c->n_out = 1;
   return (c->out[0] = r) ? 0 : -1;
 }
@@ -204,7 +206,7 @@ static int logsumexp_ref(ms_ref *c) {
 }
 MS_RULE(logsumexp, .ref = logsumexp_ref);
 
-/* ---- cumsum: its adjoint is the running sum from the other end ---- */
+/* ---- cumsum: its adjoint is the running sum from the other end --------------------------------------------------- */
 
 static int cumsum_shape(ms_infer *s) {
   int d = ms_dim(s->attr[0].i, s->in[0]->rank, "cumsum");

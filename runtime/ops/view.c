@@ -16,7 +16,7 @@ static ms_spec *from(ms_infer *s) {
 
 static int one(ms_vjp *c, ms_tensor *dx) { return (c->dx[0] = dx) ? 0 : -1; }
 
-/* ---- view, reshape, flatten ---- */
+/* ---- view, reshape, flatten -------------------------------------------------------------------------------------- */
 
 static int view_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
@@ -72,7 +72,7 @@ static int flatten_ref(ms_ref *c) {
 }
 MS_RULE(flatten, .ref = flatten_ref);
 
-/* ---- permute, transpose ---- */
+/* ---- permute, transpose ------------------------------------------------------------------------------------------ */
 
 static int permute_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
@@ -109,7 +109,7 @@ ms_tensor *ms_transpose(ms_tensor *x, int64_t a, int64_t b) {
   return ms_apply(MS_OP_transpose, MS_IN(x), MS_ATTR(A_INT(a), A_INT(b)));
 }
 
-/* ---- expand ---- */
+/* ---- expand ------------------------------------------------------------------------------------------------------ */
 
 static int expand_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
@@ -137,7 +137,7 @@ ms_tensor *ms_expand(ms_tensor *x, ms_ints shape) {
   return same ? x : ms_apply(MS_OP_expand, MS_IN(x), MS_ATTR(A_INTS(shape)));
 }
 
-/* ---- slice, select ---- */
+/* ---- slice, select ----------------------------------------------------------------------------------------------- */
 
 static int position(int64_t *p, int64_t size, const char *op) {
   int64_t at = *p < 0 ? *p + size : *p;
@@ -195,7 +195,7 @@ ms_tensor *ms_select(ms_tensor *x, int64_t dim, int64_t index) {
   return ms_apply(MS_OP_select, MS_IN(x), MS_ATTR(A_INT(dim), A_INT(index)));
 }
 
-/* ---- squeeze, unsqueeze, diagonal ---- */
+/* ---- squeeze, unsqueeze, diagonal -------------------------------------------------------------------------------- */
 
 static int unsqueeze_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];

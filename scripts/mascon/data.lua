@@ -222,8 +222,8 @@ function data.gather(source, fn, given)
   end
   if not width then fail("gather: there was nothing to go through") end
   local out = {}
-  for i = 1, width do out[i] = ms.cat(1, parts[i]) end
-  out[width + 1] = #labels > 0 and ms.cat(1, labels) or nil
+  for i = 1, width do out[i] = ms.cat(parts[i]) end
+  out[width + 1] = #labels > 0 and ms.cat(labels) or nil
   return table.unpack(out, 1, width + 1)
 end
 

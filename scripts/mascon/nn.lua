@@ -9,6 +9,7 @@
 -- arithmetic is operations (runtime/ops.def); names and defaults are PyTorch's.
 local ms = require "mascon"
 local options = require "mascon.options"
+local text = require "mascon.text"
 local nn = {}
 
 local Module = { __name = "module", is_module = true }
@@ -283,4 +284,8 @@ function init.xavier_uniform_(t, gain)
 end
 
 require "mascon.layers" (nn)
-return nn
+
+-- A name that is not here: say so, with the nearest one (nn.Linear is nn.linear).
+return setmetatable(nn, { __index = function(_, name)
+  options.raise("ms.nn has no '%s'%s", tostring(name), text.hint(tostring(name), text.keys(nn), "nn."))
+end })

@@ -2,6 +2,7 @@
 -- Formulas and defaults are PyTorch's.
 local ms = require "mascon"
 local options = require "mascon.options"
+local text = require "mascon.text"
 local optim = {}
 
 local Optimizer = {}
@@ -137,4 +138,6 @@ function Adam:step()
   ms.adam_(self.count, list, 4, self.cell, self.betas[1], self.betas[2], self.eps, self.weight_decay, self.decoupled)
 end
 
-return optim
+return setmetatable(optim, { __index = function(_, name)
+  options.raise("ms.optim has no '%s'%s", tostring(name), text.hint(tostring(name), text.keys(optim), "optim."))
+end })

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* ---- tools ---- */
+/* ---- tools ------------------------------------------------------------------------------------------------------- */
 
 static inline int open_scope(void **state) {
   *state = (void *)(intptr_t)ms_scope_open();

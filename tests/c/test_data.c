@@ -80,8 +80,7 @@ static uint8_t *gzipped(const void *bytes, size_t n, const char *name, size_t *s
   return out;
 }
 
-/* ---- IDX ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- IDX --------------------------------------------------------------------------------------------------------- */
 
 static void check_parse(const void *bytes, size_t n, ms_dtype dtype, int rank, const int64_t *shape, const void *data) {
   ms_array *a = ms_idx_parse(bytes, n, "f");
@@ -320,8 +319,7 @@ static void test_idx_fashion(void **state) {
   check_set("Fashion-MNIST", folders, 0.2860);
 }
 
-/* ---- pictures
- * -------------------------------------------------------------------------------------------------------------------- */
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
 
 static ms_image *pattern(int width, int height, int channels) {
   ms_image *im = ms_image_new(width, height, channels);
@@ -527,8 +525,7 @@ static void test_grid(void **state) {
   failed("32000 x 32000");
 }
 
-/* ---- batches
- * -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 static void test_permutation(void **state) {
   (void)state;

@@ -6,7 +6,7 @@
 static int64_t arg_dim;
 static ms_tensor *arg_index;
 
-/* ---- indexing ---- */
+/* ---- indexing ---------------------------------------------------------------------------------------------------- */
 
 static const int every[] = {MS_F32, MS_F64, MS_I64, MS_I32, MS_U8}, indices[] = {MS_I64, MS_I32, MS_U8};
 
@@ -160,7 +160,7 @@ static void test_one_hot_and_fill(void **state) {
   gradcheck(f_fill, 2, in);
 }
 
-/* ---- joining ---- */
+/* ---- joining ----------------------------------------------------------------------------------------------------- */
 
 static ms_tensor *f_cat(int n, ms_tensor *const *x) { return ms_cat(n, x, arg_dim); }
 static ms_tensor *f_stack(int n, ms_tensor *const *x) { return ms_apply(MS_OP_stack, n, x, MS_ATTR(A_INT(arg_dim))); }
@@ -210,7 +210,7 @@ static void test_join(void **state) {
   expect(d[0], VALUES(1, 1, 1));
 }
 
-/* ---- order ---- */
+/* ---- order ------------------------------------------------------------------------------------------------------- */
 
 static void expect_order(int id, ms_tensor *x, const ms_attr *a, int n, const double *values, const double *at) {
   ms_tensor *out[MS_MAX_OUT];
@@ -302,7 +302,7 @@ static void test_sort_gradients(void **state) {
   }
 }
 
-/* ---- softmax ---- */
+/* ---- softmax ----------------------------------------------------------------------------------------------------- */
 
 static void test_softmax_values(void **state) {
   (void)state;
@@ -347,7 +347,7 @@ static void test_softmax_gradients(void **state) {
   }
 }
 
-/* ---- the same bits on one thread and on several ---- */
+/* ---- the same bits on one thread and on several ------------------------------------------------------------------ */
 
 static void work(ms_tensor **r) {
   lcg = 99;
@@ -383,7 +383,7 @@ static void test_threads(void **state) {
   }
 }
 
-/* ---- the trace device ---- */
+/* ---- the trace device -------------------------------------------------------------------------------------------- */
 
 static void test_trace(void **state) {
   (void)state;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* ---- a folder of its own, empty again after every test -------------------------------------------------------------------- */
+/* ---- a folder of its own, empty again after every test ----------------------------------------------------------- */
 
 static char folder[64];
 
@@ -78,7 +78,7 @@ static void assert_file(const char *name, const void *data, size_t n) {
   free(got);
 }
 
-/* ---- file.c ----------------------------------------------------------------------------------------------------------------- */
+/* ---- file.c ------------------------------------------------------------------------------------------------------ */
 
 static void test_read(void **state) {
   (void)state;
@@ -204,8 +204,7 @@ static void test_jsonl(void **state) {
   failed(folder);
 }
 
-/* ---- safetensors ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- safetensors ------------------------------------------------------------------------------------------------- */
 
 static const float w_data[6] = {1, 2, 3, -4, 5.5f, NAN};
 static const int64_t i_data[2] = {-1, INT64_MAX};
@@ -380,8 +379,7 @@ static void test_safetensors_write_bad(void **state) {
   assert_int_equal(entries_in(folder), 0);
 }
 
-/* ---- protobuf -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- protobuf ---------------------------------------------------------------------------------------------------- */
 
 static void test_protobuf(void **state) {
   (void)state;
@@ -417,8 +415,7 @@ static void test_protobuf(void **state) {
   ms_pb_free(&pb);
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void test_crc32c(void **state) {
   (void)state;

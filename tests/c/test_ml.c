@@ -13,7 +13,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-/* ---- data ---------------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 enum { IRIS = 150, DIGITS = 1797, TRAIN = 898, TEST = 899, PIXELS = 64 };
 
@@ -97,7 +97,7 @@ static float *noisy(int64_t n, int64_t d, float scale, float offset) {
   return x;
 }
 
-/* ---- nearest neighbours -------------------------------------------------------------------------------------------------- */
+/* ---- nearest neighbours ------------------------------------------------------------------------------------------ */
 
 static double true_distance(const float *a, const float *b, int64_t d) {
   double sum = 0;
@@ -254,7 +254,7 @@ static void knn_refuses(void **state) {
   ms_knn_free(NULL);
 }
 
-/* ---- trees and forests ----------------------------------------------------------------------------------------------------- */
+/* ---- trees and forests ------------------------------------------------------------------------------------------- */
 
 static void iris_tree(void **state) {
   (void)state;
@@ -507,7 +507,7 @@ static void forest_arrays(void **state) {
   ms_forest_free(NULL);
 }
 
-/* ---- eigenvectors and principal components ----------------------------------------------------------------------------------- */
+/* ---- eigenvectors and principal components ----------------------------------------------------------------------- */
 
 /* values and vectors are orthonormal, ordered, and a v = value v. */
 static void check_eigen(int64_t n, const double *a, const double *values, const double *vectors, double size) {
@@ -676,8 +676,7 @@ static void pca_models(void **state) {
   failed("at least 2 rows");
 }
 
-/* ---- metrics -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- metrics ----------------------------------------------------------------------------------------------------- */
 
 static void metrics(void **state) {
   (void)state;

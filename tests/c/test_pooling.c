@@ -1,7 +1,7 @@
 /* test_pooling.c -- pooling and resampling: values, gradients, strided and empty inputs, messages. */
 #include "check.h"
 
-/* ---- pooling ---- */
+/* ---- pooling ----------------------------------------------------------------------------------------------------- */
 
 static ms_tensor *pool(int id, ms_tensor *x, ms_ints size, ms_ints stride, ms_ints padding) {
   return ms_apply(id, MS_IN(x), MS_ATTR(A_INTS(size), A_INTS(stride), A_INTS(padding)));
@@ -111,7 +111,7 @@ static void test_pool_gradients(void **state) {
   }
 }
 
-/* ---- resampling ---- */
+/* ---- resampling -------------------------------------------------------------------------------------------------- */
 
 static ms_tensor *resample(ms_tensor *x, ms_ints size, int mode) {
   return ms_apply(MS_OP_interpolate, MS_IN(x), MS_ATTR(A_INTS(size), A_INT(mode)));

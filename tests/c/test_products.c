@@ -8,8 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* ---- tensors with known elements ------------------------------------------------------------------------------------------------
- */
+/* ---- tensors with known elements --------------------------------------------------------------------------------- */
 
 static uint64_t state = 1;
 static double draw(void) { /* -1 .. 1; Knuth's MMIX generator */
@@ -71,8 +70,7 @@ static int mark;
 static int open_scope(void **s) { return (void)s, mark = ms_scope_open(), ms_set_threads(2), 0; }
 static int close_scope(void **s) { return (void)s, ms_error_clear(), ms_scope_close(mark), 0; }
 
-/* ---- matmul ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- matmul ------------------------------------------------------------------------------------------------------ */
 
 enum { PLAIN, TRANSPOSED, STRIDED, EXPANDED, STYLES };
 
@@ -185,8 +183,7 @@ static void linear_rows(void **s) {
   fails(ms_apply(MS_OP_linear, MS_IN(RANDOM(MS_F32, 2, 5), RANDOM(MS_F32, 4, 5), RANDOM(MS_F32, 3)), NULL), "expected 4 elements");
 }
 
-/* ---- convolution ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- convolution ------------------------------------------------------------------------------------------------- */
 
 typedef struct conv {
   int64_t n, c, h, w, o, kh, kw, groups, stride[2], pad[2], dilation[2];
@@ -306,6 +303,40 @@ static void conv_chosen(void **s) {
     }
 }
 
+/* Few channels on a side, which have loops of their own (kernels/cpu/conv_direct.c): odd sizes, then images that are cut into bands
+ * and chunks with a shorter last one. */
+static void conv_few_channels(void **s) {
+  (void)s;
+  for (int i = 0, done = 0; done < 50; i++) {
+    bool flip = i % 2, strided = i % 5 == 0;
+    int64_t few = pick(1, 8), other = pick(1, 16), step = strided ? pick(1, 3) : 1;
+    conv p = {.n = pick(1, 20), .c = flip ? other : few, .h = pick(3, 21), .w = pick(3, 37), .o = flip ? few : other, .groups = 1};
+    p.kh = 2 * pick(0, 2) + 1, p.kw = i % 4 ? p.kh : pick(1, 5);
+    p.stride[0] = step, p.stride[1] = strided ? pick(1, 2) : 1;
+    bool fits = true;
+    for (int k = 0; k < 2; k++) {
+      p.pad[k] = i % 3 ? p.kh / 2 : pick(0, 2), p.dilation[k] = i % 7 ? 1 : 2;
+      fits &= (k ? p.kw - 1 : p.kh - 1) * p.dilation[k] < (k ? p.w : p.h) + 2 * p.pad[k];
+    }
+    if (!fits) continue;
+    int in = ms_scope_open();
+    check_conv(&p, MS_F32, done % 4 == 0);
+    ms_scope_close(in);
+    done++;
+  }
+  static const conv size[] = {
+      {1, 16, 80, 90, 2, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},  {1, 2, 150, 100, 12, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
+      {2, 2, 96, 128, 16, 4, 4, 1, {2, 2}, {1, 1}, {1, 1}}, {83, 1, 28, 28, 16, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
+      {83, 8, 7, 7, 4, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},    {35, 16, 5, 11, 1, 1, 1, 1, {1, 1}, {0, 0}, {1, 1}},
+      {2, 3, 9, 9, 5, 3, 3, 1, {1, 1}, {6, 6}, {1, 1}},     {3, 40, 8, 8, 7, 5, 3, 1, {1, 1}, {0, 1}, {1, 1}},
+  };
+  for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+    int in = ms_scope_open();
+    check_conv(&size[i], MS_F32, i % 2);
+    ms_scope_close(in);
+  }
+}
+
 /* More shapes than the cache of prepared convolutions holds, twice over. */
 static void conv_many_shapes(void **s) {
   (void)s;
@@ -394,8 +425,7 @@ static void conv_transposed(void **s) {
   }
 }
 
-/* ---- threads --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static void same_bits(ms_tensor *a, ms_tensor *b, const char *what) {
   assert_int_equal(ms_numel(a), ms_numel(b));
@@ -408,7 +438,10 @@ static void threads_same_bits(void **s) {
   static const int64_t size[][3] = {{64, 128, 784},  {128, 128, 1024}, {10, 10, 10000}, {200, 1, 300},
                                     {1, 1000, 1000}, {256, 784, 512},  {3, 5, 100000}};
   static const conv shape[] = {{67, 3, 9, 9, 16, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
-                               {32, 16, 28, 28, 16, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}}};
+                               {32, 16, 28, 28, 16, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
+                               {67, 1, 28, 28, 16, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
+                               {67, 16, 14, 14, 8, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
+                               {9, 2, 96, 128, 8, 4, 4, 1, {2, 2}, {1, 1}, {1, 1}}};
   for (int dtype = MS_F32; dtype <= MS_F64; dtype++) {
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
       for (int tb = 0; tb < 2; tb++) {
@@ -441,8 +474,7 @@ static void threads_same_bits(void **s) {
   }
 }
 
-/* ---- gradients, first and second order, in f64
- * ------------------------------------------------------------------------------------ */
+/* ---- gradients, first and second order, in f64 ------------------------------------------------------------------- */
 
 typedef ms_tensor *(*function)(ms_tensor **x, const void *data); /* one element */
 
@@ -530,9 +562,9 @@ static void gradients(void **s) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_scope, close_scope)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(matmul_shapes),   TEST(matmul_batches),    TEST(matmul_empty),     TEST(matmul_errors), TEST(linear_rows),
-      TEST(conv_random),     TEST(conv_chosen),       TEST(conv_many_shapes), TEST(conv_empty),    TEST(conv_errors),
-      TEST(conv_transposed), TEST(threads_same_bits), TEST(gradients),
+      TEST(matmul_shapes), TEST(matmul_batches),  TEST(matmul_empty),      TEST(matmul_errors),    TEST(linear_rows),
+      TEST(conv_random),   TEST(conv_chosen),     TEST(conv_few_channels), TEST(conv_many_shapes), TEST(conv_empty),
+      TEST(conv_errors),   TEST(conv_transposed), TEST(threads_same_bits), TEST(gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -505,7 +505,7 @@ end
 function TestGrad.test_a_node_with_many_inputs()
   local list = {}
   for k = 1, 50 do list[k] = leaf { k } end
-  local y = ms.cat(1, list):square():sum()
+  local y = ms.cat(list):square():sum()
   local d = ms.grad(y, list)
   for k = 1, 50 do lu.assertEquals(d[k]:item(), 2 * k) end
 end
@@ -609,7 +609,7 @@ function TestScopes.test_a_freed_tensor_says_so()
   fails(message, function() return x.shape end)
   fails(message, function() return x:sum() end)
   fails(message, function() return x[1] end)
-  fails(message, function() return ms.cat(1, { x }) end)
+  fails(message, function() return ms.cat({ x }) end)
 end
 
 function TestScopes.test_what_is_kept_and_what_others_hold_lives_on()

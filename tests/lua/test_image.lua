@@ -38,7 +38,7 @@ function TestGrid.test_lists_and_views()
   local a, b = u8 { { 1, 2 } }, u8 { { 3, 4 } }
   lu.assertEquals(ms.image.grid({ a, b }, { padding = 0, columns = 1 }):totable(), { { { 1, 2 }, { 3, 4 } } })
   local batch = ms.rand { 4, 1, 3, 3 }
-  lu.assertEquals(ms.image.grid({ batch, batch }, { columns = 4 }):totable(), ms.image.grid(ms.cat(1, { batch, batch }),
+  lu.assertEquals(ms.image.grid({ batch, batch }, { columns = 4 }):totable(), ms.image.grid(ms.cat({ batch, batch }),
     { columns = 4 }):totable())
   lu.assertEquals(ms.image.grid({ ms.rand { 3, 2, 2 }, ms.rand { 3, 2, 2 } }, { padding = 0 }).shape, { 3, 2, 4 })
   lu.assertEquals(ms.image.grid(a:transpose(1, 2):unsqueeze(1), { padding = 0 }):totable(), { { { 1 }, { 2 } } })

@@ -194,6 +194,15 @@ def loss(f):
     return lambda a: f(a.x, a.target, reduction=a.reduction)
 
 
+def floor_div(x, y):
+    """Whole numbers stay whole; by 0 they give 0 (PyTorch raises)."""
+    if torch.is_floating_point(torch.as_tensor(x)) or torch.is_floating_point(torch.as_tensor(y)):
+        return torch.floor(torch.div(x, y))
+    x, y = torch.broadcast_tensors(torch.as_tensor(x), torch.as_tensor(y))
+    zero = y == 0
+    return torch.where(zero, 0, torch.floor_divide(x, torch.where(zero, 1, y)))
+
+
 def loss_grad(f):
     """The derivative of a loss of elements in its first operand, times the third."""
     def run(a):
@@ -281,7 +290,7 @@ def copy(a):
 ROWS = {name: unary(name) for name in UNARY}
 ROWS.update({name: binary(getattr(torch, name)) for name in BINARY})
 ROWS.update({
-    "floor_div": binary(lambda x, y: torch.floor(torch.div(x, y))),
+    "floor_div": binary(floor_div),
     "tanh_grad": binary(lambda x, y: aten.tanh_backward(*torch.broadcast_tensors(x, y))),
     "sigmoid_grad": binary(lambda x, y: aten.sigmoid_backward(*torch.broadcast_tensors(x, y))),
     "relu_grad": binary(lambda x, y: torch.where(y > 0, x, torch.zeros((), dtype=x.dtype))),
