@@ -47,7 +47,7 @@ local function loop(steps, size, scoped)
   return ms.memory().peak / 1e6
 end
 print "\npeak of a training loop that drops its temporaries, MB in tensors"
-for _, size in ipairs { 1024, 8192, 32768 } do
+for _, size in ipairs { 16, 256, 1024, 8192 } do
   local with, without = loop(200, size, true), loop(200, size, false)
   print(("%6d rows: with scopes %7.1f   without %7.1f   ratio %.2f"):format(size, with, without, without / with))
 end
