@@ -40,8 +40,8 @@ typedef struct strip { /* pixels of `images` images: vectors, and `tail` more */
 /* clang-format off */
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* out[o][0 .. n-1] = bias[o] + sum over k of weight[k][o] * p[offset[k] + 0 .. n-1]; channels of out are `plane` apart, and n ends in
- * the last of the TV vectors. */
+/* out[o][0 .. n-1] = bias[o] + sum over k of weight[k][o] * p[offset[k] + 0 .. n-1]; channels of out are `plane` apart.
+ * (TV-1) * L < n <= TV * L. */
 #define DEFINE(TO, TV)                                                                                                             \
   static void tile_##TO##_##TV(int64_t terms, const int32_t *offset, const float *weight, const float *p, const float *bias,       \
                                float *out, int64_t plane, int64_t n) {                                                             \
