@@ -306,8 +306,8 @@ local report = {
   "",
   ("Milliseconds per step, median of %d rounds in turn, f32. Ratio: fastest peer / mascon (compiled, unless the row says eager):"):format(
     o.rounds),
-  "the median, least and most of the rounds. Floor: products' GFLOP over the measured peak of all threads. Losses were found equal before",
-  "anything was timed.",
+  "the median, least and most of the rounds. Floor: products' GFLOP over the measured peak of all threads. Losses (accuracies for W8)",
+  "were found equal before anything was timed; tests/bench/rows.lua says how nearly.",
   "",
   table_text(list),
   "",
