@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FLOOR is what a loop of small steps may hold above what it would hold with scopes; a young collection costs tens of microseconds. */
+/* FLOOR is what a loop of small steps may hold above what it would hold with scopes; a young collection costs tens of microseconds.
+ */
 enum { FLOOR = 1 << 20, FULL = 256 << 20 };
 
 typedef struct box {
