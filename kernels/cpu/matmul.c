@@ -1,8 +1,7 @@
 /* matmul.c -- batches of matrix products. The work is cut into tiles by a rule that looks at sizes only, one thread computes a
- * tile, and a long inner dimension is cut into parts whose sums are added in order: the bits do not depend on the number of
- * threads. */
+ * tile, and where a long inner dimension is cut into parts their sums are added in order: the bits do not depend on the number of
+ * threads. A large single product packs its right operand once, all threads together; else every tile packs what it needs. */
 #include "cpu.h"
-#include "onednn.h"
 #include <omp.h>
 #include <string.h>
 
@@ -17,9 +16,9 @@
 #undef T
 #undef G
 
-/* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where a library call (0.3 us) overtakes the small loop,
- * whose cost goes with m k (n + 16). */
-enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12 };
+/* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
+ * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that are packed before they are used. */
+enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 20, SHARED_DEPTH = 22 * GEMM_KC };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -27,17 +26,16 @@ typedef struct side {
   int64_t r, c;
   int n_batch;
   int64_t size[MS_MAX_RANK], stride[MS_MAX_RANK]; /* of the batch dimensions, those of the result; stride 0 where broadcast */
-  bool pack;                                      /* f32: no leading dimension tells where its elements are; copy it */
-  int64_t copies;                                 /* matrices in the copy */
+  int64_t copies;                                 /* matrices that differ */
 } side;
 
 typedef struct plan {
   int64_t m, n, k, batch;
   side a, b;
   int64_t tiles_m, tiles_n, parts; /* parts of k */
-  bool small, own;                 /* by a loop without packing; by gemm.h rather than oneDNN */
-  size_t pack_a, pack_b, partial,
-      room; /* places in the workspace, in bytes; room: the pack buffers of the own product, one a thread */
+  bool small, shared;              /* by a loop without packing; packed by all threads together */
+  int64_t depth, width;            /* shared: of the block of B that is packed at a time */
+  size_t partial, room, packed;    /* places in the workspace, in bytes; room: the pack buffers, one a thread */
   size_t bytes;
 } plan;
 
@@ -59,9 +57,6 @@ static void set_side(side *s, const ms_view *v, const ms_view *out, bool transpo
     if (s->stride[i]) s->copies *= s->size[i];
   }
 }
-
-/* Are the elements of a rows x cols matrix where a leading dimension puts them: rows r apart, columns adjacent? */
-static bool plain(int64_t rows, int64_t cols, int64_t r, int64_t c) { return (c == 1 || cols == 1) && (r >= cols || rows == 1); }
 
 /* A batch of left matrices, one below the other, times one right matrix is one product. */
 static void fold(plan *p) {
@@ -89,47 +84,41 @@ static void divide(plan *p, int64_t enough, int64_t least_m, int64_t least_n) {
   }
 }
 
-/* Tiles are to be cheap to pack, yet enough to share out. Measured with one thread: 64 x 64 runs at the speed of the whole, but a
- * transposed right operand wants 128 x 192 (a fifth is lost at 64 x 192, half at 32 x 96). */
-static void cut(plan *p, bool transposed) {
+static void cut(plan *p) {
   p->tiles_m = (p->m + 255) / 256, p->tiles_n = (p->n + 255) / 256, p->parts = 1;
-  if (transposed) divide(p, 8, 128, 192), divide(p, 2, 32, 128), divide(p, 2, 32, 64);
-  else divide(p, 16, 32, 64);
+  divide(p, 16, 28, 64);
   int64_t tiles = p->tiles_m * p->tiles_n * p->batch;
-  if (tiles >= 8) return;
+  if (tiles >= 8 || p->shared) return;
   while (p->parts < 16 && p->k / p->parts >= 2048 && tiles * p->parts < 16 && p->m * p->n * p->parts * p->batch < (1 << 20))
     p->parts *= 2;
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 static void make_plan(const ms_call *c, plan *p) {
   const ms_view *a = &c->in[0], *b = &c->in[1], *out = &c->out[0];
-  bool ta = c->attr[0].i != 0, tb = c->attr[1].i != 0, is_f32 = out->dtype == MS_F32;
-  size_t size = is_f32 ? sizeof(float) : sizeof(double);
+  bool ta = c->attr[0].i != 0, tb = c->attr[1].i != 0;
+  size_t size = ms_dtype_size(out->dtype);
   p->m = out->shape[out->rank - 2], p->n = out->shape[out->rank - 1], p->k = a->shape[a->rank - 1 - ta];
   p->batch = 1, p->bytes = 0;
   for (int i = 0; i < out->rank - 2; i++) p->batch *= out->shape[i];
   p->tiles_m = p->tiles_n = p->parts = 1;
-  p->small = true, p->own = false;
+  p->small = true, p->shared = false;
   if (!p->m || !p->n || !p->batch || !p->k) return;
   set_side(&p->a, a, out, ta);
   set_side(&p->b, b, out, tb);
   fold(p);
   p->small = p->m <= SMALL_COST && p->k <= SMALL_COST && p->n <= SMALL_COST && p->m * p->k * (p->n + 16) <= SMALL_COST;
   if (p->small) return;
-  /* A transposed right operand whose columns lie a multiple of a kilobyte apart falls on few cache sets. The library copes when
-   * their number is a multiple of 16; else (64 x 3072 x 100) it takes five times as long as over the same packed. */
-  bool transposed = is_f32 && !plain(p->k, p->n, p->b.r, p->b.c);
-  bool aliased = transposed && p->b.c % 256 == 0 && p->k >= 1024 && p->n % 16 && p->n >= 32 && p->n < 128;
-  cut(p, transposed && !aliased);
-  side *s = &p->a;
-  s->pack = is_f32 && !plain(p->m, p->k, s->r, s->c) && !plain(p->k, p->m, s->c, s->r);
-  p->pack_a = s->pack ? place(p, s->copies * p->m * p->k, size) : 0;
-  s = &p->b;
-  s->pack = aliased || (transposed && !plain(p->n, p->k, s->c, s->r));
-  p->pack_b = s->pack ? place(p, s->copies * p->k * p->n, size) : 0;
+  p->shared = p->batch == 1 && p->m > TILE_ROWS && p->n > 16 && p->m * p->n * p->k >= 2 * TILE_WORK;
+  cut(p);
   p->partial = p->parts > 1 ? place(p, p->parts * p->batch * p->m * p->n, size) : 0;
-  p->own = !is_f32 || !ms_dnn_ready();
-  p->room = p->own ? place(p, (int64_t)ms_threads() * GEMM_PACK, size) : 0;
+  p->room = place(p, (int64_t)ms_threads() * (p->shared ? GEMM_ROWS : GEMM_PACK), size);
+  if (!p->shared) return;
+  p->depth = least(p->k, SHARED_DEPTH);
+  p->width = least((p->n + 15) / 16 * 16,
+                   SHARED_PACK / p->depth / GEMM_NC * GEMM_NC > 0 ? SHARED_PACK / p->depth / GEMM_NC * GEMM_NC : 64);
+  p->packed = place(p, p->depth * p->width, size);
 }
 
 static int64_t batch_offset(const side *s, int64_t b) {
@@ -141,32 +130,6 @@ static int64_t batch_offset(const side *s, int64_t b) {
   return at;
 }
 
-/* Bring the matrices of a side into one row-major block and look at them there from now on. */
-static void pack(side *s, int64_t rows, int64_t cols, float *to) {
-  side from = *s;
-  int64_t stride = rows * cols;
-  for (int i = s->n_batch - 1; i >= 0; i--)
-    if (from.stride[i]) s->stride[i] = stride, stride *= s->size[i];
-  s->data = (const char *)to, s->r = cols, s->c = 1;
-  const float *f = (const float *)from.data;
-  int team = ms_team(from.copies * rows * cols);
-#pragma omp parallel for num_threads(team) if (team > 1)
-  for (int64_t line = 0; line < from.copies * rows; line++) {
-    int64_t copy = line / rows, at = line % rows * from.r;
-    for (int i = from.n_batch - 1; i >= 0; i--)
-      if (from.stride[i]) at += copy % from.size[i] * from.stride[i], copy /= from.size[i];
-    for (int64_t j = 0; j < cols; j++) to[line * cols + j] = f[at + j * from.c];
-  }
-}
-
-static bool sgemm(int64_t m, int64_t n, int64_t k, const float *a, const side *sa, const float *b, const side *sb, float *c,
-                  int64_t rc) {
-  bool ta = !plain(m, k, sa->r, sa->c), tb = !plain(k, n, sb->r, sb->c);
-  int64_t la = ta ? sa->c : sa->r, lb = tb ? sb->c : sb->r, least_a = ta ? m : k, least_b = tb ? k : n;
-  /* A matrix of one row has no distance between rows. */
-  return ms_dnn_sgemm(ta, tb, m, n, k, a, la < least_a ? least_a : la, b, lb < least_b ? least_b : lb, c, rc);
-}
-
 /* Where tile i of `tiles` begins along n elements: near-equal pieces, multiples of 16. */
 static int64_t edge(int64_t n, int64_t tiles, int64_t i) {
   if (i == tiles) return n;
@@ -174,19 +137,18 @@ static int64_t edge(int64_t n, int64_t tiles, int64_t i) {
   return at < n ? at : n;
 }
 
-static bool one_tile(const plan *p, int64_t index, void *out, void *room, bool is_f32) {
+static void one_tile(const plan *p, int64_t index, void *out, void *room, bool is_f32) {
   int64_t part = index % p->parts, j = index / p->parts % p->tiles_n, i = index / p->parts / p->tiles_n % p->tiles_m;
   int64_t b = index / p->parts / p->tiles_n / p->tiles_m;
   int64_t m0 = edge(p->m, p->tiles_m, i), n0 = edge(p->n, p->tiles_n, j), k0 = edge(p->k, p->parts, part);
   int64_t m = edge(p->m, p->tiles_m, i + 1) - m0, n = edge(p->n, p->tiles_n, j + 1) - n0, k = edge(p->k, p->parts, part + 1) - k0;
-  if (m <= 0 || n <= 0) return true;
+  if (m <= 0 || n <= 0) return;
   int64_t at_a = batch_offset(&p->a, b) + m0 * p->a.r + k0 * p->a.c, at_b = batch_offset(&p->b, b) + k0 * p->b.r + n0 * p->b.c;
   int64_t at_c = ((part * p->batch + b) * p->m + m0) * p->n + n0;
   if (is_f32) {
     const float *fa = (const float *)p->a.data + at_a, *fb = (const float *)p->b.data + at_b;
     float *fc = (float *)out + at_c;
     if (p->small) small_gemm_f32(m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n);
-    else if (!room) return sgemm(m, n, k, fa, &p->a, fb, &p->b, fc, p->n);
     else gemm_f32(false, m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n, room);
   } else {
     const double *da = (const double *)p->a.data + at_a, *db = (const double *)p->b.data + at_b;
@@ -194,8 +156,42 @@ static bool one_tile(const plan *p, int64_t index, void *out, void *room, bool i
     if (p->small) small_gemm_f64(m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n);
     else gemm_f64(false, m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n, room);
   }
-  return true;
 }
+
+/* One product, its right operand packed a block (depth x width) at a time by all threads, and then used by all. A block lies as
+ * pieces of at most GEMM_KC rows, each as panels. */
+#define SHARED(T, G)                                                                                                               \
+  static void shared_##G(const plan *p, char *out, char *work, int team) {                                                         \
+    const T *a = (const T *)p->a.data, *b = (const T *)p->b.data;                                                                  \
+    T *packed = (T *)(work + p->packed), *c = (T *)out;                                                                            \
+    const left_##G l = left_of_##G(a, p->a.r, p->a.c, p->m, p->n);                                                                 \
+    _Pragma("omp parallel num_threads(team) if (team > 1)") {                                                                      \
+      T *room = (T *)(work + p->room) + (size_t)omp_get_thread_num() * GEMM_ROWS;                                                  \
+      for (int64_t k0 = 0; k0 < p->k; k0 += p->depth)                                                                              \
+        for (int64_t n0 = 0; n0 < p->n; n0 += p->width) {                                                                          \
+          const int64_t depth = least(p->depth, p->k - k0), width = least(p->width, p->n - n0), padded = (width + 15) / 16 * 16;   \
+          const int64_t pieces = (depth + GEMM_KC - 1) / GEMM_KC, groups = (width + 63) / 64;                                      \
+          const int64_t tiles_m = p->tiles_m, tiles_n = least(p->tiles_n, groups);                                                 \
+          _Pragma("omp for schedule(static)") for (int64_t t = 0; t < pieces * groups; t++) {                                      \
+            const int64_t q = depth * (t / groups) / pieces, kc = depth * (t / groups + 1) / pieces - q, j = t % groups * 64;      \
+            pack_##G(least(64, width - j), kc, b + (k0 + q) * p->b.r + (n0 + j) * p->b.c, p->b.r, p->b.c,                          \
+                     packed + q * padded + j * kc);                                                                                \
+          }                                                                                                                        \
+          _Pragma("omp for schedule(dynamic)") for (int64_t t = 0; t < tiles_m * tiles_n; t++) {                                   \
+            const int64_t i = p->m * (t / tiles_n) / tiles_m, i1 = p->m * (t / tiles_n + 1) / tiles_m;                             \
+            const int64_t j = groups * (t % tiles_n) / tiles_n * 64, j1 = least(width, groups * (t % tiles_n + 1) / tiles_n * 64); \
+            for (int64_t x = 0; x < pieces; x++) {                                                                                 \
+              const int64_t q = depth * x / pieces, kc = depth * (x + 1) / pieces - q;                                             \
+              for (int64_t y = j; y < j1; y += GEMM_NC)                                                                            \
+                multiply_##G(k0 || x, i, i1, least(GEMM_NC, j1 - y), k0 + q, kc, &l, packed + q * padded + y * kc, false, 0,       \
+                             c + i * p->n + n0 + y, p->n, room);                                                                   \
+            }                                                                                                                      \
+          }                                                                                                                        \
+        }                                                                                                                          \
+    }                                                                                                                              \
+  }
+SHARED(float, f32)
+SHARED(double, f64)
 
 #define ADD_PARTS(T)                                                                                                               \
   for (int64_t e = 0; e < n; e++) {                                                                                                \
@@ -224,25 +220,30 @@ static int run(ms_call *c) {
   make_plan(c, &p);
   bool is_f32 = c->out[0].dtype == MS_F32;
   char *work = c->work, *out = c->out[0].data;
-  size_t size = is_f32 ? sizeof(float) : sizeof(double);
+  size_t size = ms_dtype_size(c->out[0].dtype);
   if (!p.m || !p.n || !p.batch) return 0;
   if (!p.k) return memset(out, 0, (size_t)(p.batch * p.m * p.n) * size), 0;
-  if (!p.small && p.a.pack) pack(&p.a, p.m, p.k, (float *)(work + p.pack_a));
-  if (!p.small && p.b.pack) pack(&p.b, p.k, p.n, (float *)(work + p.pack_b));
 
-  bool ok = true;
-  void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
   int64_t tiles = p.batch * p.tiles_m * p.tiles_n * p.parts, total = p.batch * p.m * p.n * p.k;
-  int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
   int team = ms_team(total / 8);
+  if (!p.small) { /* there may be more threads now than when the call was prepared */
+    int64_t rooms = (int64_t)(((p.shared ? p.packed : c->work_bytes) - p.room) / ((p.shared ? GEMM_ROWS : GEMM_PACK) * size));
+    if (team > rooms) team = (int)rooms;
+  }
+  if (p.shared) {
+    if (is_f32) shared_f32(&p, out, work, team);
+    else shared_f64(&p, out, work, team);
+    return 0;
+  }
+  void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
   if (team > tiles) team = (int)tiles;
-  int64_t rooms = p.own ? (int64_t)((c->work_bytes - p.room) / (GEMM_PACK * size)) : team;
-  if (team > rooms) team = (int)rooms; /* more threads now than when the call was prepared */
-#pragma omp parallel for num_threads(team) schedule(dynamic, step) reduction(&& : ok) if (team > 1)
-  for (int64_t i = 0; i < tiles; i++)
-    ok = one_tile(&p, i, to, p.own ? work + p.room + (size_t)omp_get_thread_num() * GEMM_PACK * size : NULL, is_f32) && ok;
-  if (!ok)
-    return ms_fail("matmul: oneDNN refused a product of %lld x %lld x %lld", (long long)p.m, (long long)p.k, (long long)p.n), -1;
+  int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
+  if (team == 1)
+    for (int64_t i = 0; i < tiles; i++) one_tile(&p, i, to, p.small ? NULL : work + p.room, is_f32);
+  else
+#pragma omp parallel for num_threads(team) schedule(dynamic, step)
+    for (int64_t i = 0; i < tiles; i++)
+      one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)omp_get_thread_num() * GEMM_PACK * size, is_f32);
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   return 0;
 }

@@ -1,0 +1,60 @@
+/* tile.c -- tile.h's functions. `across` walks a with a pointer to every third row: the rows between are one and two steps on,
+ * which addresses express, so that no rows need packing. */
+#include "tile.h"
+
+#define UNROLL _Pragma("GCC unroll 16")
+typedef float vec_f32 __attribute__((vector_size(TILE_BYTES), aligned(4), may_alias));
+typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_alias));
+
+/* clang-format off */
+#define HEAD(T, S, R, V)                                                                                                           \
+  (int64_t runs, int64_t len, const T *a, int64_t a_run, int64_t a_step, const T *b, int64_t b_run, int64_t b_step, T *c,          \
+   int64_t c_step, const T *start, int64_t start_step) {                                                                           \
+    enum { L = LANES_##S };                                                                                                        \
+    vec_##S sum[R][V];                                                                                                             \
+    if (start)                                                                                                                     \
+      UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] = *(const vec_##S *)(start + i * start_step + v * L); \
+    else                                                                                                                           \
+      UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] = (vec_##S){0};
+#define TAIL(S, R, V)                                                                                                              \
+    UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) *(vec_##S *)(c + i * c_step + v * L) = sum[i][v];        \
+  }
+
+#define DEFINE(T, S, R, V)                                                                                                         \
+  static void along_##S##_##R##_##V HEAD(T, S, R, V)                                                                               \
+    for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
+      const T *p = a, *q = b;                                                                                                      \
+      for (int64_t k = 0; k < len; k++, p += a_step, q += b_step) {                                                                \
+        vec_##S y[V];                                                                                                              \
+        UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                   \
+        UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] += p[i] * y[v];                            \
+      }                                                                                                                            \
+    }                                                                                                                              \
+  TAIL(S, R, V)                                                                                                                    \
+  static void across_##S##_##R##_##V HEAD(T, S, R, V)                                                                              \
+    for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
+      const T *p[5] = {a, a + 3 * a_step, a + 6 * a_step, a + 9 * a_step, a + 12 * a_step}, *q = b;                                \
+      for (int64_t k = 0; k < len; k++, q += b_step) {                                                                             \
+        vec_##S y[V];                                                                                                              \
+        UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                   \
+        UNROLL for (int i = 0; i < R; i++) {                                                                                       \
+          const T x = p[i / 3][i % 3 * a_step];                                                                                    \
+          UNROLL for (int v = 0; v < V; v++) sum[i][v] += x * y[v];                                                                \
+        }                                                                                                                          \
+        UNROLL for (int i = 0; i < (R + 2) / 3; i++) p[i]++;                                                                       \
+      }                                                                                                                            \
+    }                                                                                                                              \
+  TAIL(S, R, V)
+
+#define ROWS_f32(R) DEFINE(float, f32, R, 1) DEFINE(float, f32, R, 2)
+#define ROWS_f64(R) DEFINE(double, f64, R, 1) DEFINE(double, f64, R, 2)
+EACH_ROWS(ROWS_f32)
+EACH_ROWS(ROWS_f64)
+
+#define ENTRY_across_f32(R) [R] = {NULL, across_f32_##R##_1, across_f32_##R##_2},
+#define ENTRY_along_f32(R) [R] = {NULL, along_f32_##R##_1, along_f32_##R##_2},
+#define ENTRY_across_f64(R) [R] = {NULL, across_f64_##R##_1, across_f64_##R##_2},
+#define ENTRY_along_f64(R) [R] = {NULL, along_f64_##R##_1, along_f64_##R##_2},
+const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f32)}, {EACH_ROWS(ENTRY_along_f32)}};
+const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f64)}, {EACH_ROWS(ENTRY_along_f64)}};
+/* clang-format on */

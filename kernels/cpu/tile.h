@@ -1,0 +1,36 @@
+/* tile.h -- the innermost loop of products and channels-last convolutions: a block of results, `rows` x up to two vectors, that
+ * stays in registers (tile.c). One function for each number of rows and of vectors, in a table.
+ *
+ *     c[i * c_step + j] = start[i * start_step + j] + sum over r < runs, k < len of a(r, k, i) * b[r * b_run + k * b_step + j]
+ *
+ * with a(r, k, i) = a[r * a_run + k + i * a_step]   in `across` (rows a_step apart, the inner dimension adjacent)
+ *      a(r, k, i) = a[r * a_run + k * a_step + i]   in `along`  (rows adjacent)
+ *
+ * start: NULL for zeros; c itself adds to what is there; a row with start_step 0 is a bias. An element is added up in the order of
+ * r and k. Whole vectors of b, start and c are touched. */
+#ifndef MS_TILE_H
+#define MS_TILE_H
+#include "cpu.h"
+
+#if defined(__AVX512F__)
+enum { TILE_BYTES = 64, TILE_ROWS = 14 };
+#define EACH_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
+#elif defined(__AVX__)
+enum { TILE_BYTES = 32, TILE_ROWS = 6 };
+#define EACH_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6)
+#else
+enum { TILE_BYTES = 16, TILE_ROWS = 6 };
+#define EACH_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6)
+#endif
+enum { TILE_VECTORS = 2, LANES_f32 = TILE_BYTES / 4, LANES_f64 = TILE_BYTES / 8 };
+
+typedef void (*ms_tile_f32)(int64_t runs, int64_t len, const float *a, int64_t a_run, int64_t a_step, const float *b, int64_t b_run,
+                            int64_t b_step, float *c, int64_t c_step, const float *start, int64_t start_step);
+typedef void (*ms_tile_f64)(int64_t runs, int64_t len, const double *a, int64_t a_run, int64_t a_step, const double *b,
+                            int64_t b_run, int64_t b_step, double *c, int64_t c_step, const double *start, int64_t start_step);
+
+/* [along: 1, across: 0][rows][vectors] */
+extern const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1];
+extern const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1];
+
+#endif
