@@ -300,7 +300,7 @@ static int make_step(lua_State *L, int at, int template, state *s, guard *g) {
   if (rc < 0) return drop(s), -1; /* a later call may try again */
   ms_record *r = g->r;
   g->r = NULL;
-  if (!(s->step = ms_step_build(r, true))) return drop(s), -1;
+  if (!(s->step = ms_step_build(r, mode == MODE_CHECK))) return drop(s), -1;
   lua_pushvalue(L, template);
   lua_setiuservalue(L, at, 1);
   s->calls = 3, s->n_values = (int)lua_rawlen(L, template);
@@ -361,7 +361,7 @@ static int step_body(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &mode_key);
   msl_key_int(&v, lua_tointeger(L, -1));
   lua_pop(L, 1);
-  msl_key_int(&v, ms_grad_enabled());
+  msl_key_int(&v, ms_grad_enabled() | ms_get_precision() << 1 | ms_deterministic() << 3);
   for (int i = 0; i < n; i++) msl_read_leaf(L, i + 2, &v, 0);
   for (int i = 1, j; i < v.n; i++) { /* which share memory */
     for (j = 0; v.tensor[j]->storage != v.tensor[i]->storage; j++) {}

@@ -135,6 +135,26 @@ static int threads(lua_State *L) {
   return lua_pushinteger(L, ms_threads()), 1;
 }
 
+/* ms.deterministic() -> boolean; ms.deterministic(bool) sets it (mascon.h) */
+static int deterministic(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) {
+    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    ms_set_deterministic(lua_toboolean(L, 1));
+  }
+  return lua_pushboolean(L, ms_deterministic()), 1;
+}
+
+/* ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it (mascon.h) */
+static int precision(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) {
+    const char *name = luaL_checkstring(L, 1);
+    int mark = msl_enter(L);
+    ms_set_precision(name);
+    msl_leave(L, mark);
+  }
+  return lua_pushstring(L, ms_precision_name()), 1;
+}
+
 /* ms.check_numerics(bool): fail at the first operation whose result holds NaN or infinity */
 static int check_numerics(lua_State *L) { return ms_set_check_numerics(lua_toboolean(L, 1)), 0; }
 
@@ -171,6 +191,8 @@ void msl_open_grad(lua_State *L) { /* stack: module, methods */
                                        {"rng_state", rng_state},
                                        {"memory", memory},
                                        {"threads", threads},
+                                       {"deterministic", deterministic},
+                                       {"precision", precision},
                                        {"device", device},
                                        {"check_numerics", check_numerics},
                                        {"fail_allocation", fail_allocation},

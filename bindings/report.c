@@ -31,6 +31,16 @@ int msl_step_report(lua_State *L) {
              i.flops / 1e9);
     lua_pushstring(L, line);
     lua_rawseti(L, parts, ++n);
+    if (i.last) {
+      snprintf(line, sizeof line, "%d tensor%s kept channels last\n", i.last, i.last == 1 ? "" : "s");
+      lua_pushstring(L, line);
+      lua_rawseti(L, parts, ++n);
+    }
+    if (i.folded) {
+      snprintf(line, sizeof line, "%d convolution%s folded with a pooling or an upsampling\n", i.folded, i.folded == 1 ? "" : "s");
+      lua_pushstring(L, line);
+      lua_rawseti(L, parts, ++n);
+    }
     for (int k = 0; ms_step_line(s->step, k, line, sizeof line - 2); k++) {
       lua_pushfstring(L, "  %s\n", line);
       lua_rawseti(L, parts, ++n);

@@ -44,8 +44,9 @@ typedef struct ms_kernel {
 struct ms_call {
   const ms_op *op;
   int n_in, n_out, n_attr;
-  ms_view *in, *out; /* results are contiguous and never overlap an input, except: in-place arguments, and out[0] of an elementwise
-                        operation, which may be exactly the same elements as an input */
+  ms_view *in, *out; /* results are contiguous and never overlap an input, except: in-place arguments; out[0] of an elementwise
+                        operation, which may be exactly the same elements as an input; and out[0] of convolution, pooling,
+                        resampling and batch norm, which may lie channels last (ms_view_channels_last) if prefers_last is there */
   const ms_attr *attr;
   int64_t bound[MS_BOUNDS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can
                                read */
@@ -75,11 +76,16 @@ typedef struct ms_backend {
   int (*download)(void *to_host, const void *from, size_t bytes);
   int (*sync)(void);
   const ms_kernel *(*kernel)(const ms_call *c);
+  bool (*bf16)(void); /* are there kernels for MS_PRECISION_BF16? NULL: no */
   bool host_memory; /* views may be read by the host */
   /* May this call be in a chain? And a chain as one kernel, which the last part's call then carries, its slot set, in place of its
    * own; the other calls do not run. NULL without a message: let them run one by one. Both may be NULL: no chains. */
   bool (*fusible)(const ms_call *c);
   const ms_kernel *(*fuse)(const ms_part *part, int n);
+  /* What a convolution gains (below 0: loses) when its image in[k], or out[k - n_in], lies channels last: about the elements that
+   * need not be moved. Looks at shapes only, so that the bits of a recorded step depend on nothing else. NULL: all images stay
+   * N x C x H x W. */
+  double (*prefers_last)(const ms_call *c, int k);
 } ms_backend;
 
 /* ---- rows ----------------------------------------------------------------------------------------------------------------
@@ -174,6 +180,23 @@ static inline bool ms_view_contiguous(const ms_view *v) {
     s *= v->shape[i];
   }
   return true;
+}
+
+/* N x C x H x W whose elements lie in the order N, H, W, C, where that is not the same as being contiguous. */
+static inline bool ms_view_channels_last(const ms_view *v) {
+  static const int order[4] = {1, 3, 2, 0};
+  if (v->rank != 4 || v->shape[1] == 1 || v->shape[2] * v->shape[3] == 1) return false;
+  int64_t s = 1;
+  for (int i = 0; i < 4; s *= v->shape[order[i++]])
+    if (v->shape[order[i]] != 1 && v->stride[order[i]] != s) return false;
+  return true;
+}
+/* A channels-last view as the contiguous one that it is: N x H x W x C. */
+static inline ms_view ms_view_by_pixel(const ms_view *v) {
+  ms_view p = *v;
+  p.shape[1] = v->shape[2], p.shape[2] = v->shape[3], p.shape[3] = v->shape[1];
+  p.stride[1] = v->stride[2], p.stride[2] = v->stride[3], p.stride[3] = v->stride[1];
+  return p;
 }
 
 const ms_backend *ms_backend_cpu(void);

@@ -12,12 +12,16 @@ typedef struct isa { /* what is compiled once per level */
   const ms_kernel *const *table;
   bool (*fusible)(const ms_call *c);
   const ms_kernel *(*fuse)(const ms_part *part, int n);
+  double (*prefers_last)(const ms_call *c, int k);
+  bool (*bf16)(void);
 } isa;
 
 #define ISA(level, weak)                                                                                                           \
   extern const ms_kernel *const ms_cpu_table_##level[MS_OP_COUNT] weak;                                                            \
   bool ms_cpu_fusible_##level(const ms_call *c) weak;                                                                              \
-  const ms_kernel *ms_cpu_fuse_##level(const ms_part *part, int n) weak;
+  const ms_kernel *ms_cpu_fuse_##level(const ms_part *part, int n) weak;                                                           \
+  double ms_cpu_prefers_last_##level(const ms_call *c, int k) weak;                                                                \
+  bool ms_bf16_ready_##level(void) weak;
 #define WEAK __attribute__((weak))
 ISA(v2, )
 ISA(v3, WEAK)
@@ -33,11 +37,13 @@ static isa pick(const char **name) {
   bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
-  if (v4 && most >= 4 && ms_cpu_table_v4) return *name = "AVX-512", (isa){ms_cpu_table_v4, ms_cpu_fusible_v4, ms_cpu_fuse_v4};
-  if (v3 && most >= 3 && ms_cpu_table_v3) return *name = "AVX2", (isa){ms_cpu_table_v3, ms_cpu_fusible_v3, ms_cpu_fuse_v3};
+  if (v4 && most >= 4 && ms_cpu_table_v4)
+    return *name = "AVX-512", (isa){ms_cpu_table_v4, ms_cpu_fusible_v4, ms_cpu_fuse_v4, ms_cpu_prefers_last_v4, ms_bf16_ready_v4};
+  if (v3 && most >= 3 && ms_cpu_table_v3)
+    return *name = "AVX2", (isa){ms_cpu_table_v3, ms_cpu_fusible_v3, ms_cpu_fuse_v3, ms_cpu_prefers_last_v3, ms_bf16_ready_v3};
 #endif
   (void)most;
-  return *name = "baseline", (isa){ms_cpu_table_v2, ms_cpu_fusible_v2, ms_cpu_fuse_v2};
+  return *name = "baseline", (isa){ms_cpu_table_v2, ms_cpu_fusible_v2, ms_cpu_fuse_v2, ms_cpu_prefers_last_v2, ms_bf16_ready_v2};
 }
 
 static int open_cpu(int index, char *description, size_t size) {
@@ -70,6 +76,9 @@ static const ms_kernel *kernel_cpu(const ms_call *c) {
 static bool fusible_cpu(const ms_call *c) { return use.fusible(c); }
 static const ms_kernel *fuse_cpu(const ms_part *part, int n) { return use.fuse(part, n); }
 
+static bool bf16_cpu(void) { return use.bf16(); }
+static double prefers_last_cpu(const ms_call *c, int k) { return use.prefers_last(c, k); }
+
 static const ms_backend cpu = {
     .abi = MS_ABI,
     .name = "cpu",
@@ -80,9 +89,11 @@ static const ms_backend cpu = {
     .download = copy_in,
     .sync = sync_cpu,
     .kernel = kernel_cpu,
+    .bf16 = bf16_cpu,
     .host_memory = true,
     .fusible = fusible_cpu,
     .fuse = fuse_cpu,
+    .prefers_last = prefers_last_cpu,
 };
 
 const ms_backend *ms_backend_cpu(void) { return &cpu; }

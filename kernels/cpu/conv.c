@@ -1,9 +1,10 @@
-/* conv.c -- conv2d and its two adjoints. f32: oneDNN, which wants images in a layout of its own. The batch is cut into chunks by a
- * rule that looks at sizes only; one thread takes a chunk through reorder, convolution and reorder while it is in its cache, and
- * gradients of weights are summed over the chunks in order: the bits do not depend on the number of threads. A batch too small to
- * cut goes to oneDNN whole, with all threads. Few channels: conv_direct.h, cut the same way. f64, and what oneDNN refuses:
- * im2col.h. */
+/* conv.c -- conv2d and its two adjoints. f32: conv_last.h where there are channels enough for vectors of them (images channels
+ * last, or turned while they are read), conv_direct.h where there are few (planes), oneDNN for groups and dilation, whose layout it
+ * picks itself. The batch is cut into tasks by rules that look at sizes only; one thread takes a task through everything while it
+ * is in its cache, and gradients of weights are summed over tasks in order: the bits do not depend on the number of threads. A
+ * batch too small to cut goes to oneDNN whole, with all threads. f64, and what oneDNN refuses: im2col.h. */
 #include "conv_direct.h"
+#include "conv_last.h"
 #include "cpu.h"
 #include "onednn.h"
 #include <omp.h>
@@ -23,6 +24,8 @@
 #undef T
 #undef G
 
+double MS_NAME(ms_cpu_prefers_last)(const ms_call *c, int k); /* backend.c */
+
 enum { CHUNK_WORK = 1 << 18 };            /* multiply-adds that are worth a chunk */
 enum { CHUNK_BYTES = 512 << 10 };         /* of x and y in a chunk, if it can be had */
 #define PARTIAL_BYTES ((int64_t)64 << 20) /* most for gradients of weights waiting for their sum */
@@ -31,9 +34,11 @@ typedef struct plan {
   ms_conv g;
   int lanes;
   int64_t chunk, parts; /* images a part; parts of the batch */
+  ms_last *last;
   ms_direct *direct;
   ms_dnn_conv *main, *tail; /* for a whole chunk, for the last one; NULL: own loops */
   size_t copy[3], shared, tail_shared, partial, lane, lane_bytes;
+  size_t x_planes, y_planes; /* in a lane: a part's images as planes, where they lie channels last and own loops run */
 } plan;
 
 /* Which inputs are x, w, y and which is the result, from the row. */
@@ -50,33 +55,42 @@ static void geometry(const ms_call *c, ms_conv *g) {
   for (int i = 0; i < 2; i++) g->stride[i] = a[0].v.at[i], g->pad[i] = a[1].v.at[i], g->dilation[i] = a[2].v.at[i];
   g->groups = a[3].i;
   g->bias = !adjoint && !c->in[2].absent;
+  g->x_last = ms_view_channels_last(x), g->y_last = ms_view_channels_last(y);
+}
+
+/* Is input i an image that lies channels last? */
+static bool in_last(const ms_conv *g, int i) {
+  return i == 0 ? (g->result == MS_CONV_X ? g->y_last : g->x_last) : i == 1 && g->result == MS_CONV_W && g->y_last;
 }
 
 static int64_t work_of(const ms_conv *g) { return g->o * g->oh * g->ow * (g->c / g->groups) * g->kh * g->kw; } /* one image */
 static int64_t weights(const ms_conv *g) { return g->o * (g->c / g->groups) * g->kh * g->kw; }
 static bool is_empty(const ms_conv *g) { return !g->n || !work_of(g); }
 
-/* f32: decide about chunks, and about direct loops or oneDNN's primitives. */
+/* f32: decide about chunks, and about which loops or oneDNN's primitives. */
 static void choose(plan *p) {
   const ms_conv *g = &p->g;
-  int64_t work = work_of(g), bytes = (g->c * g->h * g->w + g->o * g->oh * g->ow) * (int64_t)sizeof(float),
-          least = CHUNK_WORK / work + 1;
-  if (g->result == MS_CONV_W) {
-    p->chunk = (g->n + 15) / 16;
-    while (p->chunk < g->n && (g->n + p->chunk - 1) / p->chunk * weights(g) * (int64_t)sizeof(float) > PARTIAL_BYTES) p->chunk *= 2;
-  } else {
-    p->chunk = CHUNK_BYTES / bytes;
-    if (p->chunk > g->n / 16) p->chunk = g->n / 16;
-    if (p->chunk < 1) p->chunk = 1;
+  const bool planes = !g->x_last && !g->y_last, weights_grad = g->result == MS_CONV_W;
+  if (planes) p->direct = MS_NAME(ms_direct_new)(g);
+  if (!p->direct && (p->last = MS_NAME(ms_last_new)(g))) {
+    const int64_t tasks = MS_NAME(ms_last_tasks)(p->last);
+    p->lanes = ms_threads() < tasks ? ms_threads() : (int)tasks;
+    return;
   }
-  if (p->chunk < least) p->chunk = least;
+  int64_t work = work_of(g), bytes = (g->c * g->h * g->w + g->o * g->oh * g->ow) * (int64_t)sizeof(float), most = ms_tasks();
+  p->chunk = weights_grad ? (g->n + most - 1) / most : CHUNK_BYTES / bytes;
+  if (p->chunk > g->n / most && !weights_grad) p->chunk = g->n / most;
+  if (p->chunk < CHUNK_WORK / work + 1) p->chunk = CHUNK_WORK / work + 1;
   if (p->chunk > g->n) p->chunk = g->n;
+  while (weights_grad && p->chunk < g->n && (g->n + p->chunk - 1) / p->chunk * weights(g) * (int64_t)sizeof(float) > PARTIAL_BYTES)
+    p->chunk = 2 * p->chunk < g->n ? 2 * p->chunk : g->n;
   p->parts = (g->n + p->chunk - 1) / p->chunk;
   /* Inside oneDNN a gradient of weights is summed over threads: for the sake of its bits it is never left to more than one. */
-  bool whole = g->result != MS_CONV_W && p->parts < 4 && g->n * work >= 16 * CHUNK_WORK;
+  bool whole = !weights_grad && !p->direct && p->parts < 4 && g->n * work >= 16 * CHUNK_WORK;
+  if (!whole && !p->direct) p->direct = MS_NAME(ms_direct_new)(g);
   if (whole) p->chunk = g->n, p->parts = 1;
-  p->lanes = whole || p->parts == 1 ? 1 : ms_threads() < p->parts ? ms_threads() : (int)p->parts;
-  if (!whole && (p->direct = MS_NAME(ms_direct_new)(g))) return;
+  p->lanes = p->parts == 1 ? 1 : ms_threads() < p->parts ? ms_threads() : (int)p->parts;
+  if (p->direct) return;
   int threads = whole ? ms_threads() : 1;
   ms_conv part = *g;
   part.n = p->chunk;
@@ -92,6 +106,12 @@ static size_t place(ms_call *c, size_t bytes) {
   return at;
 }
 
+static size_t more(size_t *all, size_t bytes) {
+  size_t at = (*all + 63) / 64 * 64;
+  *all = at + bytes;
+  return at;
+}
+
 static size_t bigger(size_t a, size_t b) { return a > b ? a : b; }
 
 static int prepare(ms_call *c) {
@@ -103,9 +123,12 @@ static int prepare(ms_call *c) {
   if (is_empty(g)) return 0;
   size_t size = ms_dtype_size(c->out[0].dtype), w_bytes = (size_t)weights(g) * size;
   for (int i = 0; i < 2 + g->bias; i++)
-    if (!ms_view_contiguous(&c->in[i])) p->copy[i] = place(c, (size_t)ms_view_numel(&c->in[i]) * size);
+    if (!ms_view_contiguous(&c->in[i]) && !in_last(g, i)) p->copy[i] = place(c, (size_t)ms_view_numel(&c->in[i]) * size);
   if (c->out[0].dtype == MS_F32) choose(p);
-  if (p->direct) {
+  if (p->last) {
+    p->shared = place(c, MS_NAME(ms_last_shared_bytes)(p->last));
+    p->lane_bytes = MS_NAME(ms_last_lane_bytes)(p->last);
+  } else if (p->direct) {
     p->shared = place(c, MS_NAME(ms_direct_shared_bytes)(p->direct));
     p->lane_bytes = MS_NAME(ms_direct_lane_bytes)(p->direct);
   } else if (p->main) {
@@ -124,6 +147,9 @@ static int prepare(ms_call *c) {
     p->lanes = ms_threads();
     p->lane_bytes = ((size_t)col_elements(g) + GEMM_PACK) * size;
   }
+  const bool planes = !p->main && !p->last;
+  if (planes && g->x_last) p->x_planes = more(&p->lane_bytes, (size_t)(p->chunk * g->c * g->h * g->w) * size);
+  if (planes && g->y_last) p->y_planes = more(&p->lane_bytes, (size_t)(p->chunk * g->o * g->oh * g->ow) * size);
   if (g->result == MS_CONV_W && p->parts > 1) p->partial = place(c, (size_t)p->parts * w_bytes);
   p->lane_bytes = (p->lane_bytes + 63) / 64 * 64;
   p->lane = place(c, (size_t)p->lanes * p->lane_bytes);
@@ -133,6 +159,7 @@ static int prepare(ms_call *c) {
 static void release(ms_call *c) {
   plan *p = c->slot;
   if (!p) return;
+  MS_NAME(ms_last_free)(p->last);
   MS_NAME(ms_direct_free)(p->direct);
   ms_dnn_conv_release(p->main);
   ms_dnn_conv_release(p->tail);
@@ -164,8 +191,7 @@ static void *contiguous(const ms_view *v, void *to) {
 }
 
 #define FILL(T)                                                                                                                    \
-  for (int64_t i = 0; i < g->n * g->o; i++)                                                                                        \
-    for (int64_t j = 0; j < plane; j++) ((T *)out)[i * plane + j] = ((const T *)b->data)[i % g->o * b->stride[0]];
+  for (int64_t i = 0; i < n; i++) ((T *)out)[i] = ((const T *)b->data)[(g->y_last ? i : i / plane) % g->o * b->stride[0]];
 /* No products: zeros, and the bias where there is one. */
 static void fill(const ms_call *c, const ms_conv *g) {
   const ms_view *b = &c->in[2];
@@ -194,17 +220,49 @@ static void add_parts(const void *from, void *to, int64_t n, int64_t parts, int 
   }
 }
 
-/* Images first .. last-1 (and for x, y also one group alone) by the own loops. */
-static void own_part(const plan *p, int dtype, int64_t first, int64_t last, int64_t group, char *x, char *w, char *y, char *bias,
-                     char *lane) {
+/* `images` of them (and for x, y also one group alone) by the own loops. */
+static void own_part(const plan *p, int dtype, int64_t images, int64_t group, char *x, char *w, char *y, char *bias, char *lane) {
   const ms_conv *g = &p->g;
   size_t size = ms_dtype_size(dtype);
   void *room = lane + (size_t)col_elements(g) * size;
   if (g->result == MS_CONV_W) memset(w, 0, (size_t)weights(g) * size);
-  for (int64_t i = first; i < last; i++)
+  for (int64_t i = 0; i < images; i++)
     for (int64_t k = group < 0 ? 0 : group; k < (group < 0 ? g->groups : group + 1); k++)
       if (dtype == MS_F32) conv_image_f32(g, i, k, (float *)x, (float *)w, (float *)y, (float *)bias, (float *)lane, room);
       else conv_image_f64(g, i, k, (double *)x, (double *)w, (double *)y, (double *)bias, (double *)lane, room);
+}
+
+/* Each image is a matrix of rows x cols (pixels by channels, or the other way round): the transpose. */
+static void turn(const char *from, char *to, int64_t images, int64_t rows, int64_t cols, int dtype) {
+  for (int64_t i = 0; i < images; i++)
+    if (dtype == MS_F32) turn_f32((const float *)from + i * rows * cols, cols, rows, cols, (float *)to + i * rows * cols);
+    else turn_f64((const double *)from + i * rows * cols, cols, rows, cols, (double *)to + i * rows * cols);
+}
+
+/* What a gain is worth is counted in elements: vectors of channels want images channels last; loops for few channels want planes,
+ * and where conv_last.h can do those too they lose less than the others gain. */
+double MS_NAME(ms_cpu_prefers_last)(const ms_call *c, int k) {
+  ms_conv g;
+  geometry(c, &g);
+  const double size = (double)ms_view_numel(k < c->n_in ? &c->in[k] : &c->out[k - c->n_in]);
+  if (is_empty(&g) || g.groups > 1) return 0;
+  if (g.c >= 16 && g.o >= 16) return size;
+  const bool fits = g.dilation[0] == 1 && g.dilation[1] == 1 && (g.result == MS_CONV_X ? g.c : g.o) >= 16;
+  return fits ? -0.5 * size : -size;
+}
+
+static int run_last(ms_call *c, const ms_conv *g, float *x, float *w, float *y, const float *bias) {
+  const plan *p = c->slot;
+  char *work = c->work;
+  const int64_t tasks = MS_NAME(ms_last_tasks)(p->last);
+  int team = ms_team(g->n * work_of(g) / 4);
+  if (team > p->lanes) team = p->lanes;
+  MS_NAME(ms_last_begin)(p->last, w, x, work + p->shared);
+#pragma omp parallel for num_threads(team) schedule(dynamic) if (team > 1)
+  for (int64_t t = 0; t < tasks; t++)
+    MS_NAME(ms_last_task)(p->last, t, x, y, bias, work + p->shared, work + p->lane + (size_t)omp_get_thread_num() * p->lane_bytes);
+  MS_NAME(ms_last_end)(p->last, w, work + p->shared);
+  return 0;
 }
 
 static int run(ms_call *c) {
@@ -214,18 +272,21 @@ static int run(ms_call *c) {
   int dtype = c->out[0].dtype;
   size_t size = ms_dtype_size(dtype);
   char *work = c->work, *in[3] = {NULL}, *out = c->out[0].data;
-  for (int i = 0; i < 2 + g->bias; i++) in[i] = contiguous(&c->in[i], work + p->copy[i]);
+  for (int i = 0; i < 2 + g->bias; i++) in[i] = in_last(g, i) ? c->in[i].data : contiguous(&c->in[i], work + p->copy[i]);
   char *to = g->result == MS_CONV_W && p->parts > 1 ? work + p->partial : out;
   char *x = g->result == MS_CONV_X ? out : in[0], *w = g->result == MS_CONV_W ? to : in[1], *bias = in[2];
   char *y = g->result == MS_CONV_Y ? out : g->result == MS_CONV_X ? in[0] : in[1];
   size_t x_bytes = (size_t)(g->c * g->h * g->w) * size, y_bytes = (size_t)(g->o * g->oh * g->ow) * size;
   size_t w_step = g->result == MS_CONV_W ? (size_t)weights(g) * size : 0;
 
+  if (p->last) return run_last(c, g, (float *)x, (float *)w, (float *)y, (const float *)bias);
+
   bool ok = true;
   if (p->main) ok = ms_dnn_conv_begin(p->main, (float *)w, work + p->shared);
   if (p->tail) ok = ok && ms_dnn_conv_begin(p->tail, (float *)w, work + p->tail_shared);
   if (p->direct) MS_NAME(ms_direct_begin)(p->direct, (const float *)w, work + p->shared);
-  int64_t by_group = p->main || p->direct || g->result == MS_CONV_W ? 1 : g->groups, tasks = p->parts * by_group;
+  bool whole = p->main || p->direct || g->result == MS_CONV_W || g->x_last || g->y_last;
+  int64_t by_group = whole ? 1 : g->groups, tasks = p->parts * by_group;
   int team = ms_team(g->n * work_of(g) / 4);
   if (team > p->lanes) team = p->lanes;
   if (team > tasks) team = (int)tasks;
@@ -234,15 +295,23 @@ static int run(ms_call *c) {
     int64_t i = t / by_group, first = i * p->chunk, last = first + p->chunk < g->n ? first + p->chunk : g->n;
     int id = omp_get_thread_num();
     char *lane = work + p->lane + (size_t)id * p->lane_bytes, *wi = w + (size_t)i * w_step;
-    if (p->direct) {
-      MS_NAME(ms_direct_run)
-      (p->direct, first, last, (float *)x, (float *)wi, (float *)y, (float *)bias, work + p->shared, lane);
-    } else if (p->main) {
-      bool is_tail = p->tail && i == p->parts - 1;
+    if (p->main) {
+      const bool is_tail = p->tail && i == p->parts - 1;
       ok = ms_dnn_conv_run(is_tail ? p->tail : p->main, is_tail ? 0 : id, (float *)(x + (size_t)first * x_bytes), (float *)wi,
                            (float *)(y + (size_t)first * y_bytes), (float *)bias, lane) &&
            ok;
-    } else own_part(p, dtype, first, last, by_group > 1 ? t % by_group : -1, x, wi, y, bias, lane);
+      continue;
+    }
+    char *xi = x + (size_t)first * x_bytes, *yi = y + (size_t)first * y_bytes, *x_planes = xi, *y_planes = yi;
+    if (g->x_last) x_planes = lane + p->x_planes;
+    if (g->y_last) y_planes = lane + p->y_planes;
+    if (g->x_last && g->result != MS_CONV_X) turn(xi, x_planes, last - first, g->h * g->w, g->c, dtype);
+    if (g->y_last && g->result != MS_CONV_Y) turn(yi, y_planes, last - first, g->oh * g->ow, g->o, dtype);
+    if (p->direct) MS_NAME(ms_direct_run)
+    (p->direct, 0, last - first, (float *)x_planes, (float *)wi, (float *)y_planes, (float *)bias, work + p->shared, lane);
+    else own_part(p, dtype, last - first, by_group > 1 ? t % by_group : -1, x_planes, wi, y_planes, bias, lane);
+    if (g->x_last && g->result == MS_CONV_X) turn(x_planes, xi, last - first, g->c, g->h * g->w, dtype);
+    if (g->y_last && g->result == MS_CONV_Y) turn(y_planes, yi, last - first, g->o, g->oh * g->ow, dtype);
   }
   if (!ok) return ms_fail("%s: oneDNN failed", c->op->name), -1;
   if (w_step && p->parts > 1) add_parts(to, out, weights(g), p->parts, dtype);

@@ -29,6 +29,10 @@ static inline int ms_team(int64_t work) {
   return most < n ? (int)most : n;
 }
 
+/* How many tasks a sum is cut into that is to be added up in order: the same whatever the number of threads, unless the user has
+ * said that he does not mind (ms_set_deterministic). */
+static inline int64_t ms_tasks(void) { return ms_deterministic() ? 16 : ms_threads(); }
+
 /* for (int64_t i = 0; i < count; i++) { ... }, shared by `team` threads. A region of one thread costs 0.3 us (libgomp makes a team
  * and a system call), as much as many a kernel: that is a plain loop here. */
 #define MS_PARALLEL(team, i, count, ...)                                                                                           \

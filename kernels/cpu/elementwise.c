@@ -68,6 +68,13 @@
         const T y = b[i];                                                                                                          \
         o[i] = (RT)(F);                                                                                                            \
       }                                                                                                                            \
+    } else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 1) {                                                                 \
+      const T y = *b;                                                                                                              \
+      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
+        const XT x = a[i];                                                                                                         \
+        const T z = c[i];                                                                                                          \
+        o[i] = (RT)(F);                                                                                                            \
+      }                                                                                                                            \
     } else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 0) {                                                                 \
       const T y = *b, z = *c;                                                                                                      \
       _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \

@@ -14,35 +14,11 @@ enum {
   GEMM_DOTS = 2, /* rows or columns up to which a product is dots */
   GEMM_FEW = 7,  /* rows at a time where they lie a multiple of GEMM_ALIAS bytes apart: more would fall out of an 8-way cache */
   GEMM_ALIAS = 4096,
-  GEMM_ROWS = GEMM_MC * GEMM_KC + TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: rows of A, the edge of a tile */
-  GEMM_PACK = GEMM_NC * GEMM_KC + GEMM_ROWS                                        /* those, and a block of B */
+  GEMM_EDGE = TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: a tile that juts out of the result */
+  GEMM_PACK = GEMM_EDGE + (GEMM_MC + GEMM_NC) * GEMM_KC        /* the most that a product wants of `room` */
 };
 #endif
-
-typedef T G(vec) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(T)), may_alias));
-
-/* An L x L block: to[k * step + j] = from[j * r + k]. Element bits of row and column are exchanged one after another. */
-static inline void G(transpose)(const T *from, int64_t r, T *to, int64_t step) {
-  enum { L = G(LANES) };
-  typedef __typeof__((G(vec)){0} > (G(vec)){0}) lanes; /* integers as wide as T */
-  G(vec) row[L];
-#pragma GCC unroll 16
-  for (int i = 0; i < L; i++) row[i] = *(const G(vec) *)(from + i * r);
-#pragma GCC unroll 4
-  for (int d = 1; d < L; d *= 2) {
-    lanes low, high;
-#pragma GCC unroll 16
-    for (int l = 0; l < L; l++) low[l] = l & d ? L + l - d : l, high[l] = l & d ? L + l : l + d;
-#pragma GCC unroll 16
-    for (int i = 0; i < L; i++) {
-      if (i & d) continue;
-      G(vec) a = row[i], b = row[i + d];
-      row[i] = __builtin_shuffle(a, b, low), row[i + d] = __builtin_shuffle(a, b, high);
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < L; i++) *(G(vec) *)(to + i * step) = row[i];
-}
+#include "turn.h"
 
 /* Elements (p, j) of B, k x n, into panels of 2 L columns, a last one of L where that is enough: to[panel][p][0..width). */
 static void G(pack)(int64_t n, int64_t k, const T *b, int64_t rb, int64_t cb, T *restrict to) {
@@ -109,12 +85,22 @@ static inline G(left) G(left_of)(const T *a, int64_t r, int64_t c, int64_t m, in
   return l;
 }
 
+/* Elements of `room` that a product wants: G(multiply) the first of them, G(gemm) also those for a block of B. */
+static inline int64_t G(room_rows)(const G(left) * l, int64_t m, int64_t k) {
+  return GEMM_EDGE + (l->copy ? (m < GEMM_MC ? m : GEMM_MC) * (k < GEMM_KC ? k : GEMM_KC) : 0);
+}
+static inline int64_t G(room_block)(int64_t n, int64_t k) {
+  const int64_t width = (n + 15) / 16 * 16;
+  return (width < GEMM_NC ? width : GEMM_NC) * (k < GEMM_KC ? k : GEMM_KC);
+}
+
 /* C (rows i0 .. i1-1, n columns, the first at c) = or += A (those rows, k columns from p on) times panels: packed, or (direct)
- * where B has them, rows b_step apart. room: GEMM_ROWS elements. */
+ * where B has them, rows b_step apart. room: as many elements as G(room_rows) says. */
 static void G(multiply)(bool add, int64_t i0, int64_t i1, int64_t n, int64_t p, int64_t k, const G(left) * l, const T *panels,
                         bool direct, int64_t b_step, T *c, int64_t rc, T *room) {
   enum { L = G(LANES) };
-  T *edge = room + GEMM_MC * GEMM_KC;
+  T *edge = room;
+  room += GEMM_EDGE;
   const int64_t m = i1 - i0, strips = (m + GEMM_MC - 1) / GEMM_MC;
   for (int64_t s = 0; s < strips; s++) {
     const int64_t first = i0 + m * s / strips, rows_here = i0 + m * (s + 1) / strips - first,
@@ -147,7 +133,7 @@ static void G(multiply)(bool add, int64_t i0, int64_t i1, int64_t n, int64_t p, 
 }
 
 /* C = A B, or C += A B. A m x k with strides ra (rows), ca (columns), B k x n with rb, cb, C m x n with rows rc apart, columns
- * adjacent. `room` holds GEMM_PACK elements. */
+ * adjacent. `room`: at most GEMM_PACK elements. */
 static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca, const T *b, int64_t rb,
                     int64_t cb, T *c, int64_t rc, T *room) {
   enum { L = G(LANES) };
@@ -161,6 +147,7 @@ static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
     return;
   }
   const G(left) l = G(left_of)(a, ra, ca, m, n);
+  T *packed = room + G(room_rows)(&l, m, k);
   if (!k && !add)
     for (int64_t i = 0; i < m; i++) memset(c + i * rc, 0, (size_t)n * sizeof(T));
   for (int64_t block = 0, blocks = (k + GEMM_KC - 1) / GEMM_KC; block < blocks; block++) {
@@ -171,8 +158,8 @@ static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
       const int64_t direct = cb == 1 && m <= l.most ? nc / (2 * L) * (2 * L) : 0;
       if (direct) G(multiply)(add || block, 0, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room);
       if (direct == nc) continue;
-      G(pack)(nc - direct, kc, b + p * rb + (j + direct) * cb, rb, cb, room + GEMM_ROWS);
-      G(multiply)(add || block, 0, m, nc - direct, p, kc, &l, room + GEMM_ROWS, false, 0, c + j + direct, rc, room);
+      G(pack)(nc - direct, kc, b + p * rb + (j + direct) * cb, rb, cb, packed);
+      G(multiply)(add || block, 0, m, nc - direct, p, kc, &l, packed, false, 0, c + j + direct, rc, room);
     }
   }
 }

@@ -2,6 +2,8 @@
  * tile, and where a long inner dimension is cut into parts their sums are added in order: the bits do not depend on the number of
  * threads. A large single product packs its right operand once, all threads together; else every tile packs what it needs. */
 #include "cpu.h"
+#include "matmul_bf16.h"
+#include "tile.h"
 #include <omp.h>
 #include <string.h>
 
@@ -33,7 +35,8 @@ typedef struct plan {
   int64_t m, n, k, batch;
   side a, b;
   int64_t tiles_m, tiles_n, parts; /* parts of k */
-  bool small, shared;              /* by a loop without packing; packed by all threads together */
+  bool small, bf16, shared;        /* by a loop without packing; packed by all threads together */
+  int64_t room_each;               /* elements of room a thread */
   int64_t depth, width;            /* shared: of the block of B that is packed at a time */
   size_t partial, room, packed;    /* places in the workspace, in bytes; room: the pack buffers, one a thread */
   size_t bytes;
@@ -89,11 +92,27 @@ static void cut(plan *p) {
   divide(p, 16, 28, 64);
   int64_t tiles = p->tiles_m * p->tiles_n * p->batch;
   if (tiles >= 8 || p->shared) return;
-  while (p->parts < 16 && p->k / p->parts >= 2048 && tiles * p->parts < 16 && p->m * p->n * p->parts * p->batch < (1 << 20))
+  while (p->parts < ms_tasks() && p->k / p->parts >= 2048 && tiles * p->parts < ms_tasks() &&
+         p->m * p->n * p->parts * p->batch < (1 << 20))
     p->parts *= 2;
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int team_of(const plan *p) {
+  const int64_t tiles = p->batch * p->tiles_m * p->tiles_n * p->parts;
+  return (int)least(ms_team(p->batch * p->m * p->n * p->k / 8), p->shared ? INT32_MAX : tiles);
+}
+
+/* Room for every thread: what gemm.h wants for the whole is enough for a tile. A product with one column is turned there. */
+static void make_room(plan *p, size_t size) {
+  const left_f32 lf = left_of_f32(NULL, p->a.r, p->a.c, p->m, p->n);
+  const left_f64 ld = left_of_f64(NULL, p->a.r, p->a.c, p->m, p->n);
+  p->room_each = size == sizeof(float) ? room_rows_f32(&lf, p->m, p->k) : room_rows_f64(&ld, p->m, p->k);
+  if (!p->shared) p->room_each += room_block_f32(p->n == 1 ? p->m : p->n, p->k) + (p->n == 1 ? GEMM_KC : 0);
+  p->room_each = (p->room_each + 15) / 16 * 16;
+  p->room = place(p, team_of(p) * p->room_each, size);
+}
 
 static void make_plan(const ms_call *c, plan *p) {
   const ms_view *a = &c->in[0], *b = &c->in[1], *out = &c->out[0];
@@ -103,7 +122,7 @@ static void make_plan(const ms_call *c, plan *p) {
   p->batch = 1, p->bytes = 0;
   for (int i = 0; i < out->rank - 2; i++) p->batch *= out->shape[i];
   p->tiles_m = p->tiles_n = p->parts = 1;
-  p->small = true, p->shared = false;
+  p->small = true, p->shared = p->bf16 = false;
   if (!p->m || !p->n || !p->batch || !p->k) return;
   set_side(&p->a, a, out, ta);
   set_side(&p->b, b, out, tb);
@@ -111,9 +130,14 @@ static void make_plan(const ms_call *c, plan *p) {
   p->small = p->m <= SMALL_COST && p->k <= SMALL_COST && p->n <= SMALL_COST && p->m * p->k * (p->n + 16) <= SMALL_COST;
   if (p->small) return;
   p->shared = p->batch == 1 && p->m > TILE_ROWS && p->n > 16 && p->m * p->n * p->k >= 2 * TILE_WORK;
+  p->bf16 = p->shared && ms_get_precision() == MS_PRECISION_BF16 && out->dtype == MS_F32 && MS_NAME(ms_bf16_ready)();
+  if (p->bf16) {
+    p->bytes = MS_NAME(ms_bf16_bytes)(p->m, p->n, p->k);
+    return;
+  }
   cut(p);
   p->partial = p->parts > 1 ? place(p, p->parts * p->batch * p->m * p->n, size) : 0;
-  p->room = place(p, (int64_t)ms_threads() * (p->shared ? GEMM_ROWS : GEMM_PACK), size);
+  make_room(p, size);
   if (!p->shared) return;
   p->depth = least(p->k, SHARED_DEPTH);
   p->width = least((p->n + 15) / 16 * 16,
@@ -166,7 +190,7 @@ static void one_tile(const plan *p, int64_t index, void *out, void *room, bool i
     T *packed = (T *)(work + p->packed), *c = (T *)out;                                                                            \
     const left_##G l = left_of_##G(a, p->a.r, p->a.c, p->m, p->n);                                                                 \
     _Pragma("omp parallel num_threads(team) if (team > 1)") {                                                                      \
-      T *room = (T *)(work + p->room) + (size_t)omp_get_thread_num() * GEMM_ROWS;                                                  \
+      T *room = (T *)(work + p->room) + (size_t)omp_get_thread_num() * p->room_each;                                               \
       for (int64_t k0 = 0; k0 < p->k; k0 += p->depth)                                                                              \
         for (int64_t n0 = 0; n0 < p->n; n0 += p->width) {                                                                          \
           const int64_t depth = least(p->depth, p->k - k0), width = least(p->width, p->n - n0), padded = (width + 15) / 16 * 16;   \
@@ -225,9 +249,15 @@ static int run(ms_call *c) {
   if (!p.k) return memset(out, 0, (size_t)(p.batch * p.m * p.n) * size), 0;
 
   int64_t tiles = p.batch * p.tiles_m * p.tiles_n * p.parts, total = p.batch * p.m * p.n * p.k;
-  int team = ms_team(total / 8);
+  int team = team_of(&p);
+  if (p.bf16) {
+    if (p.bytes > c->work_bytes) team = 1; /* more threads now than when the call was prepared */
+    MS_NAME(ms_bf16_matmul)
+    (p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
+    return 0;
+  }
   if (!p.small) { /* there may be more threads now than when the call was prepared */
-    int64_t rooms = (int64_t)(((p.shared ? p.packed : c->work_bytes) - p.room) / ((p.shared ? GEMM_ROWS : GEMM_PACK) * size));
+    int64_t rooms = (int64_t)(((p.shared ? p.packed : c->work_bytes) - p.room) / (p.room_each * (int64_t)size));
     if (team > rooms) team = (int)rooms;
   }
   if (p.shared) {
@@ -236,14 +266,13 @@ static int run(ms_call *c) {
     return 0;
   }
   void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
-  if (team > tiles) team = (int)tiles;
   int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
   if (team == 1)
     for (int64_t i = 0; i < tiles; i++) one_tile(&p, i, to, p.small ? NULL : work + p.room, is_f32);
   else
 #pragma omp parallel for num_threads(team) schedule(dynamic, step)
     for (int64_t i = 0; i < tiles; i++)
-      one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)omp_get_thread_num() * GEMM_PACK * size, is_f32);
+      one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)omp_get_thread_num() * (size_t)p.room_each * size, is_f32);
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   return 0;
 }

@@ -346,18 +346,21 @@ NORM(double)
 
 /* ---- the rows ---------------------------------------------------------------------------------------------------- */
 
-/* batch_normalize and its derivative: every dimension but the second. */
-static ms_ints dims_of(const ms_call *c, const ms_view *x) {
-  if (c->op->id == MS_OP_normalize || c->op->id == MS_OP_normalize_grad) return c->attr[0].v;
+/* batch_normalize and its derivative: every dimension but the second, which lies last in images that lie channels last. */
+static bool grid_of(const ms_call *c, grid *g) {
+  ms_view x = c->out[0];
+  if (c->op->id == MS_OP_normalize || c->op->id == MS_OP_normalize_grad) return make_grid(&x, &c->attr[0].v, g);
+  int channel = 1;
+  if (ms_view_channels_last(&x)) x = ms_view_by_pixel(&x), channel = 3;
   ms_ints d = {0};
-  for (int i = 0; i < x->rank; i++)
-    if (i != 1) d.at[d.n++] = i;
-  return d;
+  for (int i = 0; i < x.rank; i++)
+    if (i != channel) d.at[d.n++] = i;
+  return make_grid(&x, &d, g);
 }
 
-static bool grid_of(const ms_call *c, grid *g) {
-  ms_ints d = dims_of(c, &c->out[0]);
-  return make_grid(&c->out[0], &d, g);
+/* Do the elements of v lie in the order of those of a result? */
+static bool in_order(const ms_view *v, const ms_view *result) {
+  return ms_view_channels_last(result) ? ms_view_channels_last(v) : ms_view_contiguous(v);
 }
 
 /* Small operands (a number per channel) must be contiguous; the two large ones are copied where they are not. */
@@ -381,13 +384,13 @@ static int prepare(ms_call *c) {
 
 static int prepare_grad(ms_call *c) {
   if (prepare(c) < 0) return -1;
-  if (!ms_view_contiguous(&c->in[1])) c->work_bytes += (size_t)ms_view_numel(&c->in[1]) * ms_dtype_size(c->in[1].dtype);
+  if (!in_order(&c->in[1], &c->out[0])) c->work_bytes += (size_t)ms_view_numel(&c->in[1]) * ms_dtype_size(c->in[1].dtype);
   return 0;
 }
 
-/* v in row-major order: itself, or a copy at `to`. */
+/* v in the order of the result `like`: itself, or a copy at `to`. */
 static const void *settled(const ms_view *v, const ms_view *like, void *to) {
-  if (ms_view_contiguous(v)) return v->data;
+  if (in_order(v, like)) return v->data;
   ms_view copy = *like;
   copy.data = to;
   move_view(&copy, v);

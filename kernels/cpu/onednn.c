@@ -29,7 +29,7 @@ typedef dnnl_memory_desc_t md;
 #define REF(m) (&(m))
 #endif
 #define FUNCTIONS(F)                                                                                                               \
-  F(sgemm) F(engine_create) F(stream_create) F(stream_wait) F(primitive_attr_create) F(primitive_attr_set_scratchpad_mode)         \
+  F(engine_create) F(stream_create) F(stream_wait) F(primitive_attr_create) F(primitive_attr_set_scratchpad_mode)         \
   F(memory_desc_equal) F(memory_desc_get_size) F(memory_create) F(memory_destroy) F(primitive_desc_query_md)                       \
   F(primitive_desc_destroy) F(primitive_create) F(primitive_destroy) F(primitive_execute) F(reorder_primitive_desc_create)         \
   VERSION_FUNCTIONS(F)
@@ -73,20 +73,11 @@ static int limit_threads(int n) {
   return was;
 }
 
-bool ms_dnn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                  float *c, int64_t ldc) {
-  if (!ms_dnn_ready()) return false;
-  int was = limit_threads(1);
-  bool ok = dnn.sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1, a, lda, b, ldb, 0, c, ldc) == dnnl_success;
-  limit_threads(was);
-  return ok;
-}
-
 /* ---- convolution ------------------------------------------------------------------------------------------------- */
 
 enum { X, W, Y, ROLES };
 
-/* One tensor: as the caller has it (row-major) and as the primitive wants it. */
+/* One tensor: as the caller has it (row-major, or channels last) and as the primitive wants it. */
 typedef struct side {
   md plain;
   md_ref inner; /* owned by the primitive descriptor */
@@ -234,9 +225,12 @@ static bool build(ms_dnn_conv *p) {
   md any[ROLES];
   memset(any, 0, sizeof any);
   dnnl_primitive_desc_t hint = NULL;
-  bool ok = make_md(&any[X], 4, x, dnnl_format_tag_any) && make_md(&any[Y], 4, y, dnnl_format_tag_any) &&
-            make_md(&any[W], 4 + grouped, grouped ? wg : w, dnnl_format_tag_any) && make_md(&p->side[X].plain, 4, x, dnnl_abcd) &&
-            make_md(&p->side[Y].plain, 4, y, dnnl_abcd) &&
+  /* With an image that lies channels last, the convolution runs on such images; a planar one beside it is reordered. */
+  const dnnl_format_tag_t inner = g->x_last || g->y_last ? dnnl_acdb : dnnl_format_tag_any;
+  bool ok = make_md(&any[X], 4, x, inner) && make_md(&any[Y], 4, y, inner) &&
+            make_md(&any[W], 4 + grouped, grouped ? wg : w, dnnl_format_tag_any) &&
+            make_md(&p->side[X].plain, 4, x, g->x_last ? dnnl_acdb : dnnl_abcd) &&
+            make_md(&p->side[Y].plain, 4, y, g->y_last ? dnnl_acdb : dnnl_abcd) &&
             make_md(&p->side[W].plain, 4 + grouped, grouped ? wg : w, grouped ? dnnl_abcde : dnnl_abcd) &&
             (!g->bias || make_md(&p->bias, 1, bias, dnnl_a));
   if (ok && g->result != MS_CONV_Y) ok = (hint = make_pd(g, MS_CONV_Y, any, NULL, NULL)) != NULL;
@@ -278,7 +272,7 @@ static ms_dnn_conv *cache; /* newest use first */
 ms_dnn_conv *ms_dnn_conv_get(const ms_conv *g, int threads, int lanes) {
   if (!ms_dnn_ready()) return NULL;
   const key k = {.g = *g, .threads = threads, .lanes = lanes};
-  _Static_assert(sizeof k == 16 * sizeof(int64_t) + 4 * sizeof(int), "keys are compared as bytes: no padding");
+  _Static_assert(sizeof k == 16 * sizeof(int64_t) + 6 * sizeof(int), "keys are compared as bytes: no padding");
   int n = 0;
   for (ms_dnn_conv **at = &cache, *p; (p = *at); at = &p->next, n++) {
     if (memcmp(&p->key, &k, sizeof k) != 0) {

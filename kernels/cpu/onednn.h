@@ -8,21 +8,17 @@
 
 bool ms_dnn_ready(void);
 
-/* Row-major C (m x n, rows ldc apart) = op(A) op(B), on the calling thread alone. op(A) is m x k: A itself with rows lda apart, or
- * (ta) the transpose of a k x m matrix; B likewise. false: not done. */
-bool ms_dnn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                  float *c, int64_t ldc);
-
 /* y (n x o x oh x ow) = conv(x (n x c x h x w), w (o x c/groups x kh x kw)): which of the three is the result. */
 enum { MS_CONV_Y, MS_CONV_X, MS_CONV_W };
 typedef struct ms_conv { /* without padding: compared as bytes */
   int64_t n, c, h, w, o, kh, kw, oh, ow, groups, stride[2], pad[2], dilation[2];
   int result;
-  int bias; /* 1: with one (MS_CONV_Y only) */
+  int bias;           /* 1: with one (MS_CONV_Y only) */
+  int x_last, y_last; /* 1: that image lies channels last (N x H x W x C) */
 } ms_conv;
 
-/* A prepared f32 convolution of contiguous tensors, from a cache of bounded size. threads: how many oneDNN uses inside. lanes: how
- * many threads of the caller may run it at the same time (with threads = 1). NULL: oneDNN has none. */
+/* A prepared f32 convolution of contiguous (or channels-last) tensors, from a cache of bounded size. threads: how many oneDNN uses
+ * inside. lanes: how many threads of the caller may run it at the same time (with threads = 1). NULL: oneDNN has none. */
 typedef struct ms_dnn_conv ms_dnn_conv;
 ms_dnn_conv *ms_dnn_conv_get(const ms_conv *geometry, int threads, int lanes);
 void ms_dnn_conv_release(ms_dnn_conv *p);

@@ -1,5 +1,6 @@
 /* pool.c -- pooling over N x C x H x W: rows of results, each summed tap by tap of the window, so that the inner loops run along a
- * row and become vector code. Any strides of x. */
+ * row and become vector code. Any strides of x. Where images lie channels last (a recorded step's choice), the inner loops run over
+ * channels. */
 #include "cpu.h"
 #include <math.h>
 
@@ -155,9 +156,68 @@ static inline bool halving(const pool *p) {
 POOL(float)
 POOL(double)
 
+/* ---- channels last: a pixel is a run of channels ----------------------------------------------------------------- */
+
+/* Windows (or pooled places) that hold place `at`: from *first to *last. Windows begin at i * step - padding. */
+static inline void holders(int64_t at, int64_t size, int64_t step, int64_t padding, int64_t n, int64_t *first, int64_t *last) {
+  int64_t up = at + padding;
+  *first = up < size ? 0 : (up - size) / step + 1;
+  *last = up / step < n - 1 ? up / step : n - 1;
+}
+
+#define POOL_LAST(T)                                                                                                               \
+  static void add_pixel_##T(const T *restrict x, T *restrict r, int64_t channels, bool first) {                                    \
+    if (first)                                                                                                                     \
+      for (int64_t i = 0; i < channels; i++) r[i] = x[i];                                                                          \
+    else                                                                                                                           \
+      for (int64_t i = 0; i < channels; i++) r[i] += x[i];                                                                         \
+  }                                                                                                                                \
+  static void scale_##T(T *r, int64_t n, T by) {                                                                                   \
+    for (int64_t i = 0; i < n; i++) r[i] *= by;                                                                                    \
+  }                                                                                                                                \
+  /* Row oh of the means of image x. */                                                                                            \
+  static void avg_last_##T(const pool *p, const T *x, int64_t oh, T *restrict r) {                                                 \
+    int64_t top = oh * p->stride[0] - p->padding[0], k = p->channels;                                                              \
+    for (int64_t i = 0; i < p->ow; i++) {                                                                                          \
+      bool first = true;                                                                                                           \
+      for (int64_t y = top < 0 ? 0 : top; y < top + p->size[0] && y < p->h; y++)                                                   \
+        for (int64_t kw = 0, at = i * p->stride[1] - p->padding[1]; kw < p->size[1]; kw++, at++)                                   \
+          if (at >= 0 && at < p->w) add_pixel_##T(x + (y * p->w + at) * k, r + i * k, k, first), first = false;                    \
+      for (int64_t j = 0; j < k && first; j++) r[i * k + j] = 0;                                                                   \
+    }                                                                                                                              \
+    scale_##T(r, p->ow *k, 1 / (T)(p->size[0] * p->size[1]));                                                                      \
+  }                                                                                                                                \
+  /* Row ih of the input gradient out of image g of the gradients. */                                                              \
+  static void spread_last_##T(const pool *p, const T *g, int64_t ih, T *restrict r) {                                              \
+    int64_t k = p->channels, y0, y1, x0, x1;                                                                                       \
+    holders(ih, p->size[0], p->stride[0], p->padding[0], p->oh, &y0, &y1);                                                         \
+    for (int64_t i = 0; i < p->w; i++) {                                                                                           \
+      bool first = true;                                                                                                           \
+      holders(i, p->size[1], p->stride[1], p->padding[1], p->ow, &x0, &x1);                                                        \
+      for (int64_t y = y0; y <= y1; y++)                                                                                           \
+        for (int64_t at = x0; at <= x1; at++) add_pixel_##T(g + (y * p->ow + at) * k, r + i * k, k, first), first = false;         \
+      for (int64_t j = 0; j < k && first; j++) r[i * k + j] = 0;                                                                   \
+    }                                                                                                                              \
+    scale_##T(r, p->w *k, 1 / (T)(p->size[0] * p->size[1]));                                                                       \
+  }
+POOL_LAST(float)
+POOL_LAST(double)
+
+/* Rows of an N x `height` x `width` x C result r, each out of an image of `from`. */
+#define LAST_ROWS(height, width, work, ROW, from)                                                                                  \
+  MS_PARALLEL(ms_team(work), i, r->shape[0] * (height), {                                                                          \
+    int64_t image = i / (height), row = i - image * (height), at = image * (from)->stride[0], to = i * (width)*p.channels;         \
+    if (r->dtype == MS_F32) ROW##_float(&p, (const float *)(from)->data + at, row, (float *)r->data + to);                         \
+    else ROW##_double(&p, (const double *)(from)->data + at, row, (double *)r->data + to);                                         \
+  })
+
 static int avg_run(ms_call *c) {
   const ms_view *x = &c->in[0], *r = &c->out[0];
   pool p = pool_of(x, x->shape, r->shape, c->attr);
+  if (ms_view_channels_last(r)) {
+    LAST_ROWS(p.oh, p.ow, ms_view_numel(x), avg_last, x);
+    return 0;
+  }
   int64_t rows = r->shape[0] * r->shape[1] * p.oh;
   int team = ms_team(rows * p.ow * p.size[0] * p.size[1]);
 #pragma omp parallel for num_threads(team) schedule(static)
@@ -173,6 +233,10 @@ MS_KERNEL(avg_pool2d, .run = avg_run, .supports = f32_or_f64);
 static int spread_run(ms_call *c) {
   const ms_view *g = &c->in[0], *r = &c->out[0];
   pool p = pool_of(g, r->shape, g->shape, c->attr + 1);
+  if (ms_view_channels_last(r)) {
+    LAST_ROWS(p.h, p.w, ms_view_numel(r), spread_last, g);
+    return 0;
+  }
   int64_t rows = r->shape[0] * r->shape[1] * p.h;
   int team = ms_team(rows * p.w);
 #pragma omp parallel for num_threads(team) schedule(static)

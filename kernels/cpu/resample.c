@@ -2,6 +2,7 @@
  * columns (nearest 1, bilinear 2, bicubic 4). Coordinates as PyTorch's with align_corners = false: result i lies at s = (i + 1/2)
  * in / out - 1/2; bilinear keeps s >= 0; bicubic repeats the edge; nearest takes floor(i * in / out), in single precision, as
  * there.
+ * Where images lie channels last (a recorded step's choice), rows of pixels are mixed as rows of numbers are.
  *
  * Workspace: the taps of both dimensions, computed once per run, then a row of intermediate sums for each thread. */
 #include "cpu.h"
@@ -22,6 +23,7 @@ typedef struct plan {
   int mode;
   int64_t h, w, oh, ow; /* of the smaller-index side (x) and of the resampled one (r), whichever is read */
   int64_t row;          /* elements of a row of sums */
+  int64_t channels;
   axis y, x;
   char *sums;
   size_t size;
@@ -37,8 +39,8 @@ static char *axis_place(axis *a, char *p, int64_t out, size_t size) {
 }
 
 static int64_t longest_row(const ms_call *c) {
-  int64_t a = c->in[0].shape[3], b = c->out[0].shape[3];
-  return ((a > b ? a : b) + 15) / 16 * 16;
+  int64_t a = c->in[0].shape[3], b = c->out[0].shape[3], pixel = ms_view_channels_last(&c->out[0]) ? c->out[0].shape[1] : 1;
+  return ((a > b ? a : b) * pixel + 15) / 16 * 16;
 }
 
 /* full: the tensor whose size is `out`, the resampled one: result 0 of interpolate, argument 0 of interpolate_grad. */
@@ -85,7 +87,7 @@ static void axis_fill(axis *a, int mode, int64_t in, int64_t out, bool f32) {
 
 static plan plan_of(const ms_call *c, const ms_view *small, const ms_view *full) {
   plan p = {.in = &c->in[0], .mode = (int)c->attr[1].i, .size = ms_dtype_size(full->dtype), .row = longest_row(c)};
-  p.h = small->shape[2], p.w = small->shape[3], p.oh = full->shape[2], p.ow = full->shape[3];
+  p.channels = small->shape[1], p.h = small->shape[2], p.w = small->shape[3], p.oh = full->shape[2], p.ow = full->shape[3];
   p.k = p.mode == NEAREST ? 1 : p.mode == BILINEAR ? 2 : 4;
   p.twice = p.oh == 2 * p.h && p.ow == 2 * p.w && p.mode != BICUBIC;
   p.sums = axis_place(&p.x, axis_place(&p.y, c->work, p.oh, p.size), p.ow, p.size);
@@ -153,18 +155,24 @@ static int64_t plane_at(const plan *p, int64_t plane) {
     else                                                                                                                           \
       for (int64_t i = 0; i < p->ow; i++) r[i] = (w0[i] * t[a0[i]] + w1[i] * t[a1[i]]) + (w2[i] * t[a2[i]] + w3[i] * t[a3[i]]);    \
   }                                                                                                                                \
-  /* Row i of the adjoint, both dimensions doubled: which rows of g read row i is known. */                                        \
+  /* Which of n places of g, `step` apart, read place i where that dimension is doubled, and with which weights. */                \
+  static inline int readers_##T(const plan *p, int64_t i, int64_t n, const T *g, int64_t step, const T **at, T *weight) {          \
+    int found = 0;                                                                                                                 \
+    bool linear = p->mode == BILINEAR;                                                                                             \
+    for (int64_t o = 2 * i - linear; o <= 2 * i + 1 + linear; o++) {                                                               \
+      if (o < 0 || o >= n) continue;                                                                                               \
+      at[found] = g + o * step;                                                                                                    \
+      weight[found++] = !linear || o == 0 || o == n - 1 ? 1 : o == 2 * i || o == 2 * i + 1 ? (T)0.75 : (T)0.25;                    \
+    }                                                                                                                              \
+    return found;                                                                                                                  \
+  }                                                                                                                                \
+  /* Row i of the adjoint, both dimensions doubled. */                                                                             \
   static void twice_##T(const plan *p, const T *g, int64_t i, T *restrict t, T *restrict r) {                                      \
     int64_t sh = p->in->stride[2], step = p->in->stride[3], w = p->w;                                                              \
     const T *row[TAPS];                                                                                                            \
     T weight[TAPS];                                                                                                                \
-    int n = 0;                                                                                                                     \
     bool linear = p->mode == BILINEAR;                                                                                             \
-    for (int64_t o = 2 * i - linear; o <= 2 * i + 1 + linear; o++) {                                                               \
-      if (o < 0 || o >= p->oh) continue;                                                                                           \
-      row[n] = g + o * sh;                                                                                                         \
-      weight[n++] = !linear || o == 0 || o == p->oh - 1 ? 1 : o == 2 * i || o == 2 * i + 1 ? (T)0.75 : (T)0.25;                    \
-    }                                                                                                                              \
+    int n = readers_##T(p, i, p->oh, g, sh, row, weight);                                                                          \
     mix_##T(n, row, weight, step, p->ow, t);                                                                                       \
     if (!linear) {                                                                                                                 \
       for (int64_t j = 0; j < w; j++) r[j] = t[2 * j] + t[2 * j + 1];                                                              \
@@ -194,6 +202,67 @@ static int64_t plane_at(const plan *p, int64_t plane) {
 RESAMPLE(float)
 RESAMPLE(double)
 
+/* ---- channels last: a pixel is a run of k channels, a row is w pixels -------------------------------------------- */
+
+#define RESAMPLE_LAST(T)                                                                                                           \
+  /* r = the sum of n pixels, each times its weight */                                                                             \
+  static inline void mix_pixels_##T(int n, const T *const *at, const T *weight, int64_t k, T *restrict r) {                        \
+    if (n == 1)                                                                                                                    \
+      for (int64_t j = 0; j < k; j++) r[j] = weight[0] * at[0][j];                                                                 \
+    else if (n == 2)                                                                                                               \
+      for (int64_t j = 0; j < k; j++) r[j] = weight[0] * at[0][j] + weight[1] * at[1][j];                                          \
+    else if (n == 3)                                                                                                               \
+      for (int64_t j = 0; j < k; j++) r[j] = weight[0] * at[0][j] + weight[1] * at[1][j] + weight[2] * at[2][j];                   \
+    else                                                                                                                           \
+      for (int64_t j = 0; j < k; j++)                                                                                              \
+        r[j] = (weight[0] * at[0][j] + weight[1] * at[1][j]) + (weight[2] * at[2][j] + weight[3] * at[3][j]);                      \
+  }                                                                                                                                \
+  /* Row o of the resampled image x. */                                                                                            \
+  static void forward_last_##T(const plan *p, const T *x, int64_t o, T *restrict t, T *restrict r) {                               \
+    int64_t k = p->channels, line = p->w * k;                                                                                      \
+    const T *at[TAPS] = {x};                                                                                                       \
+    T weight[TAPS] = {1};                                                                                                          \
+    for (int i = 0; i < p->k; i++) at[i] = x + p->y.at[i][o] * line, weight[i] = ((const T *)p->y.w[i])[o];                        \
+    const T *row = at[0];                                                                                                          \
+    if (p->k > 1) mix_##T(p->k, at, weight, 1, line, t), row = t;                                                                  \
+    for (int64_t i = 0; i < p->ow; i++) {                                                                                          \
+      for (int m = 0; m < p->k; m++) at[m] = row + p->x.at[m][i] * k, weight[m] = ((const T *)p->x.w[m])[i];                       \
+      mix_pixels_##T(p->k, at, weight, k, r + i * k);                                                                              \
+    }                                                                                                                              \
+  }                                                                                                                                \
+  /* Row i of the adjoint, both dimensions doubled. */                                                                             \
+  static void twice_last_##T(const plan *p, const T *g, int64_t i, T *restrict t, T *restrict r) {                                 \
+    int64_t k = p->channels, line = p->ow * k;                                                                                     \
+    const T *at[TAPS];                                                                                                             \
+    T weight[TAPS];                                                                                                                \
+    int n = readers_##T(p, i, p->oh, g, line, at, weight);                                                                         \
+    mix_##T(n, at, weight, 1, line, t);                                                                                            \
+    for (int64_t j = 0; j < p->w; j++) {                                                                                           \
+      n = readers_##T(p, j, p->ow, t, k, at, weight);                                                                              \
+      mix_pixels_##T(n, at, weight, k, r + j * k);                                                                                 \
+    }                                                                                                                              \
+  }                                                                                                                                \
+  /* An image of the adjoint: every row of g is spread over columns, then over rows. */                                            \
+  static void adjoint_last_##T(const plan *p, const T *g, T *restrict t, T *restrict r) {                                          \
+    int64_t k = p->channels, line = p->w * k;                                                                                      \
+    for (int64_t i = 0; i < p->h * line; i++) r[i] = 0;                                                                            \
+    for (int64_t o = 0; o < p->oh; o++) {                                                                                          \
+      for (int64_t i = 0; i < line; i++) t[i] = 0;                                                                                 \
+      for (int64_t i = 0; i < p->ow; i++)                                                                                          \
+        for (int m = 0; m < p->k; m++) {                                                                                           \
+          const T *from = g + (o * p->ow + i) * k, weight = ((const T *)p->x.w[m])[i];                                             \
+          T *to = t + p->x.at[m][i] * k;                                                                                           \
+          for (int64_t j = 0; j < k; j++) to[j] += weight * from[j];                                                               \
+        }                                                                                                                          \
+      for (int m = 0; m < p->k; m++) {                                                                                             \
+        T *to = r + p->y.at[m][o] * line, weight = ((const T *)p->y.w[m])[o];                                                      \
+        for (int64_t i = 0; i < line; i++) to[i] += weight * t[i];                                                                 \
+      }                                                                                                                            \
+    }                                                                                                                              \
+  }
+RESAMPLE_LAST(float)
+RESAMPLE_LAST(double)
+
 /* Share `count` of something out to p->teams threads, each with a row of sums `t` of its own. */
 #define SHARED(count, i, ...)                                                                                                      \
   _Pragma("omp parallel for num_threads(p.teams) schedule(static)") for (int share = 0; share < p.teams; share++) {                \
@@ -207,6 +276,14 @@ static int interpolate_run(ms_call *c) {
   if (!ms_view_numel(r)) return 0;
   plan p = plan_of(c, x, r);
   int64_t rows = r->shape[0] * r->shape[1] * p.oh;
+  if (ms_view_channels_last(r)) {
+    SHARED(r->shape[0] * p.oh, i, {
+      int64_t image = i / p.oh, o = i - image * p.oh, at = image * x->stride[0], to = i * p.ow * p.channels;
+      if (r->dtype == MS_F32) forward_last_float(&p, (const float *)x->data + at, o, t, (float *)r->data + to);
+      else forward_last_double(&p, (const double *)x->data + at, o, t, (double *)r->data + to);
+    })
+    return 0;
+  }
   SHARED(rows, i, {
     int64_t plane = i / p.oh, o = i - plane * p.oh, at = plane_at(&p, plane);
     if (r->dtype == MS_F32) forward_float(&p, (const float *)x->data + at, o, t, (float *)r->data + i * p.ow);
@@ -222,6 +299,21 @@ static int interpolate_grad_run(ms_call *c) {
   if (!ms_view_numel(r)) return 0;
   plan p = plan_of(c, r, g);
   int64_t planes = r->shape[0] * r->shape[1], rows = planes * p.h;
+  if (ms_view_channels_last(r)) {
+    int64_t image = p.h * p.w * p.channels;
+    if (p.twice)
+      SHARED(r->shape[0] * p.h, i, {
+        int64_t at = i / p.h * g->stride[0], y = i % p.h, to = i * p.w * p.channels;
+        if (r->dtype == MS_F32) twice_last_float(&p, (const float *)g->data + at, y, t, (float *)r->data + to);
+        else twice_last_double(&p, (const double *)g->data + at, y, t, (double *)r->data + to);
+      })
+    else
+      SHARED(r->shape[0], i, {
+        if (r->dtype == MS_F32) adjoint_last_float(&p, (const float *)g->data + i * g->stride[0], t, (float *)r->data + i * image);
+        else adjoint_last_double(&p, (const double *)g->data + i * g->stride[0], t, (double *)r->data + i * image);
+      })
+    return 0;
+  }
   if (p.twice)
     SHARED(rows, i, {
       int64_t plane = i / p.h, y = i - plane * p.h, at = plane_at(&p, plane);

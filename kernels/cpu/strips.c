@@ -94,12 +94,27 @@ static void open_frame(frame *f, const program *g) {
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
+enum { LINE = 16 };
+
 /* Elements from..from+n of the space onto their columns, in the row of partial sums that their rows share. */
 #define ADD_ROWS(T)                                                                                                                \
   static void add_rows_##T(const program *g, const T *x, int64_t from, int64_t n) {                                                \
     int64_t row = from / g->columns, at = from - row * g->columns;                                                                 \
     while (n > 0) {                                                                                                                \
       T *to = (T *)g->partial + row / FUSED_ROWS * g->columns + at;                                                                \
+      int64_t rows = n / g->columns, left = FUSED_ROWS - row % FUSED_ROWS;                                                         \
+      if (rows > left) rows = left;                                                                                                \
+      if (at == 0 && rows > 1 && g->columns % LINE == 0) { /* short rows: a few columns at a time, their sums in registers */      \
+        for (int64_t c = 0; c < g->columns; c += LINE) {                                                                           \
+          T sum[LINE];                                                                                                             \
+          for (int i = 0; i < LINE; i++) sum[i] = to[c + i];                                                                       \
+          for (int64_t r = 0; r < rows; r++)                                                                                       \
+            for (int i = 0; i < LINE; i++) sum[i] += x[r * g->columns + c + i];                                                    \
+          for (int i = 0; i < LINE; i++) to[c + i] = sum[i];                                                                       \
+        }                                                                                                                          \
+        x += rows * g->columns, n -= rows * g->columns, row += rows;                                                               \
+        continue;                                                                                                                  \
+      }                                                                                                                            \
       int64_t m = g->columns - at < n ? g->columns - at : n;                                                                       \
       for (int64_t i = 0; i < m; i++) to[i] += x[i];                                                                               \
       x += m, n -= m, row++, at = 0;                                                                                               \

@@ -1,6 +1,9 @@
 /* tile.c -- tile.h's functions. `across` walks a with a pointer to every third row: the rows between are one and two steps on,
  * which addresses express, so that no rows need packing. */
 #include "tile.h"
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #define UNROLL _Pragma("GCC unroll 16")
 typedef float vec_f32 __attribute__((vector_size(TILE_BYTES), aligned(4), may_alias));
@@ -57,4 +60,30 @@ EACH_ROWS(ROWS_f64)
 #define ENTRY_along_f64(R) [R] = {NULL, along_f64_##R##_1, along_f64_##R##_2},
 const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f32)}, {EACH_ROWS(ENTRY_along_f32)}};
 const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f64)}, {EACH_ROWS(ENTRY_along_f64)}};
+
+#if defined(__AVX512F__)
+#define BF16(R, V)                                                                                                                 \
+  __attribute__((target("avx512bf16"))) static void bf16_##R##_##V HEAD(float, f32, R, V)                                          \
+    for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
+      const float *p[5] = {a, a + 3 * a_step, a + 6 * a_step, a + 9 * a_step, a + 12 * a_step}, *q = b;                            \
+      for (int64_t k = 0; k < len; k++, q += b_step) {                                                                             \
+        __m512bh y[V];                                                                                                             \
+        UNROLL for (int v = 0; v < V; v++) y[v] = (__m512bh)_mm512_loadu_ps(q + v * L);                                            \
+        UNROLL for (int i = 0; i < R; i++) {                                                                                       \
+          const __m512bh x = (__m512bh)_mm512_set1_ps(p[i / 3][i % 3 * a_step]);                                                   \
+          UNROLL for (int v = 0; v < V; v++) sum[i][v] = (vec_f32)_mm512_dpbf16_ps((__m512)sum[i][v], x, y[v]);                    \
+        }                                                                                                                          \
+        UNROLL for (int i = 0; i < (R + 2) / 3; i++) p[i]++;                                                                       \
+      }                                                                                                                            \
+    }                                                                                                                              \
+  TAIL(f32, R, V)
+#define ROWS_bf16(R) BF16(R, 1) BF16(R, 2)
+EACH_ROWS(ROWS_bf16)
+#define ENTRY_bf16(R) [R] = {NULL, bf16_##R##_1, bf16_##R##_2},
+const ms_tile_f32 MS_NAME(ms_tile_bf16)[TILE_ROWS + 1][TILE_VECTORS + 1] = {EACH_ROWS(ENTRY_bf16)};
+bool MS_NAME(ms_bf16_ready)(void) { return __builtin_cpu_supports("avx512bf16"); }
+#else
+const ms_tile_f32 MS_NAME(ms_tile_bf16)[TILE_ROWS + 1][TILE_VECTORS + 1];
+bool MS_NAME(ms_bf16_ready)(void) { return false; }
+#endif
 /* clang-format on */

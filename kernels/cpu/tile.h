@@ -33,4 +33,9 @@ typedef void (*ms_tile_f64)(int64_t runs, int64_t len, const double *a, int64_t 
 extern const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1];
 extern const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1];
 
+/* Products of bf16 pairs added up in f32 (AVX512_BF16), like `across`: a and b hold 32-bit words of two neighbours in the inner
+ * dimension, len counts words. Empty where the processor has none: ask ms_bf16_ready. */
+extern const ms_tile_f32 MS_NAME(ms_tile_bf16)[TILE_ROWS + 1][TILE_VECTORS + 1];
+bool MS_NAME(ms_bf16_ready)(void);
+
 #endif

@@ -79,3 +79,26 @@ void ms_set_threads(int n) {
   threads = n < 1 ? 1 : n;
   omp_set_num_threads(threads);
 }
+
+static bool any_order;
+
+bool ms_deterministic(void) { return !any_order; }
+void ms_set_deterministic(bool on) { any_order = !on; }
+
+/* ---- precision --------------------------------------------------------------------------------------------------- */
+
+static ms_precision precision;
+static const char *const precisions[] = {[MS_PRECISION_F32] = "f32", [MS_PRECISION_BF16] = "bf16"};
+
+ms_precision ms_get_precision(void) { return precision; }
+const char *ms_precision_name(void) { return precisions[precision]; }
+
+int ms_set_precision(const char *name) {
+  if (!strcmp(name, "f32")) return precision = MS_PRECISION_F32, 0;
+  if (strcmp(name, "bf16")) return ms_fail("precision: expected f32 or bf16, got '%s'", name), -1;
+  const ms_device *cpu = ms_device_get("cpu");
+  if (!cpu) return -1;
+  if (!cpu->backend->bf16 || !cpu->backend->bf16())
+    return ms_fail("precision bf16: %s: needs a processor with AVX512_BF16", cpu->description), -1;
+  return precision = MS_PRECISION_BF16, 0;
+}

@@ -183,15 +183,16 @@ static void hold_scalars(ms_rcall *q, void (*f)(ms_cell *)) {
   }
 }
 
+void ms_rcall_drop(ms_rcall *c) {
+  for (int k = 0; k < c->call.n_in; k++) ms_cell_release(c->number[k].cell);
+  hold_scalars(c, ms_cell_release);
+  free(c->call.in); /* one block holds them all */
+}
+
 void ms_record_free(ms_record *r) {
   if (!r) return;
   unwatch(r);
-  for (int i = 0; i < r->n_call; i++) {
-    ms_rcall *c = &r->call[i];
-    for (int k = 0; k < c->call.n_in; k++) ms_cell_release(c->number[k].cell);
-    hold_scalars(c, ms_cell_release);
-    free(c->call.in); /* one block holds them all */
-  }
+  for (int i = 0; i < r->n_call; i++) ms_rcall_drop(&r->call[i]);
   for (int i = 0; i < r->n_number; i++) {
     ms_rnumber *n = &r->number[i];
     ms_cell_release(n->a), ms_cell_release(n->b), ms_cell_release(n->out);
@@ -223,6 +224,13 @@ bool ms_rcall_writes(const ms_rcall *c, int k) {
 
 ms_view *ms_rcall_view(ms_rcall *c, int k) { return k < c->call.n_in ? &c->call.in[k] : &c->call.out[k - c->call.n_in]; }
 
+bool ms_record_changes(const ms_record *r, int slot, int from, int to) {
+  for (int i = from; i <= to; i++)
+    for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out; k++)
+      if (r->call[i].slot[k] == slot && ms_rcall_writes(&r->call[i], k)) return true;
+  return false;
+}
+
 static int touch(ms_record *r, const ms_rcall *c, int slot, bool writes) {
   ms_slot *s = &r->slot[slot];
   if (s->first < 0) {
@@ -242,8 +250,7 @@ static int touch(ms_record *r, const ms_rcall *c, int slot, bool writes) {
   return 0;
 }
 
-/* A call's copy of everything, in one block. */
-static int copy_call(ms_rcall *q, const ms_call *c) {
+int ms_rcall_copy(ms_rcall *q, const ms_call *c) {
   size_t n = (size_t)c->n_in, m = (size_t)c->n_out, v = n + m;
   char *block = calloc(1, v * (sizeof(ms_view) + sizeof(size_t) + sizeof(int)) + n * (sizeof(ms_scalar) + sizeof(double)) +
                               (size_t)c->n_attr * sizeof(ms_attr) + 64);
@@ -275,7 +282,7 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
     r->call = p, r->room_call = room;
   }
   ms_rcall *q = &r->call[r->n_call];
-  if (copy_call(q, c) < 0) return -1;
+  if (ms_rcall_copy(q, c) < 0) return -1;
   ms_script_line(&q->chunk, &q->line);
   q->chunk = ms_intern(q->chunk);
   if (!r->device && c->n_out) r->device = out[0]->device;

@@ -44,9 +44,9 @@ int ms_record_compare(ms_record *a, ms_record *b, bool values);
  * recording is of no use now. */
 bool ms_record_grads_match(const ms_record *r, ms_tensor *const *args);
 
-/* Turn a recording into a step (which takes it over, also on failure), after ms_record_settle. fold = false keeps every operation
- * as it was. */
-ms_step *ms_step_build(ms_record *r, bool fold);
+/* Turn a recording into a step (which takes it over, also on failure), after ms_record_settle. exact: leave out the passes that
+ * change roundings (fold.c, layout.c), so that a replay has the bits of the run. */
+ms_step *ms_step_build(ms_record *r, bool exact);
 
 /* Does the step fit a call with these arguments (same number, shapes, dtypes, strides as recorded)?
  *   FITS     run it
@@ -76,6 +76,8 @@ void ms_check_free(ms_check *c);
 typedef struct ms_step_info {
   int calls, recorded, fused, dead, results; /* kernel calls replayed; recorded; of them in fused chains; dropped as unused */
   int repeated;                              /* of the dropped: computed before by an equal call */
+  int last;                                  /* tensors kept channels last */
+  int folded;                                /* convolutions that took in a pooling or an upsampling */
   size_t arena, eager;                       /* bytes of the arena; bytes the same tensors take without sharing */
   double flops;                              /* of products and convolutions, per run */
 } ms_step_info;
@@ -180,8 +182,14 @@ const char *ms_rcall_place(const ms_rcall *c);      /* "add at x.lua:3": one of 
  * kind. */
 bool ms_record_args(const ms_record *r, ms_tensor *const *given, ms_tensor **into);
 ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args);
-ms_view *ms_rcall_view(ms_rcall *c, int k);     /* view k, inputs first */
-bool ms_rcall_writes(const ms_rcall *c, int k); /* does the call change the elements of view k? */
+ms_view *ms_rcall_view(ms_rcall *c, int k);                             /* view k, inputs first */
+bool ms_rcall_writes(const ms_rcall *c, int k);                         /* does the call change the elements of view k? */
+bool ms_record_changes(const ms_record *r, int slot, int from, int to); /* does one of the calls from..to change the slot? */
+/* A call's copy of everything, in one block: slots -1, numbers empty. 0, or -1 after ms_fail. */
+int ms_rcall_copy(ms_rcall *q, const ms_call *c);
+void ms_rcall_drop(ms_rcall *c); /* free what it owns */
+/* dead[i] for every call that makes only what no later call reads and nobody sees outside. -1: no memory, no message. */
+int ms_record_dead(const ms_record *r, bool *dead);
 
 /* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another -------------------- */
 
@@ -205,11 +213,13 @@ struct ms_step {
   int runs; /* profiled */
 };
 
-int ms_step_repeat(ms_step *s);       /* pass: calls equal to earlier ones are computed once (repeat.c) */
-void ms_step_drop_copies(ms_step *s); /* pass: whole copies of what nobody changes afterwards are not made (alias.c) */
-int ms_step_fuse(ms_step *s);         /* pass: elementwise calls over the same elements become chains; reorders calls (fuse.c) */
-void ms_step_in_place(ms_step *s);    /* pass: elementwise results lie where an operand lay that is not needed any more (alias.c) */
-void ms_step_lifetimes(ms_step *s);   /* first and last of every slot, anew (fuse.c) */
+int ms_step_fold(ms_step *s);          /* pass: convolutions take in the pooling or upsampling beside them (fold.c) */
+int ms_step_repeat(ms_step *s);        /* pass: calls equal to earlier ones are computed once (repeat.c) */
+void ms_step_drop_copies(ms_step *s);  /* pass: whole copies of what nobody changes afterwards are not made (alias.c) */
+int ms_step_channels_last(ms_step *s); /* pass: images lie channels last where convolutions gain by it (layout.c) */
+int ms_step_fuse(ms_step *s);          /* pass: elementwise calls over the same elements become chains; reorders calls (fuse.c) */
+void ms_step_in_place(ms_step *s);  /* pass: elementwise results lie where an operand lay that is not needed any more (alias.c) */
+void ms_step_lifetimes(ms_step *s); /* first and last of every slot, anew (fuse.c) */
 void ms_step_place(ms_step *s, int slot, char *address); /* views of a slot now lie there (replay.c) */
 
 /* Is call i run by itself, or as the last of a chain? */

@@ -17,22 +17,27 @@ static void adopt(ms_record *r) {
   }
 }
 
-/* A call is dead when nothing it writes is read later or seen from outside. Random draws stay: they move the generator. */
-static int drop_dead(ms_step *s) {
-  ms_record *r = s->r;
+/* Random draws stay: they move the generator. */
+int ms_record_dead(const ms_record *r, bool *dead) {
   bool *needed = calloc((size_t)r->n_slot + 1, 1);
-  if (!needed || !(s->dead = calloc((size_t)r->n_call + 1, 1))) return free(needed), ms_fail("compile: out of memory"), -1;
+  if (!needed) return -1;
   for (int i = 0; i < r->n_slot; i++) needed[i] = r->slot[i].kind != MS_SLOT_INTERNAL;
   for (int i = r->n_call - 1; i >= 0; i--) {
-    ms_rcall *c = &r->call[i];
+    const ms_rcall *c = &r->call[i];
     bool live = c->call.op->mutates || c->call.rng;
     for (int k = c->call.n_in; k < c->call.n_in + c->call.n_out; k++) live |= c->slot[k] >= 0 && needed[c->slot[k]];
     for (int k = 0; k < c->call.n_in && live; k++)
       if (c->slot[k] >= 0) needed[c->slot[k]] = true;
-    s->dead[i] = !live;
-    s->info.dead += !live;
+    dead[i] = !live;
   }
   free(needed);
+  return 0;
+}
+
+static int drop_dead(ms_step *s) {
+  ms_record *r = s->r;
+  if (!(s->dead = calloc((size_t)r->n_call + 1, 1)) || ms_record_dead(r, s->dead) < 0) return ms_fail("compile: out of memory"), -1;
+  for (int i = 0; i < r->n_call; i++) s->info.dead += s->dead[i];
   for (int i = 0; i < r->n_slot; i++) r->slot[i].first = r->slot[i].last = -1;
   for (int i = 0; i < r->n_call; i++) {
     ms_rcall *c = &r->call[i];
@@ -201,7 +206,7 @@ static int prepare(ms_step *s) {
   return 0;
 }
 
-ms_step *ms_step_build(ms_record *r, bool fold) {
+ms_step *ms_step_build(ms_record *r, bool exact) {
   ms_step *s = calloc(1, sizeof *s);
   if (!s) return ms_record_free(r), ms_fail("compile: out of memory");
   s->r = r;
@@ -209,13 +214,10 @@ ms_step *ms_step_build(ms_record *r, bool fold) {
   adopt(r);
   ms_record_forget(r); /* results get new memory each time; arguments come with theirs */
   s->info.recorded = r->n_call, s->info.results = r->n_results;
-  if (fold && ms_step_repeat(s) < 0) return ms_step_free(s), NULL;
-  if (drop_dead(s) < 0) return ms_step_free(s), NULL;
-  if (fold) {
-    ms_step_drop_copies(s);
-    if (ms_step_fuse(s) < 0) return ms_step_free(s), NULL;
-    ms_step_in_place(s);
-  }
+  if ((!exact && ms_step_fold(s) < 0) || ms_step_repeat(s) < 0 || drop_dead(s) < 0) return ms_step_free(s), NULL;
+  ms_step_drop_copies(s);
+  if ((!exact && ms_step_channels_last(s) < 0) || ms_step_fuse(s) < 0) return ms_step_free(s), NULL;
+  ms_step_in_place(s);
   if (prepare(s) < 0 || make_arena(s) < 0 || place_views(s) < 0 || list_written(s) < 0) return ms_step_free(s), NULL;
   return s;
 }

@@ -264,7 +264,7 @@ function TestCompileMemory.test_recording_holds_no_intermediates()
   lu.assertEquals(step(x):item(), 50 * 100000)
 end
 
--- The arena: a long chain needs the memory of what lives at the same time.
+-- The arena: a long chain needs the memory of what lives at the same time, and a product room for a packed operand.
 function TestCompileMemory.test_the_arena_is_shared()
   local step = ms.compile(function(x)
     for _ = 1, 20 do x = x:matmul(x) end
@@ -272,7 +272,7 @@ function TestCompileMemory.test_the_arena_is_shared()
   end)
   for _ = 1, 4 do step(ms.zeros { 64, 64 }) end
   local planned, eager = step:report():match "([%d.]+) MB planned against ([%d.]+) MB eager"
-  lu.assertTrue(tonumber(planned) <= 3 * 64 * 64 * 4 / 1e6 + 0.01)
+  lu.assertTrue(tonumber(planned) <= 4 * 64 * 64 * 4 / 1e6 + 0.01)
   lu.assertTrue(tonumber(eager) >= 0.3)
 end
 

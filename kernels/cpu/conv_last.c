@@ -1,0 +1,440 @@
+/* conv_last.c -- conv_last.h.
+ *
+ * For x and y a result pixel is a sum over kernel rows r of runs of (kernel column, channel), which lie side by side in the padded
+ * source: a product without unfolding. The adjoint in x with stride s is s x s such sums, one per phase of x, each with its share
+ * of the taps (`job`). For w the roles change: the pixels are summed over, and the runs (column, channel) are rows of the result,
+ * or its columns where there are few channels in y.
+ *
+ * Images too large for BAND_BYTES are cut into bands of rows; small ones are taken several at a time. For w, those
+ * of a few pixels, whose sums would be too short, are unfolded after all, all of them at once. What is a task depends on sizes
+ * only.
+ */
+#include "conv_last.h"
+#include "bf16.h"
+#include "tile.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  L = LANES_f32,
+  PHASES = 4,
+  BAND_BYTES = 192 << 10,
+  HEAVY = 128 << 10,
+  TASKS = 16,
+  PART_PIXELS = 1536,
+  PACK_WORK = 8,
+
+  FEW_PIXELS = 20
+};
+#define UNFOLDED_BYTES ((int64_t)16 << 20)
+
+/* Results (t, u), at (t * step + at) of the result; tap r of a dimension is kernel row first + r * next, and lies `low` + r rows
+ * behind t * (source stride) in the source. */
+typedef struct job {
+  int64_t size[2], at[2], taps[2], first[2], next, low[2];
+  size_t weights; /* floats from the start of the shared area */
+  size_t words;   /* the same, bf16: the weights again, as the tiles want them */
+} job;
+
+struct ms_last {
+  ms_conv g;
+  bool from_last, to_last;          /* layouts of source and result (w: of x and y) */
+  bool bf16;                        /* x and y: two channels of the source in a word (bf16.h) */
+  int64_t from, sh, sw, to, rh, rw; /* source: channels, height, width; result */
+  int64_t unit;                     /* floats, or words, of a pixel of the padded source */
+  int64_t stride[2], step[2];       /* of the source per result; of results of a job */
+  int64_t low[2], wide;             /* least low; columns of the padded source */
+  int64_t high;                     /* rows of it behind the first result's */
+  int jobs;
+  job job[PHASES];
+  int64_t bands, images, groups,
+      slices;                          /* bands of an image; images at a time; groups of images; slices of channels (w: of work) */
+  int64_t source_floats, other_floats; /* of an image (or band) in the lane: padded source, y for w where it is turned */
+  bool unfold;                         /* w: from rows of `depth` floats, `pitch` apart, one a pixel */
+  int64_t depth, pitch;
+  size_t unfolded;            /* floats from the start of the shared area */
+  bool swap;                  /* w: columns of the sums are (column, channel) */
+  int64_t rows, cols, padded; /* w: of the sums of a kernel row */
+  size_t shared_bytes, lane_bytes;
+};
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* ---- the plan -------------------------------------------------------------------------------------------------------------- */
+
+static void set_jobs(ms_last *p) {
+  const ms_conv *g = &p->g;
+  const bool back = g->result == MS_CONV_X;
+  const int64_t kernel[2] = {g->kh, g->kw}, result[2] = {p->rh, p->rw};
+  for (int64_t f = 0; f < (back ? g->stride[0] * g->stride[1] : 1); f++) {
+    const int64_t phase[2] = {f / g->stride[1], f % g->stride[1]};
+    job *j = &p->job[p->jobs++];
+    j->next = back ? -g->stride[0] : 1;
+    for (int d = 0; d < 2; d++) {
+      j->at[d] = back ? phase[d] : 0;
+      j->size[d] = most(over(result[d] - j->at[d], p->step[d]), 0);
+      j->first[d] = 0, j->taps[d] = kernel[d], j->low[d] = -g->pad[d];
+      if (!back) continue;
+      const int64_t s = g->stride[d], least_tap = (phase[d] + g->pad[d]) % s;
+      j->taps[d] = kernel[d] > least_tap ? (kernel[d] - 1 - least_tap) / s + 1 : 0;
+      j->first[d] = least_tap + (j->taps[d] - 1) * s;
+      j->low[d] = (phase[d] + g->pad[d] - j->first[d]) / s;
+    }
+  }
+  for (int d = 0; d < 2; d++) {
+    int64_t end = 0;
+    for (int i = 0; i < p->jobs; i++)
+      if (!i || p->job[i].low[d] < p->low[d]) p->low[d] = p->job[i].low[d];
+    for (int i = 0; i < p->jobs; i++) {
+      const job *j = &p->job[i];
+      const int64_t behind = j->low[d] - p->low[d] + j->taps[d];
+      if (d == 0) p->high = most(p->high, behind);
+      else end = most(end, (j->size[d] - 1) * p->stride[d] + behind);
+    }
+    if (d == 1) p->wide = most(end, 1);
+  }
+}
+
+/* How the work is cut. rows: of results (all phases of a row together). */
+static void set_cuts(ms_last *p) {
+  const ms_conv *g = &p->g;
+  const int64_t rows = p->job[0].size[0], row = p->stride[0] * p->wide * p->unit * 4;
+  const int64_t other = g->result == MS_CONV_W ? g->ow * g->o * 4 : 0;
+  int64_t band = most(BAND_BYTES / (row + other), 4);
+  if (g->n < TASKS && g->result != MS_CONV_W) band = least(band, most(rows * g->n / TASKS, 8));
+  p->bands = over(rows, band);
+  const int64_t band_rows = over(rows, p->bands);
+  p->source_floats = over((((band_rows - 1) * p->stride[0] + p->high) * p->wide) * p->unit + 2 * L, 16) * 16;
+  if (g->result == MS_CONV_W && (!p->to_last || (!p->swap && g->o % L))) /* whole vectors of y are read */
+    p->other_floats = over(band_rows * g->ow * g->o + 2 * L, 16) * 16;
+  const int64_t weights = g->o * g->c * g->kh * g->kw * 4;
+  if (g->result != MS_CONV_W) {
+    const int64_t panels = over(p->to, 2 * L), at_once = weights > HEAVY ? over(g->n, 2) : over(g->n, TASKS);
+    p->images = p->bands > 1 ? 1 : least(most(BAND_BYTES / (p->source_floats * 4), 1), at_once);
+    p->groups = over(g->n, p->images);
+    p->slices = least(panels, over(TASKS, p->groups * p->bands));
+  } else {
+    const int64_t panels = over(p->cols, 2 * L);
+    p->groups = least(least(most(g->n * g->oh * g->ow / PART_PIXELS, 1), ms_tasks()), most(((int64_t)64 << 20) / weights, 1));
+    p->images = over(g->n, p->groups);
+    p->groups = over(g->n, p->images);
+    p->slices = least(g->kh * panels, over(TASKS, p->groups));
+  }
+}
+
+/* For w: the unfolded source goes behind the sums in the shared area; tasks are blocks of rows of them. */
+static void set_unfolded(ms_last *p) {
+  const ms_conv *g = &p->g;
+  const int64_t depth = g->kh * p->rows, pitch = over(depth, 16) * 16 + 16;
+  if (!p->from_last || !p->to_last || g->oh * g->ow > FEW_PIXELS || p->swap || g->o % L) return;
+  if (g->n * g->oh * g->ow * pitch * 4 > UNFOLDED_BYTES) return;
+  p->unfold = true, p->depth = depth, p->pitch = pitch;
+  p->groups = 1, p->images = g->n, p->slices = least(over(depth, TILE_ROWS), TASKS);
+}
+
+ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
+  const bool back = g->result == MS_CONV_X, weights = g->result == MS_CONV_W;
+  if (g->groups != 1 || g->dilation[0] != 1 || g->dilation[1] != 1) return NULL;
+  if (back && (g->stride[0] != g->stride[1] || g->stride[0] * g->stride[1] > PHASES)) return NULL;
+  if (weights ? g->o < L / 2 && g->kw * g->c < L : (back ? g->c : g->o) < L / 2) return NULL;
+  ms_last *p = calloc(1, sizeof *p);
+  if (!p) return NULL;
+  p->g = *g;
+  const bool x_last = g->x_last || g->c == 1, y_last = g->y_last || g->o == 1;
+  p->from_last = back ? y_last : x_last, p->to_last = back ? x_last : y_last;
+  p->from = back ? g->o : g->c, p->sh = back ? g->oh : g->h, p->sw = back ? g->ow : g->w;
+  p->to = back ? g->c : g->o, p->rh = back ? g->h : g->oh, p->rw = back ? g->w : g->ow;
+  for (int d = 0; d < 2; d++) p->stride[d] = back ? 1 : g->stride[d], p->step[d] = back ? g->stride[d] : 1;
+  p->bf16 = !weights && p->from % 2 == 0 && ms_get_precision() == MS_PRECISION_BF16 && MS_NAME(ms_bf16_ready)();
+  p->unit = p->bf16 ? p->from / 2 : p->from;
+  set_jobs(p);
+  p->swap = weights && g->o < L / 2;
+  p->rows = p->swap ? g->o : g->kw * g->c, p->cols = p->swap ? g->kw * g->c : g->o;
+  p->padded = over(p->cols, L) * L;
+  set_cuts(p);
+  if (weights) {
+    set_unfolded(p);
+    p->unfolded = (size_t)(p->groups * g->kh * p->rows * p->padded);
+    p->shared_bytes = (p->unfolded + (size_t)(p->unfold ? g->n * g->oh * g->ow * p->pitch : 0)) * 4;
+  } else
+    for (int i = 0; i < p->jobs; i++) {
+      const size_t floats = (size_t)(over(p->to, L) * L * p->from * p->job[i].taps[0] * p->job[i].taps[1]);
+      p->job[i].weights = p->shared_bytes / 4, p->job[i].words = p->job[i].weights + floats;
+      p->shared_bytes += (p->bf16 ? floats / 2 + floats : floats) * 4;
+    }
+  const int64_t at_once = weights ? 1 : p->images;
+  p->lane_bytes =
+      (size_t)(at_once * p->source_floats + p->other_floats + (p->bf16 ? p->wide * p->from : 0) + TILE_ROWS * 2 * L) * 4;
+  return p;
+}
+
+void MS_NAME(ms_last_free)(ms_last *p) { free(p); }
+int64_t MS_NAME(ms_last_tasks)(const ms_last *p) { return p->groups * p->slices * (p->g.result == MS_CONV_W ? 1 : p->bands); }
+size_t MS_NAME(ms_last_shared_bytes)(const ms_last *p) { return p->shared_bytes; }
+size_t MS_NAME(ms_last_lane_bytes)(const ms_last *p) { return p->lane_bytes; }
+
+/* ---- weights: [panel][kernel row][kernel column][channel][lane] -------------------------------------------------------------- */
+
+/* Where weight e (channel, tap) of an output channel stands among the rows of a panel (tap, channel). */
+static inline int64_t row_of(const ms_conv *g, int64_t e) {
+  const int64_t taps = g->kh * g->kw;
+  return e % taps * g->c + e / taps;
+}
+
+/* For y: rows e0 .. e0 + L - 1 (or up to `all`) of a panel whose first output channel is at w. */
+static void pack_rows(const ms_conv *g, const float *w, int64_t all, int64_t e0, int64_t lanes, int64_t width, float *to) {
+  for (int64_t v = 0; v < width; v += L) {
+    vec_f32 row[L];
+    if (v + L <= lanes && e0 + L <= all) {
+#pragma GCC unroll 16
+      for (int i = 0; i < L; i++) row[i] = *(const vec_f32 *)(w + (v + i) * all + e0);
+      transpose_rows_f32(row);
+#pragma GCC unroll 16
+      for (int i = 0; i < L; i++) *(vec_f32 *)(to + row_of(g, e0 + i) * width + v) = row[i];
+    } else
+      for (int64_t e = e0; e < least(e0 + L, all); e++)
+        for (int64_t l = v; l < v + L; l++) to[row_of(g, e) * width + l] = l < lanes ? w[l * all + e] : 0;
+  }
+}
+
+static void pack_weights(const ms_last *p, const float *w, void *shared) {
+  const ms_conv *g = &p->g;
+  const int64_t taps = g->kh * g->kw, panels = over(p->to, 2 * L), all = g->c * taps, blocks = over(all, L);
+  if (g->result == MS_CONV_Y) {
+    MS_PARALLEL(ms_team(g->o * all), k, panels * blocks, {
+      const int64_t first = k / blocks * 2 * L, width = g->o - first > L ? 2 * L : L;
+      pack_rows(g, w + first * all, all, k % blocks * L, least(g->o - first, width), width, (float *)shared + first * all);
+    });
+    return;
+  }
+  for (const job *j = p->job; j < p->job + p->jobs; j++) {
+    float *to = (float *)shared + j->weights;
+    const int64_t mine = j->taps[0] * j->taps[1];
+    MS_PARALLEL(ms_team(PACK_WORK * g->c * g->o * mine), k, panels * g->o, {
+      const int64_t panel = k / g->o, o = k % g->o, first = panel * 2 * L, left = g->c - first;
+      const int64_t width = left > L ? 2 * L : L, lanes = least(left, width);
+      float *at = to + first * g->o * mine + o * width;
+      for (int64_t r = 0; r < j->taps[0]; r++)
+        for (int64_t s = 0; s < j->taps[1]; s++, at += g->o * width) {
+          const float *v = w + o * all + first * taps + (j->first[0] + r * j->next) * g->kw + j->first[1] + s * j->next;
+          for (int64_t l = 0; l < lanes; l++) at[l] = v[l * taps];
+          for (int64_t l = lanes; l < width; l++) at[l] = 0;
+        }
+    });
+  }
+}
+
+/* ---- sources, padded and channels last -----------------------------------------------------------------------------------------
+ */
+
+/* bf16: words of two channels, panel by panel. */
+static void pack_words(const ms_last *p, float *shared) {
+  const int64_t panels = over(p->to, 2 * L);
+  for (const job *j = p->job; j < p->job + p->jobs; j++) {
+    const int64_t rows = p->from * j->taps[0] * j->taps[1];
+    MS_PARALLEL(ms_team(p->to * rows), k, panels, {
+      const int64_t first = k * 2 * L, width = p->to - first > L ? 2 * L : L;
+      words_panel(shared + j->weights + first * rows, width, 1, width, width, rows, shared + j->words + first * rows / 2);
+    });
+  }
+}
+
+/* `n` rows of the padded source from row `row` of the source on. line (bf16): room for a row. */
+static void fill(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line) {
+  const int64_t c = p->from, left = least(most(-p->low[1], 0), p->wide), skip = most(p->low[1], 0);
+  const int64_t width = most(least(p->sw - skip, p->wide - left), 0), right = p->wide - left - width;
+  for (int64_t i = row; i < row + n; i++, dest += p->wide * p->unit) {
+    float *to = p->bf16 ? line : dest;
+    if (i < 0 || i >= p->sh) {
+      memset(dest, 0, (size_t)(p->wide * p->unit) * 4);
+      continue;
+    }
+    memset(to, 0, (size_t)(left * c) * 4);
+    if (p->from_last) memcpy(to + left * c, image + (i * p->sw + skip) * c, (size_t)(width * c) * 4);
+    else turn_f32(image + i * p->sw + skip, p->sh * p->sw, c, width, to + left * c);
+    memset(to + (left + width) * c, 0, (size_t)(right * c) * 4);
+    if (p->bf16) words_across(line, p->wide * c, 1, 1, p->wide * c, dest, p->wide * p->unit);
+  }
+}
+
+/* ---- results x and y -----------------------------------------------------------------------------------------------------------
+ */
+
+/* The tile of `rows` pixels and `cols` channels at `edge` to where it belongs. */
+static void store(const ms_last *p, const float *edge, int64_t rows, int64_t cols, float *to, int64_t step) {
+  const int64_t by_channel = p->to_last ? 1 : p->rh * p->rw, by_pixel = step * (p->to_last ? p->to : 1);
+  if (p->to_last)
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t i = 0; i < cols; i++) to[r * by_pixel + i] = edge[r * 2 * L + i];
+  else
+    for (int64_t i = 0; i < cols; i++)
+      for (int64_t r = 0; r < rows; r++) to[i * by_channel + r * by_pixel] = edge[r * 2 * L + i];
+}
+
+/* Rows t0 .. t1-1 of job j's results in channels first .. first + cols - 1; source: padded, from row t0 of the results on. */
+static void results(const ms_last *p, const job *j, const float *source, int64_t t0, int64_t t1, int64_t first,
+                    const float *weights, const float *bias, float *image, float *edge) {
+  const int64_t left = p->to - first, cols = least(left, 2 * L), vectors = cols > L ? 2 : 1, n = j->size[1];
+  const int64_t run = p->wide * p->unit, len = j->taps[1] * p->unit, width = vectors * L, by_pixel = p->to_last ? p->to : 1;
+  const bool whole = cols == width && p->to_last;
+  const int64_t tiles = over(n, TILE_ROWS);
+  const ms_tile_f32(*tiles_of)[TILE_VECTORS + 1] = p->bf16 ? MS_NAME(ms_tile_bf16) : MS_NAME(ms_tile_f32)[0];
+  float start[2 * L];
+  for (int64_t i = 0; i < 2 * L; i++) start[i] = bias && i < cols ? bias[first + i] : 0;
+  const float *s = source + ((j->low[0] - p->low[0]) * p->wide + j->low[1] - p->low[1]) * p->unit;
+  for (int64_t t = t0; t < t1; t++, s += p->stride[0] * run) {
+    float *to = image + ((t * p->step[0] + j->at[0]) * p->rw + j->at[1]) * by_pixel + first * (p->to_last ? 1 : p->rh * p->rw);
+    for (int64_t k = 0; k < tiles; k++) {
+      const int64_t u = n * k / tiles, rows = n * (k + 1) / tiles - u;
+      float *here = to + u * p->step[1] * by_pixel;
+      tiles_of[rows][vectors](j->taps[0], len, s + u * p->stride[1] * p->unit, run, p->stride[1] * p->unit, weights, len * width,
+                              width, whole ? here : edge, whole ? p->step[1] * p->to : 2 * L, start, 0);
+      if (!whole) store(p, edge, rows, cols, here, p->step[1]);
+    }
+  }
+}
+
+static void images_task(const ms_last *p, int64_t task, const float *from, float *to, const float *bias, const float *shared,
+                        float *lane) {
+  const int64_t slice = task % p->slices, band = task / p->slices % p->bands, group = task / p->slices / p->bands;
+  const int64_t i0 = group * p->images, i1 = least(i0 + p->images, p->g.n), rows = p->job[0].size[0];
+  const int64_t t0 = rows * band / p->bands, t1 = rows * (band + 1) / p->bands, panels = over(p->to, 2 * L);
+  float *edge = lane + p->images * p->source_floats, *line = edge + TILE_ROWS * 2 * L;
+  for (int64_t i = i0; i < i1; i++)
+    fill(p, from + i * p->from * p->sh * p->sw, t0 * p->stride[0] + p->low[0], (t1 - 1 - t0) * p->stride[0] + p->high,
+         lane + (i - i0) * p->source_floats, line);
+  for (const job *j = p->job; j < p->job + p->jobs; j++)
+    for (int64_t panel = panels * slice / p->slices; panel < panels * (slice + 1) / p->slices; panel++)
+      for (int64_t i = i0; i < i1; i++)
+        results(p, j, lane + (i - i0) * p->source_floats, t0, least(t1, j->size[0]), panel * 2 * L,
+                shared + (p->bf16 ? j->words : j->weights) + panel * 2 * L * p->unit * j->taps[0] * j->taps[1], bias,
+                to + i * p->to * p->rh * p->rw, edge);
+}
+
+/* ---- unfolded ------------------------------------------------------------------------------------------------------------------
+ */
+
+/* A row for each pixel of image i: what the kernel meets there, zeros where that is outside. */
+static void unfold(const ms_last *p, int64_t i, const float *x, float *to) {
+  const ms_conv *g = &p->g;
+  const int64_t c = g->c, n = g->kw;
+  for (int64_t t = 0; t < g->oh; t++)
+    for (int64_t u = 0; u < g->ow; u++, to += p->pitch) {
+      const int64_t at = u * g->stride[1] - g->pad[1], left = least(most(-at, 0), n),
+                    right = least(most(at + n - g->w, 0), n - left);
+      for (int64_t a = 0; a < g->kh; a++) {
+        const int64_t line = t * g->stride[0] - g->pad[0] + a;
+        float *row = to + a * n * c;
+        const bool outside = line < 0 || line >= g->h;
+        memset(row, 0, (size_t)((outside ? n : left) * c) * 4);
+        if (outside) continue;
+        memcpy(row + left * c, x + ((i * g->h + line) * g->w + at + left) * c, (size_t)((n - left - right) * c) * 4);
+        memset(row + (n - right) * c, 0, (size_t)(right * c) * 4);
+      }
+    }
+}
+
+/* Rows of all the sums at once: kernel row, column, channel. */
+static void unfolded_task(const ms_last *p, int64_t task, const float *y, float *shared) {
+  const ms_conv *g = &p->g;
+  const int64_t from = p->depth * task / p->slices, to = p->depth * (task + 1) / p->slices, tiles = over(to - from, TILE_ROWS);
+  for (int64_t first = 0; first < g->o; first += 2 * L)
+    for (int64_t k = 0; k < tiles; k++) {
+      const int64_t at = from + (to - from) * k / tiles, rows = from + (to - from) * (k + 1) / tiles - at;
+      MS_NAME(ms_tile_f32)
+      [1][rows][p->padded - first > L ? 2 : 1](1, g->n * g->oh * g->ow, shared + p->unfolded + at, 0, p->pitch, y + first, 0, g->o,
+                                               shared + at * p->padded + first, p->padded, NULL, 0);
+    }
+}
+
+void MS_NAME(ms_last_begin)(const ms_last *p, const float *w, const float *x, void *shared) {
+  const ms_conv *g = &p->g;
+  if (g->result != MS_CONV_W) pack_weights(p, w, shared);
+  if (p->bf16) pack_words(p, shared);
+  if (p->unfold)
+    MS_PARALLEL(ms_team(g->n * g->oh * g->ow * p->depth), i, g->n,
+                unfold(p, i, x, (float *)shared + p->unfolded + i * g->oh * g->ow * p->pitch););
+}
+
+/* ---- result w ------------------------------------------------------------------------------------------------------------------
+ */
+
+/* Adds one kernel row's sums over the pixels of a band to `sums`, for columns first .. first + 2 L - 1. */
+static void weight_sums(const ms_last *p, const float *x, const float *y, int64_t rows, int64_t first, float *sums) {
+  const ms_conv *g = &p->g;
+  const int64_t vectors = p->padded - first > L ? 2 : 1, tiles = over(p->rows, TILE_ROWS);
+  const int64_t x_step = g->stride[1] * g->c, x_run = g->stride[0] * p->wide * g->c, y_run = g->ow * g->o;
+  for (int64_t k = 0; k < tiles; k++) {
+    const int64_t i = p->rows * k / tiles, n = p->rows * (k + 1) / tiles - i;
+    float *to = sums + i * p->padded + first;
+    if (p->swap) MS_NAME(ms_tile_f32)
+    [1][n][vectors](rows, g->ow, y + i, y_run, g->o, x + first, x_run, x_step, to, p->padded, to, p->padded);
+    else MS_NAME(ms_tile_f32)[1][n][vectors](rows, g->ow, x + i, x_run, x_step, y + first, y_run, g->o, to, p->padded, to,
+                                             p->padded);
+  }
+}
+
+static void weights_task(const ms_last *p, int64_t task, const float *x, const float *y, float *shared, float *lane) {
+  const ms_conv *g = &p->g;
+  const int64_t slice = task % p->slices, group = task / p->slices, panels = over(p->cols, 2 * L), all = g->kh * panels;
+  const int64_t from = all * slice / p->slices, to = all * (slice + 1) / p->slices, plane = p->rows * p->padded;
+  float *sums = shared + group * g->kh * plane, *other = lane + p->source_floats;
+  for (int64_t k = from; k < to; k++)
+    for (int64_t r = 0; r < p->rows; r++) {
+      const int64_t first = k % panels * 2 * L;
+      memset(sums + k / panels * plane + r * p->padded + first, 0, (size_t)least(2 * L, p->padded - first) * 4);
+    }
+  for (int64_t i = group * p->images; i < least((group + 1) * p->images, g->n); i++)
+    for (int64_t band = 0; band < p->bands; band++) {
+      const int64_t t0 = g->oh * band / p->bands, t1 = g->oh * (band + 1) / p->bands;
+      const float *here = y + i * g->o * g->oh * g->ow;
+      fill(p, x + i * g->c * g->h * g->w, t0 * g->stride[0] - g->pad[0], (t1 - 1 - t0) * g->stride[0] + g->kh, lane, NULL);
+      if (p->to_last) here += t0 * g->ow * g->o;
+      else turn_f32(here + t0 * g->ow, g->oh * g->ow, g->o, (t1 - t0) * g->ow, other), here = other;
+      if (p->to_last && p->other_floats) here = memcpy(other, here, (size_t)((t1 - t0) * g->ow * g->o) * 4);
+      for (int64_t k = from; k < to; k++)
+        weight_sums(p, lane + k / panels * p->wide * g->c, here, t1 - t0, k % panels * 2 * L, sums + k / panels * plane);
+    }
+}
+
+/* Gradients of weights e0 .. e0 + L - 1 of output channels o .. o + L - 1: the parts' sums added up in order, and turned. */
+static void add_sums(const ms_last *p, const float *sums, int64_t e0, int64_t o, float *w) {
+  const ms_conv *g = &p->g;
+  const int64_t all = g->c * g->kh * g->kw, part = g->kh * p->rows * p->padded, n = least(L, all - e0), lanes = least(L, g->o - o);
+  vec_f32 row[L] = {0};
+  for (int64_t i = 0; i < n; i++) {
+    const float *s = sums + row_of(g, e0 + i) * p->padded + o;
+    row[i] = *(const vec_f32 *)s;
+    for (int64_t k = 1; k < p->groups; k++) row[i] += *(const vec_f32 *)(s + k * part);
+  }
+  transpose_rows_f32(row);
+  for (int64_t l = 0; l < lanes; l++) memcpy(w + (o + l) * all + e0, &row[l], (size_t)n * 4);
+}
+
+void MS_NAME(ms_last_end)(const ms_last *p, float *w, void *shared) {
+  const ms_conv *g = &p->g;
+  if (g->result != MS_CONV_W) return;
+  const float *sums = shared;
+  const int64_t all = g->c * g->kh * g->kw, part = g->kh * p->rows * p->padded, blocks = over(all, L);
+  if (!p->swap) {
+    MS_PARALLEL(ms_team(p->groups * g->o * all), k, blocks * over(g->o, L), add_sums(p, sums, k % blocks * L, k / blocks * L, w););
+    return;
+  }
+  MS_PARALLEL(ms_team(PACK_WORK * p->groups * g->o * all), k, g->o * all, {
+    const int64_t o = k / all, row = row_of(g, k % all), a = row / p->cols;
+    const float *s = sums + (a * p->rows + o) * p->padded + row % p->cols;
+    float sum = *s;
+    for (int64_t i = 1; i < p->groups; i++) sum += s[i * part];
+    w[k] = sum;
+  });
+}
+
+void MS_NAME(ms_last_task)(const ms_last *p, int64_t task, float *x, float *y, const float *bias, void *shared, void *lane) {
+  const bool weights = p->g.result == MS_CONV_W;
+  if (p->unfold) unfolded_task(p, task, y, shared);
+  else if (weights) weights_task(p, task, x, y, shared, lane);
+  else if (p->g.result == MS_CONV_Y) images_task(p, task, x, y, bias, shared, lane);
+  else images_task(p, task, y, x, NULL, shared, lane);
+}

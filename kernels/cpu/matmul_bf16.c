@@ -1,0 +1,63 @@
+/* matmul_bf16.c -- matmul_bf16.h: both operands are brought into words by all threads, then tiles as in gemm.h. */
+#include "matmul_bf16.h"
+#include "bf16.h"
+#include <omp.h>
+
+enum { DEPTH = 384, COLUMNS = 256, ROWS = 14 * TILE_ROWS, EDGE = TILE_ROWS * 2 * LANES_f32 }; /* words; columns; rows of a task */
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+size_t MS_NAME(ms_bf16_bytes)(int64_t m, int64_t n, int64_t k) {
+  const int64_t depth = (k + 1) / 2;
+  return (size_t)(up(m * up(depth, 16) + 16 * m, 16) + depth * up(n, 2 * LANES_f32) + (int64_t)ms_threads() * EDGE) * sizeof(float);
+}
+
+/* Rows i0 .. i1-1 and panels of columns j0 .. j1-1 of C. */
+static void tiles(const float *a, int64_t pitch, const float *b, int64_t depth, int64_t n, int64_t i0, int64_t i1, int64_t j0,
+                  int64_t j1, float *c, float *edge) {
+  enum { L = LANES_f32 };
+  const int64_t pieces = (depth + DEPTH - 1) / DEPTH, count = (i1 - i0 + TILE_ROWS - 1) / TILE_ROWS;
+  for (int64_t piece = 0; piece < pieces; piece++) {
+    const int64_t p = depth * piece / pieces, deep = depth * (piece + 1) / pieces - p;
+    for (int64_t t = 0; t < count; t++) {
+      const int64_t i = i0 + (i1 - i0) * t / count, rows = i0 + (i1 - i0) * (t + 1) / count - i;
+      for (int64_t j = j0; j < j1; j += 2 * L) {
+        const int64_t cols = least(n - j, 2 * L), vectors = cols > L ? 2 : 1, width = vectors * L;
+        const bool whole = cols == width;
+        float *to = c + i * n + j;
+        MS_NAME(ms_tile_bf16)
+        [rows][vectors](1, deep, a + i * pitch + p, 0, pitch, b + j * depth + p * width, 0, width, whole ? to : edge,
+                        whole ? n : 2 * L, whole && piece ? to : NULL, n);
+        for (int64_t r = 0; r < rows && !whole; r++)
+          for (int64_t x = 0; x < cols; x++) to[r * n + x] = piece ? to[r * n + x] + edge[r * 2 * L + x] : edge[r * 2 * L + x];
+      }
+    }
+  }
+}
+
+void MS_NAME(ms_bf16_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra, int64_t ca, const float *b, int64_t rb,
+                             int64_t cb, float *c, void *work, int team) {
+  enum { L = LANES_f32 };
+  const int64_t depth = (k + 1) / 2, pitch = up(depth, 16) + 16; /* no multiple of a page */
+  float *wa = work, *wb = wa + up(m * pitch, 16), *edges = wb + depth * up(n, 2 * L);
+  const int64_t panels = (n + 2 * L - 1) / (2 * L), row_tasks = (m + 15) / 16;
+  const int64_t strips = (m + ROWS - 1) / ROWS;
+  int64_t groups = (n + COLUMNS - 1) / COLUMNS; /* enough tasks, whatever the number of threads */
+  while (groups < panels && groups * strips < 16) groups = least(2 * groups, panels);
+#pragma omp parallel num_threads(team) if (team > 1)
+  {
+#pragma omp for schedule(static)
+    for (int64_t t = 0; t < row_tasks + panels; t++) {
+      const int64_t i = t * 16, j = (t - row_tasks) * 2 * L;
+      if (t < row_tasks) words_across(a + i * ra, ra, ca, least(16, m - i), k, wa + i * pitch, pitch);
+      else words_panel(b + j * cb, rb, cb, least(2 * L, n - j), n - j > L ? 2 * L : L, k, wb + j * depth);
+    }
+#pragma omp for schedule(dynamic)
+    for (int64_t t = 0; t < strips * groups; t++) {
+      const int64_t s = t / groups, g = t % groups;
+      tiles(wa, pitch, wb, depth, n, m * s / strips, m * (s + 1) / strips, panels * g / groups * 2 * L,
+            least(panels * (g + 1) / groups * 2 * L, up(n, 2 * L)), c, edges + omp_get_thread_num() * EDGE);
+    }
+  }
+}
