@@ -14,36 +14,42 @@ enum {
   GEMM_DOTS = 2, /* rows or columns up to which a product is dots */
   GEMM_FEW = 7,  /* rows at a time where they lie a multiple of GEMM_ALIAS bytes apart: more would fall out of an 8-way cache */
   GEMM_ALIAS = 4096,
+  GEMM_AHEAD = 64,                                             /* elements of a row that is being transposed, fetched early */
   GEMM_EDGE = TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: a tile that juts out of the result */
   GEMM_PACK = GEMM_EDGE + (GEMM_MC + GEMM_NC) * GEMM_KC        /* the most that a product wants of `room` */
 };
 #endif
 #include "turn.h"
 
-/* Elements (p, j) of B, k x n, into panels of 2 L columns, a last one of L where that is enough: to[panel][p][0..width). */
-static void G(pack)(int64_t n, int64_t k, const T *b, int64_t rb, int64_t cb, T *restrict to) {
+/* Elements (p, j) of B, k x n, into panels of 2 L columns, a last one of L where that is enough: to[panel][p][0..width). A panel
+ * has `depth` rows, of which these are k, from row `first` on. */
+static void G(pack)(int64_t n, int64_t k, int64_t first, int64_t depth, const T *b, int64_t rb, int64_t cb, T *restrict to) {
   enum { L = G(LANES) };
   const int64_t even = cb == 1 ? n / (2 * L) * (2 * L) : 0; /* whole panels that are copied: row by row, as they lie */
   for (int64_t p = 0; p < k && even; p++)
     for (int64_t j = 0; j < even; j += 2 * L) {
-      T *q = to + j * k + p * 2 * L;
+      T *q = to + j * depth + (first + p) * 2 * L;
       const T *f = b + p * rb + j;
       *(G(vec) *)q = *(const G(vec) *)f, *(G(vec) *)(q + L) = *(const G(vec) *)(f + L);
     }
-  to += even * k;
-  for (int64_t j = even, width; j < n; j += 2 * L, to += k * width) {
+  to += even * depth;
+  for (int64_t j = even, width; j < n; j += 2 * L, to += depth * width) {
     width = n - j > L ? 2 * L : L;
     const int64_t w = n - j < width ? n - j : width;
     const T *f = b + j * cb;
+    T *at = to + first * width;
     const int64_t whole = rb == 1 ? w / L * L : 0, deep = whole ? k / L * L : 0; /* what is transposed by blocks */
-    for (int64_t i = 0; i < whole; i += L)
-      for (int64_t p = 0; p < deep; p += L) G(transpose)(f + i * cb + p, cb, to + p * width + i, width);
+    for (int64_t p = 0; p < deep; p += L)
+      for (int64_t i = 0; i < whole; i += L) {
+        for (int64_t r = 0; r < L; r++) __builtin_prefetch(f + (i + r) * cb + p + GEMM_AHEAD);
+        G(transpose)(f + i * cb + p, cb, at + p * width + i, width);
+      }
     for (int64_t i = 0; i < whole; i++)
-      for (int64_t p = deep; p < k; p++) to[p * width + i] = f[i * cb + p * rb];
+      for (int64_t p = deep; p < k; p++) at[p * width + i] = f[i * cb + p * rb];
     for (int64_t i = whole; i < w; i++)
-      for (int64_t p = 0; p < k; p++) to[p * width + i] = f[i * cb + p * rb];
+      for (int64_t p = 0; p < k; p++) at[p * width + i] = f[i * cb + p * rb];
     for (int64_t p = 0; p < k && w < width; p++)
-      for (int64_t i = w; i < width; i++) to[p * width + i] = 0;
+      for (int64_t i = w; i < width; i++) at[p * width + i] = 0;
   }
 }
 
@@ -158,7 +164,7 @@ static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
       const int64_t direct = cb == 1 && m <= l.most ? nc / (2 * L) * (2 * L) : 0;
       if (direct) G(multiply)(add || block, 0, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room);
       if (direct == nc) continue;
-      G(pack)(nc - direct, kc, b + p * rb + (j + direct) * cb, rb, cb, packed);
+      G(pack)(nc - direct, kc, 0, kc, b + p * rb + (j + direct) * cb, rb, cb, packed);
       G(multiply)(add || block, 0, m, nc - direct, p, kc, &l, packed, false, 0, c + j + direct, rc, room);
     }
   }

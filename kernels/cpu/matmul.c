@@ -196,10 +196,15 @@ static void one_tile(const plan *p, int64_t index, void *out, void *room, bool i
           const int64_t depth = least(p->depth, p->k - k0), width = least(p->width, p->n - n0), padded = (width + 15) / 16 * 16;   \
           const int64_t pieces = (depth + GEMM_KC - 1) / GEMM_KC, groups = (width + 63) / 64;                                      \
           const int64_t tiles_m = p->tiles_m, tiles_n = least(p->tiles_n, groups);                                                 \
-          _Pragma("omp for schedule(static)") for (int64_t t = 0; t < pieces * groups; t++) {                                      \
-            const int64_t q = depth * (t / groups) / pieces, kc = depth * (t / groups + 1) / pieces - q, j = t % groups * 64;      \
-            pack_##G(least(64, width - j), kc, b + (k0 + q) * p->b.r + (n0 + j) * p->b.c, p->b.r, p->b.c,                          \
-                     packed + q * padded + j * kc);                                                                                \
+          /* rows that lie side by side are read whole, as memory likes it; else 64 columns at a time */                           \
+          const bool rows = p->b.c == 1;                                                                                           \
+          const int64_t each = rows ? (depth + pieces * 16 - 1) / (pieces * 16) : groups;                                          \
+          _Pragma("omp for schedule(static)") for (int64_t t = 0; t < pieces * each; t++) {                                        \
+            const int64_t q = depth * (t / each) / pieces, kc = depth * (t / each + 1) / pieces - q;                               \
+            const int64_t r = rows ? kc * (t % each) / each : 0, r1 = rows ? kc * (t % each + 1) / each : kc;                      \
+            const int64_t j = rows ? 0 : t % each * 64;                                                                            \
+            pack_##G(rows ? width : least(64, width - j), r1 - r, r, kc, b + (k0 + q + r) * p->b.r + (n0 + j) * p->b.c, p->b.r,    \
+                     p->b.c, packed + q * padded + j * kc);                                                                        \
           }                                                                                                                        \
           _Pragma("omp for schedule(dynamic)") for (int64_t t = 0; t < tiles_m * tiles_n; t++) {                                   \
             const int64_t i = p->m * (t / tiles_n) / tiles_m, i1 = p->m * (t / tiles_n + 1) / tiles_m;                             \
