@@ -239,16 +239,17 @@ static void turn(const char *from, char *to, int64_t images, int64_t rows, int64
     else turn_f64((const double *)from + i * rows * cols, cols, rows, cols, (double *)to + i * rows * cols);
 }
 
-/* What a gain is worth is counted in elements: vectors of channels want images channels last; loops for few channels want planes,
- * and where conv_last.h can do those too they lose less than the others gain. */
+/* What a gain is worth is counted in elements. Images of 16 channels or more want them last where conv_last.h does the convolution;
+ * elsewhere they would have to be turned, which costs less than the others gain. Images of fewer channels want planes. */
 double MS_NAME(ms_cpu_prefers_last)(const ms_call *c, int k) {
   ms_conv g;
   geometry(c, &g);
-  const double size = (double)ms_view_numel(k < c->n_in ? &c->in[k] : &c->out[k - c->n_in]);
+  const ms_view *v = k < c->n_in ? &c->in[k] : &c->out[k - c->n_in];
+  const double size = (double)ms_view_numel(v);
   if (is_empty(&g) || g.groups > 1) return 0;
-  if (g.c >= 16 && g.o >= 16) return size;
-  const bool fits = g.dilation[0] == 1 && g.dilation[1] == 1 && (g.result == MS_CONV_X ? g.c : g.o) >= 16;
-  return fits ? -0.5 * size : -size;
+  if (v->shape[1] < 16) return -size;
+  const bool fits = g.dilation[0] == 1 && g.dilation[1] == 1 && (g.result == MS_CONV_W || (g.result == MS_CONV_X ? g.c : g.o) >= 8);
+  return fits ? size : -0.25 * size;
 }
 
 static int run_last(ms_call *c, const ms_conv *g, float *x, float *w, float *y, const float *bias) {

@@ -150,7 +150,7 @@ ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
   p->bf16 = !weights && p->from % 2 == 0 && ms_get_precision() == MS_PRECISION_BF16 && MS_NAME(ms_bf16_ready)();
   p->unit = p->bf16 ? p->from / 2 : p->from;
   set_jobs(p);
-  p->swap = weights && g->o < L / 2;
+  p->swap = weights && g->o < L && (g->o < L / 2 || g->kw * g->c >= L);
   p->rows = p->swap ? g->o : g->kw * g->c, p->cols = p->swap ? g->kw * g->c : g->o;
   p->padded = over(p->cols, L) * L;
   set_cuts(p);
