@@ -14,7 +14,7 @@
 #define MS_BACKEND_H
 #include "mascon.h"
 
-#define MS_ABI      1
+#define MS_ABI      2
 #define MS_MAX_ARGS 12 /* arguments of one row */
 #define MS_MAX_OUT  4  /* results of one row */
 #define MS_PARTS    32 /* calls of a chain */

@@ -65,7 +65,7 @@ static bool in_last(const ms_conv *g, int i) {
 
 static int64_t work_of(const ms_conv *g) { return g->o * g->oh * g->ow * (g->c / g->groups) * g->kh * g->kw; } /* one image */
 static int64_t weights(const ms_conv *g) { return g->o * (g->c / g->groups) * g->kh * g->kw; }
-static bool is_empty(const ms_conv *g) { return !g->n || !work_of(g); }
+static bool is_empty(const ms_conv *g) { return !g->n || !work_of(g) || (g->result == MS_CONV_X && (!g->h || !g->w)); }
 
 /* f32: decide about chunks, and about which loops or oneDNN's primitives. */
 static void choose(plan *p) {

@@ -319,7 +319,7 @@ static void fill_planes(const ms_direct *d, const float *image, int64_t y0, int6
         const float *x = image + first;
         float *to_row = p + t0 * cols;
         if (!lines) {
-        } else if (step == 1 && cols == line) { /* all rows at once, the ends mended afterwards */
+        } else if (step == 1 && d->stride[0] == 1 && cols == line) { /* all rows at once, the ends mended afterwards */
           int64_t lo = shift < 0 ? -shift : 0, hi = shift > 0 ? lines * w - shift : lines * w;
           if (lo < hi) copy_line(to_row + lo, x + lo + shift, hi - lo);
         } else

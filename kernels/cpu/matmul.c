@@ -5,6 +5,7 @@
 #include "matmul_bf16.h"
 #include "tile.h"
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define T    float
@@ -19,8 +20,9 @@
 #undef G
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
- * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that are packed before they are used. */
-enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 20, SHARED_DEPTH = 22 * GEMM_KC };
+ * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that
+ * are packed before they are used, about half a second-level cache; SHARED_WIDE: most columns of them. */
+enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320 };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -36,6 +38,7 @@ typedef struct plan {
   side a, b;
   int64_t tiles_m, tiles_n, parts; /* parts of k */
   bool small, bf16, shared;        /* by a loop without packing; packed by all threads together */
+  int team;                        /* threads that there is room for */
   int64_t room_each;               /* elements of room a thread */
   int64_t depth, width;            /* shared: of the block of B that is packed at a time */
   size_t partial, room, packed;    /* places in the workspace, in bytes; room: the pack buffers, one a thread */
@@ -111,7 +114,8 @@ static void make_room(plan *p, size_t size) {
   p->room_each = size == sizeof(float) ? room_rows_f32(&lf, p->m, p->k) : room_rows_f64(&ld, p->m, p->k);
   if (!p->shared) p->room_each += room_block_f32(p->n == 1 ? p->m : p->n, p->k) + (p->n == 1 ? GEMM_KC : 0);
   p->room_each = (p->room_each + 15) / 16 * 16;
-  p->room = place(p, team_of(p) * p->room_each, size);
+  p->team = team_of(p);
+  p->room = place(p, p->team * p->room_each, size);
 }
 
 static void make_plan(const ms_call *c, plan *p) {
@@ -132,6 +136,7 @@ static void make_plan(const ms_call *c, plan *p) {
   p->shared = p->batch == 1 && p->m > TILE_ROWS && p->n > 16 && p->m * p->n * p->k >= 2 * TILE_WORK;
   p->bf16 = p->shared && ms_get_precision() == MS_PRECISION_BF16 && out->dtype == MS_F32 && MS_NAME(ms_bf16_ready)();
   if (p->bf16) {
+    p->team = ms_threads();
     p->bytes = MS_NAME(ms_bf16_bytes)(p->m, p->n, p->k);
     return;
   }
@@ -139,9 +144,9 @@ static void make_plan(const ms_call *c, plan *p) {
   p->partial = p->parts > 1 ? place(p, p->parts * p->batch * p->m * p->n, size) : 0;
   make_room(p, size);
   if (!p->shared) return;
-  p->depth = least(p->k, SHARED_DEPTH);
-  p->width = least((p->n + 15) / 16 * 16,
-                   SHARED_PACK / p->depth / GEMM_NC * GEMM_NC > 0 ? SHARED_PACK / p->depth / GEMM_NC * GEMM_NC : 64);
+  p->width = least((p->n + 15) / 16 * 16, SHARED_WIDE);
+  p->depth = SHARED_PACK / p->width / GEMM_KC * GEMM_KC;
+  p->depth = least(p->k, p->depth < GEMM_KC ? GEMM_KC : p->depth);
   p->packed = place(p, p->depth * p->width, size);
 }
 
@@ -237,16 +242,26 @@ static void add_parts(const plan *p, const void *from, void *to, bool is_f32) {
   }
 }
 
+/* The plan is made once: threads, precision and the like may be others when the call runs. A small product wants none. */
 static int prepare(ms_call *c) {
   plan p;
   make_plan(c, &p);
   c->work_bytes = p.bytes;
+  if (p.small) return 0;
+  if (!(c->slot = malloc(sizeof p))) return ms_fail("matmul: out of memory"), -1;
+  memcpy(c->slot, &p, sizeof p);
   return 0;
+}
+
+static void release(ms_call *c) {
+  free(c->slot);
+  c->slot = NULL;
 }
 
 static int run(ms_call *c) {
   plan p;
-  make_plan(c, &p);
+  if (c->slot) p = *(const plan *)c->slot, p.a.data = c->in[0].data, p.b.data = c->in[1].data;
+  else make_plan(c, &p);
   bool is_f32 = c->out[0].dtype == MS_F32;
   char *work = c->work, *out = c->out[0].data;
   size_t size = ms_dtype_size(c->out[0].dtype);
@@ -254,16 +269,11 @@ static int run(ms_call *c) {
   if (!p.k) return memset(out, 0, (size_t)(p.batch * p.m * p.n) * size), 0;
 
   int64_t tiles = p.batch * p.tiles_m * p.tiles_n * p.parts, total = p.batch * p.m * p.n * p.k;
-  int team = team_of(&p);
+  int team = p.small ? 1 : (int)least(team_of(&p), p.team);
   if (p.bf16) {
-    if (p.bytes > c->work_bytes) team = 1; /* more threads now than when the call was prepared */
     MS_NAME(ms_bf16_matmul)
     (p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
     return 0;
-  }
-  if (!p.small) { /* there may be more threads now than when the call was prepared */
-    int64_t rooms = (int64_t)(((p.shared ? p.packed : c->work_bytes) - p.room) / (p.room_each * (int64_t)size));
-    if (team > rooms) team = (int)rooms;
   }
   if (p.shared) {
     if (is_f32) shared_f32(&p, out, work, team);
@@ -281,4 +291,4 @@ static int run(ms_call *c) {
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   return 0;
 }
-MS_KERNEL(matmul, .prepare = prepare, .run = run, .supports = f32_or_f64);
+MS_KERNEL(matmul, .prepare = prepare, .run = run, .release = release, .supports = f32_or_f64);

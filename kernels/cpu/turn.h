@@ -3,20 +3,34 @@
 
 typedef T G(vec) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(T)), may_alias));
 
+#ifndef MS_TURN_TABLES
+#define MS_TURN_TABLES
+/* Lanes of a pair of rows (the second one's count from L) that make up the pair after bit d of row and column were exchanged. */
+#define TURN_LOW(L, d, l)  ((l) & (d) ? (L) + (l) - (d) : (l))
+#define TURN_HIGH(L, d, l) ((l) & (d) ? (L) + (l) : (l) + (d))
+#define TURN_ROW(F, L, d)                                                                                                          \
+  {                                                                                                                                \
+    F(L, d, 0), F(L, d, 1), F(L, d, 2), F(L, d, 3), F(L, d, 4), F(L, d, 5), F(L, d, 6), F(L, d, 7), F(L, d, 8), F(L, d, 9),        \
+        F(L, d, 10), F(L, d, 11), F(L, d, 12), F(L, d, 13), F(L, d, 14), F(L, d, 15)                                               \
+  }
+#define TURN_TABLE(F, L)                                                                                                           \
+  { TURN_ROW(F, L, 1), TURN_ROW(F, L, 2), TURN_ROW(F, L, 4), TURN_ROW(F, L, 8) }
+static const int32_t turn_low_f32[4][16] = TURN_TABLE(TURN_LOW, LANES_f32), turn_high_f32[4][16] = TURN_TABLE(TURN_HIGH, LANES_f32);
+static const int64_t turn_low_f64[4][16] = TURN_TABLE(TURN_LOW, LANES_f64), turn_high_f64[4][16] = TURN_TABLE(TURN_HIGH, LANES_f64);
+#endif
+
 /* The rows of an L x L block become its columns: bits of the numbers of row and column are exchanged one after another. */
 static inline void G(transpose_rows)(G(vec) row[G(LANES)]) {
   enum { L = G(LANES) };
-  typedef __typeof__((G(vec)){0} > (G(vec)){0}) lanes; /* integers as wide as T */
+  typedef __typeof__((G(vec)){0} > (G(vec)){0}) lanes __attribute__((aligned(4), may_alias)); /* integers as wide as T */
 #pragma GCC unroll 4
-  for (int d = 1; d < L; d *= 2) {
-    lanes low, high;
-#pragma GCC unroll 16
-    for (int l = 0; l < L; l++) low[l] = l & d ? L + l - d : l, high[l] = l & d ? L + l : l + d;
+  for (int k = 0; 1 << k < L; k++) {
+    const lanes low = *(const lanes *)G(turn_low)[k], high = *(const lanes *)G(turn_high)[k];
 #pragma GCC unroll 16
     for (int i = 0; i < L; i++) {
-      if (i & d) continue;
-      G(vec) a = row[i], b = row[i + d];
-      row[i] = __builtin_shuffle(a, b, low), row[i + d] = __builtin_shuffle(a, b, high);
+      if (i & 1 << k) continue;
+      G(vec) a = row[i], b = row[i + (1 << k)];
+      row[i] = __builtin_shuffle(a, b, low), row[i + (1 << k)] = __builtin_shuffle(a, b, high);
     }
   }
 }

@@ -105,6 +105,8 @@ static const large *large_of(const fold *f, const ms_rcall *c, int k) {
 
 /* ---- kernels ------------------------------------------------------------------------------------------------------------- */
 
+enum { MOST_FACTOR = 16 }; /* windows of 4 x 4 */
+
 /* How a convolution (its four attributes at `a`) with a kernel of this height and width takes in pooling or upsampling. pixels: of
  * the small image, in the whole batch. false: it does not, or that would be dearer. */
 static bool make_plan(bool up, const ms_attr *a, const int64_t *taps, const int64_t *factor, int dtype, int64_t pixels, plan *p) {
@@ -120,6 +122,8 @@ static bool make_plan(bool up, const ms_attr *a, const int64_t *taps, const int6
     if (up) p->attr[2].v.at[i] = taps[i] - 1 - a[1].v.at[i];
     before *= taps[i] * factor[i], after *= p->wide[i];
   }
+  /* V grows with the window, and every pixel reads all of it. */
+  if (factor[0] * factor[1] > MOST_FACTOR) return false;
   return after < before && pixels * (before - after) > 2 * small * after;
 }
 

@@ -82,7 +82,7 @@ int ms_step_repeat(ms_step *s) {
   ms_record *r = s->r;
   writes *w = calloc((size_t)r->n_slot + 1, sizeof *w);
   bool *gone = calloc((size_t)r->n_call + 1, 1);
-  if (!w || !gone) return free(w), free(gone), ms_fail("compile: out of memory"), -1;
+  if (!w || !gone || ms_record_dead(r, gone) < 0) return free(w), free(gone), ms_fail("compile: out of memory"), -1;
   for (int i = 0; i < r->n_call; i++)
     for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out; k++)
       if (r->call[i].slot[k] >= 0 && ms_rcall_writes(&r->call[i], k)) {
@@ -91,7 +91,7 @@ int ms_step_repeat(ms_step *s) {
       }
   for (int b = 1; b < r->n_call; b++) {
     const ms_rcall *y = &r->call[b];
-    if (!pure(y)) continue;
+    if (gone[b] || !pure(y)) continue;
     for (int a = b - 1; a >= 0 && a > b - WINDOW; a--) {
       const ms_rcall *x = &r->call[a];
       if (gone[a] || !equal(x, y) || !replaces(r, w, a, b)) continue;
