@@ -1,5 +1,5 @@
 -- help: ms.help(name) and ?name at the prompt. Operations explain themselves by their rows; functions of the Lua part by the comment above
--- them in their source.
+-- them in their source; settings of the runtime by the comments at the end of this file.
 local ms = require "mascon"
 local text = require "mascon.text"
 
@@ -101,3 +101,15 @@ return function(name)
   if v ~= nil then return ("ms.%s is a %s"):format(name, type(v)) end
   return ("nothing is known of '%s'%s"):format(name, text.hint(name, names))
 end
+
+-- ms.threads() -> how many threads the kernels use; ms.threads(n) sets it
+-- At first MASCON_THREADS, else the cores this process may use. Results are the same to the bit with any number (ms.deterministic).
+
+-- ms.deterministic() -> true or false; ms.deterministic(bool) sets it
+-- true, as at first: the same bits whatever the number of threads. false: sums may be cut by the number of threads, which saves a little
+-- memory and time where there are few; the last bits then depend on it.
+
+-- ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it
+-- How f32 products are computed. "f32", as at first: in f32 throughout. "bf16": operands of large products (matmul, linear) and of
+-- convolutions are rounded to bf16, 8 bits of mantissa, and the products added up in f32; tensors stay f32. Needs a processor with
+-- AVX512_BF16, and raises where there is none. A compiled step goes by the precision it is called under.

@@ -55,7 +55,8 @@ local function has(module)
   return present[module]
 end
 
--- Started when a row first asks for it; false when it is not there. A process that is gone is started again for the next row.
+-- Started when a row first asks for it; false when it is not there, or ends or refuses at once: noted, and no failure where it is a peer
+-- or may be missing. A process that is gone is started again for the next row.
 local sides = {}
 local function started(k)
   local s = sides[k.name]
@@ -66,7 +67,7 @@ local function started(k)
       s, why = side.start(k.name, k.command, folder)
       if not s then
         note("%s: %s", k.name, why)
-        failed = failed or not k.optional
+        failed = failed or not (k.optional or k.needs)
         s = false
       end
     end

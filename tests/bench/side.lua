@@ -11,12 +11,13 @@ side.__index = side
 
 local function quoted(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
 
+-- What a process said last: its message, be it Lua's, which is followed by a traceback, or Python's, which ends one.
 local function last_line(path)
   local last
   local f = io.open(path)
   if not f then return nil end
   for line in f:lines() do
-    if line:match "%S" then last = line end
+    if line:match "^%S" and not line:find "traceback:$" then last = line end
   end
   f:close()
   return last
@@ -24,10 +25,10 @@ end
 
 function side.start(name, command, folder)
   local stem = folder .. "/" .. name:gsub("%W", "_")
-  if not os.execute("mkfifo " .. quoted(stem)) then return nil, "no named pipe in " .. folder end
+  if not os.execute(("rm -f %s; mkfifo %s"):format(quoted(stem), quoted(stem))) then return nil, "no named pipe in " .. folder end
   local self = setmetatable({ name = name, log = stem .. ".log" }, side)
   self.out = io.popen(("exec %s < %s 2> %s"):format(command, quoted(stem), quoted(self.log)), "r")
-  self.into = io.open(stem, "w")
+  self.into = io.open(stem, "r+") -- a reader too, so that a process that is gone costs an answer and no SIGPIPE
   self.into:setvbuf "line"
   local answer, why = self:ask "cases"
   if not answer then
@@ -43,8 +44,12 @@ function side:ask(question)
   if not self.into then return nil, "closed" end
   local sent = self.into:write(question, "\n")
   local line = sent and self.out:read "l"
-  if not line then return nil, last_line(self.log) or "the process ended" end
-  local answer = json.decode(line)
+  if not line then
+    self:close()
+    return nil, last_line(self.log) or "the process ended"
+  end
+  local ok, answer = pcall(json.decode, line)
+  if not ok or type(answer) ~= "table" then return nil, "answered " .. line end
   if answer.error then return nil, answer.error end
   return answer
 end

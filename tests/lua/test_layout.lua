@@ -189,6 +189,17 @@ function TestLayout.test_second_order()
   lu.assertTrue(turned(step) >= 6, step:report())
 end
 
+-- Channels that are no whole vectors, images of a few pixels (whose gradients of weights are unfolded) and of one, both strides.
+function TestLayout.test_channels_around_vectors()
+  for _, size in ipairs { { 8, 8 }, { 13, 7 }, { 2, 3 } } do
+    local step = like_eager(trainer(function()
+      return { conv(3, 17), nn.relu(), conv(17, 33, { stride = 2, padding = 1 }), nn.relu(), conv(33, 48), nn.relu(),
+        nn.conv2d(48, 16, 5, { padding = 2 }), nn.relu(), nn.conv2d(16, 47, 1), nn.relu(), conv(47, 16, { stride = 2, padding = 1 }) }
+    end, { 5, 3, size[1], size[2] }), 1e-3)
+    lu.assertTrue(turned(step) >= 8, step:report())
+  end
+end
+
 -- Weights computed inside the step are 4-d tensors, too, but no images.
 function TestLayout.test_weights_are_no_images()
   like_eager(function(dtype)

@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# tests/bench/compare.lua must say which peer is missing, time one whose losses are mascon's, and refuse one whose losses are not.
+# tests/bench/compare.lua must say which peer is missing, time one whose losses are mascon's, refuse one whose losses are not, and go on
+# without a side that ends.
 set -u
 build=${BUILD:-build}
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
 export BUILD=$build MASCON=$build/mascon PEAK=false LUA_PATH="tests/bench/?.lua;;"
 
-# A peer that knows k-NN only: `python -c ...` asks for modules, of which it has scikit-learn; else it serves, losses from $LOSSES, 1000 ms a step.
+# A peer that knows k-NN only: `python -c ...` asks for modules, of which it has scikit-learn; else it serves, losses from $LOSSES, 1000 ms a
+# step. DIES: it ends, with a complaint, at this question (start: before any).
 cat >"$top/python" <<'PEER'
 #!/bin/sh
 case "$1 $2" in
 "-c "*sklearn*) exit 0 ;;
 -c*) exit 1 ;;
 esac
+dies() { echo 'out of luck' >&2; exit 1; }
+[ "${DIES:-}" != start ] || dies
 while read -r word rest; do
+  [ "${DIES:-}" != "$word" ] || dies
   case $word in
   cases) echo '{"cases": ["W8 knn"], "about": "pretender 1"}' ;;
   check) echo "{\"losses\": $LOSSES}" ;;
@@ -26,8 +31,8 @@ PEER
 chmod +x "$top/python"
 losses=$(printf 'check 1 W8 knn\nquit\n' | "$MASCON" tests/bench/workloads.lua eager | sed -n 's/.*"losses":\(\[[^]]*\]\).*/\1/p')
 
-expect() { # expect NAME STATUS TEXT PYTHON LOSSES
-  PEERS_PYTHON=$4 LOSSES=$5 timeout 120 "$MASCON" tests/bench/compare.lua --rounds 2 --seconds 0.01 --only 'W8 knn' >"$top/out" 2>&1
+expect() { # expect NAME STATUS TEXT PYTHON LOSSES; ROW=its label
+  PEERS_PYTHON=$4 LOSSES=$5 timeout 120 "$MASCON" tests/bench/compare.lua --rounds 2 --seconds 0.01 --only "${ROW:-W8 knn}" >"$top/out" 2>&1
   local rc=$?
   if [ $rc -eq "$2" ] && grep -qE -- "$3" "$top/out"; then
     echo "ok $1"
@@ -39,3 +44,19 @@ expect 'a missing peer is named' 0 "missing: sklearn for $top/none" "$top/none" 
 expect 'a peer with the same losses is timed' 0 '^W8 knn .* scikit-learn 1000 ms, ratio .* met' "$top/python" "$losses"
 expect 'one with other losses is not' 1 'loss 1 is 9 in scikit-learn.*not timed' "$top/python" '[9]'
 expect 'nor one with too few' 1 'loss 1 is .*nan in scikit-learn.*not timed' "$top/python" '[]'
+for question in start time; do
+  DIES=$question expect "one that ends at '$question' is named and left out" 0 'scikit-learn: out of luck' "$top/python" "$losses"
+done
+MASCON_ISA=v2 ROW='W1 bf16' expect 'no bf16 here: said, not measured' 0 'bf16: .*needs a processor with AVX512_BF16' "$top/none" ''
+
+# A process that stops listening and ends costs an answer, not the life of the one that asks.
+cat >"$top/gone.lua" <<'LUA'
+print(select(2, require "side".start("gone", [[sh -c 'exec <&-; sleep 0.2']], arg[1])))
+LUA
+out=$(env --default-signal=PIPE "$MASCON" "$top/gone.lua" "$top" 2>&1)
+rc=$?
+if [ $rc -eq 0 ] && [ "$out" = 'the process ended' ]; then
+  echo 'ok a process that is gone costs no SIGPIPE'
+else
+  echo "not ok a process that is gone costs no SIGPIPE: exit status $rc, $out"
+fi
