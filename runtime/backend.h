@@ -77,7 +77,7 @@ typedef struct ms_backend {
   int (*sync)(void);
   const ms_kernel *(*kernel)(const ms_call *c);
   bool (*bf16)(void); /* are there kernels for MS_PRECISION_BF16? NULL: no */
-  bool host_memory; /* views may be read by the host */
+  bool host_memory;   /* views may be read by the host */
   /* May this call be in a chain? And a chain as one kernel, which the last part's call then carries, its slot set, in place of its
    * own; the other calls do not run. NULL without a message: let them run one by one. Both may be NULL: no chains. */
   bool (*fusible)(const ms_call *c);

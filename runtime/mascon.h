@@ -165,16 +165,16 @@ uint32_t ms_rng_next(ms_rng *rng); /* one draw for host-side code: shuffles, boo
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 int ms_threads(void); /* MASCON_THREADS, else the cores this process may use */
 void ms_set_threads(int n);
-/* false: sums may be cut by the number of threads, which saves a little memory and time where there are few; the last bits then depend
- * on it. true (the default): the same bits whatever the number of threads. */
+/* false: sums may be cut by the number of threads, which saves a little memory and time where there are few; the last bits then
+ * depend on it. true (the default): the same bits whatever the number of threads. */
 bool ms_deterministic(void);
 void ms_set_deterministic(bool on);
 
 /* ---- precision of f32 products and convolutions ------------------------------------------------------------------ */
 typedef enum ms_precision { MS_PRECISION_F32, MS_PRECISION_BF16 } ms_precision;
 ms_precision ms_get_precision(void);
-/* "f32", the default: f32 throughout. "bf16": operands rounded to bf16 (8 bits of mantissa), products added up in f32, results f32; large
- * matmul and linear products, and convolutions. 0, or -1 after ms_fail where the processor has no such instructions. */
+/* "f32", the default: f32 throughout. "bf16": operands rounded to bf16 (8 bits of mantissa), products added up in f32, results f32;
+ * large matmul and linear products, and convolutions. 0, or -1 after ms_fail where the processor has no such instructions. */
 int ms_set_precision(const char *name);
 const char *ms_precision_name(void);
 

@@ -1,5 +1,5 @@
 /* bf16.h -- f32 rounded to bf16 (to nearest, ties to even; NaN stays one), two neighbours of an inner dimension in a 32-bit word,
- * the earlier one below: what the tiles of ms_tile_bf16 multiply. Words travel as floats. Included where LANES_f32 is 16. */
+ * the earlier one below: what the tiles of ms_tile_bf16 multiply. Words travel as floats. */
 #ifndef MS_BF16_H
 #define MS_BF16_H
 #include "tile.h"

@@ -232,8 +232,9 @@ static void own_part(const plan *p, int dtype, int64_t images, int64_t group, ch
       else conv_image_f64(g, i, k, (double *)x, (double *)w, (double *)y, (double *)bias, (double *)lane, room);
 }
 
-/* Each image is a matrix of rows x cols (pixels by channels, or the other way round): the transpose. */
-static void turn(const char *from, char *to, int64_t images, int64_t rows, int64_t cols, int dtype) {
+/* Images between planes and channels last: each is a matrix of rows x cols (channels by pixels, or the other way round),
+ * transposed. */
+static void swap_layout(const char *from, char *to, int64_t images, int64_t rows, int64_t cols, int dtype) {
   for (int64_t i = 0; i < images; i++)
     if (dtype == MS_F32) turn_f32((const float *)from + i * rows * cols, cols, rows, cols, (float *)to + i * rows * cols);
     else turn_f64((const double *)from + i * rows * cols, cols, rows, cols, (double *)to + i * rows * cols);
@@ -306,13 +307,13 @@ static int run(ms_call *c) {
     char *xi = x + (size_t)first * x_bytes, *yi = y + (size_t)first * y_bytes, *x_planes = xi, *y_planes = yi;
     if (g->x_last) x_planes = lane + p->x_planes;
     if (g->y_last) y_planes = lane + p->y_planes;
-    if (g->x_last && g->result != MS_CONV_X) turn(xi, x_planes, last - first, g->h * g->w, g->c, dtype);
-    if (g->y_last && g->result != MS_CONV_Y) turn(yi, y_planes, last - first, g->oh * g->ow, g->o, dtype);
+    if (g->x_last && g->result != MS_CONV_X) swap_layout(xi, x_planes, last - first, g->h * g->w, g->c, dtype);
+    if (g->y_last && g->result != MS_CONV_Y) swap_layout(yi, y_planes, last - first, g->oh * g->ow, g->o, dtype);
     if (p->direct) MS_NAME(ms_direct_run)
     (p->direct, 0, last - first, (float *)x_planes, (float *)wi, (float *)y_planes, (float *)bias, work + p->shared, lane);
     else own_part(p, dtype, last - first, by_group > 1 ? t % by_group : -1, x_planes, wi, y_planes, bias, lane);
-    if (g->x_last && g->result == MS_CONV_X) turn(x_planes, xi, last - first, g->c, g->h * g->w, dtype);
-    if (g->y_last && g->result == MS_CONV_Y) turn(y_planes, yi, last - first, g->o, g->oh * g->ow, dtype);
+    if (g->x_last && g->result == MS_CONV_X) swap_layout(x_planes, xi, last - first, g->c, g->h * g->w, dtype);
+    if (g->y_last && g->result == MS_CONV_Y) swap_layout(y_planes, yi, last - first, g->o, g->oh * g->ow, dtype);
   }
   if (!ok) return ms_fail("%s: oneDNN failed", c->op->name), -1;
   if (w_step && p->parts > 1) add_parts(to, out, weights(g), p->parts, dtype);

@@ -41,8 +41,6 @@ struct ms_direct {
   size_t shared_bytes, lane_bytes, planes_bytes, tails, sums; /* tails, sums: places in the lane */
 };
 
-static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 /* ---- the plan -------------------------------------------------------------------------------------------------------------- */
 
 /* The taps of one dimension for results i * step + at. */
@@ -114,8 +112,9 @@ static size_t place(size_t *area, int64_t bytes) {
   return at;
 }
 
-/* Where it is faster than oneDNN, which fills blocks of 16 channels whatever their number, but has a special way for an x of few
- * channels. Measured on Zen 4 with AVX-512, one thread, 3 x 3 to 7 x 7 kernels (GFLOP/s, oneDNN against this):
+/* Which shapes it takes from planes; what it leaves goes to conv_last.h, with a transpose, or else to oneDNN. The limits were drawn
+ * against oneDNN, which fills blocks of 16 channels whatever their number, but has a special way for an x of few channels; against
+ * conv_last.h they have not been drawn anew. Zen 4 with AVX-512, one thread, 3 x 3 to 7 x 7 kernels (GFLOP/s, oneDNN and this):
  *   y:  16 -> 8 channels 47 / 61, 64 -> 4 25 / 60, 16 -> 1 7 / 40, 3 -> 16 60 / 71, but 8 -> 16 76 / 61, 2 -> 16 stride 2 78 / 64
  *   dx: 3 -> 16 19 / 48, 12 -> 12 61 / 82, 4 -> 64 25 / 60, 2 -> 16 stride 2 13 / 70, 8 -> 16 46 / 62, but 16 -> 16 110 / 90
  *   dw: 16 -> 8 41 / 67, 12 -> 12 47 / 80, 4 -> 64 34 / 61, 64 -> 4 22 / 60, 8 -> 8 82 / 78, but 2 -> 16 stride 2 86 / 65
@@ -264,14 +263,6 @@ static void fill_pitched(float *p, const float *x, int64_t h, int64_t w, int64_t
   if (t1 < t0) t1 = t0;
   copy_rows(p + t0 * line, line, x + (top + t0) * w, w, w, t1 - t0);
   mend_rows(p, t0, t1, n, w, line, behind);
-}
-
-/* Results j in [*from, *to) whose source j * stride + shift lies in 0 .. n-1. */
-static void inside(int64_t shift, int64_t stride, int64_t n, int64_t results, int64_t *from, int64_t *to) {
-  *from = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
-  *to = shift >= n ? 0 : (n - 1 - shift) / stride + 1;
-  if (*to > results) *to = results;
-  if (*from > *to) *from = *to;
 }
 
 /* Pitched planes, cut in phases. */

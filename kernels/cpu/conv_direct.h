@@ -1,5 +1,5 @@
-/* conv_direct.h -- f32 convolutions with few channels on a side, where oneDNN's blocks of 16 channels are mostly empty: own loops
- * whose vectors run along the pixels of a result. Contiguous N x C x H x W tensors, one group. */
+/* conv_direct.h -- f32 convolutions with few channels on a side, where vectors of channels (conv_last.h) would be mostly empty:
+ * loops whose vectors run along the pixels of a result. Contiguous N x C x H x W tensors, one group. */
 #ifndef MS_CONV_DIRECT_H
 #define MS_CONV_DIRECT_H
 #include "cpu.h"

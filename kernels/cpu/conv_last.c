@@ -1,68 +1,17 @@
-/* conv_last.c -- conv_last.h.
+/* conv_last.c -- conv_last.h: the plan, and the results x and y (w: conv_last_w.c).
  *
  * For x and y a result pixel is a sum over kernel rows r of runs of (kernel column, channel), which lie side by side in the padded
  * source: a product without unfolding. The adjoint in x with stride s is s x s such sums, one per phase of x, each with its share
  * of the taps (`job`). For w the roles change: the pixels are summed over, and the runs (column, channel) are rows of the result,
  * or its columns where there are few channels in y.
  *
- * Images too large for BAND_BYTES are cut into bands of rows; small ones are taken several at a time. For w, those
- * of a few pixels, whose sums would be too short, are unfolded after all, all of them at once. What is a task depends on sizes
- * only.
- */
-#include "conv_last.h"
-#include "bf16.h"
-#include "tile.h"
+ * Images too large for BAND_BYTES are cut into bands of rows; small ones are taken several at a time. For w, those of a few pixels,
+ * whose sums would be too short, are unfolded after all, all of them at once. What is a task depends on sizes only. */
+#include "conv_last_plan.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-  L = LANES_f32,
-  PHASES = 4,
-  BAND_BYTES = 192 << 10,
-  HEAVY = 128 << 10,
-  TASKS = 16,
-  PART_PIXELS = 1536,
-  PACK_WORK = 8,
-
-  FEW_PIXELS = 20
-};
-#define UNFOLDED_BYTES ((int64_t)16 << 20)
-
-/* Results (t, u), at (t * step + at) of the result; tap r of a dimension is kernel row first + r * next, and lies `low` + r rows
- * behind t * (source stride) in the source. */
-typedef struct job {
-  int64_t size[2], at[2], taps[2], first[2], next, low[2];
-  size_t weights; /* floats from the start of the shared area */
-  size_t words;   /* the same, bf16: the weights again, as the tiles want them */
-} job;
-
-struct ms_last {
-  ms_conv g;
-  bool from_last, to_last;          /* layouts of source and result (w: of x and y) */
-  bool bf16;                        /* x and y: two channels of the source in a word (bf16.h) */
-  int64_t from, sh, sw, to, rh, rw; /* source: channels, height, width; result */
-  int64_t unit;                     /* floats, or words, of a pixel of the padded source */
-  int64_t stride[2], step[2];       /* of the source per result; of results of a job */
-  int64_t low[2], wide;             /* least low; columns of the padded source */
-  int64_t high;                     /* rows of it behind the first result's */
-  int jobs;
-  job job[PHASES];
-  int64_t bands, images, groups,
-      slices;                          /* bands of an image; images at a time; groups of images; slices of channels (w: of work) */
-  int64_t source_floats, other_floats; /* of an image (or band) in the lane: padded source, y for w where it is turned */
-  bool unfold;                         /* w: from rows of `depth` floats, `pitch` apart, one a pixel */
-  int64_t depth, pitch;
-  size_t unfolded;            /* floats from the start of the shared area */
-  bool swap;                  /* w: columns of the sums are (column, channel) */
-  int64_t rows, cols, padded; /* w: of the sums of a kernel row */
-  size_t shared_bytes, lane_bytes;
-};
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/* ---- the plan -------------------------------------------------------------------------------------------------------------- */
+/* ---- the plan ------------------------------------------------------------------------------------------------- */
 
 static void set_jobs(ms_last *p) {
   const ms_conv *g = &p->g;
@@ -117,7 +66,7 @@ static void set_cuts(ms_last *p) {
     p->slices = least(panels, over(TASKS, p->groups * p->bands));
   } else {
     const int64_t panels = over(p->cols, 2 * L);
-    p->groups = least(least(most(g->n * g->oh * g->ow / PART_PIXELS, 1), ms_tasks()), most(((int64_t)64 << 20) / weights, 1));
+    p->groups = least(least(most(g->n * g->oh * g->ow / PART_PIXELS, 1), ms_tasks()), most(SUMS_BYTES / weights, 1));
     p->images = over(g->n, p->groups);
     p->groups = over(g->n, p->images);
     p->slices = least(g->kh * panels, over(TASKS, p->groups));
@@ -175,13 +124,7 @@ int64_t MS_NAME(ms_last_tasks)(const ms_last *p) { return p->groups * p->slices 
 size_t MS_NAME(ms_last_shared_bytes)(const ms_last *p) { return p->shared_bytes; }
 size_t MS_NAME(ms_last_lane_bytes)(const ms_last *p) { return p->lane_bytes; }
 
-/* ---- weights: [panel][kernel row][kernel column][channel][lane] -------------------------------------------------------------- */
-
-/* Where weight e (channel, tap) of an output channel stands among the rows of a panel (tap, channel). */
-static inline int64_t row_of(const ms_conv *g, int64_t e) {
-  const int64_t taps = g->kh * g->kw;
-  return e % taps * g->c + e / taps;
-}
+/* ---- weights: [panel][kernel row][kernel column][channel][lane] ----------------------------------------------- */
 
 /* For y: rows e0 .. e0 + L - 1 (or up to `all`) of a panel whose first output channel is at w. */
 static void pack_rows(const ms_conv *g, const float *w, int64_t all, int64_t e0, int64_t lanes, int64_t width, float *to) {
@@ -226,9 +169,6 @@ static void pack_weights(const ms_last *p, const float *w, void *shared) {
   }
 }
 
-/* ---- sources, padded and channels last -----------------------------------------------------------------------------------------
- */
-
 /* bf16: words of two channels, panel by panel. */
 static void pack_words(const ms_last *p, float *shared) {
   const int64_t panels = over(p->to, 2 * L);
@@ -241,8 +181,9 @@ static void pack_words(const ms_last *p, float *shared) {
   }
 }
 
-/* `n` rows of the padded source from row `row` of the source on. line (bf16): room for a row. */
-static void fill(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line) {
+/* ---- sources, padded and channels last ------------------------------------------------------------------------ */
+
+void MS_NAME(ms_last_fill)(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line) {
   const int64_t c = p->from, left = least(most(-p->low[1], 0), p->wide), skip = most(p->low[1], 0);
   const int64_t width = most(least(p->sw - skip, p->wide - left), 0), right = p->wide - left - width;
   for (int64_t i = row; i < row + n; i++, dest += p->wide * p->unit) {
@@ -259,8 +200,7 @@ static void fill(const ms_last *p, const float *image, int64_t row, int64_t n, f
   }
 }
 
-/* ---- results x and y -----------------------------------------------------------------------------------------------------------
- */
+/* ---- results x and y ------------------------------------------------------------------------------------------ */
 
 /* The tile of `rows` pixels and `cols` channels at `edge` to where it belongs. */
 static void store(const ms_last *p, const float *edge, int64_t rows, int64_t cols, float *to, int64_t step) {
@@ -302,9 +242,11 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
   const int64_t i0 = group * p->images, i1 = least(i0 + p->images, p->g.n), rows = p->job[0].size[0];
   const int64_t t0 = rows * band / p->bands, t1 = rows * (band + 1) / p->bands, panels = over(p->to, 2 * L);
   float *edge = lane + p->images * p->source_floats, *line = edge + TILE_ROWS * 2 * L;
-  for (int64_t i = i0; i < i1; i++)
-    fill(p, from + i * p->from * p->sh * p->sw, t0 * p->stride[0] + p->low[0], (t1 - 1 - t0) * p->stride[0] + p->high,
-         lane + (i - i0) * p->source_floats, line);
+  const int64_t top = t0 * p->stride[0] + p->low[0], n = (t1 - 1 - t0) * p->stride[0] + p->high;
+  for (int64_t i = i0; i < i1; i++) {
+    const float *image = from + i * p->from * p->sh * p->sw;
+    MS_NAME(ms_last_fill)(p, image, top, n, lane + (i - i0) * p->source_floats, line);
+  }
   for (const job *j = p->job; j < p->job + p->jobs; j++)
     for (int64_t panel = panels * slice / p->slices; panel < panels * (slice + 1) / p->slices; panel++)
       for (int64_t i = i0; i < i1; i++)
@@ -313,128 +255,20 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
                 to + i * p->to * p->rh * p->rw, edge);
 }
 
-/* ---- unfolded ------------------------------------------------------------------------------------------------------------------
- */
-
-/* A row for each pixel of image i: what the kernel meets there, zeros where that is outside. */
-static void unfold(const ms_last *p, int64_t i, const float *x, float *to) {
-  const ms_conv *g = &p->g;
-  const int64_t c = g->c, n = g->kw;
-  for (int64_t t = 0; t < g->oh; t++)
-    for (int64_t u = 0; u < g->ow; u++, to += p->pitch) {
-      const int64_t at = u * g->stride[1] - g->pad[1], left = least(most(-at, 0), n),
-                    right = least(most(at + n - g->w, 0), n - left);
-      for (int64_t a = 0; a < g->kh; a++) {
-        const int64_t line = t * g->stride[0] - g->pad[0] + a;
-        float *row = to + a * n * c;
-        const bool outside = line < 0 || line >= g->h;
-        memset(row, 0, (size_t)((outside ? n : left) * c) * 4);
-        if (outside) continue;
-        memcpy(row + left * c, x + ((i * g->h + line) * g->w + at + left) * c, (size_t)((n - left - right) * c) * 4);
-        memset(row + (n - right) * c, 0, (size_t)(right * c) * 4);
-      }
-    }
-}
-
-/* Rows of all the sums at once: kernel row, column, channel. */
-static void unfolded_task(const ms_last *p, int64_t task, const float *y, float *shared) {
-  const ms_conv *g = &p->g;
-  const int64_t from = p->depth * task / p->slices, to = p->depth * (task + 1) / p->slices, tiles = over(to - from, TILE_ROWS);
-  for (int64_t first = 0; first < g->o; first += 2 * L)
-    for (int64_t k = 0; k < tiles; k++) {
-      const int64_t at = from + (to - from) * k / tiles, rows = from + (to - from) * (k + 1) / tiles - at;
-      MS_NAME(ms_tile_f32)
-      [1][rows][p->padded - first > L ? 2 : 1](1, g->n * g->oh * g->ow, shared + p->unfolded + at, 0, p->pitch, y + first, 0, g->o,
-                                               shared + at * p->padded + first, p->padded, NULL, 0);
-    }
-}
+/* ---- a run ---------------------------------------------------------------------------------------------------- */
 
 void MS_NAME(ms_last_begin)(const ms_last *p, const float *w, const float *x, void *shared) {
-  const ms_conv *g = &p->g;
-  if (g->result != MS_CONV_W) pack_weights(p, w, shared);
+  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_begin)(p, x, shared);
+  else pack_weights(p, w, shared);
   if (p->bf16) pack_words(p, shared);
-  if (p->unfold)
-    MS_PARALLEL(ms_team(g->n * g->oh * g->ow * p->depth), i, g->n,
-                unfold(p, i, x, (float *)shared + p->unfolded + i * g->oh * g->ow * p->pitch););
-}
-
-/* ---- result w ------------------------------------------------------------------------------------------------------------------
- */
-
-/* Adds one kernel row's sums over the pixels of a band to `sums`, for columns first .. first + 2 L - 1. */
-static void weight_sums(const ms_last *p, const float *x, const float *y, int64_t rows, int64_t first, float *sums) {
-  const ms_conv *g = &p->g;
-  const int64_t vectors = p->padded - first > L ? 2 : 1, tiles = over(p->rows, TILE_ROWS);
-  const int64_t x_step = g->stride[1] * g->c, x_run = g->stride[0] * p->wide * g->c, y_run = g->ow * g->o;
-  for (int64_t k = 0; k < tiles; k++) {
-    const int64_t i = p->rows * k / tiles, n = p->rows * (k + 1) / tiles - i;
-    float *to = sums + i * p->padded + first;
-    if (p->swap) MS_NAME(ms_tile_f32)
-    [1][n][vectors](rows, g->ow, y + i, y_run, g->o, x + first, x_run, x_step, to, p->padded, to, p->padded);
-    else MS_NAME(ms_tile_f32)[1][n][vectors](rows, g->ow, x + i, x_run, x_step, y + first, y_run, g->o, to, p->padded, to,
-                                             p->padded);
-  }
-}
-
-static void weights_task(const ms_last *p, int64_t task, const float *x, const float *y, float *shared, float *lane) {
-  const ms_conv *g = &p->g;
-  const int64_t slice = task % p->slices, group = task / p->slices, panels = over(p->cols, 2 * L), all = g->kh * panels;
-  const int64_t from = all * slice / p->slices, to = all * (slice + 1) / p->slices, plane = p->rows * p->padded;
-  float *sums = shared + group * g->kh * plane, *other = lane + p->source_floats;
-  for (int64_t k = from; k < to; k++)
-    for (int64_t r = 0; r < p->rows; r++) {
-      const int64_t first = k % panels * 2 * L;
-      memset(sums + k / panels * plane + r * p->padded + first, 0, (size_t)least(2 * L, p->padded - first) * 4);
-    }
-  for (int64_t i = group * p->images; i < least((group + 1) * p->images, g->n); i++)
-    for (int64_t band = 0; band < p->bands; band++) {
-      const int64_t t0 = g->oh * band / p->bands, t1 = g->oh * (band + 1) / p->bands;
-      const float *here = y + i * g->o * g->oh * g->ow;
-      fill(p, x + i * g->c * g->h * g->w, t0 * g->stride[0] - g->pad[0], (t1 - 1 - t0) * g->stride[0] + g->kh, lane, NULL);
-      if (p->to_last) here += t0 * g->ow * g->o;
-      else turn_f32(here + t0 * g->ow, g->oh * g->ow, g->o, (t1 - t0) * g->ow, other), here = other;
-      if (p->to_last && p->other_floats) here = memcpy(other, here, (size_t)((t1 - t0) * g->ow * g->o) * 4);
-      for (int64_t k = from; k < to; k++)
-        weight_sums(p, lane + k / panels * p->wide * g->c, here, t1 - t0, k % panels * 2 * L, sums + k / panels * plane);
-    }
-}
-
-/* Gradients of weights e0 .. e0 + L - 1 of output channels o .. o + L - 1: the parts' sums added up in order, and turned. */
-static void add_sums(const ms_last *p, const float *sums, int64_t e0, int64_t o, float *w) {
-  const ms_conv *g = &p->g;
-  const int64_t all = g->c * g->kh * g->kw, part = g->kh * p->rows * p->padded, n = least(L, all - e0), lanes = least(L, g->o - o);
-  vec_f32 row[L] = {0};
-  for (int64_t i = 0; i < n; i++) {
-    const float *s = sums + row_of(g, e0 + i) * p->padded + o;
-    row[i] = *(const vec_f32 *)s;
-    for (int64_t k = 1; k < p->groups; k++) row[i] += *(const vec_f32 *)(s + k * part);
-  }
-  transpose_rows_f32(row);
-  for (int64_t l = 0; l < lanes; l++) memcpy(w + (o + l) * all + e0, &row[l], (size_t)n * 4);
-}
-
-void MS_NAME(ms_last_end)(const ms_last *p, float *w, void *shared) {
-  const ms_conv *g = &p->g;
-  if (g->result != MS_CONV_W) return;
-  const float *sums = shared;
-  const int64_t all = g->c * g->kh * g->kw, part = g->kh * p->rows * p->padded, blocks = over(all, L);
-  if (!p->swap) {
-    MS_PARALLEL(ms_team(p->groups * g->o * all), k, blocks * over(g->o, L), add_sums(p, sums, k % blocks * L, k / blocks * L, w););
-    return;
-  }
-  MS_PARALLEL(ms_team(PACK_WORK * p->groups * g->o * all), k, g->o * all, {
-    const int64_t o = k / all, row = row_of(g, k % all), a = row / p->cols;
-    const float *s = sums + (a * p->rows + o) * p->padded + row % p->cols;
-    float sum = *s;
-    for (int64_t i = 1; i < p->groups; i++) sum += s[i * part];
-    w[k] = sum;
-  });
 }
 
 void MS_NAME(ms_last_task)(const ms_last *p, int64_t task, float *x, float *y, const float *bias, void *shared, void *lane) {
-  const bool weights = p->g.result == MS_CONV_W;
-  if (p->unfold) unfolded_task(p, task, y, shared);
-  else if (weights) weights_task(p, task, x, y, shared, lane);
+  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_task)(p, task, x, y, shared, lane);
   else if (p->g.result == MS_CONV_Y) images_task(p, task, x, y, bias, shared, lane);
   else images_task(p, task, y, x, NULL, shared, lane);
+}
+
+void MS_NAME(ms_last_end)(const ms_last *p, float *w, void *shared) {
+  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_end)(p, w, shared);
 }

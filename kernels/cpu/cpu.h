@@ -13,6 +13,11 @@
 #define MS_JOIN(a, b, c)  MS_JOIN3(a, b, c)
 #define MS_NAME(x)        MS_JOIN(, x, MS_ISA)
 
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t over(int64_t n, int64_t by) { return (n + by - 1) / by; } /* how many of `by` hold n */
+static inline int64_t up(int64_t n, int64_t to) { return over(n, to) * to; }    /* the next multiple */
+
 #define MS_KERNEL(name, ...)                                                                                                       \
   extern const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA);                                                                           \
   const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA) = {__VA_ARGS__}
@@ -24,9 +29,7 @@
 #define MS_CHUNK 4096
 static inline int ms_team(int64_t work) {
   if (work < 2 * MS_GRAIN) return 1;
-  int n = ms_threads();
-  int64_t most = work / MS_GRAIN;
-  return most < n ? (int)most : n;
+  return (int)least(work / MS_GRAIN, ms_threads());
 }
 
 /* How many tasks a sum is cut into that is to be added up in order: the same whatever the number of threads, unless the user has

@@ -118,7 +118,9 @@ static void G(multiply)(bool add, int64_t i0, int64_t i1, int64_t n, int64_t p, 
       at = room, step = rows_here;
     } else if (l->copy) {
       for (int64_t i = 0; i < rows_here; i++)
-        for (int64_t q = 0; q < k; q++) room[i * k + q] = at[i * l->r + q * l->c];
+        if (l->c == 1) memcpy(room + i * k, at + i * l->r, (size_t)k * sizeof(T));
+        else
+          for (int64_t q = 0; q < k; q++) room[i * k + q] = at[i * l->r + q * l->c];
       at = room, row = step = k;
     }
     for (int64_t t = 0; t < tiles; t++) {

@@ -10,14 +10,6 @@ static int64_t band_height(const ms_conv *g) {
   return n < 1 ? 1 : n > g->oh ? g->oh : n;
 }
 static int64_t col_elements(const ms_conv *g) { return (col_rows(g) * band_height(g) * g->ow + 15) / 16 * 16; }
-
-/* Output places j in [*from, *to) whose input place j*stride + at lies in 0 .. n-1. */
-static inline void inside(int64_t at, int64_t stride, int64_t n, int64_t outputs, int64_t *from, int64_t *to) {
-  *from = at >= 0 ? 0 : (-at + stride - 1) / stride;
-  *to = at >= n ? 0 : (n - 1 - at) / stride + 1;
-  if (*to > outputs) *to = outputs;
-  if (*from > *to) *from = *to;
-}
 #endif
 
 /* x: the group's first channel of one image. Output rows y0 .. y1-1. forth: col = x unfolded; else x += col folded back. */

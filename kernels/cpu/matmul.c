@@ -100,8 +100,6 @@ static void cut(plan *p) {
     p->parts *= 2;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static int team_of(const plan *p) {
   const int64_t tiles = p->batch * p->tiles_m * p->tiles_n * p->parts;
   return (int)least(ms_team(p->batch * p->m * p->n * p->k / 8), p->shared ? INT32_MAX : tiles);
@@ -144,7 +142,8 @@ static void make_plan(const ms_call *c, plan *p) {
   p->partial = p->parts > 1 ? place(p, p->parts * p->batch * p->m * p->n, size) : 0;
   make_room(p, size);
   if (!p->shared) return;
-  p->width = least((p->n + 15) / 16 * 16, SHARED_WIDE);
+  const int64_t flat = SHARED_PACK / least(p->k, GEMM_KC) / 64 * 64; /* a shallow block may be wide, a narrow one deep */
+  p->width = least((p->n + 15) / 16 * 16, flat < SHARED_WIDE ? SHARED_WIDE : flat);
   p->depth = SHARED_PACK / p->width / GEMM_KC * GEMM_KC;
   p->depth = least(p->k, p->depth < GEMM_KC ? GEMM_KC : p->depth);
   p->packed = place(p, p->depth * p->width, size);

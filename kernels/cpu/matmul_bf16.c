@@ -5,9 +5,6 @@
 
 enum { DEPTH = 384, COLUMNS = 256, ROWS = 14 * TILE_ROWS, EDGE = TILE_ROWS * 2 * LANES_f32 }; /* words; columns; rows of a task */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 size_t MS_NAME(ms_bf16_bytes)(int64_t m, int64_t n, int64_t k) {
   const int64_t depth = (k + 1) / 2;
   return (size_t)(up(m * up(depth, 16) + 16 * m, 16) + depth * up(n, 2 * LANES_f32) + (int64_t)ms_threads() * EDGE) * sizeof(float);

@@ -83,7 +83,7 @@ typedef struct pair {
   double a[COLUMNS], b[COLUMNS];
 } pair;
 
-static inline double over(double squares) { return squares < 0 ? 0 : squares; } /* rounding may go below */
+static inline double not_negative(double squares) { return squares < 0 ? 0 : squares; } /* rounding may go below */
 
 /* (n, a, b) and (count, a2, b2) together. */
 static inline void join(pair *s, double n, double count, const double *a, const double *b, int64_t m) {
@@ -117,7 +117,7 @@ typedef struct job {
         int64_t some = len < SAMPLE ? len : SAMPLE, few = some * runs < SAMPLE ? runs : (SAMPLE + some - 1) / some;                \
         const T m = (T)(sums_##T(SUM_VALUES, x + at, x, 0, few, step, some, NULL) / (double)(few * some));                         \
         double squares, d = sums_##T(SUM_MOMENTS, x + at, x, m, runs, step, len, &squares) / count, mean = (double)m + d;          \
-        squares = over(squares - count * d * d);                                                                                   \
+        squares = not_negative(squares - count * d * d);                                                                           \
         join(s, n, count, &mean, &squares, 1);                                                                                     \
       } else {                                                                                                                     \
         T sum[COLUMNS] = {0}, square[COLUMNS] = {0}, shift[COLUMNS] = {0};                                                         \
@@ -145,7 +145,7 @@ typedef struct job {
         for (int64_t j = 0; j < w.m; j++) {                                                                                        \
           double d = (double)sum[j] * share;                                                                                       \
           mean[j] = (double)shift[j] + d;                                                                                          \
-          squares[j] = over((double)square[j] - (double)sum[j] * d);                                                               \
+          squares[j] = not_negative((double)square[j] - (double)sum[j] * d);                                                       \
         }                                                                                                                          \
         join(s, n, count, mean, squares, w.m);                                                                                     \
       }                                                                                                                            \

@@ -17,6 +17,14 @@ typedef struct ms_conv { /* without padding: compared as bytes */
   int x_last, y_last; /* 1: that image lies channels last (N x H x W x C) */
 } ms_conv;
 
+/* Output places j in [*from, *to) whose input place j*stride + at lies in 0 .. n-1. */
+static inline void inside(int64_t at, int64_t stride, int64_t n, int64_t outputs, int64_t *from, int64_t *to) {
+  *from = at >= 0 ? 0 : (-at + stride - 1) / stride;
+  *to = at >= n ? 0 : (n - 1 - at) / stride + 1;
+  if (*to > outputs) *to = outputs;
+  if (*from > *to) *from = *to;
+}
+
 /* A prepared f32 convolution of contiguous (or channels-last) tensors, from a cache of bounded size. threads: how many oneDNN uses
  * inside. lanes: how many threads of the caller may run it at the same time (with threads = 1). NULL: oneDNN has none. */
 typedef struct ms_dnn_conv ms_dnn_conv;

@@ -15,11 +15,11 @@ typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_a
    int64_t c_step, const T *start, int64_t start_step) {                                                                           \
     enum { L = LANES_##S };                                                                                                        \
     vec_##S sum[R][V];                                                                                                             \
-    if (start)                                                                                                                     \
-      UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] = *(const vec_##S *)(start + i * start_step + v * L); \
-    else                                                                                                                           \
-      UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] = (vec_##S){0};
+    UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] = (vec_##S){0};
 #define TAIL(S, R, V)                                                                                                              \
+    if (start)                                                                                                                     \
+      UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++)                                                        \
+        sum[i][v] += *(const vec_##S *)(start + i * start_step + v * L);                                                           \
     UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) *(vec_##S *)(c + i * c_step + v * L) = sum[i][v];        \
   }
 
@@ -58,8 +58,10 @@ EACH_ROWS(ROWS_f64)
 #define ENTRY_along_f32(R) [R] = {NULL, along_f32_##R##_1, along_f32_##R##_2},
 #define ENTRY_across_f64(R) [R] = {NULL, across_f64_##R##_1, across_f64_##R##_2},
 #define ENTRY_along_f64(R) [R] = {NULL, along_f64_##R##_1, along_f64_##R##_2},
-const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f32)}, {EACH_ROWS(ENTRY_along_f32)}};
-const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f64)}, {EACH_ROWS(ENTRY_along_f64)}};
+const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f32)},
+                                                                               {EACH_ROWS(ENTRY_along_f32)}};
+const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{EACH_ROWS(ENTRY_across_f64)},
+                                                                               {EACH_ROWS(ENTRY_along_f64)}};
 
 #if defined(__AVX512F__)
 #define BF16(R, V)                                                                                                                 \

@@ -6,8 +6,8 @@
  * with a(r, k, i) = a[r * a_run + k + i * a_step]   in `across` (rows a_step apart, the inner dimension adjacent)
  *      a(r, k, i) = a[r * a_run + k * a_step + i]   in `along`  (rows adjacent)
  *
- * start: NULL for zeros; c itself adds to what is there; a row with start_step 0 is a bias. An element is added up in the order of
- * r and k. Whole vectors of b, start and c are touched. */
+ * start: NULL for zeros; c itself adds to what is there; a row with start_step 0 is a bias. An element is added up from zero in the
+ * order of r and k, and start is added to that: long sums are sums of shorter ones. Whole vectors of b, start and c are touched. */
 #ifndef MS_TILE_H
 #define MS_TILE_H
 #include "cpu.h"

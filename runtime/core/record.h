@@ -1,18 +1,24 @@
+/* clang-format off */
 /* record.h -- recorded steps: what a function did to tensors, as a flat list of kernel calls, and its replay.
  *
  *   call 1  runs eagerly (states are made, kernels tuned)
  *   call 2  runs and is recorded                      ms_record_begin .. ms_record_end
- *   call 3  runs, is recorded, and compared           ms_record_compare: what differs is an error that names both values and the
- * line then    ms_step_build, and ms_step_run per call: no Lua, no graph, no allocation but the results'
+ *   call 3  runs, is recorded, and compared           ms_record_compare: what differs is an error with both values and the line
+ *   then    ms_step_build, and ms_step_run per call: no Lua, no graph, no allocation but the results'
  *
  * A recording sees kernel calls only: views, composites and derivative rules have dissolved into them by then. A tensor is known by
- * its storage; a storage is one of INPUT     an argument's: its address is put in anew at each replay EXTERNAL  made before the
- * recording (parameters, states), or uploaded during it: read and written where it is INTERNAL  made by a recorded call, and gone
- * with the call's garbage: these share one arena, laid out by their lifetimes RESULT    leaves as a result: new memory at each
- * replay, since the caller may hold the last one KEPT      a leaf's gradient: the same memory at each replay, unless somebody else
- * holds the last one What else somebody still holds afterwards (a table that grows, an upvalue) is an error: a replay runs no Lua
- * and would not put it there again. A recording holds what it must and no more: storages made by calls are watched, not retained,
- * so that recording a function takes the memory that running it takes. */
+ * its storage; a storage is one of
+ *
+ *   INPUT     an argument's: its address is put in anew at each replay
+ *   EXTERNAL  made before the recording (parameters, states), or uploaded during it: read and written where it is
+ *   INTERNAL  made by a recorded call, and gone with the call's garbage: these share one arena, laid out by their lifetimes
+ *   RESULT    leaves as a result: new memory at each replay, since the caller may hold the last one
+ *   KEPT      a leaf's gradient: the same memory at each replay, unless somebody else holds the last one
+ *
+ * What else somebody still holds afterwards (a table that grows, an upvalue) is an error: a replay runs no Lua and would not put it
+ * there again. A recording holds what it must and no more: storages made by calls are watched, not retained, so that recording a
+ * function takes the memory that running it takes. */
+/* clang-format on */
 #ifndef MS_RECORD_H
 #define MS_RECORD_H
 #include "core.h"

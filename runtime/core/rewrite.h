@@ -23,7 +23,9 @@ typedef struct ms_rewrite {
 int ms_rewrite_look(ms_rewrite *w);
 void ms_rewrite_close(ms_rewrite *w);
 
-/* View k of a call. With view.number it is a number, with slot -1 otherwise absent. Good until the call is replaced. */
+/* View k of a call. With view.number it is a number, otherwise with slot -1 it is absent. view.number points into the
+ * call: ms_rewrite_put moves calls, and from then on until they are prepared such a pointer, here or in a call, dangles and says
+ * only that there is a number. */
 ms_ref_view ms_rewrite_ref(const ms_rcall *c, int k);
 /* A new INTERNAL slot, and the contiguous view of all of it. */
 int ms_rewrite_temp(ms_rewrite *w, int dtype, int rank, const int64_t *shape, ms_ref_view *v);

@@ -1,0 +1,64 @@
+/* conv_last_plan.h -- inside conv_last.h: the plan, which conv_last.c makes (and follows for x and y) and conv_last_w.c follows. */
+#ifndef MS_CONV_LAST_PLAN_H
+#define MS_CONV_LAST_PLAN_H
+#include "bf16.h"
+#include "conv_last.h"
+
+enum {
+  L = LANES_f32,
+  PHASES = 4,             /* of x, at most: stride 2 */
+  BAND_BYTES = 192 << 10, /* of padded source (for w: and y) in a lane: what stays in cache */
+  HEAVY = 128 << 10,      /* bytes of weights from which on they are better read for many images at a time */
+  TASKS = 16,             /* about how many are wanted */
+  PART_PIXELS = 1536,     /* of y in the whole batch: as many are worth sums of their own (for w) */
+  PACK_WORK = 8,          /* simple operations that it costs to move a weight alone */
+  FEW_PIXELS = 20         /* of an image y: up to so many, x is unfolded for w */
+};
+#define UNFOLDED_BYTES ((int64_t)16 << 20) /* most for the unfolded x of a batch */
+#define SUMS_BYTES     ((int64_t)64 << 20) /* most for sums of w waiting to be added up */
+
+/* Results (t, u), at (t * step + at) of the result; tap r of a dimension is kernel row first + r * next, and lies `low` + r rows
+ * behind t * (source stride) in the source. */
+typedef struct job {
+  int64_t size[2], at[2], taps[2], first[2], next, low[2];
+  size_t weights; /* floats from the start of the shared area */
+  size_t words;   /* the same, bf16: the weights again, as the tiles want them */
+} job;
+
+struct ms_last {
+  ms_conv g;
+  bool from_last, to_last;          /* layouts of source and result (w: of x and y) */
+  bool bf16;                        /* x and y: two channels of the source in a word (bf16.h) */
+  int64_t from, sh, sw, to, rh, rw; /* source: channels, height, width; result */
+  int64_t unit;                     /* floats, or words, of a pixel of the padded source */
+  int64_t stride[2], step[2];       /* of the source per result; of results of a job */
+  int64_t low[2], wide;             /* least low; columns of the padded source */
+  int64_t high;                     /* rows of it behind the first result's */
+  int jobs;
+  job job[PHASES];
+  int64_t bands, images;               /* of an image; at a time */
+  int64_t groups, slices;              /* of images; of channels (w: of work) */
+  int64_t source_floats, other_floats; /* of an image (or band) in the lane: padded source, y for w where it is turned */
+  bool unfold;                         /* w: from rows of `depth` floats, `pitch` apart, one a pixel */
+  int64_t depth, pitch;
+  size_t unfolded;            /* floats from the start of the shared area */
+  bool swap;                  /* w: columns of the sums are (column, channel) */
+  int64_t rows, cols, padded; /* w: of the sums of a kernel row */
+  size_t shared_bytes, lane_bytes;
+};
+
+/* Where weight e (channel, tap) of an output channel stands among the rows of a panel (tap, channel). */
+static inline int64_t row_of(const ms_conv *g, int64_t e) {
+  const int64_t taps = g->kh * g->kw;
+  return e % taps * g->c + e / taps;
+}
+
+/* `n` rows of the padded source from row `row` of the source on. line (bf16): room for a row. */
+void MS_NAME(ms_last_fill)(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line);
+
+/* For w (conv_last_w.c): before the tasks, a task, and after them. */
+void MS_NAME(ms_last_w_begin)(const ms_last *p, const float *x, float *shared);
+void MS_NAME(ms_last_w_task)(const ms_last *p, int64_t task, const float *x, const float *y, float *shared, float *lane);
+void MS_NAME(ms_last_w_end)(const ms_last *p, float *w, const float *sums);
+
+#endif
