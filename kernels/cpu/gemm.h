@@ -14,6 +14,7 @@ enum {
   GEMM_DOTS = 2, /* rows or columns up to which a product is dots */
   GEMM_FEW = 7,  /* rows at a time where they lie a multiple of GEMM_ALIAS bytes apart: more would fall out of an 8-way cache */
   GEMM_ALIAS = 4096,
+  GEMM_ROWS_AHEAD = 12,
   GEMM_AHEAD = 64,                                             /* elements of a row that is being transposed, fetched early */
   GEMM_EDGE = TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: a tile that juts out of the result */
   GEMM_PACK = GEMM_EDGE + (GEMM_MC + GEMM_NC) * GEMM_KC        /* the most that a product wants of `room` */
@@ -29,6 +30,7 @@ static void G(pack)(int64_t n, int64_t k, int64_t first, int64_t depth, const T 
   for (int64_t p = 0; p < k && even; p++)
     for (int64_t j = 0; j < even; j += 2 * L) {
       T *q = to + j * depth + (first + p) * 2 * L;
+      __builtin_prefetch(b + (p + GEMM_ROWS_AHEAD) * rb + j), __builtin_prefetch(b + (p + GEMM_ROWS_AHEAD) * rb + j + L);
       const T *f = b + p * rb + j;
       *(G(vec) *)q = *(const G(vec) *)f, *(G(vec) *)(q + L) = *(const G(vec) *)(f + L);
     }

@@ -21,8 +21,9 @@
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
  * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that
- * are packed before they are used, about half a second-level cache; SHARED_WIDE: most columns of them. */
-enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320 };
+ * are packed before they are used, about half a second-level cache; SHARED_WIDE: most columns of them; WIDE: from
+ * that many columns on nothing is shared. */
+enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320, WIDE = 512 };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -90,8 +91,14 @@ static void divide(plan *p, int64_t enough, int64_t least_m, int64_t least_n) {
   }
 }
 
+/* A wide product is cut into columns only: every tile packs its own, nothing is packed twice, and nobody waits for anybody. */
 static void cut(plan *p) {
-  p->tiles_m = (p->m + 255) / 256, p->tiles_n = (p->n + 255) / 256, p->parts = 1;
+  if (p->batch == 1 && p->m > TILE_ROWS && p->n >= WIDE) {
+    p->shared = false, p->parts = 1;
+    p->tiles_m = over(p->m, 2048), p->tiles_n = p->n / (p->n < 4 * WIDE ? 64 : 128);
+    return;
+  }
+  p->tiles_m = over(p->m, 256), p->tiles_n = over(p->n, 256), p->parts = 1;
   divide(p, 16, 28, 64);
   int64_t tiles = p->tiles_m * p->tiles_n * p->batch;
   if (tiles >= 8 || p->shared) return;
