@@ -1,5 +1,6 @@
 -- ms.precision and ms.deterministic: what they change in results, and that a compiled step goes by the setting it is called under.
 -- luacheck: globals TestPrecision TestDeterministic
+-- gcstress: every 200
 local lu = require "luaunit"
 local ms = require "mascon"
 local compiled = require "compiled"
