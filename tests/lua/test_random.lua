@@ -1,5 +1,5 @@
 -- Random numbers: distributions, reproducibility, independence of the number of threads. The generator is Philox 4x32-10.
--- gcstress: every 10
+-- gcstress: every 100
 -- luacheck: globals TestDistributions TestSeeds
 local lu = require "luaunit"
 local ms = require "mascon"
