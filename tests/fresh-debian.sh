@@ -58,8 +58,8 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
 mount -t tmpfs tmpfs "$root/dev/shm"
 
 in_root() { # in_root USER COMMAND
-  local home=/root
-  [ "$1" = root ] || home=/home/$1
+  local home
+  home=$(awk -F: -v user="$1" '$1 == user { print $6 }' "$root/etc/passwd")
   chroot --userspec="$1" "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME="$home" \
     TERM=xterm LANG=C.UTF-8 USER="$1" ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
     /bin/bash -c "$2" </dev/null

@@ -20,9 +20,8 @@
 #undef G
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
- * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that
- * are packed before they are used, about half a second-level cache; SHARED_WIDE: most columns of them; WIDE: from
- * that many columns on nothing is shared. */
+ * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that are packed before they are used, about half a
+ * second-level cache; SHARED_WIDE: most columns of them, where rows are long. WIDE: from that many columns on nothing is shared. */
 enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320, WIDE = 512 };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */

@@ -286,6 +286,29 @@ function TestDeterministic.test_results_agree()
   ms.threads(threads)
 end
 
+-- A step prepared for one thread has room for one: more threads later must not take what is not theirs.
+function TestDeterministic.test_more_threads_than_when_the_step_was_made()
+  local threads = ms.threads()
+  for _, on in ipairs { true, false } do
+    ms.deterministic(on)
+    ms.threads(1)
+    local p, q, z, a, b = ms.randn { 128, 128 }, ms.randn { 128, 128 }, ms.ones { 60, 60 }, ms.randn { 8, 65536 }, ms.randn { 65536, 8 }
+    local step = ms.compile(function()
+      local t = z:cumsum(1)
+      local c, d = p:matmul(q), a:matmul(b)
+      return c, d, t:cumsum(2):sum()
+    end)
+    for _ = 1, 4 do step() end
+    local c, d, sum = step()
+    ms.threads(8)
+    local c8, d8, sum8 = step()
+    ms.threads(threads)
+    lu.assertEquals(sum8:item(), sum:item())
+    lu.assertTrue((c8 - c):abs():max():item() <= 1e-4)
+    lu.assertTrue((d8 - d):abs():max():item() <= 1e-2)
+  end
+end
+
 -- The same call, replayed under the one setting and the other, gives what the eager call gives under it.
 function TestDeterministic.test_a_step_goes_by_the_setting_it_is_called_under()
   local threads = ms.threads()
