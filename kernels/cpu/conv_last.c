@@ -230,7 +230,7 @@ static void results(const ms_last *p, const job *j, const float *source, int64_t
       const int64_t u = n * k / tiles, rows = n * (k + 1) / tiles - u;
       float *here = to + u * p->step[1] * by_pixel;
       tiles_of[rows][vectors](j->taps[0], len, s + u * p->stride[1] * p->unit, run, p->stride[1] * p->unit, weights, len * width,
-                              width, whole ? here : edge, whole ? p->step[1] * p->to : 2 * L, start, 0);
+                              width, whole ? here : edge, whole ? p->step[1] * p->to : 2 * L, start, 0, NULL);
       if (!whole) store(p, edge, rows, cols, here, p->step[1]);
     }
   }

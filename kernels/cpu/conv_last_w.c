@@ -34,7 +34,7 @@ static void unfolded_task(const ms_last *p, int64_t task, const float *y, float 
       const int64_t at = from + (to - from) * k / tiles, rows = from + (to - from) * (k + 1) / tiles - at;
       MS_NAME(ms_tile_f32)
       [1][rows][p->padded - first > L ? 2 : 1](1, g->n * g->oh * g->ow, shared + p->unfolded + at, 0, p->pitch, y + first, 0, g->o,
-                                               shared + at * p->padded + first, p->padded, NULL, 0);
+                                               shared + at * p->padded + first, p->padded, NULL, 0, NULL);
     }
 }
 
@@ -56,9 +56,9 @@ static void weight_sums(const ms_last *p, const float *x, const float *y, int64_
     const int64_t i = p->rows * k / tiles, n = p->rows * (k + 1) / tiles - i;
     float *to = sums + i * p->padded + first;
     if (p->swap) MS_NAME(ms_tile_f32)
-    [1][n][vectors](rows, g->ow, y + i, y_run, g->o, x + first, x_run, x_step, to, p->padded, to, p->padded);
+    [1][n][vectors](rows, g->ow, y + i, y_run, g->o, x + first, x_run, x_step, to, p->padded, to, p->padded, NULL);
     else MS_NAME(ms_tile_f32)[1][n][vectors](rows, g->ow, x + i, x_run, x_step, y + first, y_run, g->o, to, p->padded, to,
-                                             p->padded);
+                                             p->padded, NULL);
   }
 }
 

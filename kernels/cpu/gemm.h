@@ -3,22 +3,28 @@
  *
  * Method: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), less one step. A block of B (GEMM_KC x
  * GEMM_NC) is packed into panels two vectors wide, zero-padded; tile.h's loops read A where it is, unless neither its rows nor its
- * columns are adjacent. The order of the additions of one element depends on K alone. */
+ * columns are adjacent. The order of the additions of one element depends on K alone. What comes next is
+ * asked for from memory while a tile is summed up. */
 #ifndef MS_GEMM_SIZES
 #define MS_GEMM_SIZES
 #include "tile.h"
 enum {
   GEMM_KC = 384,
   GEMM_NC = 256,
-  GEMM_MC = 192,
-  GEMM_DOTS = 2, /* rows or columns up to which a product is dots */
-  GEMM_FEW = 7,  /* rows at a time where they lie a multiple of GEMM_ALIAS bytes apart: more would fall out of an 8-way cache */
+  GEMM_COPY = 64,  /* columns from which on it pays to copy a tile of A */
+  GEMM_DOTS = 2,   /* rows or columns up to which a product is dots */
+  GEMM_LINES = 16, /* of memory, that are asked for in a row of B */
+  GEMM_FEW = 7,    /* rows at a time where they lie a multiple of GEMM_ALIAS bytes apart: more would fall out of an 8-way cache */
   GEMM_ALIAS = 4096,
   GEMM_ROWS_AHEAD = 12,
   GEMM_AHEAD = 64,                                             /* elements of a row that is being transposed, fetched early */
   GEMM_EDGE = TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: a tile that juts out of the result */
-  GEMM_PACK = GEMM_EDGE + (GEMM_MC + GEMM_NC) * GEMM_KC        /* the most that a product wants of `room` */
+  GEMM_PACK = GEMM_EDGE + (TILE_ROWS + GEMM_NC) * GEMM_KC + 16 /* the most that a product of this depth wants of `room` */
 };
+/* Is a product that of rows with rows, few of them on a side? Asked of a whole product, not of its pieces: bits depend on it. */
+static inline bool gemm_dots(int64_t m, int64_t n, int64_t ca, int64_t rb) {
+  return ca == 1 && rb == 1 && (m <= GEMM_DOTS || n <= GEMM_DOTS);
+}
 #endif
 #include "turn.h"
 
@@ -76,7 +82,8 @@ static void G(dots)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
     }
 }
 
-/* How the rows of A are read: rows or columns adjacent, or copied first. */
+/* How the rows of A are read: rows (along) or columns adjacent; copied a tile at a time where neither are, or where its lines would
+ * meet in few sets of the cache. */
 typedef struct G(left) {
   const T *a;
   int64_t r, c, most; /* strides; rows of a tile */
@@ -86,90 +93,106 @@ typedef struct G(left) {
 static inline G(left) G(left_of)(const T *a, int64_t r, int64_t c, int64_t m, int64_t n) {
   G(left) l = {.a = a, .r = r, .c = c, .most = TILE_ROWS, .along = r == 1 && c != 1, .copy = r != 1 && c != 1};
   const int64_t apart = (c == 1 ? r : c) * (int64_t)sizeof(T);
-  if (m > 1 && !l.copy && apart % (c == 1 ? GEMM_ALIAS : GEMM_ALIAS / 4) == 0) { /* a column of A lies in few sets of the cache */
-    if (n > GEMM_NC / 4) l.copy = true;
+  if (m > 1 && !l.copy && apart % (c == 1 ? GEMM_ALIAS : GEMM_ALIAS / 4) == 0) {
+    if (n >= GEMM_COPY) l.copy = true;
     else if (c == 1 && l.most > GEMM_FEW) l.most = GEMM_FEW;
   }
   return l;
 }
 
-/* Elements of `room` that a product wants: G(multiply) the first of them, G(gemm) also those for a block of B. */
-static inline int64_t G(room_rows)(const G(left) * l, int64_t m, int64_t k) {
-  return GEMM_EDGE + (l->copy ? (m < GEMM_MC ? m : GEMM_MC) * (k < GEMM_KC ? k : GEMM_KC) : 0);
-}
-static inline int64_t G(room_block)(int64_t n, int64_t k) {
-  const int64_t width = (n + 15) / 16 * 16;
-  return (width < GEMM_NC ? width : GEMM_NC) * (k < GEMM_KC ? k : GEMM_KC);
+/* A tile of A: along, k x rows; else rows x k. What whole vectors read and write too much is there, and written again. */
+static inline void G(copy_tile)(const G(left) * l, const T *at, int64_t rows, int64_t k, T *to) {
+  enum { L = G(LANES) };
+  if (!l->along)
+    for (int64_t i = 0; i < rows; i++)
+      for (int64_t q = 0; q < k; q++) to[i * k + q] = at[i * l->r + q * l->c];
+  else
+    for (int64_t q = 0; q < k; q++, at += l->c, to += rows)
+      if (rows <= L && (k - 1 - q) * l->c + rows >= L) *(G(vec) *)to = *(const G(vec) *)at;
+      else memcpy(to, at, (size_t)rows * sizeof(T));
 }
 
-/* C (rows i0 .. i1-1, n columns, the first at c) = or += A (those rows, k columns from p on) times panels: packed, or (direct)
- * where B has them, rows b_step apart. room: as many elements as G(room_rows) says. */
-static void G(multiply)(bool add, int64_t i0, int64_t i1, int64_t n, int64_t p, int64_t k, const G(left) * l, const T *panels,
-                        bool direct, int64_t b_step, T *c, int64_t rc, T *room) {
+/* Elements of `room` that a product wants whose k is cut into pieces of at most `deep`: G(multiply) the first of them, G(gemm) also
+ * those for a block of B. */
+static inline int64_t G(room_rows)(const G(left) * l, int64_t k, int64_t deep) {
+  return GEMM_EDGE + (l->copy ? up(TILE_ROWS * least(k, deep) + 16, 16) : 0);
+}
+static inline int64_t G(room_block)(int64_t n, int64_t k, int64_t deep) { return least(up(n, 16), GEMM_NC) * least(k, deep); }
+
+/* Rows of B that a later block wants, GEMM_LINES lines each: asked for while this one is multiplied. */
+typedef struct G(ahead) {
+  const char *at;
+  int64_t step, rows; /* bytes from row to row */
+} G(ahead);
+
+static inline G(ahead) G(ahead_of)(const T *b, int64_t rb, int64_t cb, int64_t k, int64_t n) {
+  if (cb == 1 && n * (int64_t)sizeof(T) == GEMM_LINES * 64) return (G(ahead)){(const char *)b, rb * (int64_t)sizeof(T), k};
+  if (rb == 1 && k * (int64_t)sizeof(T) >= GEMM_LINES * 48) return (G(ahead)){(const char *)b, cb * (int64_t)sizeof(T), n};
+  return (G(ahead)){NULL, 0, 0};
+}
+
+/* C (rows 0 .. m-1, n columns) = or += A (those rows, k columns from p on) times panels: packed, or (direct) where B has them, rows
+ * b_step apart. room: as many elements as G(room_rows) says. */
+static void G(multiply)(bool add, int64_t m, int64_t n, int64_t p, int64_t k, const G(left) * l, const T *panels, bool direct,
+                        int64_t b_step, T *c, int64_t rc, T *room, G(ahead) * ahead) {
   enum { L = G(LANES) };
-  T *edge = room;
-  room += GEMM_EDGE;
-  const int64_t m = i1 - i0, strips = (m + GEMM_MC - 1) / GEMM_MC;
-  for (int64_t s = 0; s < strips; s++) {
-    const int64_t first = i0 + m * s / strips, rows_here = i0 + m * (s + 1) / strips - first,
-                  tiles = (rows_here + l->most - 1) / l->most;
-    const T *at = l->a + first * l->r + p * l->c;
-    int64_t row = l->r, step = l->along ? l->c : l->r;
-    if (l->copy && l->along) {
-      for (int64_t q = 0; q < k; q++) memcpy(room + q * rows_here, at + q * l->c, (size_t)rows_here * sizeof(T));
-      at = room, step = rows_here;
-    } else if (l->copy) {
-      for (int64_t i = 0; i < rows_here; i++)
-        if (l->c == 1) memcpy(room + i * k, at + i * l->r, (size_t)k * sizeof(T));
-        else
-          for (int64_t q = 0; q < k; q++) room[i * k + q] = at[i * l->r + q * l->c];
-      at = room, row = step = k;
+  T *edge = room, *own = room + GEMM_EDGE;
+  const int64_t tiles = over(m, l->most), step = l->along ? l->c : l->r, apart = step * (int64_t)sizeof(T);
+  for (int64_t t = 0; t < tiles; t++) {
+    const int64_t i = m * t / tiles, rows = m * (t + 1) / tiles - i;
+    const T *at = l->a + i * l->r + p * l->c;
+    const char *next = (const char *)(at + rows * l->r);
+    int64_t a_step = step;
+    if (l->copy) {
+      G(copy_tile)(l, at, rows, k, own);
+      at = own, a_step = l->along ? rows : k;
     }
-    for (int64_t t = 0; t < tiles; t++) {
-      const int64_t i = rows_here * t / tiles, rows = rows_here * (t + 1) / tiles - i;
-      for (int64_t j = 0; j < n; j += 2 * L) {
-        const int cols = n - j < 2 * L ? (int)(n - j) : 2 * L, vectors = cols > L ? 2 : 1;
-        const bool whole = cols == vectors * L;
-        T *to = c + (first - i0 + i) * rc + j;
-        MS_NAME(G(ms_tile))
-        [l->along][rows][vectors](1, k, at + i * row, 0, step, direct ? panels + j : panels + j * k, 0,
-                                  direct ? b_step : vectors * L, whole ? to : edge, whole ? rc : 2 * L, whole && add ? to : NULL,
-                                  rc);
-        for (int64_t r = 0; r < rows && !whole; r++)
-          for (int x = 0; x < cols; x++) to[r * rc + x] = add ? to[r * rc + x] + edge[r * 2 * L + x] : edge[r * 2 * L + x];
+    for (int64_t j = 0; j < n; j += 2 * L) {
+      const int cols = n - j < 2 * L ? (int)(n - j) : 2 * L, vectors = cols > L ? 2 : 1;
+      const bool whole = cols == vectors * L;
+      T *to = c + i * rc + j;
+      ms_fetch fetch = {(const char *)at, 0, 0};
+      if (j == 0) fetch = (ms_fetch){next, apart, l->along ? apart : 64 - 15 * apart}; /* the next rows of A */
+      else if (ahead->rows > 0) {
+        fetch = (ms_fetch){ahead->at, 64, ahead->step - 15 * 64};
+        ahead->at += k / 16 * ahead->step, ahead->rows -= k / 16;
       }
+      MS_NAME(G(ms_tile))
+      [l->along][rows][vectors](1, k, at, 0, a_step, direct ? panels + j : panels + j * k, 0, direct ? b_step : vectors * L,
+                                whole ? to : edge, whole ? rc : 2 * L, whole && add ? to : NULL, rc, &fetch);
+      for (int64_t r = 0; r < rows && !whole; r++)
+        for (int x = 0; x < cols; x++) to[r * rc + x] = add ? to[r * rc + x] + edge[r * 2 * L + x] : edge[r * 2 * L + x];
     }
   }
 }
 
 /* C = A B, or C += A B. A m x k with strides ra (rows), ca (columns), B k x n with rb, cb, C m x n with rows rc apart, columns
- * adjacent. `room`: at most GEMM_PACK elements. */
-static void G(gemm)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca, const T *b, int64_t rb,
-                    int64_t cb, T *c, int64_t rc, T *room) {
+ * adjacent. dots: gemm_dots allows it. k is cut into pieces of at most `deep`. `room`: G(room_rows) + G(room_block) elements, at
+ * most GEMM_PACK for a depth of GEMM_KC. */
+static void G(gemm)(bool add, bool dots, int64_t deep, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca,
+                    const T *b, int64_t rb, int64_t cb, T *c, int64_t rc, T *room) {
   enum { L = G(LANES) };
-  if (n == 1 && rc == 1 && m > 1) { /* A times a column: the row times A transposed */
-    const T *left = a;
-    const int64_t r = ra, q = ca;
-    a = b, ra = cb, ca = rb, b = left, rb = q, cb = r, n = m, m = 1, rc = n;
-  }
-  if (ca == 1 && rb == 1 && (m <= GEMM_DOTS || n <= GEMM_DOTS)) {
+  if (dots) {
     G(dots)(add, m, n, k, a, ra, b, cb, c, rc);
     return;
   }
   const G(left) l = G(left_of)(a, ra, ca, m, n);
-  T *packed = room + G(room_rows)(&l, m, k);
+  T *packed = room + G(room_rows)(&l, k, deep);
   if (!k && !add)
     for (int64_t i = 0; i < m; i++) memset(c + i * rc, 0, (size_t)n * sizeof(T));
-  for (int64_t block = 0, blocks = (k + GEMM_KC - 1) / GEMM_KC; block < blocks; block++) {
-    const int64_t p = k * block / blocks, kc = k * (block + 1) / blocks - p;
+  for (int64_t block = 0, blocks = (k + deep - 1) / deep; block < blocks; block++) {
+    const int64_t p = k * block / blocks, kc = k * (block + 1) / blocks - p, after = k * (block + 2) / blocks - p - kc;
     for (int64_t j = 0; j < n; j += GEMM_NC) {
-      const int64_t nc = n - j < GEMM_NC ? n - j : GEMM_NC;
+      const int64_t nc = least(n - j, GEMM_NC), next = j + GEMM_NC;
       /* A product of few rows reads B once: whole panels of it may stay where they are. */
       const int64_t direct = cb == 1 && m <= l.most ? nc / (2 * L) * (2 * L) : 0;
-      if (direct) G(multiply)(add || block, 0, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room);
+      G(ahead) ahead = {NULL, 0, 0};
+      if (next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, least(n - next, GEMM_NC));
+      else if (block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, least(n, GEMM_NC));
+      if (direct) G(multiply)(add || block, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room, &ahead);
       if (direct == nc) continue;
       G(pack)(nc - direct, kc, 0, kc, b + p * rb + (j + direct) * cb, rb, cb, packed);
-      G(multiply)(add || block, 0, m, nc - direct, p, kc, &l, packed, false, 0, c + j + direct, rc, room);
+      G(multiply)(add || block, m, nc - direct, p, kc, &l, packed, false, 0, c + j + direct, rc, room, &ahead);
     }
   }
 }

@@ -1,6 +1,6 @@
 /* matmul.c -- batches of matrix products. The work is cut into tiles by a rule that looks at sizes only, one thread computes a
  * tile, and where a long inner dimension is cut into parts their sums are added in order: the bits do not depend on the number of
- * threads. A large single product packs its right operand once, all threads together; else every tile packs what it needs. */
+ * threads. Every tile packs what it needs. */
 #include "cpu.h"
 #include "matmul_bf16.h"
 #include "tile.h"
@@ -20,9 +20,9 @@
 #undef G
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
- * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that are packed before they are used, about half a
- * second-level cache; SHARED_WIDE: most columns of them, where rows are long. WIDE: from that many columns on nothing is shared. */
-enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320, WIDE = 512 };
+ * cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turns. PART_DEEP: the least depth of a part of k, PART_SIDE the most
+ * elements of a result that is added up from parts. */
+enum { TILE_WORK = 1 << 18, SMALL_COST = 1 << 12, TURN_ROWS = 128, TURN_DEEP = 512, PART_DEEP = 1024, PART_SIDE = 1 << 16 };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -36,12 +36,13 @@ typedef struct side {
 typedef struct plan {
   int64_t m, n, k, batch;
   side a, b;
-  int64_t tiles_m, tiles_n, parts; /* parts of k */
-  bool small, bf16, shared;        /* by a loop without packing; packed by all threads together */
+  int64_t tiles_m, tiles_n, parts; /* of m, n and k */
+  bool small, bf16, dots;          /* by a loop without packing; by matmul_bf16.h; by rows with rows */
+  bool turned;                     /* a, b and m, n are exchanged: what is computed is the transposed result */
+  int64_t deep;                    /* pieces of k */
   int team;                        /* threads that there is room for */
   int64_t room_each;               /* elements of room a thread */
-  int64_t depth, width;            /* shared: of the block of B that is packed at a time */
-  size_t partial, room, packed;    /* places in the workspace, in bytes; room: the pack buffers, one a thread */
+  size_t partial, room;            /* places in the workspace, in bytes; room: one a thread */
   size_t bytes;
 } plan;
 
@@ -79,45 +80,61 @@ static void fold(plan *p) {
   a->copies = 1;
 }
 
-/* Halve the longer side of the tiles (in units of the least sides) until there are enough of them, or they are small. */
-static void divide(plan *p, int64_t enough, int64_t least_m, int64_t least_n) {
-  while (p->tiles_m * p->tiles_n * p->batch < enough && p->m * p->n * p->k / (p->tiles_m * p->tiles_n) >= 2 * TILE_WORK) {
-    int64_t m = p->m / p->tiles_m, n = p->n / p->tiles_n;
-    bool can_m = m >= 2 * least_m, can_n = n >= 2 * least_n;
-    if (can_n && (!can_m || n * least_m >= m * least_n)) p->tiles_n *= 2;
-    else if (can_m) p->tiles_m *= 2;
-    else return;
+/* Rows with rows where the left ones are few: the right operand would be packed, by transposes, for little work. So the left one
+ * is, and the result, turned, is turned back. A column is computed as a row. */
+static void turn(plan *p) {
+  const bool column = p->n == 1 && p->m > 1;
+  const bool few = p->batch == 1 && p->a.c == 1 && p->b.r == 1 && p->m <= TURN_ROWS && p->n >= p->m && p->m > GEMM_DOTS;
+  if (!column && !(few && p->k >= TURN_DEEP / 2)) return;
+  const side a = p->a;
+  const int64_t m = p->m;
+  p->a = p->b, p->a.r = p->b.c, p->a.c = p->b.r;
+  p->b = a, p->b.r = a.c, p->b.c = a.r;
+  p->m = p->n, p->n = m;
+  p->turned = true;
+  if (!column) p->deep = TURN_DEEP;
+}
+
+/* About the time that one of tiles_m x tiles_n tiles takes: products, packing, reading. */
+static double tile_cost(const plan *p, int64_t tiles_m, int64_t tiles_n) {
+  const double rows = (double)over(p->m, tiles_m), cols = (double)up(over(p->n, tiles_n), 16);
+  return rows * cols / 32 + 0.3 * cols + 0.1 * rows;
+}
+
+/* A tile for each thread, and each packs for itself: what one thread has written another one is slow to read. k is cut into parts
+ * by a rule on sizes, since bits depend on it. */
+static void cut(plan *p, int threads) {
+  const int64_t work = p->m * p->n * p->k;
+  const bool long_sums = p->batch == 1 && !p->dots && p->m * p->n <= PART_SIDE && p->k >= 2 * PART_DEEP;
+  while (long_sums && p->parts < ms_tasks() && p->k / p->parts >= PART_DEEP) p->parts *= 2;
+  int64_t want = least(threads, work * p->batch / TILE_WORK);
+  want = over(want, p->batch * p->parts);
+  double best = 0;
+  for (int64_t m = 1; m <= want; m++) {
+    const int64_t n = over(want, m);
+    if ((m > 1 && p->m / m < 4) || (n > 1 && p->n / n < 16)) continue;
+    const double cost = tile_cost(p, m, n);
+    if (best == 0 || cost < best) best = cost, p->tiles_m = m, p->tiles_n = n;
   }
 }
 
-/* A wide product is cut into columns only: every tile packs its own, nothing is packed twice, and nobody waits for anybody. */
-static void cut(plan *p) {
-  if (p->batch == 1 && p->m > TILE_ROWS && p->n >= WIDE) {
-    p->shared = false, p->parts = 1;
-    p->tiles_m = over(p->m, 2048), p->tiles_n = p->n / (p->n < 4 * WIDE ? 64 : 128);
-    return;
-  }
-  p->tiles_m = over(p->m, 256), p->tiles_n = over(p->n, 256), p->parts = 1;
-  divide(p, 16, 28, 64);
-  int64_t tiles = p->tiles_m * p->tiles_n * p->batch;
-  if (tiles >= 8 || p->shared) return;
-  while (p->parts < ms_tasks() && p->k / p->parts >= 2048 && tiles * p->parts < ms_tasks() &&
-         p->m * p->n * p->parts * p->batch < (1 << 20))
-    p->parts *= 2;
+/* Where tile i of `tiles` begins along n elements: near-equal pieces, multiples of `unit`. */
+static int64_t edge(int64_t n, int64_t tiles, int64_t i, int64_t unit) {
+  return i == tiles ? n : least((n * i / tiles + unit / 2) / unit * unit, n);
 }
 
 static int team_of(const plan *p) {
-  const int64_t tiles = p->batch * p->tiles_m * p->tiles_n * p->parts;
-  return (int)least(ms_team(p->batch * p->m * p->n * p->k / 8), p->shared ? INT32_MAX : tiles);
+  return (int)least(ms_team(p->batch * p->m * p->n * p->k / 8), p->batch * p->tiles_m * p->tiles_n * p->parts);
 }
 
-/* Room for every thread: what gemm.h wants for the whole is enough for a tile. A product with one column is turned there. */
+/* Room for every thread: what gemm.h wants for the whole is enough for a tile; and a turned tile. */
 static void make_room(plan *p, size_t size) {
   const left_f32 lf = left_of_f32(NULL, p->a.r, p->a.c, p->m, p->n);
   const left_f64 ld = left_of_f64(NULL, p->a.r, p->a.c, p->m, p->n);
-  p->room_each = size == sizeof(float) ? room_rows_f32(&lf, p->m, p->k) : room_rows_f64(&ld, p->m, p->k);
-  if (!p->shared) p->room_each += room_block_f32(p->n == 1 ? p->m : p->n, p->k) + (p->n == 1 ? GEMM_KC : 0);
-  p->room_each = (p->room_each + 15) / 16 * 16;
+  p->room_each = size == sizeof(float) ? room_rows_f32(&lf, p->k, p->deep) : room_rows_f64(&ld, p->k, p->deep);
+  p->room_each += room_block_f32(p->n, p->k, p->deep);
+  if (p->turned && p->m > 1) p->room_each += (over(p->m, p->tiles_m) + 16) * (over(p->n, p->tiles_n) + 32);
+  p->room_each = up(p->room_each, 16);
   p->team = team_of(p);
   p->room = place(p, p->team * p->room_each, size);
 }
@@ -130,29 +147,26 @@ static void make_plan(const ms_call *c, plan *p) {
   p->batch = 1, p->bytes = 0;
   for (int i = 0; i < out->rank - 2; i++) p->batch *= out->shape[i];
   p->tiles_m = p->tiles_n = p->parts = 1;
-  p->small = true, p->shared = p->bf16 = false;
+  p->small = true, p->bf16 = p->dots = p->turned = false;
+  p->deep = GEMM_KC;
   if (!p->m || !p->n || !p->batch || !p->k) return;
   set_side(&p->a, a, out, ta);
   set_side(&p->b, b, out, tb);
   fold(p);
   p->small = p->m <= SMALL_COST && p->k <= SMALL_COST && p->n <= SMALL_COST && p->m * p->k * (p->n + 16) <= SMALL_COST;
   if (p->small) return;
-  p->shared = p->batch == 1 && p->m > TILE_ROWS && p->n > 16 && p->m * p->n * p->k >= 2 * TILE_WORK;
-  p->bf16 = p->shared && ms_get_precision() == MS_PRECISION_BF16 && out->dtype == MS_F32 && MS_NAME(ms_bf16_ready)();
+  p->bf16 = p->batch == 1 && p->m > TILE_ROWS && p->n > 16 && p->m * p->n * p->k >= 1 << 20 && out->dtype == MS_F32 &&
+            ms_get_precision() == MS_PRECISION_BF16 && MS_NAME(ms_bf16_ready)();
   if (p->bf16) {
     p->team = ms_threads();
     p->bytes = MS_NAME(ms_bf16_bytes)(p->m, p->n, p->k);
     return;
   }
-  cut(p);
+  turn(p);
+  p->dots = gemm_dots(p->m, p->n, p->a.c, p->b.r);
+  cut(p, ms_team(p->batch * p->m * p->n * p->k / 8));
   p->partial = p->parts > 1 ? place(p, p->parts * p->batch * p->m * p->n, size) : 0;
   make_room(p, size);
-  if (!p->shared) return;
-  const int64_t flat = SHARED_PACK / least(p->k, GEMM_KC) / 64 * 64; /* a shallow block may be wide, a narrow one deep */
-  p->width = least((p->n + 15) / 16 * 16, flat < SHARED_WIDE ? SHARED_WIDE : flat);
-  p->depth = SHARED_PACK / p->width / GEMM_KC * GEMM_KC;
-  p->depth = least(p->k, p->depth < GEMM_KC ? GEMM_KC : p->depth);
-  p->packed = place(p, p->depth * p->width, size);
 }
 
 static int64_t batch_offset(const side *s, int64_t b) {
@@ -164,73 +178,36 @@ static int64_t batch_offset(const side *s, int64_t b) {
   return at;
 }
 
-/* Where tile i of `tiles` begins along n elements: near-equal pieces, multiples of 16. */
-static int64_t edge(int64_t n, int64_t tiles, int64_t i) {
-  if (i == tiles) return n;
-  int64_t at = (n * i / tiles + 8) / 16 * 16;
-  return at < n ? at : n;
-}
+/* Tile (b, i, j) of part `part`; out: of the whole result, or of the parts'. */
+#define TILE(T, G)                                                                                                                 \
+  static void tile_##G(const plan *p, int64_t b, int64_t part, int64_t i, int64_t j, T *out, T *room) {                            \
+    const int64_t m0 = edge(p->m, p->tiles_m, i, 1), n0 = edge(p->n, p->tiles_n, j, 16), k0 = edge(p->k, p->parts, part, 16);      \
+    const int64_t m = edge(p->m, p->tiles_m, i + 1, 1) - m0, n = edge(p->n, p->tiles_n, j + 1, 16) - n0;                           \
+    const int64_t k = edge(p->k, p->parts, part + 1, 16) - k0;                                                                     \
+    const T *x = (const T *)p->a.data + batch_offset(&p->a, b) + m0 * p->a.r + k0 * p->a.c;                                        \
+    const T *y = (const T *)p->b.data + batch_offset(&p->b, b) + k0 * p->b.r + n0 * p->b.c;                                        \
+    out += (part * p->batch + b) * p->m * p->n;                                                                                    \
+    if (m <= 0 || n <= 0) return;                                                                                                  \
+    if (p->small) {                                                                                                                \
+      small_gemm_##G(m, n, k, x, p->a.r, p->a.c, y, p->b.r, p->b.c, out + m0 * p->n + n0, p->n);                                   \
+      return;                                                                                                                      \
+    }                                                                                                                              \
+    const bool turned = p->turned && p->m > 1;                                                                                     \
+    T *to = turned ? room : out + m0 * p->n + n0;                                                                                  \
+    const int64_t step = turned ? up(n, 16) : p->n;                                                                                \
+    if (turned) room += up(m * step, 16);                                                                                          \
+    gemm_##G(false, p->dots, p->deep, m, n, k, x, p->a.r, p->a.c, y, p->b.r, p->b.c, to, step, room);                              \
+    if (turned) turn_to_##G(to, step, m, n, out + n0 * p->m + m0, p->m);                                                           \
+  }
+TILE(float, f32)
+TILE(double, f64)
 
 static void one_tile(const plan *p, int64_t index, void *out, void *room, bool is_f32) {
-  int64_t part = index % p->parts, j = index / p->parts % p->tiles_n, i = index / p->parts / p->tiles_n % p->tiles_m;
-  int64_t b = index / p->parts / p->tiles_n / p->tiles_m;
-  int64_t m0 = edge(p->m, p->tiles_m, i), n0 = edge(p->n, p->tiles_n, j), k0 = edge(p->k, p->parts, part);
-  int64_t m = edge(p->m, p->tiles_m, i + 1) - m0, n = edge(p->n, p->tiles_n, j + 1) - n0, k = edge(p->k, p->parts, part + 1) - k0;
-  if (m <= 0 || n <= 0) return;
-  int64_t at_a = batch_offset(&p->a, b) + m0 * p->a.r + k0 * p->a.c, at_b = batch_offset(&p->b, b) + k0 * p->b.r + n0 * p->b.c;
-  int64_t at_c = ((part * p->batch + b) * p->m + m0) * p->n + n0;
-  if (is_f32) {
-    const float *fa = (const float *)p->a.data + at_a, *fb = (const float *)p->b.data + at_b;
-    float *fc = (float *)out + at_c;
-    if (p->small) small_gemm_f32(m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n);
-    else gemm_f32(false, m, n, k, fa, p->a.r, p->a.c, fb, p->b.r, p->b.c, fc, p->n, room);
-  } else {
-    const double *da = (const double *)p->a.data + at_a, *db = (const double *)p->b.data + at_b;
-    double *dc = (double *)out + at_c;
-    if (p->small) small_gemm_f64(m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n);
-    else gemm_f64(false, m, n, k, da, p->a.r, p->a.c, db, p->b.r, p->b.c, dc, p->n, room);
-  }
+  const int64_t part = index % p->parts, j = index / p->parts % p->tiles_n, i = index / p->parts / p->tiles_n % p->tiles_m;
+  const int64_t b = index / p->parts / p->tiles_n / p->tiles_m;
+  if (is_f32) tile_f32(p, b, part, i, j, out, room);
+  else tile_f64(p, b, part, i, j, out, room);
 }
-
-/* One product, its right operand packed a block (depth x width) at a time by all threads, and then used by all. A block lies as
- * pieces of at most GEMM_KC rows, each as panels. */
-#define SHARED(T, G)                                                                                                               \
-  static void shared_##G(const plan *p, char *out, char *work, int team) {                                                         \
-    const T *a = (const T *)p->a.data, *b = (const T *)p->b.data;                                                                  \
-    T *packed = (T *)(work + p->packed), *c = (T *)out;                                                                            \
-    const left_##G l = left_of_##G(a, p->a.r, p->a.c, p->m, p->n);                                                                 \
-    _Pragma("omp parallel num_threads(team) if (team > 1)") {                                                                      \
-      T *room = (T *)(work + p->room) + (size_t)omp_get_thread_num() * p->room_each;                                               \
-      for (int64_t k0 = 0; k0 < p->k; k0 += p->depth)                                                                              \
-        for (int64_t n0 = 0; n0 < p->n; n0 += p->width) {                                                                          \
-          const int64_t depth = least(p->depth, p->k - k0), width = least(p->width, p->n - n0), padded = (width + 15) / 16 * 16;   \
-          const int64_t pieces = (depth + GEMM_KC - 1) / GEMM_KC, groups = (width + 63) / 64;                                      \
-          const int64_t tiles_m = p->tiles_m, tiles_n = least(p->tiles_n, groups);                                                 \
-          /* rows that lie side by side are read whole, as memory likes it; else 64 columns at a time */                           \
-          const bool rows = p->b.c == 1;                                                                                           \
-          const int64_t each = rows ? (depth + pieces * 16 - 1) / (pieces * 16) : groups;                                          \
-          _Pragma("omp for schedule(static)") for (int64_t t = 0; t < pieces * each; t++) {                                        \
-            const int64_t q = depth * (t / each) / pieces, kc = depth * (t / each + 1) / pieces - q;                               \
-            const int64_t r = rows ? kc * (t % each) / each : 0, r1 = rows ? kc * (t % each + 1) / each : kc;                      \
-            const int64_t j = rows ? 0 : t % each * 64;                                                                            \
-            pack_##G(rows ? width : least(64, width - j), r1 - r, r, kc, b + (k0 + q + r) * p->b.r + (n0 + j) * p->b.c, p->b.r,    \
-                     p->b.c, packed + q * padded + j * kc);                                                                        \
-          }                                                                                                                        \
-          _Pragma("omp for schedule(dynamic)") for (int64_t t = 0; t < tiles_m * tiles_n; t++) {                                   \
-            const int64_t i = p->m * (t / tiles_n) / tiles_m, i1 = p->m * (t / tiles_n + 1) / tiles_m;                             \
-            const int64_t j = groups * (t % tiles_n) / tiles_n * 64, j1 = least(width, groups * (t % tiles_n + 1) / tiles_n * 64); \
-            for (int64_t x = 0; x < pieces; x++) {                                                                                 \
-              const int64_t q = depth * x / pieces, kc = depth * (x + 1) / pieces - q;                                             \
-              for (int64_t y = j; y < j1; y += GEMM_NC)                                                                            \
-                multiply_##G(k0 || x, i, i1, least(GEMM_NC, j1 - y), k0 + q, kc, &l, packed + q * padded + y * kc, false, 0,       \
-                             c + i * p->n + n0 + y, p->n, room);                                                                   \
-            }                                                                                                                      \
-          }                                                                                                                        \
-        }                                                                                                                          \
-    }                                                                                                                              \
-  }
-SHARED(float, f32)
-SHARED(double, f64)
 
 #define ADD_PARTS(T)                                                                                                               \
   for (int64_t e = 0; e < n; e++) {                                                                                                \
@@ -265,7 +242,7 @@ static void release(ms_call *c) {
 
 static int run(ms_call *c) {
   plan p;
-  if (c->slot) p = *(const plan *)c->slot, p.a.data = c->in[0].data, p.b.data = c->in[1].data;
+  if (c->slot) p = *(const plan *)c->slot, p.a.data = c->in[p.turned].data, p.b.data = c->in[!p.turned].data;
   else make_plan(c, &p);
   bool is_f32 = c->out[0].dtype == MS_F32;
   char *work = c->work, *out = c->out[0].data;
@@ -280,19 +257,19 @@ static int run(ms_call *c) {
     (p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
     return 0;
   }
-  if (p.shared) {
-    if (is_f32) shared_f32(&p, out, work, team);
-    else shared_f64(&p, out, work, team);
-    return 0;
-  }
   void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
-  int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
+  const size_t each = (size_t)p.room_each * size;
   if (team == 1)
     for (int64_t i = 0; i < tiles; i++) one_tile(&p, i, to, p.small ? NULL : work + p.room, is_f32);
-  else
+  else if (tiles == team) /* the same tile for the same thread, which may have what it needs near */
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (int64_t i = 0; i < tiles; i++) one_tile(&p, i, to, work + p.room + (size_t)i * each, is_f32);
+  else {
+    const int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
 #pragma omp parallel for num_threads(team) schedule(dynamic, step)
     for (int64_t i = 0; i < tiles; i++)
-      one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)omp_get_thread_num() * (size_t)p.room_each * size, is_f32);
+      one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)omp_get_thread_num() * each, is_f32);
+  }
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   return 0;
 }

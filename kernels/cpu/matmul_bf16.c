@@ -25,7 +25,7 @@ static void tiles(const float *a, int64_t pitch, const float *b, int64_t depth, 
         float *to = c + i * n + j;
         MS_NAME(ms_tile_bf16)
         [rows][vectors](1, deep, a + i * pitch + p, 0, pitch, b + j * depth + p * width, 0, width, whole ? to : edge,
-                        whole ? n : 2 * L, whole && piece ? to : NULL, n);
+                        whole ? n : 2 * L, whole && piece ? to : NULL, n, NULL);
         for (int64_t r = 0; r < rows && !whole; r++)
           for (int64_t x = 0; x < cols; x++) to[r * n + x] = piece ? to[r * n + x] + edge[r * 2 * L + x] : edge[r * 2 * L + x];
       }

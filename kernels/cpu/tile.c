@@ -10,10 +10,13 @@ typedef float vec_f32 __attribute__((vector_size(TILE_BYTES), aligned(4), may_al
 typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_alias));
 
 /* clang-format off */
+#define ASK(k) __builtin_prefetch(line, 0, 2); line += (k) % 16 == 15 ? ask.outer : ask.inner;
 #define HEAD(T, S, R, V)                                                                                                           \
   (int64_t runs, int64_t len, const T *a, int64_t a_run, int64_t a_step, const T *b, int64_t b_run, int64_t b_step, T *c,          \
-   int64_t c_step, const T *start, int64_t start_step) {                                                                           \
+   int64_t c_step, const T *start, int64_t start_step, const ms_fetch *fetch) {                                                    \
     enum { L = LANES_##S };                                                                                                        \
+    const ms_fetch ask = fetch ? *fetch : (ms_fetch){(const char *)a, 0, 0};                                                       \
+    const char *line = ask.at;                                                                                                     \
     vec_##S sum[R][V];                                                                                                             \
     UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] = (vec_##S){0};
 #define TAIL(S, R, V)                                                                                                              \
@@ -28,6 +31,7 @@ typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_a
     for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
       const T *p = a, *q = b;                                                                                                      \
       for (int64_t k = 0; k < len; k++, p += a_step, q += b_step) {                                                                \
+        ASK(k)                                                                                                                     \
         vec_##S y[V];                                                                                                              \
         UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                   \
         UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] += p[i] * y[v];                            \
@@ -38,6 +42,7 @@ typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_a
     for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
       const T *p[5] = {a, a + 3 * a_step, a + 6 * a_step, a + 9 * a_step, a + 12 * a_step}, *q = b;                                \
       for (int64_t k = 0; k < len; k++, q += b_step) {                                                                             \
+        ASK(k)                                                                                                                     \
         vec_##S y[V];                                                                                                              \
         UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                   \
         UNROLL for (int i = 0; i < R; i++) {                                                                                       \
@@ -69,6 +74,7 @@ const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1] = {{E
     for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
       const float *p[5] = {a, a + 3 * a_step, a + 6 * a_step, a + 9 * a_step, a + 12 * a_step}, *q = b;                            \
       for (int64_t k = 0; k < len; k++, q += b_step) {                                                                             \
+        ASK(k)                                                                                                                     \
         __m512bh y[V];                                                                                                             \
         UNROLL for (int v = 0; v < V; v++) y[v] = (__m512bh)_mm512_loadu_ps(q + v * L);                                            \
         UNROLL for (int i = 0; i < R; i++) {                                                                                       \

@@ -7,7 +7,10 @@
  *      a(r, k, i) = a[r * a_run + k * a_step + i]   in `along`  (rows adjacent)
  *
  * start: NULL for zeros; c itself adds to what is there; a row with start_step 0 is a bias. An element is added up from zero in the
- * order of r and k, and start is added to that: long sums are sums of shorter ones. Whole vectors of b, start and c are touched. */
+ * order of r and k, and start is added to that: long sums are sums of shorter ones. Whole vectors of b, start and c are touched.
+ *
+ * fetch: what to ask memory for meanwhile, a line each k (ms_fetch), since a burst of requests would hold up the sums. NULL:
+ * nothing. */
 #ifndef MS_TILE_H
 #define MS_TILE_H
 #include "cpu.h"
@@ -24,10 +27,18 @@ enum { TILE_BYTES = 16, TILE_ROWS = 6 };
 #endif
 enum { TILE_VECTORS = 2, LANES_f32 = TILE_BYTES / 4, LANES_f64 = TILE_BYTES / 8 };
 
+/* Lines at `at`, and on by `inner` bytes 15 times, then by `outer` once, and so on. They need not be there. */
+typedef struct ms_fetch {
+  const char *at;
+  int64_t inner, outer;
+} ms_fetch;
+
 typedef void (*ms_tile_f32)(int64_t runs, int64_t len, const float *a, int64_t a_run, int64_t a_step, const float *b, int64_t b_run,
-                            int64_t b_step, float *c, int64_t c_step, const float *start, int64_t start_step);
+                            int64_t b_step, float *c, int64_t c_step, const float *start, int64_t start_step,
+                            const ms_fetch *fetch);
 typedef void (*ms_tile_f64)(int64_t runs, int64_t len, const double *a, int64_t a_run, int64_t a_step, const double *b,
-                            int64_t b_run, int64_t b_step, double *c, int64_t c_step, const double *start, int64_t start_step);
+                            int64_t b_run, int64_t b_step, double *c, int64_t c_step, const double *start, int64_t start_step,
+                            const ms_fetch *fetch);
 
 /* [along: 1, across: 0][rows][vectors] */
 extern const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1];

@@ -46,14 +46,17 @@ static inline void G(transpose)(const T *from, int64_t r, T *to, int64_t step) {
   for (int i = 0; i < L; i++) *(G(vec) *)(to + i * step) = row[i];
 }
 
-/* to[j * c + i] = from[i * plane + j] for i < c, j < n. */
-static inline void G(turn)(const T *from, int64_t plane, int64_t c, int64_t n, T *to) {
+/* to[j * step + i] = from[i * plane + j] for i < c, j < n. */
+static inline void G(turn_to)(const T *from, int64_t plane, int64_t c, int64_t n, T *to, int64_t step) {
   enum { L = G(LANES) };
   const int64_t deep = c / L * L, whole = n / L * L;
   for (int64_t i = 0; i < deep; i += L)
-    for (int64_t j = 0; j < whole; j += L) G(transpose)(from + i * plane + j, plane, to + j * c + i, c);
+    for (int64_t j = 0; j < whole; j += L) G(transpose)(from + i * plane + j, plane, to + j * step + i, step);
   for (int64_t j = 0; j < whole; j++)
-    for (int64_t i = deep; i < c; i++) to[j * c + i] = from[i * plane + j];
+    for (int64_t i = deep; i < c; i++) to[j * step + i] = from[i * plane + j];
   for (int64_t j = whole; j < n; j++)
-    for (int64_t i = 0; i < c; i++) to[j * c + i] = from[i * plane + j];
+    for (int64_t i = 0; i < c; i++) to[j * step + i] = from[i * plane + j];
 }
+
+/* The same with nothing between: to[j * c + i]. */
+static inline void G(turn)(const T *from, int64_t plane, int64_t c, int64_t n, T *to) { G(turn_to)(from, plane, c, n, to, c); }
