@@ -260,9 +260,8 @@ static int run_last(ms_call *c, const ms_conv *g, float *x, float *w, float *y, 
   int team = ms_team(g->n * work_of(g) / 4);
   if (team > p->lanes) team = p->lanes;
   MS_NAME(ms_last_begin)(p->last, w, x, work + p->shared);
-#pragma omp parallel for num_threads(team) schedule(dynamic) if (team > 1)
-  for (int64_t t = 0; t < tasks; t++)
-    MS_NAME(ms_last_task)(p->last, t, x, y, bias, work + p->shared, work + p->lane + (size_t)omp_get_thread_num() * p->lane_bytes);
+  MS_TASKS(team, id, t, tasks,
+           MS_NAME(ms_last_task)(p->last, t, x, y, bias, work + p->shared, work + p->lane + (size_t)id * p->lane_bytes););
   MS_NAME(ms_last_end)(p->last, w, work + p->shared);
   return 0;
 }
@@ -292,16 +291,14 @@ static int run(ms_call *c) {
   int team = ms_team(g->n * work_of(g) / 4);
   if (team > p->lanes) team = p->lanes;
   if (team > tasks) team = (int)tasks;
-#pragma omp parallel for num_threads(team) schedule(dynamic) reduction(&& : ok) if (team > 1)
-  for (int64_t t = 0; t < tasks; t++) {
+  MS_TASKS(team, id, t, tasks, {
     int64_t i = t / by_group, first = i * p->chunk, last = first + p->chunk < g->n ? first + p->chunk : g->n;
-    int id = omp_get_thread_num();
     char *lane = work + p->lane + (size_t)id * p->lane_bytes, *wi = w + (size_t)i * w_step;
     if (p->main) {
       const bool is_tail = p->tail && i == p->parts - 1;
-      ok = ms_dnn_conv_run(is_tail ? p->tail : p->main, is_tail ? 0 : id, (float *)(x + (size_t)first * x_bytes), (float *)wi,
-                           (float *)(y + (size_t)first * y_bytes), (float *)bias, lane) &&
-           ok;
+      if (!ms_dnn_conv_run(is_tail ? p->tail : p->main, is_tail ? 0 : id, (float *)(x + (size_t)first * x_bytes), (float *)wi,
+                           (float *)(y + (size_t)first * y_bytes), (float *)bias, lane))
+        __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       continue;
     }
     char *xi = x + (size_t)first * x_bytes, *yi = y + (size_t)first * y_bytes, *x_planes = xi, *y_planes = yi;
@@ -314,7 +311,7 @@ static int run(ms_call *c) {
     else own_part(p, dtype, last - first, by_group > 1 ? t % by_group : -1, x_planes, wi, y_planes, bias, lane);
     if (g->x_last && g->result == MS_CONV_X) swap_layout(x_planes, xi, last - first, g->c, g->h * g->w, dtype);
     if (g->y_last && g->result == MS_CONV_Y) swap_layout(y_planes, yi, last - first, g->o, g->oh * g->ow, dtype);
-  }
+  });
   if (!ok) return ms_fail("%s: oneDNN failed", c->op->name), -1;
   if (w_step && p->parts > 1) add_parts(to, out, weights(g), p->parts, dtype);
   return 0;

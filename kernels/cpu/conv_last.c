@@ -51,7 +51,8 @@ static void set_cuts(ms_last *p) {
   const ms_conv *g = &p->g;
   const int64_t rows = p->job[0].size[0], row = p->stride[0] * p->wide * p->unit * 4;
   const int64_t other = g->result == MS_CONV_W ? g->ow * g->o * 4 : 0;
-  int64_t band = most(BAND_BYTES / (row + other), 4);
+  const bool near = g->result == MS_CONV_W && g->kh * p->rows * p->padded * 4 <= NEAR_SUMS;
+  int64_t band = near ? most(NEAR_BYTES / (row + other), 2) : most(BAND_BYTES / (row + other), 4);
   if (g->n < TASKS && g->result != MS_CONV_W) band = least(band, most(rows * g->n / TASKS, 8));
   p->bands = over(rows, band);
   const int64_t band_rows = over(rows, p->bands);

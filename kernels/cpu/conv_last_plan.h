@@ -7,12 +7,14 @@
 enum {
   L = LANES_f32,
   PHASES = 4,             /* of x, at most: stride 2 */
-  BAND_BYTES = 192 << 10, /* of padded source (for w: and y) in a lane: what stays in cache */
-  HEAVY = 128 << 10,      /* bytes of weights from which on they are better read for many images at a time */
-  TASKS = 16,             /* about how many are wanted */
-  PART_PIXELS = 1536,     /* of y in the whole batch: as many are worth sums of their own (for w) */
-  PACK_WORK = 8,          /* simple operations that it costs to move a weight alone */
-  FEW_PIXELS = 20         /* of an image y: up to so many, x is unfolded for w */
+  BAND_BYTES = 192 << 10, /* of padded source (for w: and y) in a lane: what stays in the second-level cache */
+  NEAR_BYTES = 32 << 10,  /* the same for w where the sums have no more than NEAR_SUMS bytes: in the first-level one */
+  NEAR_SUMS = 24 << 10,
+  HEAVY = 128 << 10,  /* bytes of weights from which on they are better read for many images at a time */
+  TASKS = 16,         /* about how many are wanted */
+  PART_PIXELS = 1536, /* of y in the whole batch: as many are worth sums of their own (for w) */
+  PACK_WORK = 8,      /* simple operations that it costs to move a weight alone */
+  FEW_PIXELS = 20     /* of an image y: up to so many, x is unfolded for w */
 };
 #define UNFOLDED_BYTES ((int64_t)16 << 20) /* most for the unfolded x of a batch */
 #define SUMS_BYTES     ((int64_t)64 << 20) /* most for sums of w waiting to be added up */

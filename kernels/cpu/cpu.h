@@ -8,6 +8,7 @@
 #ifndef MS_CPU_H
 #define MS_CPU_H
 #include "backend.h"
+#include <omp.h>
 
 #define MS_JOIN3(a, b, c) a##b##_##c
 #define MS_JOIN(a, b, c)  MS_JOIN3(a, b, c)
@@ -46,6 +47,41 @@ static inline int64_t ms_tasks(void) { return ms_deterministic() ? 16 : ms_threa
       for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }                                                                         \
     } else {                                                                                                                       \
       _Pragma("omp parallel for num_threads(team_) schedule(static)") for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }         \
+    }                                                                                                                              \
+  } while (0)
+
+/* Tasks that differ in length, shared by `team` threads: each begins with the same stretch of them in every call, since its cache
+ * may hold what it did there in the call before, and then helps the others. */
+typedef struct ms_stretch {
+  int64_t next, end;
+} __attribute__((aligned(64))) ms_stretch;
+
+static inline int64_t ms_take(ms_stretch *s, int team, int id) { /* -1: nothing is left */
+  for (int k = 0; k < team; k++) {
+    ms_stretch *q = &s[(id + k) % team];
+    if (__atomic_load_n(&q->next, __ATOMIC_RELAXED) >= q->end) continue;
+    const int64_t i = __atomic_fetch_add(&q->next, 1, __ATOMIC_RELAXED);
+    if (i < q->end) return i;
+  }
+  return -1;
+}
+
+/* for (int64_t i = 0; i < count; i++) { ... } in that way; `id` is the thread's number. */
+#define MS_TASKS(team, id, i, count, ...)                                                                                          \
+  do {                                                                                                                             \
+    const int64_t count_ = (count);                                                                                                \
+    const int team_ = (int)least(team, count_);                                                                                    \
+    if (team_ <= 1) {                                                                                                              \
+      const int id = 0;                                                                                                            \
+      (void)id;                                                                                                                    \
+      for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }                                                                         \
+    } else {                                                                                                                       \
+      ms_stretch stretch_[team_];                                                                                                  \
+      for (int t_ = 0; t_ < team_; t_++) stretch_[t_] = (ms_stretch){count_ * t_ / team_, count_ * (t_ + 1) / team_};              \
+      _Pragma("omp parallel num_threads(team_)") {                                                                                 \
+        const int id = omp_get_thread_num();                                                                                       \
+        for (int64_t i; (i = ms_take(stretch_, team_, id)) >= 0;) { __VA_ARGS__ }                                                  \
+      }                                                                                                                            \
     }                                                                                                                              \
   } while (0)
 

@@ -259,17 +259,10 @@ static int run(ms_call *c) {
   }
   void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
   const size_t each = (size_t)p.room_each * size;
-  if (team == 1)
-    for (int64_t i = 0; i < tiles; i++) one_tile(&p, i, to, p.small ? NULL : work + p.room, is_f32);
-  else if (tiles == team) /* the same tile for the same thread, which may have what it needs near */
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (int64_t i = 0; i < tiles; i++) one_tile(&p, i, to, work + p.room + (size_t)i * each, is_f32);
-  else {
-    const int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
-#pragma omp parallel for num_threads(team) schedule(dynamic, step)
-    for (int64_t i = 0; i < tiles; i++)
-      one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)omp_get_thread_num() * each, is_f32);
-  }
+  const int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
+  MS_TASKS(team, id, t, over(tiles, step),
+           for (int64_t i = t * step; i < least((t + 1) * step, tiles); i++)
+               one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)id * each, is_f32););
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   return 0;
 }
