@@ -216,7 +216,7 @@ static void store(const ms_last *p, const float *edge, int64_t rows, int64_t col
 
 /* Rows t0 .. t1-1 of job j's results in channels first .. first + cols - 1; source: padded, from row t0 of the results on. */
 static void results(const ms_last *p, const job *j, const float *source, int64_t t0, int64_t t1, int64_t first,
-                    const float *weights, const float *bias, float *image, float *edge) {
+                    const float *weights, const float *bias, float *image, float *edge, soon *next) {
   const int64_t left = p->to - first, cols = least(left, 2 * L), vectors = cols > L ? 2 : 1, n = j->size[1];
   const int64_t run = p->wide * p->unit, len = j->taps[1] * p->unit, width = vectors * L, by_pixel = p->to_last ? p->to : 1;
   const bool whole = cols == width && p->to_last;
@@ -230,8 +230,9 @@ static void results(const ms_last *p, const job *j, const float *source, int64_t
     for (int64_t k = 0; k < tiles; k++) {
       const int64_t u = n * k / tiles, rows = n * (k + 1) / tiles - u;
       float *here = to + u * p->step[1] * by_pixel;
+      const ms_fetch fetch = ask(next, j->taps[0] * len, weights);
       tiles_of[rows][vectors](j->taps[0], len, s + u * p->stride[1] * p->unit, run, p->stride[1] * p->unit, weights, len * width,
-                              width, whole ? here : edge, whole ? p->step[1] * p->to : 2 * L, start, 0, NULL);
+                              width, whole ? here : edge, whole ? p->step[1] * p->to : 2 * L, start, 0, &fetch);
       if (!whole) store(p, edge, rows, cols, here, p->step[1]);
     }
   }
@@ -248,12 +249,15 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
     const float *image = from + i * p->from * p->sh * p->sw;
     MS_NAME(ms_last_fill)(p, image, top, n, lane + (i - i0) * p->source_floats, line);
   }
+  const int64_t size = p->from * p->sh * p->sw, behind = p->bands > 1 ? least(most(top + n, 0), p->sh) * p->sw * p->from : size;
+  soon next = soon_of(from + (i1 - 1) * size + behind, p->bands > 1 ? n * p->sw * p->from : (i1 - i0) * size, from + p->g.n * size);
+  if (slice < p->slices - 1) next.at = next.end; /* what comes next is here */
   for (const job *j = p->job; j < p->job + p->jobs; j++)
     for (int64_t panel = panels * slice / p->slices; panel < panels * (slice + 1) / p->slices; panel++)
       for (int64_t i = i0; i < i1; i++)
         results(p, j, lane + (i - i0) * p->source_floats, t0, least(t1, j->size[0]), panel * 2 * L,
                 shared + (p->bf16 ? j->words : j->weights) + panel * 2 * L * p->unit * j->taps[0] * j->taps[1], bias,
-                to + i * p->to * p->rh * p->rw, edge);
+                to + i * p->to * p->rh * p->rw, edge, &next);
 }
 
 /* ---- a run ---------------------------------------------------------------------------------------------------- */

@@ -49,6 +49,22 @@ struct ms_last {
   size_t shared_bytes, lane_bytes;
 };
 
+/* Memory that the next task or band reads, asked for by the tiles of this one (tile.h). */
+typedef struct soon {
+  const char *at, *end;
+} soon;
+
+static inline soon soon_of(const float *at, int64_t floats, const float *end) {
+  return (soon){(const char *)at, (const char *)(end - at < floats ? end : at + floats)};
+}
+
+/* What a tile that adds up n terms may ask for. */
+static inline ms_fetch ask(soon *s, int64_t n, const void *else_at) {
+  if (s->at >= s->end) return (ms_fetch){else_at, 0, 0};
+  s->at += 64 * n;
+  return (ms_fetch){s->at - 64 * n, 64, 64};
+}
+
 /* Where weight e (channel, tap) of an output channel stands among the rows of a panel (tap, channel). */
 static inline int64_t row_of(const ms_conv *g, int64_t e) {
   const int64_t taps = g->kh * g->kw;

@@ -48,17 +48,18 @@ void MS_NAME(ms_last_w_begin)(const ms_last *p, const float *x, float *shared) {
 /* ---- from padded sources -------------------------------------------------------------------------------------- */
 
 /* Adds one kernel row's sums over the pixels of a band to `sums`, for columns first .. first + 2 L - 1. */
-static void weight_sums(const ms_last *p, const float *x, const float *y, int64_t rows, int64_t first, float *sums) {
+static void weight_sums(const ms_last *p, const float *x, const float *y, int64_t rows, int64_t first, float *sums, soon *next) {
   const ms_conv *g = &p->g;
   const int64_t vectors = p->padded - first > L ? 2 : 1, tiles = over(p->rows, TILE_ROWS);
   const int64_t x_step = g->stride[1] * g->c, x_run = g->stride[0] * p->wide * g->c, y_run = g->ow * g->o;
   for (int64_t k = 0; k < tiles; k++) {
     const int64_t i = p->rows * k / tiles, n = p->rows * (k + 1) / tiles - i;
     float *to = sums + i * p->padded + first;
+    const ms_fetch fetch = ask(next[0].at < next[0].end ? next : next + 1, rows * g->ow, x);
     if (p->swap) MS_NAME(ms_tile_f32)
-    [1][n][vectors](rows, g->ow, y + i, y_run, g->o, x + first, x_run, x_step, to, p->padded, to, p->padded, NULL);
+    [1][n][vectors](rows, g->ow, y + i, y_run, g->o, x + first, x_run, x_step, to, p->padded, to, p->padded, &fetch);
     else MS_NAME(ms_tile_f32)[1][n][vectors](rows, g->ow, x + i, x_run, x_step, y + first, y_run, g->o, to, p->padded, to,
-                                             p->padded, NULL);
+                                             p->padded, &fetch);
   }
 }
 
@@ -81,8 +82,11 @@ static void weights_task(const ms_last *p, int64_t task, const float *x, const f
       if (p->to_last) here += t0 * g->ow * g->o;
       else turn_f32(here + t0 * g->ow, g->oh * g->ow, g->o, (t1 - t0) * g->ow, other), here = other;
       if (p->to_last && p->other_floats) here = memcpy(other, here, (size_t)((t1 - t0) * g->ow * g->o) * 4);
+      const int64_t x_image = g->c * g->h * g->w, y_image = g->o * g->oh * g->ow, line = least(t1 * g->stride[0], g->h);
+      soon next[2] = {soon_of(x + i * x_image + line * g->w * g->c, (t1 - t0) * g->stride[0] * g->w * g->c, x + g->n * x_image),
+                      soon_of(y + i * y_image + t1 * g->ow * g->o, (t1 - t0) * g->ow * g->o, y + g->n * y_image)};
       for (int64_t k = from; k < to; k++)
-        weight_sums(p, lane + k / panels * p->wide * g->c, here, t1 - t0, k % panels * 2 * L, sums + k / panels * plane);
+        weight_sums(p, lane + k / panels * p->wide * g->c, here, t1 - t0, k % panels * 2 * L, sums + k / panels * plane, next);
     }
 }
 
