@@ -34,6 +34,14 @@ typedef struct ms_view {
 typedef struct ms_op ms_op;
 typedef struct ms_call ms_call;
 
+/* What is to be done with the elements of a result while they are near: a chain (ms_part) that begins with the call. The kernel
+ * says of every element of out[0], counted as it lies in memory, once and from any thread, that it is there: `count` stretches of
+ * n, the first one from `from` on, beginning `step` apart. What is read of the result is that element only, and it may be
+ * overwritten. */
+typedef struct ms_after {
+  void (*run)(const struct ms_after *a, int64_t from, int64_t n, int64_t count, int64_t step);
+} ms_after;
+
 typedef struct ms_kernel {
   bool (*supports)(const ms_call *c); /* NULL: every call of its operation */
   int (*prepare)(ms_call *c);         /* 0, or -1 after ms_fail */
@@ -55,9 +63,11 @@ struct ms_call {
   size_t work_bytes;
   void *slot;
   const ms_kernel *kernel;
+  const ms_after *after; /* NULL: nothing; only where the backend's `heads` says that the kernel knows of it */
 };
 
-/* A call in a chain: several calls over the same elements that run as one pass, in this order (recorded steps only). */
+/* A call in a chain: several calls over the same elements that run as one pass, in this order (recorded steps only). The first may
+ * be one that `heads` allows: its result lies in memory, and the others run on each piece of it as it is made. */
 typedef struct ms_part {
   ms_call *call;
   int from[3]; /* by input: the earlier part whose result it is, element for element; -1: what lies in memory */
@@ -78,9 +88,11 @@ typedef struct ms_backend {
   const ms_kernel *(*kernel)(const ms_call *c);
   bool (*bf16)(void); /* are there kernels for MS_PRECISION_BF16? NULL: no */
   bool host_memory;   /* views may be read by the host */
-  /* May this call be in a chain? And a chain as one kernel, which the last part's call then carries, its slot set, in place of its
-   * own; the other calls do not run. NULL without a message: let them run one by one. Both may be NULL: no chains. */
+  /* May this call be in a chain? Be the first of one that is elementwise behind it, without a sum? And a chain as one kernel, which
+   * the last part's call then carries, its slot set, in place of its own; the other calls do not run. NULL without a message: let
+   * them run one by one. All may be NULL: no chains. */
   bool (*fusible)(const ms_call *c);
+  bool (*heads)(const ms_call *c);
   const ms_kernel *(*fuse)(const ms_part *part, int n);
   /* What a convolution gains (below 0: loses) when its image in[k], or out[k - n_in], lies channels last: about the elements that
    * need not be moved. Looks at shapes only, so that the bits of a recorded step depend on nothing else. NULL: all images stay

@@ -11,6 +11,7 @@
 typedef struct isa { /* what is compiled once per level */
   const ms_kernel *const *table;
   bool (*fusible)(const ms_call *c);
+  bool (*heads)(const ms_call *c);
   const ms_kernel *(*fuse)(const ms_part *part, int n);
   double (*prefers_last)(const ms_call *c, int k);
   bool (*bf16)(void);
@@ -19,6 +20,7 @@ typedef struct isa { /* what is compiled once per level */
 #define ISA(level, weak)                                                                                                           \
   extern const ms_kernel *const ms_cpu_table_##level[MS_OP_COUNT] weak;                                                            \
   bool ms_cpu_fusible_##level(const ms_call *c) weak;                                                                              \
+  bool ms_cpu_heads_##level(const ms_call *c) weak;                                                                                \
   const ms_kernel *ms_cpu_fuse_##level(const ms_part *part, int n) weak;                                                           \
   double ms_cpu_prefers_last_##level(const ms_call *c, int k) weak;                                                                \
   bool ms_bf16_ready_##level(void) weak;
@@ -27,6 +29,8 @@ ISA(v2, )
 ISA(v3, WEAK)
 ISA(v4, WEAK)
 
+#define ISA_OF(v)                                                                                                                  \
+  (isa) { ms_cpu_table_##v, ms_cpu_fusible_##v, ms_cpu_heads_##v, ms_cpu_fuse_##v, ms_cpu_prefers_last_##v, ms_bf16_ready_##v }
 static isa use;
 
 static isa pick(const char **name) {
@@ -37,13 +41,11 @@ static isa pick(const char **name) {
   bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
-  if (v4 && most >= 4 && ms_cpu_table_v4)
-    return *name = "AVX-512", (isa){ms_cpu_table_v4, ms_cpu_fusible_v4, ms_cpu_fuse_v4, ms_cpu_prefers_last_v4, ms_bf16_ready_v4};
-  if (v3 && most >= 3 && ms_cpu_table_v3)
-    return *name = "AVX2", (isa){ms_cpu_table_v3, ms_cpu_fusible_v3, ms_cpu_fuse_v3, ms_cpu_prefers_last_v3, ms_bf16_ready_v3};
+  if (v4 && most >= 4 && ms_cpu_table_v4) return *name = "AVX-512", ISA_OF(v4);
+  if (v3 && most >= 3 && ms_cpu_table_v3) return *name = "AVX2", ISA_OF(v3);
 #endif
   (void)most;
-  return *name = "baseline", (isa){ms_cpu_table_v2, ms_cpu_fusible_v2, ms_cpu_fuse_v2, ms_cpu_prefers_last_v2, ms_bf16_ready_v2};
+  return *name = "baseline", ISA_OF(v2);
 }
 
 static int open_cpu(int index, char *description, size_t size) {
@@ -74,6 +76,7 @@ static const ms_kernel *kernel_cpu(const ms_call *c) {
 }
 
 static bool fusible_cpu(const ms_call *c) { return use.fusible(c); }
+static bool heads_cpu(const ms_call *c) { return use.heads(c); }
 static const ms_kernel *fuse_cpu(const ms_part *part, int n) { return use.fuse(part, n); }
 
 static bool bf16_cpu(void) { return use.bf16(); }
@@ -92,6 +95,7 @@ static const ms_backend cpu = {
     .bf16 = bf16_cpu,
     .host_memory = true,
     .fusible = fusible_cpu,
+    .heads = heads_cpu,
     .fuse = fuse_cpu,
     .prefers_last = prefers_last_cpu,
 };

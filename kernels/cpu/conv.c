@@ -260,8 +260,15 @@ static int run_last(ms_call *c, const ms_conv *g, float *x, float *w, float *y, 
   int team = ms_team(g->n * work_of(g) / 4);
   if (team > p->lanes) team = p->lanes;
   MS_NAME(ms_last_begin)(p->last, w, x, work + p->shared);
-  MS_TASKS(team, id, t, tasks,
-           MS_NAME(ms_last_task)(p->last, t, x, y, bias, work + p->shared, work + p->lane + (size_t)id * p->lane_bytes););
+  int64_t first;
+  const bool apart = c->after && MS_NAME(ms_last_made)(p->last, 0, &first) == 0;
+  MS_TASKS(team, id, t, tasks, {
+    MS_NAME(ms_last_task)(p->last, t, x, y, bias, work + p->shared, work + p->lane + (size_t)id * p->lane_bytes);
+    if (!c->after || apart) continue;
+    int64_t from, n = MS_NAME(ms_last_made)(p->last, t, &from);
+    c->after->run(c->after, from, n, 1, 0);
+  });
+  if (apart) ms_run_after(c);
   MS_NAME(ms_last_end)(p->last, w, work + p->shared);
   return 0;
 }
@@ -269,7 +276,7 @@ static int run_last(ms_call *c, const ms_conv *g, float *x, float *w, float *y, 
 static int run(ms_call *c) {
   plan *p = c->slot;
   const ms_conv *g = &p->g;
-  if (is_empty(g)) return fill(c, g), 0;
+  if (is_empty(g)) return fill(c, g), ms_run_after(c), 0;
   int dtype = c->out[0].dtype;
   size_t size = ms_dtype_size(dtype);
   char *work = c->work, *in[3] = {NULL}, *out = c->out[0].data;
@@ -291,6 +298,7 @@ static int run(ms_call *c) {
   int team = ms_team(g->n * work_of(g) / 4);
   if (team > p->lanes) team = p->lanes;
   if (team > tasks) team = (int)tasks;
+  const int64_t made = ms_view_numel(&c->out[0]) / g->n; /* elements of an image */
   MS_TASKS(team, id, t, tasks, {
     int64_t i = t / by_group, first = i * p->chunk, last = first + p->chunk < g->n ? first + p->chunk : g->n;
     char *lane = work + p->lane + (size_t)id * p->lane_bytes, *wi = w + (size_t)i * w_step;
@@ -299,6 +307,7 @@ static int run(ms_call *c) {
       if (!ms_dnn_conv_run(is_tail ? p->tail : p->main, is_tail ? 0 : id, (float *)(x + (size_t)first * x_bytes), (float *)wi,
                            (float *)(y + (size_t)first * y_bytes), (float *)bias, lane))
         __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
+      if (c->after) c->after->run(c->after, first * made, (last - first) * made, 1, 0);
       continue;
     }
     char *xi = x + (size_t)first * x_bytes, *yi = y + (size_t)first * y_bytes, *x_planes = xi, *y_planes = yi;
@@ -311,8 +320,10 @@ static int run(ms_call *c) {
     else own_part(p, dtype, last - first, by_group > 1 ? t % by_group : -1, x_planes, wi, y_planes, bias, lane);
     if (g->x_last && g->result == MS_CONV_X) swap_layout(x_planes, xi, last - first, g->c, g->h * g->w, dtype);
     if (g->y_last && g->result == MS_CONV_Y) swap_layout(y_planes, yi, last - first, g->o, g->oh * g->ow, dtype);
+    if (c->after && by_group == 1) c->after->run(c->after, first * made, (last - first) * made, 1, 0);
   });
   if (!ok) return ms_fail("%s: oneDNN failed", c->op->name), -1;
+  if (by_group > 1) ms_run_after(c);
   if (w_step && p->parts > 1) add_parts(to, out, weights(g), p->parts, dtype);
   return 0;
 }

@@ -260,6 +260,15 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
                 to + i * p->to * p->rh * p->rw, edge, &next);
 }
 
+int64_t MS_NAME(ms_last_made)(const ms_last *p, int64_t task, int64_t *from) {
+  if (p->slices > 1 || (p->bands > 1 && !p->to_last)) return 0;
+  const int64_t band = task % p->bands, group = task / p->bands, rows = p->job[0].size[0], row = p->rw * p->to;
+  const int64_t i0 = group * p->images, images = least(p->images, p->g.n - i0);
+  const int64_t t0 = rows * band / p->bands * p->step[0], t1 = least(rows * (band + 1) / p->bands * p->step[0], p->rh);
+  *from = (i0 * p->rh + t0) * row;
+  return p->bands > 1 ? (t1 - t0) * row : images * p->rh * row;
+}
+
 /* ---- a run ---------------------------------------------------------------------------------------------------- */
 
 void MS_NAME(ms_last_begin)(const ms_last *p, const float *w, const float *x, void *shared) {

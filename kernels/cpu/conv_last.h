@@ -15,6 +15,9 @@ size_t MS_NAME(ms_last_lane_bytes)(const ms_last *p);   /* one for each thread; 
 /* Once per run before the tasks, which may come in any order and at the same time; once after them. x, w, y: the whole tensors. */
 void MS_NAME(ms_last_begin)(const ms_last *p, const float *w, const float *x, void *shared);
 void MS_NAME(ms_last_task)(const ms_last *p, int64_t task, float *x, float *y, const float *bias, void *shared, void *lane);
+/* x and y: the elements of the result that a task makes, as they lie in memory: n of them from *from on. 0: they do not lie
+ * together. */
+int64_t MS_NAME(ms_last_made)(const ms_last *p, int64_t task, int64_t *from);
 void MS_NAME(ms_last_end)(const ms_last *p, float *w, void *shared);
 
 #endif

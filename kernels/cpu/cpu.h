@@ -85,6 +85,16 @@ static inline int64_t ms_take(ms_stretch *s, int team, int id) { /* -1: nothing 
     }                                                                                                                              \
   } while (0)
 
+/* All of a result is there: what comes after it runs on it, shared by the threads. */
+static inline void ms_run_after(const ms_call *c) {
+  if (!c->after) return;
+  const int64_t n = ms_view_numel(&c->out[0]), team = ms_team(n * 4);
+  MS_PARALLEL((int)team, i, team, {
+    const int64_t from = n / 64 * i / team * 64, to = i == team - 1 ? n : n / 64 * (i + 1) / team * 64;
+    c->after->run(c->after, from, to - from, 1, 0);
+  });
+}
+
 static inline bool f32_or_f64(const ms_call *c) {
   uint8_t d = c->n_out ? c->out[0].dtype : c->in[0].dtype;
   return d == MS_F32 || d == MS_F64;

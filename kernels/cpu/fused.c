@@ -166,8 +166,6 @@ static bool place(program *g, const ms_part *p) {
   return g->bytes <= FUSED_MOST;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------- */
-
 static void release(ms_call *last) {
   program *g = last->slot;
   if (g) free(g->partial), free(g->part), free(g);
@@ -175,6 +173,48 @@ static void release(ms_call *last) {
 }
 
 static const ms_kernel kernel = {.run = MS_NAME(ms_cpu_strips), .release = release};
+
+/* ---- heads ------------------------------------------------------------------------------------------------------- */
+
+extern const ms_kernel *const MS_NAME(ms_cpu_table)[MS_OP_COUNT];
+
+static const ms_kernel *kernel_of(const ms_call *c) {
+  const ms_kernel *k = MS_NAME(ms_cpu_table)[c->op->id];
+  return k && (!k->supports || k->supports(c)) ? k : NULL;
+}
+
+bool MS_NAME(ms_cpu_heads)(const ms_call *c);
+bool MS_NAME(ms_cpu_heads)(const ms_call *c) {
+  const int op = c->op->id;
+  return (op == MS_OP_matmul || op == MS_OP_conv2d || op == MS_OP_conv2d_input_grad) && kernel_of(c);
+}
+
+static int prepare_headed(ms_call *last) {
+  program *g = last->slot;
+  g->after.run = MS_NAME(ms_cpu_strips_piece);
+  g->head->after = &g->after;
+  g->kernel = kernel_of(g->head);
+  g->head->work_bytes = 0;
+  if (g->kernel->prepare && g->kernel->prepare(g->head) < 0) return -1;
+  last->work_bytes = g->head->work_bytes;
+  return 0;
+}
+
+static int run_headed(ms_call *last) {
+  const program *g = last->slot;
+  g->head->work = last->work;
+  return g->kernel->run(g->head);
+}
+
+static void release_headed(ms_call *last) {
+  const program *g = last->slot;
+  if (g && g->kernel && g->kernel->release) g->kernel->release(g->head);
+  release(last);
+}
+
+static const ms_kernel headed = {.prepare = prepare_headed, .run = run_headed, .release = release_headed};
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static bool add(program *g, const ms_part *p, int i) {
   part *q = &g->part[i];
@@ -221,6 +261,7 @@ const ms_kernel *MS_NAME(ms_cpu_fuse)(const ms_part *p, int n) {
   if (!g) return NULL;
   ms_call *last = p[n - 1].call;
   last->slot = g;
+  if (MS_NAME(ms_cpu_heads)(p->call)) g->head = p->call, p++, n--;
   g->n = n;
   bool ok = (g->part = calloc((size_t)n, sizeof *g->part)) != NULL;
   for (int i = 0; ok && i < n; i++) ok = add(g, p, i);
@@ -231,7 +272,8 @@ const ms_kernel *MS_NAME(ms_cpu_fuse)(const ms_part *p, int n) {
         if (g->part[i].in[k].kind != SOURCE_VALUE) classify(g, &g->part[i].in[k]);
     ok = place(g, p) && make_sum(g);
   }
-  if (ok) return &kernel;
+  if (ok && g->head) ok = g->part[n - 1].kind == PART_EACH && g->numel == ms_view_numel(&g->head->out[0]);
+  if (ok) return g->head ? &headed : &kernel;
   release(last);
   return NULL;
 }

@@ -2,7 +2,8 @@
  *
  * All parts have results of the same elements, counted 0 .. numel-1 row-major, except a sum at the end. A strip is a range of them,
  * short enough that what the chain keeps between two parts stays in L1. Each part runs on a whole strip by the very loop that it
- * would run by itself, so the bits are the same. */
+ * would run by itself, so the bits are the same. A program with a head (a product, a convolution) runs on pieces of the head's
+ * result. */
 #ifndef MS_FUSED_H
 #define MS_FUSED_H
 #include "loops.h"
@@ -56,6 +57,10 @@ typedef struct program {
   int64_t columns; /* SUM_ROWS: elements of a row */
   double scale;
   void *partial; /* SUM_ALL: f64 per MS_CHUNK elements; SUM_ROWS: a row in the tensor's dtype per FUSED_ROWS rows */
+  /* what makes the first operand, if that is part of the chain */
+  ms_after after;
+  ms_call *head;
+  const ms_kernel *kernel; /* the head's */
 } program;
 
 /* Offset of element i in a tensor of these strides over the space. */
@@ -70,5 +75,7 @@ static inline int64_t fused_offset(const program *g, const int64_t *stride, int6
 }
 
 int MS_NAME(ms_cpu_strips)(ms_call *last); /* run the program in last->slot */
+/* The same on pieces, as ms_after says; a: program.after. */
+void MS_NAME(ms_cpu_strips_piece)(const ms_after *a, int64_t from, int64_t n, int64_t count, int64_t step);
 
 #endif

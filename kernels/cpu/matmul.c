@@ -21,8 +21,16 @@
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
  * cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turns. PART_DEEP: the least depth of a part of k, PART_SIDE the most
- * elements of a result that is added up from parts. */
-enum { TILE_WORK = 1 << 18, SMALL_COST = 1 << 12, TURN_ROWS = 128, TURN_DEEP = 512, PART_DEEP = 1024, PART_SIDE = 1 << 16 };
+ * elements of a result that is added up from parts. AFTER_ROW: elements of a row of a tile that are worth going on with. */
+enum {
+  TILE_WORK = 1 << 18,
+  SMALL_COST = 1 << 12,
+  TURN_ROWS = 128,
+  TURN_DEEP = 512,
+  PART_DEEP = 1024,
+  PART_SIDE = 1 << 16,
+  AFTER_ROW = 256
+};
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -202,11 +210,23 @@ static int64_t batch_offset(const side *s, int64_t b) {
 TILE(float, f32)
 TILE(double, f64)
 
-static void one_tile(const plan *p, int64_t index, void *out, void *room, bool is_f32) {
+/* after: what is to be done with the tile; a tile of short rows is left for later. */
+static void one_tile(const plan *p, int64_t index, void *out, void *room, bool is_f32, const ms_after *after) {
   const int64_t part = index % p->parts, j = index / p->parts % p->tiles_n, i = index / p->parts / p->tiles_n % p->tiles_m;
   const int64_t b = index / p->parts / p->tiles_n / p->tiles_m;
   if (is_f32) tile_f32(p, b, part, i, j, out, room);
   else tile_f64(p, b, part, i, j, out, room);
+  if (!after) return;
+  const int64_t m0 = edge(p->m, p->tiles_m, i, 1), n0 = edge(p->n, p->tiles_n, j, 16), all = b * p->m * p->n;
+  const int64_t m = edge(p->m, p->tiles_m, i + 1, 1) - m0, n = edge(p->n, p->tiles_n, j + 1, 16) - n0;
+  if (p->turned) after->run(after, all + n0 * p->m + m0, m, n, p->m);
+  else after->run(after, all + m0 * p->n + n0, n, m, p->n);
+}
+
+/* Are the rows of a tile long enough to go on with them? */
+static bool long_rows(const plan *p) {
+  const int64_t tiles = p->turned ? p->tiles_m : p->tiles_n, row = p->turned ? p->m : p->n;
+  return p->parts == 1 && (tiles == 1 || row / tiles >= AFTER_ROW);
 }
 
 #define ADD_PARTS(T)                                                                                                               \
@@ -248,22 +268,25 @@ static int run(ms_call *c) {
   char *work = c->work, *out = c->out[0].data;
   size_t size = ms_dtype_size(c->out[0].dtype);
   if (!p.m || !p.n || !p.batch) return 0;
-  if (!p.k) return memset(out, 0, (size_t)(p.batch * p.m * p.n) * size), 0;
+  if (!p.k) return memset(out, 0, (size_t)(p.batch * p.m * p.n) * size), ms_run_after(c), 0;
 
   int64_t tiles = p.batch * p.tiles_m * p.tiles_n * p.parts, total = p.batch * p.m * p.n * p.k;
   int team = p.small ? 1 : (int)least(team_of(&p), p.team);
   if (p.bf16) {
     MS_NAME(ms_bf16_matmul)
     (p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
+    ms_run_after(c);
     return 0;
   }
+  const ms_after *after = c->after && long_rows(&p) ? c->after : NULL;
   void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
   const size_t each = (size_t)p.room_each * size;
   const int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
   MS_TASKS(team, id, t, over(tiles, step),
            for (int64_t i = t * step; i < least((t + 1) * step, tiles); i++)
-               one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)id * each, is_f32););
+               one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)id * each, is_f32, after););
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
+  if (!after) ms_run_after(c);
   return 0;
 }
 MS_KERNEL(matmul, .prepare = prepare, .run = run, .release = release, .supports = f32_or_f64);

@@ -1,5 +1,6 @@
 /* strips.c -- running a chain (fused.h): every part on a strip, then the next strip. */
 #include "fused.h"
+#include <stddef.h>
 #include <string.h>
 
 typedef struct port { /* an operand of a part, for one thread */
@@ -167,6 +168,13 @@ static void run_each(const program *g, int team) {
     open_frame(&f, g);
     run_range(&f, from, to < g->numel ? to : g->numel);
   }
+}
+
+void MS_NAME(ms_cpu_strips_piece)(const ms_after *a, int64_t from, int64_t n, int64_t count, int64_t step) {
+  const program *g = (const program *)((const char *)a - offsetof(program, after));
+  frame f;
+  open_frame(&f, g);
+  for (int64_t i = 0; i < count; i++) run_range(&f, from + i * step, from + i * step + n);
 }
 
 /* The chunk that begins at element `from` shall lie in the chunk's buffer. */

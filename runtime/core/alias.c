@@ -52,19 +52,22 @@ void ms_step_drop_copies(ms_step *s) {
 }
 
 /* A slot that the calls first..last, run at once, only read, element for element like view `k` of call `at`, and not behind that
- * call. */
+ * call; or that the first of them makes, which the others follow piece by piece (fuse.c), for them alone. What such a first call
+ * reads has to stay: it is not read element for element. */
 static bool gives_way(const ms_step *s, int first, int last, int at, int slot) {
   const ms_record *r = s->r;
   const ms_slot *t = &r->slot[slot];
+  const ms_rcall *head = &r->call[first];
   const ms_view *out = &r->call[at].call.out[0];
-  if (t->kind != MS_SLOT_INTERNAL || t->inside || t->last != last || t->first >= first) return false;
+  const bool headed = head->head, made = headed && head->slot[head->call.n_in] == slot;
+  if (t->kind != MS_SLOT_INTERNAL || t->inside || t->last != last || (made ? t->first != last : t->first >= first)) return false;
   for (int i = first; i <= last; i++) {
     ms_rcall *c = &r->call[i];
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
-      if (c->slot[k] != slot) continue;
+      if (c->slot[k] != slot || (headed && i == first && k >= c->call.n_in)) continue;
       const ms_view *v = ms_rcall_view(c, k);
-      if (k >= c->call.n_in || i > at || v->dtype != out->dtype || v->rank != out->rank || !whole(r, c, k) ||
-          memcmp(v->shape, out->shape, v->rank * sizeof *v->shape))
+      if (k >= c->call.n_in || i > at || (headed && i == first) || v->dtype != out->dtype || v->rank != out->rank ||
+          !whole(r, c, k) || memcmp(v->shape, out->shape, v->rank * sizeof *v->shape))
         return false;
     }
   }

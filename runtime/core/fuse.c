@@ -4,7 +4,10 @@
  * member, or on one that stays behind), or may run before it. So a call can join unless it depends on one that stays behind, and
  * the new order -- those before, the chain, those behind -- keeps every dependence: of two calls that touch the same storage, one
  * of them writing, the first stays first. Within a chain two members may touch the same storage, one of them writing, only element
- * for element. */
+ * for element.
+ *
+ * A product or convolution whose result a chain reads comes to stand at its head, where nothing between the two forbids it: the
+ * chain then runs on each piece of the result as it is made. */
 #include "record.h"
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +28,7 @@ typedef struct space { /* the elements that a call runs over: sizes other than 1
 typedef struct unit { /* one call, or the members of a chain in order */
   int n, call[MS_PARTS];
   bool may, sum; /* may be in a chain; its last member is a sum */
+  bool head;     /* its first member is one that the others run behind, piece by piece */
   space over;
 } unit;
 
@@ -180,6 +184,66 @@ static int grow(fusion *f, int at, unit *scratch) {
   return joined ? n_before : -1;
 }
 
+/* ---- heads ------------------------------------------------------------------------------------------------------- */
+
+/* Does view k cover its slot, in the order of its elements or channels last? */
+static bool covers(const fusion *f, const ms_rcall *c, int k) {
+  const ms_view *v = view_of(c, k);
+  return !c->offset[k] && (size_t)ms_view_numel(v) * ms_dtype_size(v->dtype) == f->r->slot[c->slot[k]].bytes &&
+         (ms_view_contiguous(v) || ms_view_channels_last(v));
+}
+
+/* May call p, whose result unit u reads, stand at its head, as far as the two of them go? Of what p makes u may only read the
+ * element that it is at, and it must not write what p reads. */
+static bool goes_before(const fusion *f, const ms_rcall *p, const unit *u) {
+  const int made = p->slot[p->call.n_in];
+  if (p->call.n_out != 1 || made < 0 || f->r->slot[made].kind != MS_SLOT_INTERNAL || !covers(f, p, p->call.n_in)) return false;
+  if (!f->r->device->backend->heads(&p->call)) return false;
+  for (int i = 0; i < u->n; i++) {
+    const ms_rcall *c = &f->r->call[u->call[i]];
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
+      if (c->slot[k] < 0) continue;
+      if (c->slot[k] == made && (!aligned(c, k, &u->over) || !covers(f, c, k) || ms_rcall_writes(c, k))) return false;
+      for (int j = 0; j < p->call.n_in && ms_rcall_writes(c, k); j++)
+        if (p->slot[j] == c->slot[k]) return false;
+    }
+  }
+  return true;
+}
+
+/* The unit whose result unit `at` reads and that may come to stand at its head: none of those between depends on it, or changes
+ * what it reads. -1: none. */
+static int head_of(fusion *f, int at) {
+  const unit *u = &f->unit[at];
+  if (!u->may || u->sum || u->head || u->n == MS_PARTS) return -1;
+  memset(f->place, 0, ((size_t)f->r->n_slot + 1) * sizeof *f->place);
+  for (int i = at - 1; i >= 0 && i >= at - WINDOW; i--) { /* marks: what the units between read and write */
+    const unit *p = &f->unit[i];
+    const ms_rcall *c = &f->r->call[p->call[0]];
+    bool read = false;
+    if (p->n == 1 && c->call.n_out == 1 && c->slot[c->call.n_in] >= 0)
+      for (int j = 0; j < u->n; j++)
+        for (int k = 0; k < f->r->call[u->call[j]].call.n_in; k++) read |= f->r->call[u->call[j]].slot[k] == c->slot[c->call.n_in];
+    if (read && goes_before(f, c, u) && !depends(f, p, GROUP_READS, GROUP_WRITES)) return i;
+    mark(f, p, GROUP_READS, GROUP_WRITES);
+  }
+  return -1;
+}
+
+static void attach_heads(fusion *f) {
+  if (!f->r->device->backend->heads) return;
+  for (int at = 1; at < f->n; at++) {
+    const int head = head_of(f, at);
+    if (head < 0) continue;
+    unit *u = &f->unit[at];
+    memmove(u->call + 1, u->call, (size_t)u->n * sizeof *u->call);
+    u->call[0] = f->unit[head].call[0];
+    u->n++, u->head = true;
+    memmove(&f->unit[head], &f->unit[head + 1], (size_t)(f->n-- - head - 1) * sizeof *u);
+    at--;
+  }
+}
+
 /* ---- chains as kernels ------------------------------------------------------------------------------------------- */
 
 static int write_order(fusion *f) {
@@ -212,37 +276,47 @@ static bool leaves(const fusion *f, const unit *u, int slot, const int *count) {
 }
 
 /* Have the backend make unit u one kernel. count: how many views of live calls lie in a slot. */
-static void make_chain(fusion *f, const unit *u, const int *count) {
+static bool make_chain(fusion *f, const unit *u, const int *count) {
   ms_part part[MS_PARTS] = {0};
   for (int i = 0; i < u->n; i++) {
     ms_rcall *c = &f->r->call[u->call[i]];
     int to = c->slot[c->call.n_in];
-    part[i].call = &c->call, part[i].keep = leaves(f, u, to, count);
+    part[i].call = &c->call, part[i].keep = (i == 0 && u->head) || leaves(f, u, to, count);
     for (int k = 0; k < c->call.n_in; k++) {
       part[i].from[k] = -1;
-      for (int j = 0; j < i && c->slot[k] >= 0; j++) {
+      for (int j = u->head; j < i && c->slot[k] >= 0; j++) {
         const ms_rcall *d = &f->r->call[u->call[j]];
-        if (d->slot[d->call.n_in] == c->slot[k]) part[i].from[k] = j;
+        if (d->slot[d->call.n_in] == c->slot[k]) part[i].from[k] = j - u->head;
       }
     }
-    for (int j = 0; j < i; j++) { /* only the last of several writers of a slot leaves its result there */
+    for (int j = u->head; j < i; j++) { /* only the last of several writers of a slot leaves its result there */
       const ms_rcall *d = &f->r->call[u->call[j]];
       if (d->slot[d->call.n_in] == to) part[j].keep = false;
     }
   }
   const ms_kernel *kernel = f->r->device->backend->fuse(part, u->n);
-  if (!kernel) return;
+  if (!kernel) return false;
   for (int i = 0; i < u->n; i++) {
     ms_rcall *c = &f->r->call[u->call[i]];
-    c->chain = i == u->n - 1 ? u->n : -1;
+    c->chain = i == u->n - 1 ? u->n : -1, c->head = i == 0 && u->head;
     ms_slot *t = &f->r->slot[c->slot[c->call.n_in]];
-    if (t->kind == MS_SLOT_INTERNAL && !leaves(f, u, c->slot[c->call.n_in], count) && !t->inside) {
+    if (i >= u->head && t->kind == MS_SLOT_INTERNAL && !leaves(f, u, c->slot[c->call.n_in], count) && !t->inside) {
       t->inside = true;
       f->s->info.eager += t->bytes;
     }
   }
   f->r->call[u->call[u->n - 1]].call.kernel = kernel;
   f->s->info.fused += u->n;
+  return true;
+}
+
+/* With its head, or without. */
+static void make_kernel(fusion *f, const unit *u, const int *count) {
+  if (u->n == 1 || make_chain(f, u, count) || !u->head) return;
+  unit rest = *u;
+  memmove(rest.call, u->call + 1, (size_t)--rest.n * sizeof *rest.call);
+  rest.head = false;
+  if (rest.n > 1) make_chain(f, &rest, count);
 }
 
 static bool may_join(const fusion *f, const ms_rcall *c) {
@@ -300,12 +374,12 @@ int ms_step_fuse(ms_step *s) {
     for (int i = 0; i < f.n;) { /* units put before a new chain, and the chain itself, are seeds in turn: chains merge */
       if (!f.unit[i].may || grow(&f, i, scratch) < 0) i++;
     }
+    attach_heads(&f);
     rc = write_order(&f);
     for (int i = 0; i < r->n_call && !rc; i++)
       for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out && !s->dead[i]; k++)
         if (r->call[i].slot[k] >= 0) count[r->call[i].slot[k]]++;
-    for (int i = 0; i < f.n && !rc; i++)
-      if (f.unit[i].n > 1) make_chain(&f, &f.unit[i], count);
+    for (int i = 0; i < f.n && !rc; i++) make_kernel(&f, &f.unit[i], count);
   }
   free(scratch), free(count), free(f.unit), free(f.place);
   ms_step_lifetimes(s);

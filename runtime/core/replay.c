@@ -194,13 +194,14 @@ static int prepare(ms_step *s) {
         c->in[k].number = &r->call[i].number[k];
         ms_put_number(c->in[k].data, c->in[k].dtype, ms_scalar_value(r->call[i].number[k]));
       }
+    s->info.flops += flops_of(c);
     if (r->call[i].chain) { /* the last call of a chain carries its kernel */
       s->info.calls += r->call[i].chain > 0;
+      if (r->call[i].chain > 0 && c->kernel->prepare && c->kernel->prepare(c) < 0) return -1;
       continue;
     }
     if (!(c->kernel = r->device->backend->kernel(c))) return ms_fail("compile: %s has lost its kernel", c->op->name), -1;
     if (c->kernel->prepare && c->kernel->prepare(c) < 0) return c->kernel = NULL, -1;
-    s->info.flops += flops_of(c);
     s->info.calls++;
   }
   return 0;

@@ -214,12 +214,14 @@ bool ms_step_line(const ms_step *s, int i, char *out, size_t size) {
   if (k < 0) return false;
   const ms_rcall *c = &s->r->call[k];
   int n = c->chain ? chain_line(s, k, out, size) : snprintf(out, size, "%-20s", c->call.op->name);
-  for (int j = 0; j < c->call.n_in && j < 4 && n < (int)size; j++)
+  const ms_rcall *first = c->chain ? &s->r->call[k - c->chain + 1] : c;
+  const ms_call *d = first->head ? &first->call : &c->call; /* whose operands say most */
+  for (int j = 0; j < d->n_in && j < 4 && n < (int)size; j++)
     n += snprintf(out + n, size - (size_t)n, "%s%s", j ? ", " : " ",
-                  c->call.in[j].number   ? "number"
-                  : c->call.in[j].absent ? "-"
-                                         : ms_sizes_str(c->call.in[j].rank, c->call.in[j].shape));
-  if (c->call.n_in > 4 && n < (int)size) n += snprintf(out + n, size - (size_t)n, ", ... (%d)", c->call.n_in);
+                  d->in[j].number   ? "number"
+                  : d->in[j].absent ? "-"
+                                    : ms_sizes_str(d->in[j].rank, d->in[j].shape));
+  if (d->n_in > 4 && n < (int)size) n += snprintf(out + n, size - (size_t)n, ", ... (%d)", d->n_in);
   if (c->call.n_out && n < (int)size)
     n += snprintf(out + n, size - (size_t)n, " -> %s", ms_sizes_str(c->call.out[0].rank, c->call.out[0].shape));
   if (n < (int)size) snprintf(out + n, size - (size_t)n, "   %s:%d", c->chunk ? c->chunk : "?", c->line);
