@@ -1,6 +1,7 @@
 /* matmul.c -- batches of matrix products. The work is cut into tiles by a rule that looks at sizes only, one thread computes a
  * tile, and where a long inner dimension is cut into parts their sums are added in order: the bits do not depend on the number of
  * threads. A large single product packs its right operand once, all threads together; else every tile packs what it needs. */
+#include "amx.h"
 #include "cpu.h"
 #include "matmul_bf16.h"
 #include "tile.h"
@@ -21,8 +22,9 @@
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
  * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that are packed before they are used, about half a
- * second-level cache; SHARED_WIDE: most columns of them, where rows are long. WIDE: from that many columns on nothing is shared. */
-enum { TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320, WIDE = 512 };
+ * second-level cache; SHARED_WIDE: most columns of them, where rows are long. WIDE: from that many columns on nothing is shared. AMX_WORK,
+ * AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
+enum { AMX_WORK = 1 << 18, AMX_LEAST = 8, TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320, WIDE = 512 };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -37,7 +39,7 @@ typedef struct plan {
   int64_t m, n, k, batch;
   side a, b;
   int64_t tiles_m, tiles_n, parts; /* parts of k */
-  bool small, bf16, shared;        /* by a loop without packing; packed by all threads together */
+  bool small, bf16, amx, shared;   /* by a loop without packing; operands rounded; on AMX; packed by all threads together */
   int team;                        /* threads that there is room for */
   int64_t room_each;               /* elements of room a thread */
   int64_t depth, width;            /* shared: of the block of B that is packed at a time */
@@ -130,7 +132,7 @@ static void make_plan(const ms_call *c, plan *p) {
   p->batch = 1, p->bytes = 0;
   for (int i = 0; i < out->rank - 2; i++) p->batch *= out->shape[i];
   p->tiles_m = p->tiles_n = p->parts = 1;
-  p->small = true, p->shared = p->bf16 = false;
+  p->small = true, p->shared = p->bf16 = p->amx = false;
   if (!p->m || !p->n || !p->batch || !p->k) return;
   set_side(&p->a, a, out, ta);
   set_side(&p->b, b, out, tb);
@@ -138,10 +140,13 @@ static void make_plan(const ms_call *c, plan *p) {
   p->small = p->m <= SMALL_COST && p->k <= SMALL_COST && p->n <= SMALL_COST && p->m * p->k * (p->n + 16) <= SMALL_COST;
   if (p->small) return;
   p->shared = p->batch == 1 && p->m > TILE_ROWS && p->n > 16 && p->m * p->n * p->k >= 2 * TILE_WORK;
-  p->bf16 = p->shared && ms_get_precision() == MS_PRECISION_BF16 && out->dtype == MS_F32 && MS_NAME(ms_bf16_ready)();
-  if (p->bf16) {
+  const bool rounds = p->batch == 1 && out->dtype == MS_F32 && ms_get_precision() == MS_PRECISION_BF16;
+  p->amx = rounds && MS_NAME(ms_amx_ready)() && p->m >= AMX_LEAST && p->n >= AMX_LEAST && p->k >= AMX_LEAST &&
+           p->m * p->n * p->k >= AMX_WORK;
+  p->bf16 = rounds && !p->amx && p->shared && MS_NAME(ms_bf16_ready)();
+  if (p->amx || p->bf16) {
     p->team = ms_threads();
-    p->bytes = MS_NAME(ms_bf16_bytes)(p->m, p->n, p->k);
+    p->bytes = p->amx ? MS_NAME(ms_amx_bytes)(p->m, p->n, p->k, p->team) : MS_NAME(ms_bf16_bytes)(p->m, p->n, p->k);
     return;
   }
   cut(p);
@@ -275,9 +280,10 @@ static int run(ms_call *c) {
 
   int64_t tiles = p.batch * p.tiles_m * p.tiles_n * p.parts, total = p.batch * p.m * p.n * p.k;
   int team = p.small ? 1 : (int)least(team_of(&p), p.team);
-  if (p.bf16) {
-    MS_NAME(ms_bf16_matmul)
-    (p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
+  if (p.amx || p.bf16) {
+    /* on AMX the products are nearly free: it is the operands that count */
+    if (p.amx) team = (int)least(p.team, ms_team(total / 64 + (p.m * p.k + p.k * p.n) / 4));
+    (p.amx ? MS_NAME(ms_amx_matmul) : MS_NAME(ms_bf16_matmul))(p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
     return 0;
   }
   if (p.shared) {
