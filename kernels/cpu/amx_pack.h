@@ -27,10 +27,16 @@ static inline void tile_of(const float *from, int64_t r, int64_t c, int64_t n, i
   }
   if (c == 1) {
 #pragma GCC unroll 16
-    for (int i = 0; i < S; i++) row[i] = adjacent(from + i * r);
+    for (int i = 0; i < S; i++) {
+      __builtin_prefetch(from + i * r + 2 * AMX_DEPTH), __builtin_prefetch(from + i * r + 2 * AMX_DEPTH + S);
+      row[i] = adjacent(from + i * r);
+    }
   } else {
 #pragma GCC unroll 16
-    for (int p = 0; p < S; p++) row[p] = words(*(const vec_f32 *)(from + 2 * p * c), *(const vec_f32 *)(from + (2 * p + 1) * c));
+    for (int p = 0; p < S; p++) {
+      __builtin_prefetch(from + (AMX_DEPTH + 2 * p) * c), __builtin_prefetch(from + (AMX_DEPTH + 2 * p + 1) * c);
+      row[p] = words(*(const vec_f32 *)(from + 2 * p * c), *(const vec_f32 *)(from + (2 * p + 1) * c));
+    }
   }
   if ((c == 1) == is_b) transpose_rows_f32(row);
 #pragma GCC unroll 16

@@ -57,6 +57,8 @@ static void blocks(const product *p, int rows, int cols, int64_t i, int64_t j, c
   t.c_row = t.start_row = pitch * 4;
   for (int r = 0; r < rows; r++) t.a[r] = a + r * a_pitch;
   for (int r = 0; r < cols; r++) t.b[r] = b + r * b_pitch;
+  for (int64_t x = 0; x < rows * S && whole; x++) /* on their way while the products are made */
+    for (int r = 0; r < cols; r++) __builtin_prefetch(to + x * pitch + r * S, 1);
   for (int r = 0; r < rows * cols; r++) {
     t.c[r] = to + (whole ? r / cols * S * pitch + r % cols * S : r * S);
     t.start[r] = add && whole ? t.c[r] : NULL;
