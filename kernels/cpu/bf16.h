@@ -60,6 +60,18 @@ static inline float word(float low, float high) {
   return out;
 }
 
+/* n adjacent numbers, rounded and adjacent; a last half word is filled with zero. */
+static inline void round_row(const float *from, int64_t n, float *to) {
+  enum { L = LANES_f32 };
+  const int64_t whole = n / (2 * L) * (2 * L), left = n - whole;
+  for (int64_t i = 0; i < whole; i += 2 * L) *(vec_f32 *)(to + i / 2) = adjacent(from + i);
+  if (!left) return;
+  float part[2 * L] = {0};
+  memcpy(part, from + whole, (size_t)left * sizeof(float));
+  const vec_f32 last = adjacent(part);
+  memcpy(to + whole / 2, &last, (size_t)(left + 1) / 2 * sizeof(float));
+}
+
 /* to[i * step + p] = the word of from(i, 2 p) and from(i, 2 p + 1), element (i, k) at i * r + k * c; zero beyond `depth`. n rows.
  */
 static inline void words_across(const float *from, int64_t r, int64_t c, int64_t n, int64_t depth, float *to, int64_t step) {
