@@ -97,9 +97,10 @@ ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
   p->from = back ? g->o : g->c, p->sh = back ? g->oh : g->h, p->sw = back ? g->ow : g->w;
   p->to = back ? g->c : g->o, p->rh = back ? g->h : g->oh, p->rw = back ? g->w : g->ow;
   for (int d = 0; d < 2; d++) p->stride[d] = back ? 1 : g->stride[d], p->step[d] = back ? g->stride[d] : 1;
-  const bool rounds = !weights && ms_get_precision() == MS_PRECISION_BF16;
-  p->amx = rounds && p->from > 1 && g->kh * g->kw <= AMX_TAPS && MS_NAME(ms_amx_ready)();
-  p->bf16 = p->amx || (rounds && p->from % 2 == 0 && MS_NAME(ms_bf16_ready)());
+  const bool rounds = ms_get_precision() == MS_PRECISION_BF16;
+  if (weights && rounds && MS_NAME(ms_amx_ready)() && MS_NAME(ms_last_amx_w_plan)(p)) return p;
+  p->amx = rounds && !weights && p->from > 1 && g->kh * g->kw <= AMX_TAPS && MS_NAME(ms_amx_ready)();
+  p->bf16 = p->amx || (rounds && !weights && p->from % 2 == 0 && MS_NAME(ms_bf16_ready)());
   p->unit = p->amx ? MS_NAME(ms_last_amx_unit)(p->from) : p->bf16 ? p->from / 2 : p->from;
   set_jobs(p);
   p->swap = weights && g->o < L && (g->o < L / 2 || g->kw * g->c >= L);
@@ -283,18 +284,19 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
 /* ---- a run ---------------------------------------------------------------------------------------------------- */
 
 void MS_NAME(ms_last_begin)(const ms_last *p, const float *w, const float *x, void *shared) {
-  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_begin)(p, x, shared);
-  else if (p->amx) MS_NAME(ms_last_amx_begin)(p, w, shared);
+  if (p->g.result == MS_CONV_W) {
+    if (!p->amx) MS_NAME(ms_last_w_begin)(p, x, shared);
+  } else if (p->amx) MS_NAME(ms_last_amx_begin)(p, w, shared);
   else pack_weights(p, w, shared);
   if (p->bf16 && !p->amx) pack_words(p, shared);
 }
 
 void MS_NAME(ms_last_task)(const ms_last *p, int64_t task, float *x, float *y, const float *bias, void *shared, void *lane) {
-  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_task)(p, task, x, y, shared, lane);
+  if (p->g.result == MS_CONV_W) (p->amx ? MS_NAME(ms_last_amx_w_task) : MS_NAME(ms_last_w_task))(p, task, x, y, shared, lane);
   else if (p->g.result == MS_CONV_Y) images_task(p, task, x, y, bias, shared, lane);
   else images_task(p, task, y, x, NULL, shared, lane);
 }
 
 void MS_NAME(ms_last_end)(const ms_last *p, float *w, void *shared) {
-  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_end)(p, w, shared);
+  if (p->g.result == MS_CONV_W) (p->amx ? MS_NAME(ms_last_amx_w_end) : MS_NAME(ms_last_w_end))(p, w, shared);
 }

@@ -26,11 +26,23 @@ typedef struct job {
   int64_t depth;  /* AMX: words of a step; a whole number of steps makes a run */
 } job;
 
+/* w on AMX (conv_amx_w.c). A unit is a band of an image's rows of y. */
+typedef struct amx_weights {
+  int64_t band, units, at_once; /* rows of a unit; of them in the batch, in a lane at a time */
+  int64_t pairs;                /* words of a row of y: pairs of pixels */
+  int64_t depth, steps;         /* words of a step; steps of a unit */
+  int64_t c, o;                 /* channels, filled up to multiples of 16 */
+  int64_t rows;                 /* of the source in a unit, for each kernel column and each phase of the stride */
+  int64_t x_unit, y_unit;       /* floats of a unit in the lane: the source's words, y's tiles */
+  int64_t x_line, y_turned;     /* and of room for a row, for a band, where images lie in planes */
+} amx_weights;
+
 struct ms_last {
   ms_conv g;
   bool from_last, to_last;          /* layouts of source and result (w: of x and y) */
   bool bf16;                        /* x and y: two channels of the source in a word (bf16.h) */
-  bool amx;                         /* and on AMX (conv_amx.c) */
+  bool amx;                         /* on AMX (conv_amx.c, conv_amx_w.c) */
+  amx_weights aw;
   int64_t from, sh, sw, to, rh, rw; /* source: channels, height, width; result */
   int64_t unit;                     /* floats, or words, of a pixel of the padded source */
   int64_t stride[2], step[2];       /* of the source per result; of results of a job */
@@ -63,6 +75,11 @@ void MS_NAME(ms_last_amx_plan)(ms_last *p);
 void MS_NAME(ms_last_amx_begin)(const ms_last *p, const float *w, float *shared);
 void MS_NAME(ms_last_amx_results)(const ms_last *p, int64_t i0, int64_t i1, int64_t t0, int64_t t1, int64_t panel0, int64_t panel1,
                                   const float *lane, const float *bias, const float *shared, float *to, float *edge);
+
+/* The same for w; false: not for such a convolution. */
+bool MS_NAME(ms_last_amx_w_plan)(ms_last *p);
+void MS_NAME(ms_last_amx_w_task)(const ms_last *p, int64_t task, const float *x, const float *y, float *sums, float *lane);
+void MS_NAME(ms_last_amx_w_end)(const ms_last *p, float *w, const float *sums);
 
 /* `n` rows of the padded source from row `row` of the source on. line (bf16): room for a row. */
 void MS_NAME(ms_last_fill)(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line);
