@@ -57,31 +57,70 @@ static inline vec_f32 load(const float *from, int64_t lanes) {
   return v;
 }
 
-/* Rows t0 .. t0 + band - 1 of an image y, channels last, as tiles [block of channels][step][channel][word]. */
+/* The word of y's pixel `at` of row t and the one to its right. */
+static inline vec_f32 pair_of_y(const ms_conv *g, const float *y, int64_t t, int64_t at, int64_t o) {
+  const float *here = y + (t * g->ow + at) * g->o + o;
+  return words(load(here, g->o - o), at + 1 < g->ow ? load(here + g->o, g->o - o) : (vec_f32){0});
+}
+
+/* The rows of y at `y`, channels last, as tiles [block of channels][step][channel][word]. */
 static void fill_y(const ms_last *p, const float *y, float *to) {
   const ms_conv *g = &p->g;
   const amx_weights *u = &p->aw;
-  const vec_f32 none = {0};
+  const bool plain = g->ow % 2 == 0 && g->o % S == 0; /* pairs follow one another */
   for (int64_t step = 0; step < u->steps; step++)
     for (int64_t o = 0; o < u->o; o += S) {
       vec_f32 row[S];
-      for (int64_t i = 0; i < S; i++) {
-        const int64_t word = step * u->depth + i, t = word / u->pairs, at = word % u->pairs * 2;
-        const float *here = y + (t * g->ow + at) * g->o + o;
-        row[i] = i < u->depth ? words(load(here, g->o - o), at + 1 < g->ow ? load(here + g->o, g->o - o) : none) : none;
+      const float *here = y + 2 * step * u->depth * g->o + o;
+      int64_t t = step * u->depth / u->pairs, at = step * u->depth % u->pairs * 2;
+      for (int64_t i = 0; i < S; i++, here += 2 * g->o) {
+        if (i >= u->depth) row[i] = (vec_f32){0};
+        else if (plain) row[i] = words(*(const vec_f32 *)here, *(const vec_f32 *)(here + g->o));
+        else {
+          row[i] = pair_of_y(g, y, t, at, o);
+          if ((at += 2) >= g->ow) at = 0, t++;
+        }
       }
       transpose_rows_f32(row);
       float *tile = to + (o / S * u->steps + step) * AMX_TILE;
+#pragma GCC unroll 16
       for (int64_t i = 0; i < S; i++) *(vec_f32 *)(tile + i * S) = row[i];
     }
 }
 
-/* The source under those rows as [kernel column][phase][row][word][channel]. */
+/* Pairs k0 .. k1-1 of a row of the source, for a kernel column whose first pixel is `first`; what lies outside is zero. */
+static void edge_pairs(const ms_last *p, const float *from, int64_t first, int64_t k0, int64_t k1, float *to) {
+  const ms_conv *g = &p->g;
+  const float none[S] = {0};
+  for (int64_t k = k0; k < k1; k++) {
+    const int64_t a = first + 2 * k * g->stride[1], b = a + g->stride[1];
+    const bool has_a = a >= 0 && a < g->w, has_b = b >= 0 && b < g->w && 2 * k + 1 < g->ow;
+    for (int64_t c = 0; c < p->aw.c; c += S)
+      *(vec_f32 *)(to + k * p->aw.c + c) =
+          words(load(has_a ? from + a * g->c + c : none, g->c - c), load(has_b ? from + b * g->c + c : none, g->c - c));
+  }
+}
+
+static void row_pairs(const ms_last *p, const float *from, int64_t first, float *to) {
+  const ms_conv *g = &p->g;
+  const amx_weights *u = &p->aw;
+  const int64_t two = 2 * g->stride[1], last = g->w - 1 - g->stride[1] - first; /* of the left pixels, from `first` on */
+  const int64_t k0 = least(over(most(-first, 0), two), u->pairs);
+  const int64_t k1 = most(k0, g->c == u->c ? least(last < 0 ? 0 : last / two + 1, g->ow / 2) : 0);
+  edge_pairs(p, from, first, 0, k0, to);
+  const float *a = from + (first + k0 * two) * g->c;
+  float *dest = to + k0 * u->c;
+  for (int64_t k = k0; k < k1; k++, a += two * g->c)
+    for (int64_t c = 0; c < u->c; c += S, dest += S)
+      *(vec_f32 *)dest = words(*(const vec_f32 *)(a + c), *(const vec_f32 *)(a + g->stride[1] * g->c + c));
+  edge_pairs(p, from, first, k1, u->pairs, to);
+}
+
+/* The source under rows t0 .. of y as [kernel column][phase][row][word][channel]. line: room for a row. */
 static void fill_x(const ms_last *p, const float *image, int64_t t0, float *to, float *line) {
   const ms_conv *g = &p->g;
   const amx_weights *u = &p->aw;
   const int64_t length = u->pairs * u->c, phases = g->stride[0];
-  const float none[S] = {0};
   for (int64_t q = 0; q < phases; q++)
     for (int64_t r = 0; r < u->rows; r++) {
       const int64_t row = (t0 + r) * phases + q - g->pad[0];
@@ -90,17 +129,8 @@ static void fill_x(const ms_last *p, const float *image, int64_t t0, float *to, 
       if (inside && !p->from_last) turn_f32(image + row * g->w, g->h * g->w, g->c, g->w, line), from = line;
       for (int64_t s = 0; s < g->kw; s++) {
         float *dest = to + ((s * phases + q) * u->rows + r) * length;
-        if (!inside) {
-          memset(dest, 0, (size_t)length * 4);
-          continue;
-        }
-        for (int64_t k = 0; k < u->pairs; k++) {
-          const int64_t a = 2 * k * g->stride[1] + s - g->pad[1], b = a + g->stride[1];
-          const bool has_a = a >= 0 && a < g->w, has_b = b >= 0 && b < g->w && 2 * k + 1 < g->ow;
-          const float *x = from + a * g->c, *y = from + b * g->c;
-          for (int64_t c = 0; c < u->c; c += S, dest += S)
-            *(vec_f32 *)dest = words(load(has_a ? x + c : none, g->c - c), load(has_b ? y + c : none, g->c - c));
-        }
+        if (inside) row_pairs(p, from, s - g->pad[1], dest);
+        else memset(dest, 0, (size_t)length * 4);
       }
     }
 }
