@@ -259,7 +259,8 @@ static void conv_infinities(void **s) {
         drop(&a), drop(&b), wanted[2] = dx.v;
       }
       for (int r = 0; r < 3; r++) {
-        if (r == 1 && (p.c < 8 || p.o < 8)) continue; /* f32 loops of few channels multiply what lies beside a row with zeros */
+        const int64_t few = p.c < p.o ? p.c : p.o;
+        if (r == 1 && few <= (layout ? 7 : 16)) continue; /* f32 loops of few channels multiply what lies beside a row with zeros */
         double *v = dense(need(got[r]));
         for (int64_t e = 0; e < ms_numel(got[r]); e++)
           if (!isfinite(v[e]) != !isfinite(wanted[r][e]))
