@@ -29,14 +29,12 @@ static inline vec_f32 rounded(vec_f32 first, vec_f32 second) {
 }
 static inline vec_f32 words(vec_f32 low, vec_f32 high) {
   typedef uint16_t halves __attribute__((vector_size(TILE_BYTES)));
-  const halves turns = {0,  16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                        8,  24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const halves turns = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   return (vec_f32)__builtin_shuffle((halves)rounded(low, high), turns);
 }
 /* From 2 L adjacent numbers L words. */
-static inline vec_f32 adjacent(const float *from) {
-  return rounded(*(const vec_f32 *)from, *(const vec_f32 *)(from + LANES_f32));
-}
+static inline vec_f32 adjacent(const float *from) { return rounded(*(const vec_f32 *)from, *(const vec_f32 *)(from + LANES_f32)); }
 #else
 static inline vec_f32 words(vec_f32 low, vec_f32 high) {
   return (vec_f32)((round_bf16(high) & 0xffff0000u) | (round_bf16(low) >> 16));

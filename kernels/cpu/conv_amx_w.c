@@ -1,6 +1,6 @@
-/* conv_amx_w.c -- gradients of w, for conv_last.h, on AMX. The inner dimension is the pixels of y, two neighbours of a row in a word
- * (an odd row's last one with zero). Rows of A are channels of y, transposed into tiles; rows of B are words of the source as a
- * kernel column meets it: one copy of the source for each kernel column, in which rows of y follow one another without gaps, and
+/* conv_amx_w.c -- gradients of w, for conv_last.h, on AMX. The inner dimension is the pixels of y, two neighbours of a row in a
+ * word (an odd row's last one with zero). Rows of A are channels of y, transposed into tiles; rows of B are words of the source as
+ * a kernel column meets it: one copy of the source for each kernel column, in which rows of y follow one another without gaps, and
  * a kernel row is a distance. Steps end where a unit ends, so that a pixel meets only the kernel elements that it belongs to:
  * infinities elsewhere do no harm. Sums: [kernel row][kernel column][channel of y][channel of x]. */
 #include "amx.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #if defined(__AVX512F__)
-enum { S = AMX_SIDE, LEAST = 8, SHORT_STEP = 4 }; /* channels; words of a step: fewer are not worth it */
+enum { S = AMX_SIDE, LEAST = 8, SHORT_STEP = 4 };        /* channels; words of a step: fewer are not worth it */
 enum { UNIT_BYTES = 512 << 10, LANE_BYTES = 256 << 10 }; /* of a unit, at most; of several together */
 
 static void size_unit(amx_weights *u, const ms_conv *g, int64_t band) {

@@ -39,9 +39,9 @@ typedef struct amx_weights {
 
 struct ms_last {
   ms_conv g;
-  bool from_last, to_last;          /* layouts of source and result (w: of x and y) */
-  bool bf16;                        /* x and y: two channels of the source in a word (bf16.h) */
-  bool amx;                         /* on AMX (conv_amx.c, conv_amx_w.c) */
+  bool from_last, to_last; /* layouts of source and result (w: of x and y) */
+  bool bf16;               /* x and y: two channels of the source in a word (bf16.h) */
+  bool amx;                /* on AMX (conv_amx.c, conv_amx_w.c) */
   amx_weights aw;
   int64_t from, sh, sw, to, rh, rw; /* source: channels, height, width; result */
   int64_t unit;                     /* floats, or words, of a pixel of the padded source */
@@ -68,7 +68,8 @@ static inline int64_t row_of(const ms_conv *g, int64_t e) {
 }
 
 /* On AMX (conv_amx.c): words of a pixel; the jobs' steps, and room for weights; weights as tiles; rows t0 .. t1-1 of results for
- * images i0 .. i1-1, whose padded sources stand in the lane, in panels (of 32 channels) panel0 .. panel1-1. edge: AMX_EDGE floats. */
+ * images i0 .. i1-1, whose padded sources stand in the lane, in panels (of 32 channels) panel0 .. panel1-1. edge: AMX_EDGE floats.
+ */
 enum { AMX_EDGE = 4 * 256, AMX_TAPS = 256 /* of a kernel, at most */ };
 int64_t MS_NAME(ms_last_amx_unit)(int64_t channels);
 void MS_NAME(ms_last_amx_plan)(ms_last *p);

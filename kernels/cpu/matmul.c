@@ -22,9 +22,17 @@
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
  * cost goes with m k (n + 16). SHARED_PACK: elements of the right operand that are packed before they are used, about half a
- * second-level cache; SHARED_WIDE: most columns of them, where rows are long. WIDE: from that many columns on nothing is shared. AMX_WORK,
- * AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
-enum { AMX_WORK = 1 << 18, AMX_LEAST = 8, TILE_WORK = 1 << 19, SMALL_COST = 1 << 12, SHARED_PACK = 1 << 17, SHARED_WIDE = 320, WIDE = 512 };
+ * second-level cache; SHARED_WIDE: most columns of them, where rows are long. WIDE: from that many columns on nothing is shared.
+ * AMX_WORK, AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
+enum {
+  AMX_WORK = 1 << 18,
+  AMX_LEAST = 8,
+  TILE_WORK = 1 << 19,
+  SMALL_COST = 1 << 12,
+  SHARED_PACK = 1 << 17,
+  SHARED_WIDE = 320,
+  WIDE = 512
+};
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
@@ -283,7 +291,8 @@ static int run(ms_call *c) {
   if (p.amx || p.bf16) {
     /* on AMX the products are nearly free: it is the operands that count */
     if (p.amx) team = (int)least(p.team, ms_team(total / 64 + (p.m * p.k + p.k * p.n) / 4));
-    (p.amx ? MS_NAME(ms_amx_matmul) : MS_NAME(ms_bf16_matmul))(p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
+    (p.amx ? MS_NAME(ms_amx_matmul) : MS_NAME(ms_bf16_matmul))(p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c,
+                                                               (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
     return 0;
   }
   if (p.shared) {

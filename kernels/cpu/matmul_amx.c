@@ -74,7 +74,8 @@ static void blocks(const product *p, int rows, int cols, int64_t i, int64_t j, c
   }
 }
 
-/* Rows of blocks i0 .. i1-1 by columns of blocks j0 .. j1-1, in steps that use all four tiles of results where there are as many. */
+/* Rows of blocks i0 .. i1-1 by columns of blocks j0 .. j1-1, in steps that use all four tiles of results where there are as many.
+ */
 static void area(const product *p, int64_t i0, int64_t i1, int64_t j0, int64_t j1, const float *a, int64_t a_pitch, const float *b,
                  int64_t b_pitch, int64_t steps, bool add, bool rows_inside, float *edge) {
   const int64_t ri = j1 - j0 == 1 ? 4 : i1 - i0 == 1 ? 1 : 2, rj = ri == 4 ? 1 : ri == 1 ? 4 : 2;
@@ -89,7 +90,8 @@ static void area(const product *p, int64_t i0, int64_t i1, int64_t j0, int64_t j
 void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra, int64_t ca, const float *b, int64_t rb,
                             int64_t cb, float *c, void *work, int team) {
   const cuts u = cut(m, n, k);
-  const amx_side sa = {a, ra, ca, m, k, false}, sb = {b, cb, rb, n, k, true}, *shared = u.rows ? &sb : &sa, *other = u.rows ? &sa : &sb;
+  const amx_side sa = {a, ra, ca, m, k, false}, sb = {b, cb, rb, n, k, true}, *shared = u.rows ? &sb : &sa,
+                 *other = u.rows ? &sa : &sb;
   const product p = {m, n, c};
   const int64_t pitch = u.steps * AMX_TILE, pack_s = over(u.steps, PACK_STEPS), pack_b = over(u.shared, PACK_BLOCKS);
   float *packed = work, *lanes = packed + u.shared * pitch;

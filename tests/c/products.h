@@ -15,7 +15,7 @@
 /* ---- tensors with known elements --------------------------------------------------------------------------------- */
 
 static uint64_t state = 1;
-static bool coarse;                 /* draw numbers, none 0, that are the same in bf16: then rounding operands to it changes nothing */
+static bool coarse; /* draw numbers, none 0, that are the same in bf16: then rounding operands to it changes nothing */
 static inline double uniform(void) { /* -1 .. 1; Knuth's MMIX generator */
   state = state * 6364136223846793005u + 1442695040888963407u;
   return (double)(int64_t)(state >> 11) / (double)(1ull << 52) - 1;
@@ -85,8 +85,9 @@ static inline int close_bf16(void **s) {
   ms_set_precision("f32");
   return close_scope(s);
 }
-#define LAST_DTYPE   (coarse ? MS_F32 : MS_F64)
-#define TEST_BF16(f) {#f "_bf16", f, open_bf16, close_bf16, NULL}
+#define LAST_DTYPE (coarse ? MS_F32 : MS_F64)
+#define TEST_BF16(f)                                                                                                               \
+  { #f "_bf16", f, open_bf16, close_bf16, NULL }
 
 /* Is this the process that without_amx started? Then the tests of bf16 are all that it runs. */
 static inline bool amx_is_off(void) { return getenv("MASCON_AMX") != NULL; }

@@ -421,12 +421,27 @@ int main(void) {
   };
   if (amx_is_off()) return cmocka_run_group_tests(bf16, NULL, NULL);
   const struct CMUnitTest tests[] = {
-      TEST_BF16(conv_random), TEST_BF16(conv_chosen), TEST_BF16(conv_few_channels), TEST_BF16(conv_channels),
-      TEST_BF16(conv_cuts),   TEST_BF16(conv_empty),  TEST_BF16(conv_infinities),   TEST_BF16(threads_same_bits),
-      TEST(without_amx),      TEST(conv_infinities),
-      TEST(conv_random),     TEST(conv_chosen),       TEST(conv_few_channels), TEST(conv_channels),
-      TEST(conv_cuts),       TEST(conv_many_shapes),  TEST(conv_empty),        TEST(conv_errors),
-      TEST(conv_transposed), TEST(threads_same_bits), TEST(gradients),
+      TEST_BF16(conv_random),
+      TEST_BF16(conv_chosen),
+      TEST_BF16(conv_few_channels),
+      TEST_BF16(conv_channels),
+      TEST_BF16(conv_cuts),
+      TEST_BF16(conv_empty),
+      TEST_BF16(conv_infinities),
+      TEST_BF16(threads_same_bits),
+      TEST(without_amx),
+      TEST(conv_infinities),
+      TEST(conv_random),
+      TEST(conv_chosen),
+      TEST(conv_few_channels),
+      TEST(conv_channels),
+      TEST(conv_cuts),
+      TEST(conv_many_shapes),
+      TEST(conv_empty),
+      TEST(conv_errors),
+      TEST(conv_transposed),
+      TEST(threads_same_bits),
+      TEST(gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,10 +246,22 @@ int main(void) {
   };
   if (amx_is_off()) return cmocka_run_group_tests(bf16, NULL, NULL);
   const struct CMUnitTest tests[] = {
-      TEST_BF16(matmul_shapes), TEST_BF16(matmul_blocks),     TEST_BF16(matmul_batches),
-      TEST_BF16(matmul_empty),  TEST_BF16(matmul_infinities), TEST_BF16(threads_same_bits), TEST(without_amx), TEST(matmul_infinities),
-      TEST(matmul_shapes), TEST(matmul_blocks), TEST(matmul_batches),    TEST(matmul_empty),
-      TEST(matmul_errors), TEST(linear_rows),   TEST(threads_same_bits), TEST(gradients),
+      TEST_BF16(matmul_shapes),
+      TEST_BF16(matmul_blocks),
+      TEST_BF16(matmul_batches),
+      TEST_BF16(matmul_empty),
+      TEST_BF16(matmul_infinities),
+      TEST_BF16(threads_same_bits),
+      TEST(without_amx),
+      TEST(matmul_infinities),
+      TEST(matmul_shapes),
+      TEST(matmul_blocks),
+      TEST(matmul_batches),
+      TEST(matmul_empty),
+      TEST(matmul_errors),
+      TEST(linear_rows),
+      TEST(threads_same_bits),
+      TEST(gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
