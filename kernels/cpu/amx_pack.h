@@ -34,7 +34,7 @@ static inline void tile_of(const float *from, int64_t r, int64_t c, int64_t n, i
   } else {
 #pragma GCC unroll 16
     for (int p = 0; p < S; p++) {
-      __builtin_prefetch(from + (AMX_DEPTH + 2 * p) * c), __builtin_prefetch(from + (AMX_DEPTH + 2 * p + 1) * c);
+      __builtin_prefetch(from + (AMX_DEPTH + 2 * p) * c, 0, 2), __builtin_prefetch(from + (AMX_DEPTH + 2 * p + 1) * c, 0, 2);
       row[p] = words(*(const vec_f32 *)(from + 2 * p * c), *(const vec_f32 *)(from + (2 * p + 1) * c));
     }
   }
