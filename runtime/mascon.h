@@ -174,7 +174,9 @@ void ms_set_deterministic(bool on);
 typedef enum ms_precision { MS_PRECISION_F32, MS_PRECISION_BF16 } ms_precision;
 ms_precision ms_get_precision(void);
 /* "f32", the default: f32 throughout. "bf16": operands rounded to bf16 (8 bits of mantissa), products added up in f32, results f32;
- * large matmul and linear products, and convolutions. 0, or -1 after ms_fail where the processor has no such instructions. */
+ * large matmul and linear products, and convolutions; on AMX where there is one (not with MASCON_AMX=0 in the environment when it
+ * is first wanted), else with AVX512_BF16, which leaves gradients of convolution weights in f32. 0, or -1 after ms_fail where the
+ * processor has no such instructions. */
 int ms_set_precision(const char *name);
 const char *ms_precision_name(void);
 

@@ -19,6 +19,23 @@ static inline vec_u32 round_bf16(vec_f32 x) { /* the upper halves are the result
   return (number & (u + 0x7fff + ((u >> 16) & 1))) | (~number & (u | 0x400000));
 }
 
+#if defined(__AVX512F__)
+/* Whoever asks for words here has AVX512_BF16 (ms_bf16_ready), whose instruction rounds two vectors at once: the first one's
+ * numbers below. Its denormals are zeros, which is what the products take them for. */
+static inline vec_f32 rounded(vec_f32 first, vec_f32 second) {
+  vec_f32 out;
+  __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(out) : "v"(first), "v"(second));
+  return out;
+}
+static inline vec_f32 words(vec_f32 low, vec_f32 high) {
+  typedef uint16_t halves __attribute__((vector_size(TILE_BYTES)));
+  const halves turns = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return (vec_f32)__builtin_shuffle((halves)rounded(low, high), turns);
+}
+/* From 2 L adjacent numbers L words. */
+static inline vec_f32 adjacent(const float *from) { return rounded(*(const vec_f32 *)from, *(const vec_f32 *)(from + LANES_f32)); }
+#else
 static inline vec_f32 words(vec_f32 low, vec_f32 high) {
   return (vec_f32)((round_bf16(high) & 0xffff0000u) | (round_bf16(low) >> 16));
 }
@@ -32,12 +49,25 @@ static inline vec_f32 adjacent(const float *from) {
   const vec_f32 a = *(const vec_f32 *)from, b = *(const vec_f32 *)(from + L);
   return words(__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, odd));
 }
+#endif
 
 static inline float word(float low, float high) {
   float out;
   vec_f32 v = words((vec_f32){low}, (vec_f32){high});
   memcpy(&out, &v, sizeof out);
   return out;
+}
+
+/* n adjacent numbers, rounded and adjacent; a last half word is filled with zero. */
+static inline void round_row(const float *from, int64_t n, float *to) {
+  enum { L = LANES_f32 };
+  const int64_t whole = n / (2 * L) * (2 * L), left = n - whole;
+  for (int64_t i = 0; i < whole; i += 2 * L) *(vec_f32 *)(to + i / 2) = adjacent(from + i);
+  if (!left) return;
+  float part[2 * L] = {0};
+  memcpy(part, from + whole, (size_t)left * sizeof(float));
+  const vec_f32 last = adjacent(part);
+  memcpy(to + whole / 2, &last, (size_t)(left + 1) / 2 * sizeof(float));
 }
 
 /* to[i * step + p] = the word of from(i, 2 p) and from(i, 2 p + 1), element (i, k) at i * r + k * c; zero beyond `depth`. n rows.

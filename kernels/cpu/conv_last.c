@@ -7,6 +7,7 @@
  *
  * Images too large for BAND_BYTES are cut into bands of rows; small ones are taken several at a time. For w, those of a few pixels,
  * whose sums would be too short, are unfolded after all, all of them at once. What is a task depends on sizes only. */
+#include "amx.h"
 #include "conv_last_plan.h"
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static void set_cuts(ms_last *p) {
     p->other_floats = over(band_rows * g->ow * g->o + 2 * L, 16) * 16;
   const int64_t weights = g->o * g->c * g->kh * g->kw * 4;
   if (g->result != MS_CONV_W) {
-    const int64_t panels = over(p->to, 2 * L), at_once = weights > HEAVY ? over(g->n, 2) : over(g->n, TASKS);
+    const int64_t panels = over(p->to, 2 * L), at_once = weights > HEAVY && !p->amx ? over(g->n, 2) : over(g->n, TASKS);
     p->images = p->bands > 1 ? 1 : least(most(BAND_BYTES / (p->source_floats * 4), 1), at_once);
     p->groups = over(g->n, p->images);
     p->slices = least(panels, over(TASKS, p->groups * p->bands));
@@ -97,8 +98,11 @@ ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
   p->from = back ? g->o : g->c, p->sh = back ? g->oh : g->h, p->sw = back ? g->ow : g->w;
   p->to = back ? g->c : g->o, p->rh = back ? g->h : g->oh, p->rw = back ? g->w : g->ow;
   for (int d = 0; d < 2; d++) p->stride[d] = back ? 1 : g->stride[d], p->step[d] = back ? g->stride[d] : 1;
-  p->bf16 = !weights && p->from % 2 == 0 && ms_get_precision() == MS_PRECISION_BF16 && MS_NAME(ms_bf16_ready)();
-  p->unit = p->bf16 ? p->from / 2 : p->from;
+  const bool rounds = ms_get_precision() == MS_PRECISION_BF16;
+  if (weights && rounds && MS_NAME(ms_amx_ready)() && MS_NAME(ms_last_amx_w_plan)(p)) return p;
+  p->amx = rounds && !weights && p->from > 1 && g->kh * g->kw <= AMX_TAPS && MS_NAME(ms_amx_ready)();
+  p->bf16 = p->amx || (rounds && !weights && p->from % 2 == 0 && MS_NAME(ms_bf16_ready)());
+  p->unit = p->amx ? MS_NAME(ms_last_amx_unit)(p->from) : p->bf16 ? p->from / 2 : p->from;
   set_jobs(p);
   p->swap = weights && g->o < L && (g->o < L / 2 || g->kw * g->c >= L);
   p->rows = p->swap ? g->o : g->kw * g->c, p->cols = p->swap ? g->kw * g->c : g->o;
@@ -108,15 +112,15 @@ ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
     set_unfolded(p);
     p->unfolded = (size_t)(p->groups * g->kh * p->rows * p->padded);
     p->shared_bytes = (p->unfolded + (size_t)(p->unfold ? g->n * g->oh * g->ow * p->pitch : 0)) * 4;
-  } else
+  } else if (p->amx) MS_NAME(ms_last_amx_plan)(p);
+  else
     for (int i = 0; i < p->jobs; i++) {
       const size_t floats = (size_t)(over(p->to, L) * L * p->from * p->job[i].taps[0] * p->job[i].taps[1]);
       p->job[i].weights = p->shared_bytes / 4, p->job[i].words = p->job[i].weights + floats;
       p->shared_bytes += (p->bf16 ? floats / 2 + floats : floats) * 4;
     }
-  const int64_t at_once = weights ? 1 : p->images;
-  p->lane_bytes =
-      (size_t)(at_once * p->source_floats + p->other_floats + (p->bf16 ? p->wide * p->from : 0) + TILE_ROWS * 2 * L) * 4;
+  const int64_t at_once = weights ? 1 : p->images, line = p->bf16 ? up(p->sw * p->from, 16) : 0;
+  p->lane_bytes = (size_t)(at_once * p->source_floats + p->other_floats + line + most(AMX_EDGE, TILE_ROWS * 2 * L)) * 4;
   return p;
 }
 
@@ -184,20 +188,37 @@ static void pack_words(const ms_last *p, float *shared) {
 
 /* ---- sources, padded and channels last ------------------------------------------------------------------------ */
 
+/* n pixels of c numbers in `unit` words each, zeros behind them. */
+static void round_pixels(const float *from, int64_t n, int64_t c, float *to, int64_t unit) {
+  if (c == 2 * unit) {
+    round_row(from, n * c, to);
+    return;
+  }
+  const int64_t words_of = (c + 1) / 2;
+  for (int64_t i = 0; i < n; i++, from += c, to += unit) {
+    round_row(from, c, to);
+    memset(to + words_of, 0, (size_t)(unit - words_of) * 4);
+  }
+}
+
 void MS_NAME(ms_last_fill)(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line) {
   const int64_t c = p->from, left = least(most(-p->low[1], 0), p->wide), skip = most(p->low[1], 0);
   const int64_t width = most(least(p->sw - skip, p->wide - left), 0), right = p->wide - left - width;
   for (int64_t i = row; i < row + n; i++, dest += p->wide * p->unit) {
-    float *to = p->bf16 ? line : dest;
+    float *to = dest + left * p->unit;
     if (i < 0 || i >= p->sh) {
       memset(dest, 0, (size_t)(p->wide * p->unit) * 4);
       continue;
     }
-    memset(to, 0, (size_t)(left * c) * 4);
-    if (p->from_last) memcpy(to + left * c, image + (i * p->sw + skip) * c, (size_t)(width * c) * 4);
-    else turn_f32(image + i * p->sw + skip, p->sh * p->sw, c, width, to + left * c);
-    memset(to + (left + width) * c, 0, (size_t)(right * c) * 4);
-    if (p->bf16) words_across(line, p->wide * c, 1, 1, p->wide * c, dest, p->wide * p->unit);
+    memset(dest, 0, (size_t)(left * p->unit) * 4);
+    const float *from = image + (i * p->sw + skip) * c;
+    if (!p->from_last) {
+      float *turned = p->bf16 ? line : to;
+      turn_f32(image + i * p->sw + skip, p->sh * p->sw, c, width, turned);
+      from = turned;
+    } else if (!p->bf16) memcpy(to, from, (size_t)(width * c) * 4);
+    if (p->bf16) round_pixels(from, width, c, to, p->unit);
+    memset(to + width * p->unit, 0, (size_t)(right * p->unit) * 4);
   }
 }
 
@@ -243,11 +264,16 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
   const int64_t slice = task % p->slices, band = task / p->slices % p->bands, group = task / p->slices / p->bands;
   const int64_t i0 = group * p->images, i1 = least(i0 + p->images, p->g.n), rows = p->job[0].size[0];
   const int64_t t0 = rows * band / p->bands, t1 = rows * (band + 1) / p->bands, panels = over(p->to, 2 * L);
-  float *edge = lane + p->images * p->source_floats, *line = edge + TILE_ROWS * 2 * L;
+  float *edge = lane + p->images * p->source_floats, *line = edge + most(AMX_EDGE, TILE_ROWS * 2 * L);
   const int64_t top = t0 * p->stride[0] + p->low[0], n = (t1 - 1 - t0) * p->stride[0] + p->high;
   for (int64_t i = i0; i < i1; i++) {
     const float *image = from + i * p->from * p->sh * p->sw;
     MS_NAME(ms_last_fill)(p, image, top, n, lane + (i - i0) * p->source_floats, line);
+  }
+  if (p->amx) {
+    MS_NAME(ms_last_amx_results)
+    (p, i0, i1, t0, t1, panels * slice / p->slices, panels * (slice + 1) / p->slices, lane, bias, shared, to, edge);
+    return;
   }
   const int64_t size = p->from * p->sh * p->sw, behind = p->bands > 1 ? least(most(top + n, 0), p->sh) * p->sw * p->from : size;
   soon next = soon_of(from + (i1 - 1) * size + behind, p->bands > 1 ? n * p->sw * p->from : (i1 - i0) * size, from + p->g.n * size);
@@ -272,17 +298,19 @@ int64_t MS_NAME(ms_last_made)(const ms_last *p, int64_t task, int64_t *from) {
 /* ---- a run ---------------------------------------------------------------------------------------------------- */
 
 void MS_NAME(ms_last_begin)(const ms_last *p, const float *w, const float *x, void *shared) {
-  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_begin)(p, x, shared);
+  if (p->g.result == MS_CONV_W) {
+    if (!p->amx) MS_NAME(ms_last_w_begin)(p, x, shared);
+  } else if (p->amx) MS_NAME(ms_last_amx_begin)(p, w, shared);
   else pack_weights(p, w, shared);
-  if (p->bf16) pack_words(p, shared);
+  if (p->bf16 && !p->amx) pack_words(p, shared);
 }
 
 void MS_NAME(ms_last_task)(const ms_last *p, int64_t task, float *x, float *y, const float *bias, void *shared, void *lane) {
-  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_task)(p, task, x, y, shared, lane);
+  if (p->g.result == MS_CONV_W) (p->amx ? MS_NAME(ms_last_amx_w_task) : MS_NAME(ms_last_w_task))(p, task, x, y, shared, lane);
   else if (p->g.result == MS_CONV_Y) images_task(p, task, x, y, bias, shared, lane);
   else images_task(p, task, y, x, NULL, shared, lane);
 }
 
 void MS_NAME(ms_last_end)(const ms_last *p, float *w, void *shared) {
-  if (p->g.result == MS_CONV_W) MS_NAME(ms_last_w_end)(p, w, shared);
+  if (p->g.result == MS_CONV_W) (p->amx ? MS_NAME(ms_last_amx_w_end) : MS_NAME(ms_last_w_end))(p, w, shared);
 }

@@ -25,12 +25,26 @@ typedef struct job {
   int64_t size[2], at[2], taps[2], first[2], next, low[2];
   size_t weights; /* floats from the start of the shared area */
   size_t words;   /* the same, bf16: the weights again, as the tiles want them */
+  int64_t depth;  /* AMX: words of a step; a whole number of steps makes a run */
 } job;
+
+/* w on AMX (conv_amx_w.c). A unit is a band of an image's rows of y. */
+typedef struct amx_weights {
+  int64_t band, units, at_once; /* rows of a unit; of them in the batch, in a lane at a time */
+  int64_t pairs;                /* words of a row of y: pairs of pixels */
+  int64_t depth, steps;         /* words of a step; steps of a unit */
+  int64_t c, o;                 /* channels, filled up to multiples of 16 */
+  int64_t rows;                 /* of the source in a unit, for each kernel column and each phase of the stride */
+  int64_t x_unit, y_unit;       /* floats of a unit in the lane: the source's words, y's tiles */
+  int64_t x_line, y_turned;     /* and of room for a row, for a band, where images lie in planes */
+} amx_weights;
 
 struct ms_last {
   ms_conv g;
-  bool from_last, to_last;          /* layouts of source and result (w: of x and y) */
-  bool bf16;                        /* x and y: two channels of the source in a word (bf16.h) */
+  bool from_last, to_last; /* layouts of source and result (w: of x and y) */
+  bool bf16;               /* x and y: two channels of the source in a word (bf16.h) */
+  bool amx;                /* on AMX (conv_amx.c, conv_amx_w.c) */
+  amx_weights aw;
   int64_t from, sh, sw, to, rh, rw; /* source: channels, height, width; result */
   int64_t unit;                     /* floats, or words, of a pixel of the padded source */
   int64_t stride[2], step[2];       /* of the source per result; of results of a job */
@@ -70,6 +84,21 @@ static inline int64_t row_of(const ms_conv *g, int64_t e) {
   const int64_t taps = g->kh * g->kw;
   return e % taps * g->c + e / taps;
 }
+
+/* On AMX (conv_amx.c): words of a pixel; the jobs' steps, and room for weights; weights as tiles; rows t0 .. t1-1 of results for
+ * images i0 .. i1-1, whose padded sources stand in the lane, in panels (of 32 channels) panel0 .. panel1-1. edge: AMX_EDGE floats.
+ */
+enum { AMX_EDGE = 4 * 256, AMX_TAPS = 256 /* of a kernel, at most */ };
+int64_t MS_NAME(ms_last_amx_unit)(int64_t channels);
+void MS_NAME(ms_last_amx_plan)(ms_last *p);
+void MS_NAME(ms_last_amx_begin)(const ms_last *p, const float *w, float *shared);
+void MS_NAME(ms_last_amx_results)(const ms_last *p, int64_t i0, int64_t i1, int64_t t0, int64_t t1, int64_t panel0, int64_t panel1,
+                                  const float *lane, const float *bias, const float *shared, float *to, float *edge);
+
+/* The same for w; false: not for such a convolution. */
+bool MS_NAME(ms_last_amx_w_plan)(ms_last *p);
+void MS_NAME(ms_last_amx_w_task)(const ms_last *p, int64_t task, const float *x, const float *y, float *sums, float *lane);
+void MS_NAME(ms_last_amx_w_end)(const ms_last *p, float *w, const float *sums);
 
 /* `n` rows of the padded source from row `row` of the source on. line (bf16): room for a row. */
 void MS_NAME(ms_last_fill)(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line);

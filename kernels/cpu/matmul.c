@@ -1,6 +1,7 @@
 /* matmul.c -- batches of matrix products. The work is cut into tiles by a rule that looks at sizes only, one thread computes a
  * tile, and where a long inner dimension is cut into parts their sums are added in order: the bits do not depend on the number of
  * threads. Every tile packs what it needs. */
+#include "amx.h"
 #include "cpu.h"
 #include "matmul_bf16.h"
 #include "tile.h"
@@ -20,8 +21,9 @@
 #undef G
 
 /* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
- * cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turns. PART_DEEP: the least depth of a part of k, PART_SIDE the most
- * elements of a result that is added up from parts. AFTER_ROW: elements of a row of a tile that are worth going on with. */
+ * cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turn. PART_DEEP: the least depth of a part of k, PART_SIDE the most
+ * elements of a result that is added up from parts. AFTER_ROW: elements of a row of a tile that are worth going on with.
+ * AMX_WORK, AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
 enum {
   TILE_WORK = 1 << 18,
   SMALL_COST = 1 << 12,
@@ -29,7 +31,9 @@ enum {
   TURN_DEEP = 512,
   PART_DEEP = 1024,
   PART_SIDE = 1 << 16,
-  AFTER_ROW = 256
+  AFTER_ROW = 256,
+  AMX_WORK = 1 << 18,
+  AMX_LEAST = 8
 };
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
@@ -45,7 +49,7 @@ typedef struct plan {
   int64_t m, n, k, batch;
   side a, b;
   int64_t tiles_m, tiles_n, parts; /* of m, n and k */
-  bool small, bf16, dots;          /* by a loop without packing; by matmul_bf16.h; by rows with rows */
+  bool small, bf16, amx, dots;     /* by a loop without packing; operands rounded; on AMX; by rows with rows */
   bool turned;                     /* a, b and m, n are exchanged: what is computed is the transposed result */
   int64_t deep;                    /* pieces of k */
   int team;                        /* threads that there is room for */
@@ -155,7 +159,7 @@ static void make_plan(const ms_call *c, plan *p) {
   p->batch = 1, p->bytes = 0;
   for (int i = 0; i < out->rank - 2; i++) p->batch *= out->shape[i];
   p->tiles_m = p->tiles_n = p->parts = 1;
-  p->small = true, p->bf16 = p->dots = p->turned = false;
+  p->small = true, p->bf16 = p->amx = p->dots = p->turned = false;
   p->deep = GEMM_KC;
   if (!p->m || !p->n || !p->batch || !p->k) return;
   set_side(&p->a, a, out, ta);
@@ -163,16 +167,18 @@ static void make_plan(const ms_call *c, plan *p) {
   fold(p);
   p->small = p->m <= SMALL_COST && p->k <= SMALL_COST && p->n <= SMALL_COST && p->m * p->k * (p->n + 16) <= SMALL_COST;
   if (p->small) return;
-  p->bf16 = p->batch == 1 && p->m > TILE_ROWS && p->n > 16 && p->m * p->n * p->k >= 1 << 20 && out->dtype == MS_F32 &&
-            ms_get_precision() == MS_PRECISION_BF16 && MS_NAME(ms_bf16_ready)();
-  if (p->bf16) {
+  const int64_t work = p->m * p->n * p->k;
+  const bool rounds = p->batch == 1 && out->dtype == MS_F32 && ms_get_precision() == MS_PRECISION_BF16;
+  p->amx = rounds && MS_NAME(ms_amx_ready)() && p->m >= AMX_LEAST && p->n >= AMX_LEAST && p->k >= AMX_LEAST && work >= AMX_WORK;
+  p->bf16 = rounds && !p->amx && p->m > TILE_ROWS && p->n > 16 && work >= 4 * TILE_WORK && MS_NAME(ms_bf16_ready)();
+  if (p->amx || p->bf16) {
     p->team = ms_threads();
-    p->bytes = MS_NAME(ms_bf16_bytes)(p->m, p->n, p->k);
+    p->bytes = p->amx ? MS_NAME(ms_amx_bytes)(p->m, p->n, p->k, p->team) : MS_NAME(ms_bf16_bytes)(p->m, p->n, p->k);
     return;
   }
   turn(p);
   p->dots = gemm_dots(p->m, p->n, p->a.c, p->b.r);
-  cut(p, ms_team(p->batch * p->m * p->n * p->k / 8));
+  cut(p, ms_team(p->batch * work / 8));
   p->partial = p->parts > 1 ? place(p, p->parts * p->batch * p->m * p->n, size) : 0;
   make_room(p, size);
 }
@@ -272,9 +278,11 @@ static int run(ms_call *c) {
 
   int64_t tiles = p.batch * p.tiles_m * p.tiles_n * p.parts, total = p.batch * p.m * p.n * p.k;
   int team = p.small ? 1 : (int)least(team_of(&p), p.team);
-  if (p.bf16) {
-    MS_NAME(ms_bf16_matmul)
-    (p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c, (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
+  if (p.amx || p.bf16) {
+    /* on AMX the products are nearly free: it is the operands that count */
+    team = (int)least(p.team, ms_team(p.amx ? total / 64 + (p.m * p.k + p.k * p.n) / 4 : total / 8));
+    (p.amx ? MS_NAME(ms_amx_matmul) : MS_NAME(ms_bf16_matmul))(p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c,
+                                                               (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
     ms_run_after(c);
     return 0;
   }

@@ -111,5 +111,6 @@ end
 
 -- ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it
 -- How f32 products are computed. "f32", as at first: in f32 throughout. "bf16": operands of large products (matmul, linear) and of
--- convolutions are rounded to bf16, 8 bits of mantissa, and the products added up in f32; tensors stay f32. Needs a processor with
--- AVX512_BF16, and raises where there is none. A compiled step goes by the precision it is called under.
+-- convolutions are rounded to bf16, 8 bits of mantissa, and the products added up in f32; tensors stay f32. On AMX where the processor
+-- has it (MASCON_AMX=0: not), else with AVX512_BF16, where gradients of convolution weights stay f32; raises where there is neither.
+-- A compiled step goes by the precision it is called under.

@@ -6,19 +6,23 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* ---- tensors with known elements --------------------------------------------------------------------------------- */
 
 static uint64_t state = 1;
-static inline double draw(void) { /* -1 .. 1; Knuth's MMIX generator */
+static bool coarse; /* draw numbers, none 0, that are the same in bf16: then rounding operands to it changes nothing */
+static inline double uniform(void) { /* -1 .. 1; Knuth's MMIX generator */
   state = state * 6364136223846793005u + 1442695040888963407u;
   return (double)(int64_t)(state >> 11) / (double)(1ull << 52) - 1;
 }
+static inline double draw(void) { return coarse ? (2 * floor(64 * uniform()) + 1) / 128 : uniform(); }
 static inline int64_t pick(int64_t lo, int64_t hi) {
-  const int64_t k = lo + (int64_t)((draw() + 1) / 2 * (double)(hi - lo + 1));
+  const int64_t k = lo + (int64_t)((uniform() + 1) / 2 * (double)(hi - lo + 1));
   return k < hi ? k : hi;
 }
 
@@ -68,6 +72,34 @@ static int mark;
 static inline int open_scope(void **s) { return (void)s, mark = ms_scope_open(), ms_set_threads(2), 0; }
 static inline int close_scope(void **s) { return (void)s, ms_error_clear(), ms_scope_close(mark), 0; }
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_scope, close_scope)
+
+/* ---- bf16: the same tests on numbers it holds, and again in a process that may not use AMX ------------------------- */
+
+static inline int open_bf16(void **s) {
+  open_scope(s);
+  if (ms_set_precision("bf16") < 0) return 0; /* a processor without: f32 must do as well */
+  return coarse = true, 0;
+}
+static inline int close_bf16(void **s) {
+  coarse = false;
+  ms_set_precision("f32");
+  return close_scope(s);
+}
+#define LAST_DTYPE (coarse ? MS_F32 : MS_F64)
+#define TEST_BF16(f)                                                                                                               \
+  { #f "_bf16", f, open_bf16, close_bf16, NULL }
+
+/* Is this the process that without_amx started? Then the tests of bf16 are all that it runs. */
+static inline bool amx_is_off(void) { return getenv("MASCON_AMX") != NULL; }
+static inline void without_amx(void **s) {
+  (void)s;
+  char self[4096], command[4200];
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n < 0) skip();
+  self[n] = 0;
+  snprintf(command, sizeof command, "MASCON_AMX=0 '%s' 2>&1", self);
+  if (system(command)) fail_msg("the tests of bf16 fail without AMX: see above");
+}
 
 /* ---- gradients, first and second order, in f64 ------------------------------------------------------------------- */
 

@@ -130,7 +130,7 @@ static void conv_random(void **s) {
     for (int k = 0; k < 2; k++) p.stride[k] = pick(1, 3), p.pad[k] = pick(0, 4), p.dilation[k] = pick(1, 3);
     if (!fits(&p)) continue;
     int in = ms_scope_open();
-    for (int dtype = MS_F32; dtype <= MS_F64; dtype++) check_conv(&p, dtype, done % 3 == 0);
+    for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++) check_conv(&p, dtype, done % 3 == 0);
     ms_scope_close(in);
     done++;
   }
@@ -148,7 +148,7 @@ static void conv_chosen(void **s) {
       {3, 2, 5, 5, 3, 2, 2, 1, {7, 7}, {0, 0}, {1, 1}},     {2, 2, 3, 3, 2, 3, 3, 1, {1, 1}, {6, 6}, {1, 1}},
   };
   for (size_t i = 0; i < sizeof size / sizeof *size; i++)
-    for (int dtype = MS_F32; dtype <= MS_F64; dtype++) {
+    for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++) {
       int in = ms_scope_open();
       check_conv(&size[i], dtype, i % 2);
       ms_scope_close(in);
@@ -232,6 +232,49 @@ static void conv_cuts(void **s) {
   }
 }
 
+/* Infinities spread to what they are multiplied with, and no further: not along rows, nor between images, taps or channels. */
+static void conv_infinities(void **s) {
+  (void)s;
+  for (int i = 0, done = 0; done < 40; i++) {
+    conv p = {.n = pick(1, 6), .c = pick(1, 40), .h = pick(1, 20), .w = pick(1, 20), .o = pick(1, 40), .groups = 1};
+    p.kh = pick(1, 5), p.kw = pick(1, 5);
+    p.stride[0] = pick(1, 2), p.stride[1] = p.stride[0];
+    for (int k = 0; k < 2; k++) p.pad[k] = pick(0, 2), p.dilation[k] = 1;
+    if (!fits(&p)) continue;
+    int in = ms_scope_open();
+    ms_tensor *x = conv_x(&p, MS_F32), *w = conv_w(&p, MS_F32), *g = conv_y(&p, MS_F32), *slopes = conv_y(&p, MS_F32);
+    for (int k = 0; k < 3; k++) {
+      ((float *)ms_data(x))[pick(0, ms_numel(x) - 1)] = INFINITY;
+      ((float *)ms_data(slopes))[pick(0, ms_numel(slopes) - 1)] = NAN;
+    }
+    sums y, dx, dw, none;
+    reference(&p, x, w, g, &y, &none, &dw), drop(&none);
+    double *wanted[3] = {y.v, dw.v, NULL};
+    for (int layout = 0; layout < 2; layout++) {
+      ms_tensor *images = layout ? last(x) : x, *turned = layout ? last(slopes) : slopes;
+      ms_tensor *got[3] = {conv2d(&p, images, w, NULL), weight_grad(&p, images, layout ? last(g) : g), input_grad(&p, turned, w)};
+      if (!layout) {
+        sums a, b;
+        reference(&p, conv_x(&p, MS_F32), w, slopes, &a, &dx, &b);
+        drop(&a), drop(&b), wanted[2] = dx.v;
+      }
+      for (int r = 0; r < 3; r++) {
+        const int64_t few = p.c < p.o ? p.c : p.o;
+        if (r == 1 && few <= (layout ? 7 : 16)) continue; /* f32 loops of few channels multiply what lies beside a row with zeros */
+        double *v = dense(need(got[r]));
+        for (int64_t e = 0; e < ms_numel(got[r]); e++)
+          if (!isfinite(v[e]) != !isfinite(wanted[r][e]))
+            fail_msg("%d to %d channels, %d x %d, stride %d: result %d, element %d: %g for %g", (int)p.c, (int)p.o, (int)p.kh,
+                     (int)p.kw, (int)p.stride[0], r, (int)e, v[e], wanted[r][e]);
+        free(v);
+      }
+    }
+    drop(&y), drop(&dx), drop(&dw);
+    ms_scope_close(in);
+    done++;
+  }
+}
+
 /* More shapes than the cache of prepared convolutions holds, twice over. */
 static void conv_many_shapes(void **s) {
   (void)s;
@@ -248,7 +291,7 @@ static void conv_many_shapes(void **s) {
 
 static void conv_empty(void **s) {
   (void)s;
-  for (int dtype = MS_F32; dtype <= MS_F64; dtype++) {
+  for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++) {
     conv p = {0, 3, 5, 5, 4, 3, 3, 1, {1, 1}, {0, 0}, {1, 1}};
     ms_tensor *x = conv_x(&p, dtype), *w = conv_w(&p, dtype), *y = need(conv2d(&p, x, w, RANDOM(dtype, 4)));
     assert_int_equal(y->shape[0], 0);
@@ -333,7 +376,7 @@ static void threads_same_bits(void **s) {
       {64, 32, 4, 4, 48, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},  {3, 48, 33, 20, 15, 5, 4, 1, {2, 2}, {2, 1}, {1, 1}},
       {200, 16, 6, 6, 5, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}}};
   static const int counts[] = {1, 2, 5};
-  for (int dtype = MS_F32; dtype <= MS_F64; dtype++)
+  for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++)
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
       for (int layout = 0; layout < (dtype == MS_F32 ? 2 : 1); layout++) {
         const conv *p = &shape[i];
@@ -372,10 +415,33 @@ static void gradients(void **s) {
 }
 
 int main(void) {
+  const struct CMUnitTest bf16[] = {
+      TEST_BF16(conv_random), TEST_BF16(conv_chosen), TEST_BF16(conv_few_channels), TEST_BF16(conv_channels),
+      TEST_BF16(conv_cuts),   TEST_BF16(conv_empty),  TEST_BF16(conv_infinities),   TEST_BF16(threads_same_bits),
+  };
+  if (amx_is_off()) return cmocka_run_group_tests(bf16, NULL, NULL);
   const struct CMUnitTest tests[] = {
-      TEST(conv_random),     TEST(conv_chosen),       TEST(conv_few_channels), TEST(conv_channels),
-      TEST(conv_cuts),       TEST(conv_many_shapes),  TEST(conv_empty),        TEST(conv_errors),
-      TEST(conv_transposed), TEST(threads_same_bits), TEST(gradients),
+      TEST_BF16(conv_random),
+      TEST_BF16(conv_chosen),
+      TEST_BF16(conv_few_channels),
+      TEST_BF16(conv_channels),
+      TEST_BF16(conv_cuts),
+      TEST_BF16(conv_empty),
+      TEST_BF16(conv_infinities),
+      TEST_BF16(threads_same_bits),
+      TEST(without_amx),
+      TEST(conv_infinities),
+      TEST(conv_random),
+      TEST(conv_chosen),
+      TEST(conv_few_channels),
+      TEST(conv_channels),
+      TEST(conv_cuts),
+      TEST(conv_many_shapes),
+      TEST(conv_empty),
+      TEST(conv_errors),
+      TEST(conv_transposed),
+      TEST(threads_same_bits),
+      TEST(gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

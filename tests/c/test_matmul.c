@@ -79,7 +79,7 @@ static void matmul_shapes(void **s) {
     for (int flags = 0; flags < 4; flags++)
       for (int left = 0; left < STYLES; left++)
         for (int right = 0; right < STYLES; right++)
-          for (int dtype = MS_F32; dtype <= MS_F64; dtype++) {
+          for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++) {
             int64_t m = size[i][0], n = size[i][1], k = size[i][2];
             bool ta = flags & 1, tb = flags & 2;
             if (m * n * k > 5000 && left != right && (left + right + flags) % 4) continue; /* a part of the combinations */
@@ -103,7 +103,7 @@ static void matmul_blocks(void **s) {
       {TRANSPOSED, STRIDED}};
   for (size_t i = 0; i < sizeof size / sizeof *size; i++)
     for (size_t j = 0; j < sizeof styles / sizeof *styles; j++)
-      for (int dtype = MS_F32; dtype <= MS_F64; dtype++) {
+      for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++) {
         int64_t m = size[i][0], n = size[i][1], k = size[i][2];
         if (m * n * k > 3000000 && (i + j + (size_t)dtype) % 3) continue; /* a part of the combinations */
         int in = ms_scope_open();
@@ -114,7 +114,7 @@ static void matmul_blocks(void **s) {
 
 static void matmul_batches(void **s) {
   (void)s;
-  for (int dtype = MS_F32; dtype <= MS_F64; dtype++) {
+  for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++) {
     check_matmul(RANDOM(dtype, 5, 3, 4), RANDOM(dtype, 5, 4, 2), false, false);
     check_matmul(RANDOM(dtype, 2, 3, 20, 30), RANDOM(dtype, 30, 25), false, false);    /* folds into one product */
     check_matmul(RANDOM(dtype, 2, 3, 20, 30), RANDOM(dtype, 25, 30), false, true);     /* so does this */
@@ -132,7 +132,7 @@ static void matmul_batches(void **s) {
 
 static void matmul_empty(void **s) {
   (void)s;
-  for (int dtype = MS_F32; dtype <= MS_F64; dtype++) {
+  for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++) {
     assert_int_equal(ms_numel(need(ms_matmul(RANDOM(dtype, 0, 3), RANDOM(dtype, 3, 4), false, false))), 0);
     assert_int_equal(ms_numel(need(ms_matmul(RANDOM(dtype, 0, 2, 3), RANDOM(dtype, 3, 4), false, false))), 0);
     ms_tensor *y = need(ms_matmul(RANDOM(dtype, 2, 0), RANDOM(dtype, 0, 3), false, false));
@@ -168,6 +168,30 @@ static void linear_rows(void **s) {
   fails(ms_apply(MS_OP_linear, MS_IN(RANDOM(MS_F32, 5), RANDOM(MS_F32, 4, 5), NULL), NULL), "two dimensions");
   fails(ms_apply(MS_OP_linear, MS_IN(RANDOM(MS_F32, 2, 5), RANDOM(MS_F32, 4, 5), RANDOM(MS_F32, 3)), NULL), "expected 4 elements");
 }
+
+/* Infinities spread along their row or column, and no further: products are filled up with zeros in blocks of 16 and 32. */
+static void matmul_infinities(void **s) {
+  (void)s;
+  static const int64_t size[][3] = {{33, 47, 65}, {64, 64, 64}, {100, 9, 300}, {9, 100, 301}, {257, 31, 40}, {16, 16, 2049}};
+  for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+    for (int flags = 0; flags < 4; flags++) {
+      const int64_t m = size[i][0], n = size[i][1], k = size[i][2];
+      const bool ta = flags & 1, tb = flags & 2;
+      int in = ms_scope_open();
+      ms_tensor *a = ta ? RANDOM(MS_F32, k, m) : RANDOM(MS_F32, m, k), *b = tb ? RANDOM(MS_F32, n, k) : RANDOM(MS_F32, k, n);
+      const int64_t row = pick(0, m - 1), col = pick(0, n - 1), p = pick(0, k - 1);
+      ((float *)ms_data(a))[ta ? p * m + row : row * k + p] = INFINITY;
+      ((float *)ms_data(b))[tb ? col * k + p : p * n + col] = NAN;
+      ms_tensor *y = need(ms_matmul(a, b, ta, tb));
+      for (int64_t e = 0; e < m * n; e++) {
+        const double v = at(y, (int64_t[]){e / n, e % n});
+        if ((e % n == col) != (bool)isnan(v) || (e / n == row && e % n != col) != (bool)isinf(v))
+          fail_msg("%d x %d x %d, %d: element %d is %g", (int)m, (int)n, (int)k, flags, (int)e, v);
+      }
+      ms_scope_close(in);
+    }
+}
+
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static void threads_same_bits(void **s) {
@@ -175,7 +199,7 @@ static void threads_same_bits(void **s) {
   static const int64_t size[][3] = {{64, 128, 784},  {128, 128, 1024}, {10, 10, 10000}, {200, 1, 300},
                                     {1, 1000, 1000}, {256, 784, 512},  {3, 5, 100000},  {15, 17, 8449},
                                     {20, 530, 2100}, {16, 70, 8500},   {15, 1300, 768}};
-  for (int dtype = MS_F32; dtype <= MS_F64; dtype++)
+  for (int dtype = MS_F32; dtype <= LAST_DTYPE; dtype++)
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
       for (int tb = 0; tb < 2; tb++) {
         int in = ms_scope_open();
@@ -216,9 +240,28 @@ static void gradients(void **s) {
 }
 
 int main(void) {
+  const struct CMUnitTest bf16[] = {
+      TEST_BF16(matmul_shapes), TEST_BF16(matmul_blocks),     TEST_BF16(matmul_batches),
+      TEST_BF16(matmul_empty),  TEST_BF16(matmul_infinities), TEST_BF16(threads_same_bits),
+  };
+  if (amx_is_off()) return cmocka_run_group_tests(bf16, NULL, NULL);
   const struct CMUnitTest tests[] = {
-      TEST(matmul_shapes), TEST(matmul_blocks), TEST(matmul_batches),    TEST(matmul_empty),
-      TEST(matmul_errors), TEST(linear_rows),   TEST(threads_same_bits), TEST(gradients),
+      TEST_BF16(matmul_shapes),
+      TEST_BF16(matmul_blocks),
+      TEST_BF16(matmul_batches),
+      TEST_BF16(matmul_empty),
+      TEST_BF16(matmul_infinities),
+      TEST_BF16(threads_same_bits),
+      TEST(without_amx),
+      TEST(matmul_infinities),
+      TEST(matmul_shapes),
+      TEST(matmul_blocks),
+      TEST(matmul_batches),
+      TEST(matmul_empty),
+      TEST(matmul_errors),
+      TEST(linear_rows),
+      TEST(threads_same_bits),
+      TEST(gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,148 @@
+/* conv_amx.c -- results x and y of conv_last.h on AMX. The rows of a tile are pixels of a row of results: up to 16 of them, or
+ * several short rows at once, with what lies between them in the padded source (whose results are dropped). A run (kernel column,
+ * channel) is a whole number of steps, so that nothing outside of it is read: what is no number next door stays there. */
+#include "amx.h"
+#include "conv_last_plan.h"
+#include <string.h>
+
+#if defined(__AVX512F__)
+enum { S = AMX_SIDE, GOOD_UNIT = 8 };
+
+/* Channels are filled up with zeros where their number would leave no steps of a fair length. */
+int64_t MS_NAME(ms_last_amx_unit)(int64_t channels) {
+  const int64_t unit = over(channels, 2);
+  return unit <= GOOD_UNIT ? unit : up(unit, GOOD_UNIT);
+}
+
+static int64_t run_words(const ms_last *p, const job *j) { return j->taps[1] * p->unit; }
+
+void MS_NAME(ms_last_amx_plan)(ms_last *p) {
+  for (job *j = p->job; j < p->job + p->jobs; j++) {
+    const int64_t len = run_words(p, j);
+    for (j->depth = least(S, len); j->depth > 1 && len % j->depth; j->depth--)
+      ;
+    j->words = p->shared_bytes / 4;
+    p->shared_bytes += (size_t)(over(p->to, S) * j->taps[0] * len * S) * 4;
+  }
+}
+
+/* Weights as [block of 16 result channels][kernel row][word of the run][channel], two channels of the source at a time. */
+static void pack_pair(const ms_last *p, const float *w, int64_t block, int64_t pair, float *shared) {
+  const ms_conv *g = &p->g;
+  const int64_t taps = g->kh * g->kw, lanes = least(S, p->to - block * S);
+  const bool back = g->result == MS_CONV_X;
+  const int64_t by_lane = back ? taps : g->c * taps, by_source = back ? g->c * taps : taps;
+  vec_f32 tap_of[2][AMX_TAPS];
+  for (int h = 0; h < 2; h++) {
+    const int64_t source = 2 * pair + h;
+    const float *from = w + block * S * by_lane + source * by_source;
+    if (lanes < S || source >= p->from) memset(tap_of[h], 0, (size_t)taps * sizeof(vec_f32));
+    if (source < p->from)
+      for (int64_t k = 0; k < taps; k++)
+        for (int64_t l = 0; l < lanes; l++) ((float *)&tap_of[h][k])[l] = from[l * by_lane + k];
+  }
+  for (const job *j = p->job; j < p->job + p->jobs; j++) {
+    float *to = shared + j->words + (block * j->taps[0] * run_words(p, j) + pair) * S;
+    for (int64_t r = 0; r < j->taps[0]; r++)
+      for (int64_t s = 0; s < j->taps[1]; s++, to += p->unit * S) {
+        const int64_t k = (j->first[0] + r * j->next) * g->kw + j->first[1] + s * j->next;
+        *(vec_f32 *)to = words(tap_of[0][k], tap_of[1][k]);
+      }
+  }
+}
+
+void MS_NAME(ms_last_amx_begin)(const ms_last *p, const float *w, float *shared) {
+  const int64_t work = p->unit * 2 * up(p->to, S) * p->g.kh * p->g.kw;
+  MS_PARALLEL(ms_team(2 * work), k, over(p->to, S) * p->unit, pack_pair(p, w, k / p->unit, k % p->unit, shared););
+}
+
+/* How a job's results in rows t0 .. t0 + n - 1 are cut into tiles of `rows` rows: `lines` rows of `width` results, `apart` rows of
+ * a tile from one to the next. down, across: how many there are; the last ones cover again what others did. */
+typedef struct tiling {
+  int64_t t0, n, lines, width, apart, rows, down, across;
+} tiling;
+
+static tiling tiling_of(const ms_last *p, const job *j, int64_t t0, int64_t t1) {
+  tiling t = {.t0 = t0, .n = least(t1, j->size[0]) - t0, .lines = 1, .across = over(j->size[1], S)};
+  if (t.n <= 0 || j->size[1] <= 0) return (tiling){0};
+  t.width = over(j->size[1], t.across);
+  const int64_t row = p->stride[0] * p->wide;
+  if (t.across == 1 && row % p->stride[1] == 0) {
+    t.apart = row / p->stride[1];
+    t.lines = least(1 + (S - t.width) / t.apart, t.n);
+  }
+  t.rows = (t.lines - 1) * t.apart + t.width;
+  t.down = over(t.n, t.lines);
+  return t;
+}
+
+/* A tile's results, in `edge`, to where they belong: `cols` channels. */
+static void spread(const ms_last *p, const tiling *t, int64_t step, const float *edge, int64_t cols, float *to) {
+  const int64_t unit = p->to_last ? p->to : 1, plane = p->rh * p->rw;
+  for (int64_t line = 0; line < t->lines; line++, to += p->step[0] * p->rw * unit, edge += t->apart * S) {
+    if (!p->to_last)
+      for (int64_t i = 0; i < cols; i++)
+        for (int64_t u = 0; u < t->width; u++) to[i * plane + u * step] = edge[u * S + i];
+    else if (cols == S)
+      for (int64_t u = 0; u < t->width; u++) *(vec_f32 *)(to + u * step) = *(const vec_f32 *)(edge + u * S);
+    else
+      for (int64_t u = 0; u < t->width; u++) memcpy(to + u * step, edge + u * S, (size_t)cols * 4);
+  }
+}
+
+/* One job's results in the 16 or 32 channels of a panel, for images whose padded sources stand in the lane. */
+static void panel_of(const ms_last *p, const job *j, const tiling *t, int64_t panel, int64_t images, const float *lane,
+                     const float *bias, const float *shared, float *to, float *edge) {
+  const int64_t first = panel * 2 * S, left = p->to - first, len = run_words(p, j), unit = p->to_last ? p->to : 1;
+  const int cols = left > S ? 2 : 1, most_rows = cols == 2 ? 2 : 4;
+  const bool whole = p->to_last && t->lines == 1 && left >= cols * S;
+  const int64_t step = p->step[1] * unit, each = t->down * t->across, all = images * each;
+  float start[2 * S];
+  for (int64_t i = 0; i < 2 * S; i++) start[i] = bias && i < left ? bias[first + i] : 0;
+  ms_amx m = {.runs = j->taps[0], .steps = len / most(j->depth, 1)};
+  m.a_row = p->stride[1] * p->unit * 4, m.a_step = j->depth * 4, m.a_run = p->wide * p->unit * 4;
+  m.b_row = S * 4, m.b_step = j->depth * S * 4, m.b_run = len * S * 4;
+  m.c_row = whole ? step * 4 : S * 4;
+  for (int x = 0; x < cols; x++) m.b[x] = shared + j->words + (panel * 2 + x) * j->taps[0] * len * S;
+  const float *source = lane + ((j->low[0] - p->low[0]) * p->wide + j->low[1] - p->low[1]) * p->unit;
+  float *result = to + (j->at[0] * p->rw + j->at[1]) * unit + first * (p->to_last ? 1 : p->rh * p->rw), *here[4];
+  for (int64_t k = 0, ready = 0; k < all; k++) {
+    const int64_t line = least(k % each / t->across * t->lines, t->n - t->lines); /* from t0 on */
+    const int64_t u = least(k % t->across * t->width, j->size[1] - t->width);
+    m.a[ready] = source + k / each * p->source_floats + (line * p->stride[0] * p->wide + u * p->stride[1]) * p->unit;
+    here[ready] = result + k / each * p->to * p->rh * p->rw + (t->t0 + line) * p->step[0] * p->rw * unit + u * step;
+    for (int x = 0; x < cols; x++) {
+      m.c[ready * cols + x] = whole ? here[ready] + x * S : edge + (ready * cols + x) * AMX_TILE;
+      m.start[ready * cols + x] = start + x * S;
+    }
+    if (++ready < most_rows && k + 1 < all) continue;
+    MS_NAME(ms_amx_tiles)(&m, (int)ready, cols);
+    for (int64_t r = 0; r < ready && !whole; r++)
+      for (int64_t x = 0; x < cols; x++)
+        spread(p, t, step, edge + (r * cols + x) * AMX_TILE, least(S, left - x * S),
+               here[r] + x * S * (p->to_last ? 1 : p->rh * p->rw));
+    ready = 0;
+  }
+}
+
+void MS_NAME(ms_last_amx_results)(const ms_last *p, int64_t i0, int64_t i1, int64_t t0, int64_t t1, int64_t panel0, int64_t panel1,
+                                  const float *lane, const float *bias, const float *shared, float *to, float *edge) {
+  for (const job *j = p->job; j < p->job + p->jobs; j++) {
+    const tiling t = tiling_of(p, j, t0, t1);
+    if (!t.rows) continue;
+    MS_NAME(ms_amx_configure)(t.rows, most(j->depth, 1));
+    for (int64_t panel = panel0; panel < panel1; panel++)
+      panel_of(p, j, &t, panel, i1 - i0, lane, bias, shared, to + i0 * p->to * p->rh * p->rw, edge);
+  }
+  MS_NAME(ms_amx_release)();
+}
+#else
+int64_t MS_NAME(ms_last_amx_unit)(int64_t channels) { return channels; }
+void MS_NAME(ms_last_amx_plan)(ms_last *p) { (void)p; }
+void MS_NAME(ms_last_amx_begin)(const ms_last *p, const float *w, float *shared) { (void)p, (void)w, (void)shared; }
+void MS_NAME(ms_last_amx_results)(const ms_last *p, int64_t i0, int64_t i1, int64_t t0, int64_t t1, int64_t panel0, int64_t panel1,
+                                  const float *lane, const float *bias, const float *shared, float *to, float *edge) {
+  (void)p, (void)i0, (void)i1, (void)t0, (void)t1, (void)panel0, (void)panel1, (void)lane, (void)bias, (void)shared, (void)to;
+  (void)edge;
+}
+#endif

@@ -1,0 +1,128 @@
+/* matmul_amx.c -- products on AMX. The smaller operand is packed once by all threads together, and shared; the larger one is packed
+ * by the thread that uses it, some blocks of 16 rows (or columns) at a time, so that it is read once and is in its cache when it is
+ * multiplied. Long inner dimensions are cut into pieces that are added up in order. What is a task depends on sizes only. */
+#include "amx_pack.h"
+#include <omp.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+enum {
+  SHARED_TILES = 1024, /* of the shared side for a piece of the inner dimension: half a second-level cache */
+  STRIP = 4,           /* blocks of the other side that a task takes, */
+  STRIP_WIDE = 16,     /* and where the shared side does not fit that cache */
+  LANE_TILES = 512,    /* of the other side in a piece */
+  PACK_STEPS = 8,      /* steps, and blocks, that are packed at a time */
+  PACK_BLOCKS = 4,
+};
+
+typedef struct cuts {
+  bool rows;                   /* the rows of C are what tasks share out; else its columns */
+  int64_t shared, other;       /* blocks of the two sides */
+  int64_t steps, piece, tasks; /* of the inner dimension: in all, at a time */
+  int64_t strip;               /* most blocks of a task */
+} cuts;
+
+static cuts cut(int64_t m, int64_t n, int64_t k) {
+  cuts u = {.rows = m >= n, .steps = over(k, AMX_DEPTH)};
+  u.shared = over(least(m, n), AMX_SIDE), u.other = over(most(m, n), AMX_SIDE);
+  const bool wide = u.shared * u.steps > SHARED_TILES;
+  int64_t strip = wide ? most(least(STRIP_WIDE, u.other / 16), STRIP) : STRIP;
+  u.tasks = least(up(over(u.other, strip), 2), u.other);
+  u.strip = over(u.other, u.tasks);
+  u.piece = least(most(SHARED_TILES / u.shared, 16), LANE_TILES / u.strip);
+  u.piece = over(u.steps, over(u.steps, u.piece));
+  return u;
+}
+
+static int64_t lane_floats(const cuts *u) { return (u->strip * u->piece + 4) * AMX_TILE; } /* and results that jut out */
+
+size_t MS_NAME(ms_amx_bytes)(int64_t m, int64_t n, int64_t k, int lanes) {
+  const cuts u = cut(m, n, k);
+  return (size_t)(u.shared * u.steps * AMX_TILE + lanes * lane_floats(&u)) * sizeof(float);
+}
+
+typedef struct product {
+  int64_t m, n;
+  float *c;
+} product;
+
+/* Results of rows x cols blocks, block (i, j) the first; a, b: their tiles, `a_pitch`, `b_pitch` floats from block to block. */
+static void blocks(const product *p, int rows, int cols, int64_t i, int64_t j, const float *a, int64_t a_pitch, const float *b,
+                   int64_t b_pitch, int64_t steps, bool add, float *edge) {
+  enum { S = AMX_SIDE };
+  const bool whole = (i + rows) * S <= p->m && (j + cols) * S <= p->n;
+  const int64_t pitch = whole ? p->n : 4 * S;
+  float *to = whole ? p->c + i * S * p->n + j * S : edge;
+  ms_amx t = {.runs = 1, .steps = steps, .a_row = 64, .a_step = AMX_TILE * 4, .b_row = 64, .b_step = AMX_TILE * 4};
+  t.c_row = t.start_row = pitch * 4;
+  for (int r = 0; r < rows; r++) t.a[r] = a + r * a_pitch;
+  for (int r = 0; r < cols; r++) t.b[r] = b + r * b_pitch;
+  for (int64_t x = 0; x < rows * S && whole; x++) /* on their way while the products are made */
+    for (int r = 0; r < cols; r++) __builtin_prefetch(to + x * pitch + r * S, 1);
+  for (int r = 0; r < rows * cols; r++) {
+    t.c[r] = to + (whole ? r / cols * S * pitch + r % cols * S : r * S);
+    t.start[r] = add && whole ? t.c[r] : NULL;
+  }
+  MS_NAME(ms_amx_tiles)(&t, rows, cols);
+  for (int r = 0; r < rows * cols && !whole; r++) {
+    const int64_t i0 = (i + r / cols) * S, j0 = (j + r % cols) * S;
+    for (int64_t x = i0; x < least(i0 + S, p->m); x++)
+      for (int64_t y = j0; y < least(j0 + S, p->n); y++) {
+        const float v = edge[r * S + (x - i0) * pitch + y - j0];
+        p->c[x * p->n + y] = add ? p->c[x * p->n + y] + v : v;
+      }
+  }
+}
+
+/* Rows of blocks i0 .. i1-1 by columns of blocks j0 .. j1-1, in steps that use all four tiles of results where there are as many.
+ */
+static void area(const product *p, int64_t i0, int64_t i1, int64_t j0, int64_t j1, const float *a, int64_t a_pitch, const float *b,
+                 int64_t b_pitch, int64_t steps, bool add, bool rows_inside, float *edge) {
+  const int64_t ri = j1 - j0 == 1 ? 4 : i1 - i0 == 1 ? 1 : 2, rj = ri == 4 ? 1 : ri == 1 ? 4 : 2;
+  const int64_t ni = over(i1 - i0, ri), nj = over(j1 - j0, rj);
+  for (int64_t t = 0; t < ni * nj; t++) {
+    const int64_t x = (rows_inside ? t % ni : t / nj) * ri, y = (rows_inside ? t / ni : t % nj) * rj;
+    blocks(p, (int)least(ri, i1 - i0 - x), (int)least(rj, j1 - j0 - y), i0 + x, j0 + y, a + x * a_pitch, a_pitch, b + y * b_pitch,
+           b_pitch, steps, add, edge);
+  }
+}
+
+void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra, int64_t ca, const float *b, int64_t rb,
+                            int64_t cb, float *c, void *work, int team) {
+  const cuts u = cut(m, n, k);
+  const amx_side sa = {a, ra, ca, m, k, false}, sb = {b, cb, rb, n, k, true}, *shared = u.rows ? &sb : &sa,
+                 *other = u.rows ? &sa : &sb;
+  const product p = {m, n, c};
+  const int64_t pitch = u.steps * AMX_TILE, pack_s = over(u.steps, PACK_STEPS), pack_b = over(u.shared, PACK_BLOCKS);
+  float *packed = work, *lanes = packed + u.shared * pitch;
+#pragma omp parallel num_threads(team) if (team > 1)
+  {
+    float *lane = lanes + omp_get_thread_num() * lane_floats(&u), *edge = lane + u.strip * u.piece * AMX_TILE;
+#pragma omp for schedule(static)
+    for (int64_t t = 0; t < pack_s * pack_b; t++) {
+      const int64_t q = u.steps * (t % pack_s) / pack_s, blk = u.shared * (t / pack_s) / pack_b;
+      pack_tiles(shared, blk, u.shared * (t / pack_s + 1) / pack_b, q, u.steps * (t % pack_s + 1) / pack_s,
+                 packed + blk * pitch + q * AMX_TILE, u.steps);
+    }
+    MS_NAME(ms_amx_configure)(AMX_SIDE, AMX_SIDE);
+#pragma omp for schedule(dynamic) nowait
+    for (int64_t t = 0; t < u.tasks; t++) {
+      const int64_t x = u.other * t / u.tasks, y = u.other * (t + 1) / u.tasks;
+      for (int64_t q = 0; q < u.steps; q += u.piece) {
+        const int64_t steps = least(u.piece, u.steps - q);
+        pack_tiles(other, x, y, q, q + steps, lane, u.piece);
+        const float *mine = packed + q * AMX_TILE;
+        if (u.rows) area(&p, x, y, 0, u.shared, lane, u.piece * AMX_TILE, mine, pitch, steps, q > 0, true, edge);
+        else area(&p, 0, u.shared, x, y, mine, pitch, lane, u.piece * AMX_TILE, steps, q > 0, false, edge);
+      }
+    }
+    MS_NAME(ms_amx_release)();
+  }
+}
+#else
+size_t MS_NAME(ms_amx_bytes)(int64_t m, int64_t n, int64_t k, int lanes) { return (void)m, (void)n, (void)k, (void)lanes, 0; }
+void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra, int64_t ca, const float *b, int64_t rb,
+                            int64_t cb, float *c, void *work, int team) {
+  (void)m, (void)n, (void)k, (void)a, (void)ra, (void)ca, (void)b, (void)rb, (void)cb, (void)c, (void)work, (void)team;
+}
+#endif
