@@ -26,8 +26,7 @@ bool MS_NAME(ms_amx_ready)(void) {
   return pthread_once(&once, ask), ready;
 }
 
-/* Tiles 0..3: results. 4..7: operands; which of them are A's and which are B's depends on the shape, but a tile of B has at most as
- * many rows as there are words in one of A. A's take 4, 5 and B's 6, 7, or the roles are fixed for the shape by `operands`. */
+/* Tiles 0..3: results. 4, 5: of A. 6, 7: of B. A shape with more of either takes them by turns. */
 typedef struct config {
   uint8_t palette, start, zero[14];
   uint16_t row_bytes[16];
