@@ -107,6 +107,7 @@ ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
   p->swap = weights && g->o < L && (g->o < L / 2 || g->kw * g->c >= L);
   p->rows = p->swap ? g->o : g->kw * g->c, p->cols = p->swap ? g->kw * g->c : g->o;
   p->padded = over(p->cols, L) * L;
+  p->by_three = weights && !p->swap && g->o == L && g->kw == 3 && g->stride[0] == 1 && g->stride[1] == 1 && g->ow > 1;
   set_cuts(p);
   if (weights) {
     set_unfolded(p);
@@ -243,6 +244,7 @@ static void results(const ms_last *p, const job *j, const float *source, int64_t
   const bool whole = cols == width && p->to_last;
   const int64_t tiles = over(n, TILE_ROWS);
   const ms_tile_f32(*tiles_of)[TILE_VECTORS + 1] = p->bf16 ? MS_NAME(ms_tile_bf16) : MS_NAME(ms_tile_f32)[0];
+  const bool by_three = vectors == 1 && j->taps[1] == 3 && p->stride[1] == 1 && !p->bf16;
   float start[2 * L];
   for (int64_t i = 0; i < 2 * L; i++) start[i] = bias && i < cols ? bias[first + i] : 0;
   const float *s = source + ((j->low[0] - p->low[0]) * p->wide + j->low[1] - p->low[1]) * p->unit;
@@ -252,8 +254,13 @@ static void results(const ms_last *p, const job *j, const float *source, int64_t
       const int64_t u = n * k / tiles, rows = n * (k + 1) / tiles - u;
       float *here = to + u * p->step[1] * by_pixel;
       const ms_fetch fetch = ask(next, j->taps[0] * len, weights);
-      tiles_of[rows][vectors](j->taps[0], len, s + u * p->stride[1] * p->unit, run, p->stride[1] * p->unit, weights, len * width,
-                              width, whole ? here : edge, whole ? p->step[1] * p->to : 2 * L, start, 0, &fetch);
+      float *into = whole ? here : edge;
+      const int64_t step = whole ? p->step[1] * p->to : 2 * L;
+      const float *from = s + u * p->stride[1] * p->unit;
+      if (by_three) MS_NAME(ms_tile_row3)[rows](j->taps[0], p->unit, from, run, weights, len * width, into, step, start, &fetch);
+      else
+        tiles_of[rows][vectors](j->taps[0], len, from, run, p->stride[1] * p->unit, weights, len * width, width, into, step, start,
+                                0, &fetch);
       if (!whole) store(p, edge, rows, cols, here, p->step[1]);
     }
   }

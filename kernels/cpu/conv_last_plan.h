@@ -58,6 +58,7 @@ struct ms_last {
   bool unfold;                         /* w: from rows of `depth` floats, `pitch` apart, one a pixel */
   int64_t depth, pitch;
   size_t unfolded;            /* floats from the start of the shared area */
+  bool by_three;              /* w: by tile3.c */
   bool swap;                  /* w: columns of the sums are (column, channel) */
   int64_t rows, cols, padded; /* w: of the sums of a kernel row */
   size_t shared_bytes, lane_bytes;

@@ -51,6 +51,14 @@ void MS_NAME(ms_last_w_begin)(const ms_last *p, const float *x, float *shared) {
 static void weight_sums(const ms_last *p, const float *x, const float *y, int64_t rows, int64_t first, float *sums, soon *next) {
   const ms_conv *g = &p->g;
   const int64_t vectors = p->padded - first > L ? 2 : 1, tiles = over(p->rows, TILE_ROWS);
+  if (p->by_three) {
+    for (int64_t i = 0; i < g->c; i += SUMS3_ROWS) {
+      const ms_fetch fetch = ask(next[0].at < next[0].end ? next : next + 1, rows * g->ow, x);
+      MS_NAME(ms_tile_sums3)
+      [least(SUMS3_ROWS, g->c - i)](rows, g->ow, g->c, x + i, p->wide * g->c, y, g->ow * g->o, sums + i * L, &fetch);
+    }
+    return;
+  }
   const int64_t x_step = g->stride[1] * g->c, x_run = g->stride[0] * p->wide * g->c, y_run = g->ow * g->o;
   for (int64_t k = 0; k < tiles; k++) {
     const int64_t i = p->rows * k / tiles, n = p->rows * (k + 1) / tiles - i;

@@ -40,6 +40,21 @@ typedef void (*ms_tile_f64)(int64_t runs, int64_t len, const double *a, int64_t 
                             int64_t b_run, int64_t b_step, double *c, int64_t c_step, const double *start, int64_t start_step,
                             const ms_fetch *fetch);
 
+/* Kernels three columns wide, moved by one pixel at a time, for one vector of results: a pixel of `c` numbers is read once for the
+ * three results that it is part of, where `across` reads it three times.
+ *
+ * ms_tile_row3: out[i * step + j] = start[j] + sum over r < runs, k < c, s < 3 of a[r * a_run + (i + s) * c + k] * b[r * b_run +
+ * (s * c + k) * L + j] for i < rows, j < L; the order of the additions is that of r, k, s.
+ * ms_tile_sums3: sums[(s * c + i) * L + j] += sum over r < runs, u < n of x[r * x_run + (u + s) * c + i] * y[r * y_run + u * L + j]
+ * for s < 3, i < rows <= SUMS3_ROWS; n >= 2. */
+typedef void (*ms_tile_row3)(int64_t runs, int64_t c, const float *a, int64_t a_run, const float *b, int64_t b_run, float *out,
+                             int64_t step, const float *start, const ms_fetch *fetch);
+typedef void (*ms_tile_sums3)(int64_t runs, int64_t n, int64_t c, const float *x, int64_t x_run, const float *y, int64_t y_run,
+                              float *sums, const ms_fetch *fetch);
+enum { SUMS3_ROWS = TILE_BYTES == 64 ? 8 : 3 };
+extern const ms_tile_row3 MS_NAME(ms_tile_row3)[TILE_ROWS + 1];
+extern const ms_tile_sums3 MS_NAME(ms_tile_sums3)[SUMS3_ROWS + 1];
+
 /* [along: 1, across: 0][rows][vectors] */
 extern const ms_tile_f32 MS_NAME(ms_tile_f32)[2][TILE_ROWS + 1][TILE_VECTORS + 1];
 extern const ms_tile_f64 MS_NAME(ms_tile_f64)[2][TILE_ROWS + 1][TILE_VECTORS + 1];

@@ -77,7 +77,7 @@ static inline int close_scope(void **s) { return (void)s, ms_error_clear(), ms_s
 
 static inline int open_bf16(void **s) {
   open_scope(s);
-  if (ms_set_precision("bf16") < 0) return 0; /* a processor without: f32 must do as well */
+  if (ms_set_precision("bf16") < 0) return ms_error_clear(), 0; /* a processor without: f32 must do as well */
   return coarse = true, 0;
 }
 static inline int close_bf16(void **s) {
