@@ -7,7 +7,6 @@
 #include "conv_last.h"
 #include "cpu.h"
 #include "onednn.h"
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 

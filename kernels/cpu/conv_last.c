@@ -253,7 +253,7 @@ static void results(const ms_last *p, const job *j, const float *source, int64_t
     for (int64_t k = 0; k < tiles; k++) {
       const int64_t u = n * k / tiles, rows = n * (k + 1) / tiles - u;
       float *here = to + u * p->step[1] * by_pixel;
-      const ms_fetch fetch = ask(next, j->taps[0] * len, weights);
+      const ms_fetch fetch = ask(next, j->taps[0] * (by_three ? p->unit : len), weights);
       float *into = whole ? here : edge;
       const int64_t step = whole ? p->step[1] * p->to : 2 * L;
       const float *from = s + u * p->stride[1] * p->unit;

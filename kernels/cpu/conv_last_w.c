@@ -53,7 +53,7 @@ static void weight_sums(const ms_last *p, const float *x, const float *y, int64_
   const int64_t vectors = p->padded - first > L ? 2 : 1, tiles = over(p->rows, TILE_ROWS);
   if (p->by_three) {
     for (int64_t i = 0; i < g->c; i += SUMS3_ROWS) {
-      const ms_fetch fetch = ask(next[0].at < next[0].end ? next : next + 1, rows * g->ow, x);
+      const ms_fetch fetch = ask(next[0].at < next[0].end ? next : next + 1, rows * (g->ow - 2), x);
       MS_NAME(ms_tile_sums3)
       [least(SUMS3_ROWS, g->c - i)](rows, g->ow, g->c, x + i, p->wide * g->c, y, g->ow * g->o, sums + i * L, &fetch);
     }

@@ -193,10 +193,11 @@ static int prepare_headed(ms_call *last) {
   program *g = last->slot;
   g->after.run = MS_NAME(ms_cpu_strips_piece);
   g->head->after = &g->after;
-  g->kernel = kernel_of(g->head);
   g->head->work_bytes = 0;
-  if (g->kernel->prepare && g->kernel->prepare(g->head) < 0) return -1;
-  last->work_bytes = g->head->work_bytes;
+  const ms_kernel *k = kernel_of(g->head);
+  if (k->prepare && k->prepare(g->head) < 0) return -1;
+  g->kernel = k;
+  last->work_bytes = g->head->work_bytes, g->head->work_bytes = 0; /* one workspace, that of the call that runs */
   return 0;
 }
 

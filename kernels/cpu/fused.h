@@ -57,7 +57,7 @@ typedef struct program {
   int64_t columns; /* SUM_ROWS: elements of a row */
   double scale;
   void *partial; /* SUM_ALL: f64 per MS_CHUNK elements; SUM_ROWS: a row in the tensor's dtype per FUSED_ROWS rows */
-  /* what makes the first operand, if that is part of the chain */
+  /* the call whose result the parts follow, if it is part of the chain */
   ms_after after;
   ms_call *head;
   const ms_kernel *kernel; /* the head's */

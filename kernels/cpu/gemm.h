@@ -28,44 +28,44 @@ static inline bool gemm_dots(int64_t m, int64_t n, int64_t ca, int64_t rb) {
 #endif
 #include "turn.h"
 
-/* Elements (p, j) of B, k x n, into panels of 2 L columns, a last one of L where that is enough: to[panel][p][0..width). A panel
- * has `depth` rows, of which these are k, from row `first` on. */
-static void G(pack)(int64_t n, int64_t k, int64_t first, int64_t depth, const T *b, int64_t rb, int64_t cb, T *restrict to) {
+/* Elements (p, j) of B, k x n, into panels of 2 L columns, a last one of L where that is enough: to[panel][p][0..width). */
+static void G(pack)(int64_t n, int64_t k, const T *b, int64_t rb, int64_t cb, T *restrict to) {
   enum { L = G(LANES) };
   const int64_t even = cb == 1 ? n / (2 * L) * (2 * L) : 0; /* whole panels that are copied: row by row, as they lie */
   for (int64_t p = 0; p < k && even; p++)
     for (int64_t j = 0; j < even; j += 2 * L) {
-      T *q = to + j * depth + (first + p) * 2 * L;
+      T *q = to + j * k + p * 2 * L;
       __builtin_prefetch(b + (p + GEMM_ROWS_AHEAD) * rb + j), __builtin_prefetch(b + (p + GEMM_ROWS_AHEAD) * rb + j + L);
       const T *f = b + p * rb + j;
       *(G(vec) *)q = *(const G(vec) *)f, *(G(vec) *)(q + L) = *(const G(vec) *)(f + L);
     }
-  to += even * depth;
-  for (int64_t j = even, width; j < n; j += 2 * L, to += depth * width) {
+  to += even * k;
+  for (int64_t j = even, width; j < n; j += 2 * L, to += k * width) {
     width = n - j > L ? 2 * L : L;
     const int64_t w = n - j < width ? n - j : width;
     const T *f = b + j * cb;
-    T *at = to + first * width;
     const int64_t whole = rb == 1 ? w / L * L : 0, deep = whole ? k / L * L : 0; /* what is transposed by blocks */
     for (int64_t p = 0; p < deep; p += L)
       for (int64_t i = 0; i < whole; i += L) {
         for (int64_t r = 0; r < L; r++) __builtin_prefetch(f + (i + r) * cb + p + GEMM_AHEAD);
-        G(transpose)(f + i * cb + p, cb, at + p * width + i, width);
+        G(transpose)(f + i * cb + p, cb, to + p * width + i, width);
       }
     for (int64_t i = 0; i < whole; i++)
-      for (int64_t p = deep; p < k; p++) at[p * width + i] = f[i * cb + p * rb];
+      for (int64_t p = deep; p < k; p++) to[p * width + i] = f[i * cb + p * rb];
     for (int64_t i = whole; i < w; i++)
-      for (int64_t p = 0; p < k; p++) at[p * width + i] = f[i * cb + p * rb];
+      for (int64_t p = 0; p < k; p++) to[p * width + i] = f[i * cb + p * rb];
     for (int64_t p = 0; p < k && w < width; p++)
-      for (int64_t i = w; i < width; i++) at[p * width + i] = 0;
+      for (int64_t i = w; i < width; i++) to[p * width + i] = 0;
   }
 }
 
 /* C[i, j] = the sum of a[i * ra + p] b[j * cb + p]: few rows of one matrix with many of another, read once. */
 static void G(dots)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, const T *b, int64_t cb, T *c, int64_t rc) {
   enum { L = G(LANES), AT_ONCE = 4 };
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++) {
+  const int64_t many = most(m, n), few = least(m, n);
+  for (int64_t e = 0; e < many; e++)
+    for (int64_t f = 0; f < few; f++) {
+      const int64_t i = m > n ? e : f, j = m > n ? f : e;
       const T *x = a + i * ra, *y = b + j * cb;
       G(vec) sum[AT_ONCE] = {0};
       int64_t p = 0;
@@ -191,7 +191,7 @@ static void G(gemm)(bool add, bool dots, int64_t deep, int64_t m, int64_t n, int
       else if (block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, least(n, GEMM_NC));
       if (direct) G(multiply)(add || block, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room, &ahead);
       if (direct == nc) continue;
-      G(pack)(nc - direct, kc, 0, kc, b + p * rb + (j + direct) * cb, rb, cb, packed);
+      G(pack)(nc - direct, kc, b + p * rb + (j + direct) * cb, rb, cb, packed);
       G(multiply)(add || block, m, nc - direct, p, kc, &l, packed, false, 0, c + j + direct, rc, room, &ahead);
     }
   }

@@ -1,11 +1,10 @@
-/* matmul.c -- batches of matrix products. The work is cut into tiles by a rule that looks at sizes only, one thread computes a
- * tile, and where a long inner dimension is cut into parts their sums are added in order: the bits do not depend on the number of
- * threads. Every tile packs what it needs. */
+/* matmul.c -- batches of matrix products. One thread computes a tile, and packs what it needs for it; an element's sum is the same
+ * however the result is cut into tiles. A long inner dimension is cut into parts by a rule that looks at sizes only, and their sums
+ * are added in order. So the bits do not depend on the number of threads. */
 #include "amx.h"
 #include "cpu.h"
 #include "matmul_bf16.h"
 #include "tile.h"
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,17 +19,21 @@
 #undef T
 #undef G
 
-/* TILE_WORK: multiply-adds that are worth a tile of its own. SMALL_COST: where packing (0.3 us) overtakes the small loop, whose
- * cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turn. PART_DEEP: the least depth of a part of k, PART_SIDE the most
- * elements of a result that is added up from parts. AFTER_ROW: elements of a row of a tile that are worth going on with.
+/* TILE_WORK: multiply-adds that are worth a tile of its own. TEAM_WORK: those that count as one simple operation when threads are
+ * dealt out: to wake one for less than 10 us of work does not pay. SMALL_COST: where packing (0.3 us) overtakes the small loop,
+ * whose cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turn. PART_DEEP: the least depth of a part of k, PART_SIDE the most
+ * elements of a result that is added up from parts. AFTER_TILE, AFTER_ROW: elements of a tile, and
+ * of a part of a row, that are worth going on with.
  * AMX_WORK, AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
 enum {
   TILE_WORK = 1 << 18,
+  TEAM_WORK = 16,
   SMALL_COST = 1 << 12,
   TURN_ROWS = 128,
   TURN_DEEP = 512,
   PART_DEEP = 1024,
   PART_SIDE = 1 << 16,
+  AFTER_TILE = 2048,
   AFTER_ROW = 256,
   AMX_WORK = 1 << 18,
   AMX_LEAST = 8
@@ -136,7 +139,7 @@ static int64_t edge(int64_t n, int64_t tiles, int64_t i, int64_t unit) {
 }
 
 static int team_of(const plan *p) {
-  return (int)least(ms_team(p->batch * p->m * p->n * p->k / 8), p->batch * p->tiles_m * p->tiles_n * p->parts);
+  return (int)least(ms_team(p->batch * p->m * p->n * p->k / TEAM_WORK), p->batch * p->tiles_m * p->tiles_n * p->parts);
 }
 
 /* Room for every thread: what gemm.h wants for the whole is enough for a tile; and a turned tile. */
@@ -178,7 +181,7 @@ static void make_plan(const ms_call *c, plan *p) {
   }
   turn(p);
   p->dots = gemm_dots(p->m, p->n, p->a.c, p->b.r);
-  cut(p, ms_team(p->batch * work / 8));
+  cut(p, ms_team(p->batch * work / TEAM_WORK));
   p->partial = p->parts > 1 ? place(p, p->parts * p->batch * p->m * p->n, size) : 0;
   make_room(p, size);
 }
@@ -229,10 +232,10 @@ static void one_tile(const plan *p, int64_t index, void *out, void *room, bool i
   else after->run(after, all + m0 * p->n + n0, n, m, p->n);
 }
 
-/* Are the rows of a tile long enough to go on with them? */
-static bool long_rows(const plan *p) {
+/* Are the tiles such that it pays to go on with them: large, and whole rows or long parts of rows? */
+static bool large_tiles(const plan *p) {
   const int64_t tiles = p->turned ? p->tiles_m : p->tiles_n, row = p->turned ? p->m : p->n;
-  return p->parts == 1 && (tiles == 1 || row / tiles >= AFTER_ROW);
+  return p->parts == 1 && p->m * p->n / (p->tiles_m * p->tiles_n) >= AFTER_TILE && (tiles == 1 || row / tiles >= AFTER_ROW);
 }
 
 #define ADD_PARTS(T)                                                                                                               \
@@ -280,13 +283,13 @@ static int run(ms_call *c) {
   int team = p.small ? 1 : (int)least(team_of(&p), p.team);
   if (p.amx || p.bf16) {
     /* on AMX the products are nearly free: it is the operands that count */
-    team = (int)least(p.team, ms_team(p.amx ? total / 64 + (p.m * p.k + p.k * p.n) / 4 : total / 8));
+    team = (int)least(p.team, ms_team(p.amx ? total / 64 + (p.m * p.k + p.k * p.n) / 4 : total / TEAM_WORK));
     (p.amx ? MS_NAME(ms_amx_matmul) : MS_NAME(ms_bf16_matmul))(p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c,
                                                                (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
     ms_run_after(c);
     return 0;
   }
-  const ms_after *after = c->after && long_rows(&p) ? c->after : NULL;
+  const ms_after *after = c->after && large_tiles(&p) ? c->after : NULL;
   void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
   const size_t each = (size_t)p.room_each * size;
   const int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */

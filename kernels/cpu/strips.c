@@ -173,6 +173,7 @@ static void run_each(const program *g, int team) {
 void MS_NAME(ms_cpu_strips_piece)(const ms_after *a, int64_t from, int64_t n, int64_t count, int64_t step) {
   const program *g = (const program *)((const char *)a - offsetof(program, after));
   frame f;
+  if (step == n || count == 1) n *= count, count = 1;
   open_frame(&f, g);
   for (int64_t i = 0; i < count; i++) run_range(&f, from + i * step, from + i * step + n);
 }

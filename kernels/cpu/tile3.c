@@ -6,8 +6,8 @@ typedef float vec __attribute__((vector_size(TILE_BYTES), aligned(4), may_alias)
 enum { L = LANES_f32 };
 
 /* clang-format off */
-#define HEAD(R)                                                                                                                    \
-    const ms_fetch ask = fetch ? *fetch : (ms_fetch){(const char *)R, 0, 0};                                                       \
+#define HEAD(a)                                                                                                                    \
+    const ms_fetch ask = fetch ? *fetch : (ms_fetch){(const char *)(a), 0, 0};                                                       \
     const char *line = ask.at;
 #define ASK(k) __builtin_prefetch(line, 0, 2); line += (k) % 16 == 15 ? ask.outer : ask.inner;
 

@@ -224,8 +224,7 @@ int ms_step_fold(ms_step *s);          /* pass: convolutions take in the pooling
 int ms_step_repeat(ms_step *s);        /* pass: calls equal to earlier ones are computed once (repeat.c) */
 void ms_step_drop_copies(ms_step *s);  /* pass: whole copies of what nobody changes afterwards are not made (alias.c) */
 int ms_step_channels_last(ms_step *s); /* pass: images lie channels last where convolutions gain by it (layout.c) */
-int ms_step_fuse(
-    ms_step *s); /* pass: elementwise calls over the same elements become chains, behind products; reorders calls (fuse.c) */
+int ms_step_fuse(ms_step *s);          /* pass: elementwise calls become chains, behind products too; reorders calls (fuse.c) */
 void ms_step_in_place(ms_step *s);  /* pass: elementwise results lie where an operand lay that is not needed any more (alias.c) */
 void ms_step_lifetimes(ms_step *s); /* first and last of every slot, anew (fuse.c) */
 void ms_step_place(ms_step *s, int slot, char *address); /* views of a slot now lie there (replay.c) */
