@@ -144,6 +144,15 @@ static int deterministic(lua_State *L) {
   return lua_pushboolean(L, ms_deterministic()), 1;
 }
 
+/* ms.flush_denormal() -> boolean; ms.flush_denormal(bool) sets it (mascon.h) */
+static int flush_denormal(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) {
+    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    ms_set_flush_denormal(lua_toboolean(L, 1));
+  }
+  return lua_pushboolean(L, ms_flush_denormal()), 1;
+}
+
 /* ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it (mascon.h) */
 static int precision(lua_State *L) {
   if (!lua_isnoneornil(L, 1)) {
@@ -192,6 +201,7 @@ void msl_open_grad(lua_State *L) { /* stack: module, methods */
                                        {"memory", memory},
                                        {"threads", threads},
                                        {"deterministic", deterministic},
+                                       {"flush_denormal", flush_denormal},
                                        {"precision", precision},
                                        {"device", device},
                                        {"check_numerics", check_numerics},

@@ -14,7 +14,7 @@
 #define MS_BACKEND_H
 #include "mascon.h"
 
-#define MS_ABI      2
+#define MS_ABI      3
 #define MS_MAX_ARGS 12 /* arguments of one row */
 #define MS_MAX_OUT  4  /* results of one row */
 #define MS_PARTS    32 /* calls of a chain */
@@ -88,6 +88,10 @@ typedef struct ms_backend {
   const ms_kernel *(*kernel)(const ms_call *c);
   bool (*bf16)(void); /* are there kernels for MS_PRECISION_BF16? NULL: no */
   bool host_memory;   /* views may be read by the host */
+  /* Around runs of kernels, by the thread that calls them: how it and the threads that help it are to compute (ms_flush_denormal);
+   * `enter` answers what `leave` puts back. NULL: nothing to do. */
+  unsigned (*enter)(void);
+  void (*leave)(unsigned before);
   /* May this call be in a chain? Be the first of one that is elementwise behind it, without a sum? And a chain as one kernel, which
    * the last part's call then carries, its slot set, in place of its own; the other calls do not run. NULL without a message: let
    * them run one by one. All may be NULL: no chains. */

@@ -85,6 +85,11 @@ static bool any_order;
 bool ms_deterministic(void) { return !any_order; }
 void ms_set_deterministic(bool on) { any_order = !on; }
 
+static bool keep_denormal;
+
+bool ms_flush_denormal(void) { return !keep_denormal; }
+void ms_set_flush_denormal(bool on) { keep_denormal = !on; }
+
 /* ---- precision --------------------------------------------------------------------------------------------------- */
 
 static ms_precision precision;

@@ -106,6 +106,13 @@ typedef struct gate {
   double number[SMALL];
 } gate;
 
+static int run_with(const ms_backend *b, ms_call *c) {
+  const unsigned before = b->enter ? b->enter() : 0;
+  const int rc = c->kernel->run(c);
+  if (b->leave) b->leave(before);
+  return rc;
+}
+
 /* 1: ran; 0: the backend has no kernel; -1: failed. number_dtype: what number operands become. */
 static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
                       ms_tensor **out, int number_dtype, const int64_t *bound) {
@@ -133,7 +140,7 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     rc = 1;
     if (c->kernel->prepare && c->kernel->prepare(c) < 0) rc = -1;
     if (rc > 0 && c->work_bytes && !(c->work = ms_block_alloc(device, c->work_bytes, &capacity))) rc = -1;
-    if (rc > 0 && c->kernel->run(c) < 0) rc = -1;
+    if (rc > 0 && run_with(device->backend, c) < 0) rc = -1;
     if (c->work) ms_block_free(device, c->work, capacity);
     if (c->kernel->release) c->kernel->release(c);
     if (rc > 0 && ms_record_now && ms_record_call(c, in, out) < 0) rc = -1;

@@ -160,6 +160,8 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   double begin = s->profiling ? now() : 0, from = 0;
   int rc = enter(s, args);
   if (s->profiling) from = now();
+  const ms_backend *b = r->device->backend;
+  const unsigned before = b->enter ? b->enter() : 0;
   for (int i = 0; i < r->n_call && rc == 0; i++) {
     if (s->dead[i]) continue;
     rc = run_call(s, &r->call[i]);
@@ -168,6 +170,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
       s->seconds[i] += to - from, from = to;
     }
   }
+  if (b->leave) b->leave(before);
   for (int k = 0; k < r->n_results && rc == 0; k++)
     if (!(results[k] = tensor_of(r, &r->result[k], args))) rc = -1;
   if (rc == 0) rc = leave_gradients(r, args);

@@ -1,7 +1,8 @@
 """PyTorch's side of `make bench`: bench_torch.py plain|tuned|compile|amp
 
 plain    as anybody writes it
-tuned    channels_last for convolutions, fused optimizer, and the allocator told to keep its memory (what PyTorch's tuning guide says)
+tuned    channels_last for convolutions, fused optimizer, denormals flushed, and the allocator told to keep its memory (what PyTorch's
+         tuning guide says)
 compile  the same, forward and loss through torch.compile. W6's critic: only its generator, since the compiled forward has no second derivative
 amp      tuned, forward under bf16 autocast
 """
@@ -21,6 +22,8 @@ import torch.nn.functional as F  # noqa: E402
 
 torch.set_num_threads(common.THREADS)
 TUNED, AMP = VARIANT != "plain", VARIANT == "amp"
+if TUNED:  # before there are threads, which take it over; JAX always does
+    torch.set_flush_denormal(True)
 
 
 def fill(net, seed):
