@@ -1,5 +1,5 @@
--- ms.flush_denormal: numbers too small for full precision are zero, or IEEE 754's; in eager and compiled steps, on every thread, and never in
--- the script's own arithmetic.
+-- ms.flush_denormal: numbers too small for full precision are zero, or IEEE 754's; in eager and compiled steps, on every thread, and never
+-- in the script's own arithmetic.
 -- luacheck: globals TestDenormal
 local lu = require "luaunit"
 local ms = require "mascon"
