@@ -39,6 +39,9 @@ enum {
   AMX_LEAST = 8
 };
 
+/* Cycles that an element costs which is packed; and one that another thread has written. */
+static const double PACKED = 0.6, FOREIGN = 0.7;
+
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
 typedef struct side {
   const char *data;
@@ -110,25 +113,46 @@ static void turn(plan *p) {
   if (!column) p->deep = TURN_DEEP;
 }
 
-/* About the time that one of tiles_m x tiles_n tiles takes: products, packing, reading. */
-static double tile_cost(const plan *p, int64_t tiles_m, int64_t tiles_n) {
+/* How the largest of the three matrices lies, which is a weight or its gradient most often: along what its rows run. If each
+ * thread gets rows of it, it meets the same ones in products forth and back and in the update, for memory is cut by rows there. */
+typedef enum along { ALONG_M, ALONG_N, ALONG_K } along;
+typedef struct largest {
+  along rows, columns;
+  double size;
+} largest;
+
+static largest largest_of(const plan *p) {
+  const double a = (double)p->m * (double)p->k, b = (double)p->k * (double)p->n, c = (double)p->m * (double)p->n;
+  if (c >= a && c >= b) return p->turned ? (largest){ALONG_N, ALONG_M, c} : (largest){ALONG_M, ALONG_N, c};
+  if (a >= b) return p->a.c == 1 ? (largest){ALONG_M, ALONG_K, a} : (largest){ALONG_K, ALONG_M, a};
+  return p->b.c == 1 ? (largest){ALONG_K, ALONG_N, b} : (largest){ALONG_N, ALONG_K, b};
+}
+
+/* About the cycles that one of tiles_m x tiles_n tiles takes: products, packing, and reading what another thread has written of
+ * the largest matrix. */
+static double tile_cost(const plan *p, const largest *l, int64_t tiles_m, int64_t tiles_n) {
   const double rows = (double)over(p->m, tiles_m), cols = (double)up(over(p->n, tiles_n), 16);
-  return rows * cols / 32 + 0.3 * cols + 0.1 * rows;
+  const double pieces[] = {[ALONG_M] = (double)tiles_m, [ALONG_N] = (double)tiles_n, [ALONG_K] = (double)p->parts};
+  const double all = (double)(tiles_m * tiles_n * p->parts), here = l->size / pieces[l->rows] / pieces[l->columns];
+  return (double)p->k / (double)p->parts * (rows * cols / 32 + PACKED * cols + 0.1 * rows) + FOREIGN * here * (1 - pieces[l->rows] / all);
 }
 
 /* A tile for each thread, and each packs for itself: what one thread has written another one is slow to read. k is cut into parts
  * by a rule on sizes, since bits depend on it. */
 static void cut(plan *p, int threads) {
   const int64_t work = p->m * p->n * p->k;
+  const largest large = largest_of(p);
   const bool long_sums = p->batch == 1 && !p->dots && p->m * p->n <= PART_SIDE && p->k >= 2 * PART_DEEP;
   while (long_sums && p->parts < ms_tasks() && p->k / p->parts >= PART_DEEP) p->parts *= 2;
+  if (p->parts == 1 && p->batch == 1 && !p->dots && large.rows == ALONG_K && p->k >= PART_DEEP / 2 && p->m * p->n <= PART_SIDE / 4)
+    p->parts = 2;
   int64_t want = least(threads, work * p->batch / TILE_WORK);
   want = over(want, p->batch * p->parts);
   double best = 0;
   for (int64_t m = 1; m <= want; m++) {
     const int64_t n = over(want, m);
     if ((m > 1 && p->m / m < 4) || (n > 1 && p->n / n < 16)) continue;
-    const double cost = tile_cost(p, m, n);
+    const double cost = tile_cost(p, &large, m, n);
     if (best == 0 || cost < best) best = cost, p->tiles_m = m, p->tiles_n = n;
   }
 }

@@ -3,11 +3,11 @@
 #include "cpu.h"
 #include "../math.h"
 
-/* Thread t of `team` updates this part of tensor `tensor`, whose elements are behind `before` others: elements from .. to-1. */
-static void share(int64_t total, int t, int team, int64_t before, int64_t size, int64_t *from, int64_t *to) {
-  int64_t a = total / 64 * t / team * 64 - before, b = t == team - 1 ? size : total / 64 * (t + 1) / team * 64 - before;
-  *from = a < 0 ? 0 : a < size ? a : size;
-  *to = b < 0 ? 0 : b < size ? b : size;
+/* Thread t of `team` updates elements from .. to-1 of a tensor: of each its t-th part, since it has most likely computed that part
+ * of the gradient and will read that part of the parameter, and lines that another thread wrote are slow to read. */
+static void share(int t, int team, int64_t size, int64_t *from, int64_t *to) {
+  *from = size / 64 * t / team * 64;
+  *to = t == team - 1 ? size : size / 64 * (t + 1) / team * 64;
 }
 
 /* Run BODY with `tensor` the place in the list, `from` the first element and `m` their number, for every tensor of the first list.
@@ -18,11 +18,9 @@ static void share(int64_t total, int t, int team, int64_t before, int64_t size, 
     for (int i_ = 0; i_ < (n); i_++) total_ += ms_view_numel(&c->in[(first) + i_]);                                                \
     const int team_ = ms_team(total_ * (cost));                                                                                    \
     _Pragma("omp parallel for num_threads(team_) schedule(static) if (team_ > 1)") for (int t_ = 0; t_ < team_; t_++) {            \
-      int64_t before_ = 0, from, to_;                                                                                              \
+      int64_t from, to_;                                                                                                           \
       for (int tensor = 0; tensor < (n); tensor++) {                                                                               \
-        const int64_t size_ = ms_view_numel(&c->in[(first) + tensor]);                                                             \
-        share(total_, t_, team_, before_, size_, &from, &to_);                                                                     \
-        before_ += size_;                                                                                                          \
+        share(t_, team_, ms_view_numel(&c->in[(first) + tensor]), &from, &to_);                                                    \
         const int64_t m = to_ - from;                                                                                              \
         if (m > 0) BODY                                                                                                            \
       }                                                                                                                            \

@@ -230,12 +230,22 @@ static int head_of(fusion *f, int at) {
   return -1;
 }
 
+/* A chain that ends in a sum gets its head without it; the sum then stands behind the chain. */
 static void attach_heads(fusion *f) {
   if (!f->r->device->backend->heads) return;
   for (int at = 1; at < f->n; at++) {
-    const int head = head_of(f, at);
-    if (head < 0) continue;
     unit *u = &f->unit[at];
+    const bool sum = u->sum && u->n > 1;
+    if (sum) u->sum = false, u->n--;
+    const int head = head_of(f, at);
+    if (head < 0) {
+      if (sum) u->sum = true, u->n++;
+      continue;
+    }
+    if (sum) {
+      memmove(u + 2, u + 1, (size_t)(f->n++ - at - 1) * sizeof *u);
+      u[1] = *u, u[1].n = 1, u[1].call[0] = u->call[u->n], u[1].sum = true;
+    }
     memmove(u->call + 1, u->call, (size_t)u->n * sizeof *u->call);
     u->call[0] = f->unit[head].call[0];
     u->n++, u->head = true;
