@@ -88,7 +88,8 @@ static double prefers_last_cpu(const ms_call *c, int k) { return use.prefers_las
 /* ---- denormals ---------------------------------------------------------------------------------------------------
  * A processor takes some hundred cycles for a product with one. Flags of a thread's control word make it read and write zero; they
  * are set around runs only, so that a program's own arithmetic stays as it is. A thread begins with the flags of the one that
- * made it, and others may have made some of the pool (data, classical learning): they are told when the wish or their number is new. */
+ * made it, and others may have made some of the pool (data, classical learning): they are told when the wish or their number is
+ * new. */
 #if defined(__x86_64__)
 #define FLUSH 0x8040u /* flush to zero, denormals are zero */
 

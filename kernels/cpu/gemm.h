@@ -21,6 +21,8 @@ enum {
   GEMM_EDGE = TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: a tile that juts out of the result */
   GEMM_PACK = GEMM_EDGE + (TILE_ROWS + GEMM_NC) * GEMM_KC + 16 /* the most that a product of this depth wants of `room` */
 };
+typedef enum gemm_keep { GEMM_PASSING, GEMM_KEEP, GEMM_KEPT } gemm_keep;
+
 /* Is a product that of rows with rows, few of them on a side? Asked of a whole product, not of its pieces: bits depend on it. */
 static inline bool gemm_dots(int64_t m, int64_t n, int64_t ca, int64_t rb) {
   return ca == 1 && rb == 1 && (m <= GEMM_DOTS || n <= GEMM_DOTS);
@@ -168,9 +170,10 @@ static void G(multiply)(bool add, int64_t m, int64_t n, int64_t p, int64_t k, co
 
 /* C = A B, or C += A B. A m x k with strides ra (rows), ca (columns), B k x n with rb, cb, C m x n with rows rc apart, columns
  * adjacent. dots: gemm_dots allows it. k is cut into pieces of at most `deep`. `room`: G(room_rows) + G(room_block) elements, at
- * most GEMM_PACK for a depth of GEMM_KC. */
-static void G(gemm)(bool add, bool dots, int64_t deep, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca,
-                    const T *b, int64_t rb, int64_t cb, T *c, int64_t rc, T *room) {
+ * most GEMM_PACK for a depth of GEMM_KC. keep: the whole of B packed stays in `room` (up(n, 16) k elements in place of
+ * G(room_block)), for a call with other rows of A and GEMM_KEPT. */
+static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t deep, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra,
+                    int64_t ca, const T *b, int64_t rb, int64_t cb, T *c, int64_t rc, T *room) {
   enum { L = G(LANES) };
   if (dots) {
     G(dots)(add, m, n, k, a, ra, b, cb, c, rc);
@@ -185,14 +188,16 @@ static void G(gemm)(bool add, bool dots, int64_t deep, int64_t m, int64_t n, int
     for (int64_t j = 0; j < n; j += GEMM_NC) {
       const int64_t nc = least(n - j, GEMM_NC), next = j + GEMM_NC;
       /* A product of few rows reads B once: whole panels of it may stay where they are. */
-      const int64_t direct = cb == 1 && m <= l.most ? nc / (2 * L) * (2 * L) : 0;
+      const int64_t direct = cb == 1 && m <= l.most && !keep ? nc / (2 * L) * (2 * L) : 0;
       G(ahead) ahead = {NULL, 0, 0};
-      if (next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, least(n - next, GEMM_NC));
+      if (keep == GEMM_KEPT) {
+      } else if (next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, least(n - next, GEMM_NC));
       else if (block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, least(n, GEMM_NC));
       if (direct) G(multiply)(add || block, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room, &ahead);
       if (direct == nc) continue;
-      G(pack)(nc - direct, kc, b + p * rb + (j + direct) * cb, rb, cb, packed);
-      G(multiply)(add || block, m, nc - direct, p, kc, &l, packed, false, 0, c + j + direct, rc, room, &ahead);
+      T *panels = keep ? packed + p * up(n, 16) + j * kc : packed;
+      if (keep != GEMM_KEPT) G(pack)(nc - direct, kc, b + p * rb + (j + direct) * cb, rb, cb, panels);
+      G(multiply)(add || block, m, nc - direct, p, kc, &l, panels, false, 0, c + j + direct, rc, room, &ahead);
     }
   }
 }

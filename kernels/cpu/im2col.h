@@ -40,11 +40,14 @@ static void G(conv_image)(const ms_conv *g, int64_t i, int64_t k, T *x, T *w, T 
   if (g->result == MS_CONV_X) memset(x, 0, (size_t)(g->c / g->groups * g->h * g->w) * sizeof(T));
   for (int64_t y0 = 0; y0 < g->oh; y0 += band) {
     int64_t y1 = y0 + band < g->oh ? y0 + band : g->oh, n = (y1 - y0) * g->ow;
-    if (g->result == MS_CONV_X) G(gemm)(false, false, GEMM_KC, rows, n, og, w, 1, rows, y + y0 * g->ow, plane, 1, col, n, room);
+    if (g->result == MS_CONV_X)
+      G(gemm)(false, false, GEMM_PASSING, GEMM_KC, rows, n, og, w, 1, rows, y + y0 * g->ow, plane, 1, col, n, room);
     G(unfold)(g, x, col, y0, y1, g->result != MS_CONV_X);
-    if (g->result == MS_CONV_Y) G(gemm)(false, false, GEMM_KC, og, n, rows, w, rows, 1, col, n, 1, y + y0 * g->ow, plane, room);
+    if (g->result == MS_CONV_Y)
+      G(gemm)(false, false, GEMM_PASSING, GEMM_KC, og, n, rows, w, rows, 1, col, n, 1, y + y0 * g->ow, plane, room);
     else if (g->result == MS_CONV_W)
-      G(gemm)(true, gemm_dots(og, rows, 1, 1), GEMM_KC, og, rows, n, y + y0 * g->ow, plane, 1, col, 1, n, w, rows, room);
+      G(gemm)
+      (true, gemm_dots(og, rows, 1, 1), GEMM_PASSING, GEMM_KC, og, rows, n, y + y0 * g->ow, plane, 1, col, 1, n, w, rows, room);
   }
   if (bias)
     for (int64_t o = 0; o < og; o++)

@@ -24,7 +24,9 @@
  * whose cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turn. PART_DEEP: the least depth of a part of k, PART_SIDE the most
  * elements of a result that is added up from parts. AFTER_TILE, AFTER_ROW: elements of a tile, and
  * of a part of a row, that are worth going on with.
- * AMX_WORK, AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
+ * PANEL: columns that are computed at a time, where tiles end. STRIPS, STRIP_WORK: of a tile at most; multiply-adds that are worth
+ * one. STRIP_ROWS: what packing the right operand anew is small against. KEEP: elements of it that may stay packed. AMX_WORK,
+ * AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
 enum {
   TILE_WORK = 1 << 18,
   TEAM_WORK = 16,
@@ -35,6 +37,11 @@ enum {
   PART_SIDE = 1 << 16,
   AFTER_TILE = 2048,
   AFTER_ROW = 256,
+  PANEL = 32,
+  STRIPS = 4,
+  STRIP_WORK = 1 << 20,
+  STRIP_ROWS = 40,
+  KEEP = 1 << 18,
   AMX_WORK = 1 << 18,
   AMX_LEAST = 8
 };
@@ -55,6 +62,8 @@ typedef struct plan {
   int64_t m, n, k, batch;
   side a, b;
   int64_t tiles_m, tiles_n, parts; /* of m, n and k */
+  int64_t strips_m, strips_n;      /* of a tile: what a thread that is done takes over from another; one of them is 1 */
+  bool keep;                       /* a thread's strips have one packed right operand */
   bool small, bf16, amx, dots;     /* by a loop without packing; operands rounded; on AMX; by rows with rows */
   bool turned;                     /* a, b and m, n are exchanged: what is computed is the transposed result */
   int64_t deep;                    /* pieces of k */
@@ -134,7 +143,19 @@ static double tile_cost(const plan *p, const largest *l, int64_t tiles_m, int64_
   const double rows = (double)over(p->m, tiles_m), cols = (double)up(over(p->n, tiles_n), 16);
   const double pieces[] = {[ALONG_M] = (double)tiles_m, [ALONG_N] = (double)tiles_n, [ALONG_K] = (double)p->parts};
   const double all = (double)(tiles_m * tiles_n * p->parts), here = l->size / pieces[l->rows] / pieces[l->columns];
-  return (double)p->k / (double)p->parts * (rows * cols / 32 + PACKED * cols + 0.1 * rows) + FOREIGN * here * (1 - pieces[l->rows] / all);
+  return (double)p->k / (double)p->parts * (rows * cols / 32 + PACKED * cols + 0.1 * rows) +
+         FOREIGN * here * (1 - pieces[l->rows] / all);
+}
+
+/* A tile for each thread would end when the slowest core does. A tile is done in strips: of GEMM_NC columns and more, since the
+ * right operand is packed in such pieces anyhow; or of rows. */
+static void cut_strips(plan *p) {
+  const int64_t m = p->m / p->tiles_m, n = p->n / p->tiles_n, want = least(STRIPS, m * n * (p->k / p->parts) / STRIP_WORK);
+  p->strips_m = p->strips_n = 1, p->keep = false;
+  if (p->batch * p->tiles_m * p->tiles_n * p->parts == 1 || p->dots || want < 2) return;
+  if (n >= 2 * GEMM_NC) p->strips_n = least(want, n / GEMM_NC);
+  else if (p->parts == 1 && up(over(p->n, p->tiles_n) + PANEL, 16) * p->k <= KEEP && m >= 2 * STRIP_ROWS)
+    p->strips_m = least(want, m / STRIP_ROWS), p->keep = true;
 }
 
 /* A tile for each thread, and each packs for itself: what one thread has written another one is slow to read. k is cut into parts
@@ -151,10 +172,11 @@ static void cut(plan *p, int threads) {
   double best = 0;
   for (int64_t m = 1; m <= want; m++) {
     const int64_t n = over(want, m);
-    if ((m > 1 && p->m / m < 4) || (n > 1 && p->n / n < 16)) continue;
+    if ((m > 1 && p->m / m < 4) || (n > 1 && p->n / n < PANEL)) continue;
     const double cost = tile_cost(p, &large, m, n);
     if (best == 0 || cost < best) best = cost, p->tiles_m = m, p->tiles_n = n;
   }
+  cut_strips(p);
 }
 
 /* Where tile i of `tiles` begins along n elements: near-equal pieces, multiples of `unit`. */
@@ -171,7 +193,7 @@ static void make_room(plan *p, size_t size) {
   const left_f32 lf = left_of_f32(NULL, p->a.r, p->a.c, p->m, p->n);
   const left_f64 ld = left_of_f64(NULL, p->a.r, p->a.c, p->m, p->n);
   p->room_each = size == sizeof(float) ? room_rows_f32(&lf, p->k, p->deep) : room_rows_f64(&ld, p->k, p->deep);
-  p->room_each += room_block_f32(p->n, p->k, p->deep);
+  p->room_each += p->keep ? up(over(p->n, p->tiles_n) + PANEL, 16) * p->k : room_block_f32(p->n, p->k, p->deep);
   if (p->turned && p->m > 1) p->room_each += (over(p->m, p->tiles_m) + 16) * (over(p->n, p->tiles_n) + 32);
   p->room_each = up(p->room_each, 16);
   p->team = team_of(p);
@@ -185,8 +207,8 @@ static void make_plan(const ms_call *c, plan *p) {
   p->m = out->shape[out->rank - 2], p->n = out->shape[out->rank - 1], p->k = a->shape[a->rank - 1 - ta];
   p->batch = 1, p->bytes = 0;
   for (int i = 0; i < out->rank - 2; i++) p->batch *= out->shape[i];
-  p->tiles_m = p->tiles_n = p->parts = 1;
-  p->small = true, p->bf16 = p->amx = p->dots = p->turned = false;
+  p->tiles_m = p->tiles_n = p->parts = p->strips_m = p->strips_n = 1;
+  p->small = true, p->keep = p->bf16 = p->amx = p->dots = p->turned = false;
   p->deep = GEMM_KC;
   if (!p->m || !p->n || !p->batch || !p->k) return;
   set_side(&p->a, a, out, ta);
@@ -219,11 +241,29 @@ static int64_t batch_offset(const side *s, int64_t b) {
   return at;
 }
 
-/* Tile (b, i, j) of part `part`; out: of the whole result, or of the parts'. */
-#define TILE(T, G)                                                                                                                 \
-  static void tile_##G(const plan *p, int64_t b, int64_t part, int64_t i, int64_t j, T *out, T *room) {                            \
-    const int64_t m0 = edge(p->m, p->tiles_m, i, 1), n0 = edge(p->n, p->tiles_n, j, 16), k0 = edge(p->k, p->parts, part, 16);      \
-    const int64_t m = edge(p->m, p->tiles_m, i + 1, 1) - m0, n = edge(p->n, p->tiles_n, j + 1, 16) - n0;                           \
+/* A strip: m x n elements from (m0, n0) on of product b, part `part` of its sum, in tile `tile`. */
+typedef struct strip {
+  int64_t b, part, tile, m0, n0, m, n;
+} strip;
+
+static strip strip_of(const plan *p, int64_t index) {
+  const int64_t s = index % (p->strips_m * p->strips_n);
+  strip t = {.tile = index / (p->strips_m * p->strips_n)};
+  t.part = t.tile % p->parts;
+  const int64_t j = t.tile / p->parts % p->tiles_n, i = t.tile / p->parts / p->tiles_n % p->tiles_m;
+  t.b = t.tile / p->parts / p->tiles_n / p->tiles_m;
+  t.m0 = edge(p->m, p->tiles_m, i, 1), t.m = edge(p->m, p->tiles_m, i + 1, 1) - t.m0;
+  t.n0 = edge(p->n, p->tiles_n, j, PANEL), t.n = edge(p->n, p->tiles_n, j + 1, PANEL) - t.n0;
+  const int64_t m0 = edge(t.m, p->strips_m, s / p->strips_n, 1), n0 = edge(t.n, p->strips_n, s % p->strips_n, GEMM_NC);
+  t.m = edge(t.m, p->strips_m, s / p->strips_n + 1, 1) - m0, t.n = edge(t.n, p->strips_n, s % p->strips_n + 1, GEMM_NC) - n0;
+  t.m0 += m0, t.n0 += n0;
+  return t;
+}
+
+/* out: of the whole result, or of the parts'. held: the tile whose right operand `room` has, -1: none. */
+#define STRIP(T, G)                                                                                                                \
+  static void strip_##G(const plan *p, strip s, T *out, T *room, int64_t *held) {                                                  \
+    const int64_t m0 = s.m0, n0 = s.n0, m = s.m, n = s.n, b = s.b, part = s.part, k0 = edge(p->k, p->parts, part, 16);             \
     const int64_t k = edge(p->k, p->parts, part + 1, 16) - k0;                                                                     \
     const T *x = (const T *)p->a.data + batch_offset(&p->a, b) + m0 * p->a.r + k0 * p->a.c;                                        \
     const T *y = (const T *)p->b.data + batch_offset(&p->b, b) + k0 * p->b.r + n0 * p->b.c;                                        \
@@ -236,30 +276,30 @@ static int64_t batch_offset(const side *s, int64_t b) {
     const bool turned = p->turned && p->m > 1;                                                                                     \
     T *to = turned ? room : out + m0 * p->n + n0;                                                                                  \
     const int64_t step = turned ? up(n, 16) : p->n;                                                                                \
-    if (turned) room += up(m * step, 16);                                                                                          \
-    gemm_##G(false, p->dots, p->deep, m, n, k, x, p->a.r, p->a.c, y, p->b.r, p->b.c, to, step, room);                              \
+    if (turned) room += up(over(over(p->m, p->tiles_m), p->strips_m) * step, 16); /* the same for all strips of a tile */          \
+    const gemm_keep keep = !p->keep ? GEMM_PASSING : *held == s.tile ? GEMM_KEPT : GEMM_KEEP;                                      \
+    gemm_##G(false, p->dots, keep, p->deep, m, n, k, x, p->a.r, p->a.c, y, p->b.r, p->b.c, to, step, room);                        \
+    *held = s.tile;                                                                                                                \
     if (turned) turn_to_##G(to, step, m, n, out + n0 * p->m + m0, p->m);                                                           \
   }
-TILE(float, f32)
-TILE(double, f64)
+STRIP(float, f32)
+STRIP(double, f64)
 
-/* after: what is to be done with the tile; a tile of short rows is left for later. */
-static void one_tile(const plan *p, int64_t index, void *out, void *room, bool is_f32, const ms_after *after) {
-  const int64_t part = index % p->parts, j = index / p->parts % p->tiles_n, i = index / p->parts / p->tiles_n % p->tiles_m;
-  const int64_t b = index / p->parts / p->tiles_n / p->tiles_m;
-  if (is_f32) tile_f32(p, b, part, i, j, out, room);
-  else tile_f64(p, b, part, i, j, out, room);
+/* after: what is to be done with it. */
+static void one_strip(const plan *p, int64_t index, void *out, void *room, int64_t *held, bool is_f32, const ms_after *after) {
+  const strip s = strip_of(p, index);
+  if (is_f32) strip_f32(p, s, out, room, held);
+  else strip_f64(p, s, out, room, held);
   if (!after) return;
-  const int64_t m0 = edge(p->m, p->tiles_m, i, 1), n0 = edge(p->n, p->tiles_n, j, 16), all = b * p->m * p->n;
-  const int64_t m = edge(p->m, p->tiles_m, i + 1, 1) - m0, n = edge(p->n, p->tiles_n, j + 1, 16) - n0;
-  if (p->turned) after->run(after, all + n0 * p->m + m0, m, n, p->m);
-  else after->run(after, all + m0 * p->n + n0, n, m, p->n);
+  const int64_t all = s.b * p->m * p->n;
+  if (p->turned) after->run(after, all + s.n0 * p->m + s.m0, s.m, s.n, p->m);
+  else after->run(after, all + s.m0 * p->n + s.n0, s.n, s.m, p->n);
 }
 
-/* Are the tiles such that it pays to go on with them: large, and whole rows or long parts of rows? */
-static bool large_tiles(const plan *p) {
-  const int64_t tiles = p->turned ? p->tiles_m : p->tiles_n, row = p->turned ? p->m : p->n;
-  return p->parts == 1 && p->m * p->n / (p->tiles_m * p->tiles_n) >= AFTER_TILE && (tiles == 1 || row / tiles >= AFTER_ROW);
+/* Are the strips such that it pays to go on with them: large, and whole rows or long parts of rows? */
+static bool large_strips(const plan *p) {
+  const int64_t m = p->tiles_m * p->strips_m, n = p->tiles_n * p->strips_n, cuts = p->turned ? m : n, row = p->turned ? p->m : p->n;
+  return p->parts == 1 && p->m * p->n / (m * n) >= AFTER_TILE && (cuts == 1 || row / cuts >= AFTER_ROW);
 }
 
 #define ADD_PARTS(T)                                                                                                               \
@@ -303,7 +343,7 @@ static int run(ms_call *c) {
   if (!p.m || !p.n || !p.batch) return 0;
   if (!p.k) return memset(out, 0, (size_t)(p.batch * p.m * p.n) * size), ms_run_after(c), 0;
 
-  int64_t tiles = p.batch * p.tiles_m * p.tiles_n * p.parts, total = p.batch * p.m * p.n * p.k;
+  int64_t strips = p.batch * p.tiles_m * p.tiles_n * p.parts * p.strips_m * p.strips_n, total = p.batch * p.m * p.n * p.k;
   int team = p.small ? 1 : (int)least(team_of(&p), p.team);
   if (p.amx || p.bf16) {
     /* on AMX the products are nearly free: it is the operands that count */
@@ -313,13 +353,15 @@ static int run(ms_call *c) {
     ms_run_after(c);
     return 0;
   }
-  const ms_after *after = c->after && large_tiles(&p) ? c->after : NULL;
+  const ms_after *after = c->after && large_strips(&p) ? c->after : NULL;
   void *to = p.parts > 1 ? (void *)(work + p.partial) : out;
   const size_t each = (size_t)p.room_each * size;
-  const int64_t step = TILE_WORK / (total / tiles + 1) + 1; /* tiles a thread takes at once */
-  MS_TASKS(team, id, t, over(tiles, step),
-           for (int64_t i = t * step; i < least((t + 1) * step, tiles); i++)
-               one_tile(&p, i, to, p.small ? NULL : work + p.room + (size_t)id * each, is_f32, after););
+  const int64_t step = TILE_WORK / (total / strips + 1) + 1; /* strips a thread takes at once */
+  int64_t held[team];
+  for (int i = 0; i < team; i++) held[i] = -1;
+  MS_TASKS(team, id, t, over(strips, step),
+           for (int64_t i = t * step; i < least((t + 1) * step, strips); i++)
+               one_strip(&p, i, to, p.small ? NULL : work + p.room + (size_t)id * each, &held[id], is_f32, after););
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   if (!after) ms_run_after(c);
   return 0;
