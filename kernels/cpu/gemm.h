@@ -84,8 +84,8 @@ static void G(dots)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
     }
 }
 
-/* How the rows of A are read: rows (along) or columns adjacent; copied a tile at a time where neither are, or where its lines would
- * meet in few sets of the cache. */
+/* How the rows of A are read: rows (along) or columns adjacent; copied a tile at a time where neither are, and where its lines lie
+ * far apart or would meet in few sets of the cache. */
 typedef struct G(left) {
   const T *a;
   int64_t r, c, most; /* strides; rows of a tile */
@@ -93,12 +93,10 @@ typedef struct G(left) {
 } G(left);
 
 static inline G(left) G(left_of)(const T *a, int64_t r, int64_t c, int64_t m, int64_t n) {
-  G(left) l = {.a = a, .r = r, .c = c, .most = TILE_ROWS, .along = r == 1 && c != 1, .copy = r != 1 && c != 1};
-  const int64_t apart = (c == 1 ? r : c) * (int64_t)sizeof(T);
-  if (m > 1 && !l.copy && apart % (c == 1 ? GEMM_ALIAS : GEMM_ALIAS / 4) == 0) {
-    if (n >= GEMM_COPY) l.copy = true;
-    else if (c == 1 && l.most > GEMM_FEW) l.most = GEMM_FEW;
-  }
+  G(left) l = {.a = a, .r = r, .c = c, .most = TILE_ROWS, .along = r == 1 && c != 1};
+  const bool aliased = m > 1 && c == 1 && r * (int64_t)sizeof(T) % GEMM_ALIAS == 0;
+  l.copy = (r != 1 && c != 1) || (n >= GEMM_COPY && (l.along || aliased));
+  if (aliased && !l.copy) l.most = least(l.most, GEMM_FEW);
   return l;
 }
 

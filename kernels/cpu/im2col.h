@@ -45,9 +45,10 @@ static void G(conv_image)(const ms_conv *g, int64_t i, int64_t k, T *x, T *w, T 
     G(unfold)(g, x, col, y0, y1, g->result != MS_CONV_X);
     if (g->result == MS_CONV_Y)
       G(gemm)(false, false, GEMM_PASSING, GEMM_KC, og, n, rows, w, rows, 1, col, n, 1, y + y0 * g->ow, plane, room);
-    else if (g->result == MS_CONV_W)
-      G(gemm)
-      (true, gemm_dots(og, rows, 1, 1), GEMM_PASSING, GEMM_KC, og, rows, n, y + y0 * g->ow, plane, 1, col, 1, n, w, rows, room);
+    if (g->result == MS_CONV_W) {
+      const bool dots = gemm_dots(og, rows, 1, 1);
+      G(gemm)(true, dots, GEMM_PASSING, GEMM_KC, og, rows, n, y + y0 * g->ow, plane, 1, col, 1, n, w, rows, room);
+    }
   }
   if (bias)
     for (int64_t o = 0; o < og; o++)

@@ -30,29 +30,46 @@ typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_a
   static void along_##S##_##R##_##V HEAD(T, S, R, V)                                                                               \
     for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
       const T *p = a, *q = b;                                                                                                      \
-      for (int64_t k = 0; k < len; k++, p += a_step, q += b_step) {                                                                \
-        ASK(k)                                                                                                                     \
-        vec_##S y[V];                                                                                                              \
-        UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                   \
-        UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) sum[i][v] += p[i] * y[v];                            \
-      }                                                                                                                            \
+      for (int64_t left = len; left > 0; left -= 16, line += ask.outer - ask.inner)                                                \
+        for (int64_t k = left < 16 ? left : 16; k > 0; k--, p += a_step, q += b_step, line += ask.inner) {                         \
+          __builtin_prefetch(line, 0, 2);                                                                                          \
+          vec_##S y[V];                                                                                                            \
+          UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                 \
+          UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) TILE_ADD_##S(sum[i][v], p + i, y[v]);                   \
+        }                                                                                                                          \
     }                                                                                                                              \
   TAIL(S, R, V)                                                                                                                    \
   static void across_##S##_##R##_##V HEAD(T, S, R, V)                                                                              \
     for (; runs > 0; runs--, a += a_run, b += b_run) {                                                                             \
-      const T *p[5] = {a, a + 3 * a_step, a + 6 * a_step, a + 9 * a_step, a + 12 * a_step}, *q = b;                                \
-      for (int64_t k = 0; k < len; k++, q += b_step) {                                                                             \
-        ASK(k)                                                                                                                     \
-        vec_##S y[V];                                                                                                              \
-        UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                   \
-        UNROLL for (int i = 0; i < R; i++) {                                                                                       \
-          const T x = p[i / 3][i % 3 * a_step];                                                                                    \
-          UNROLL for (int v = 0; v < V; v++) sum[i][v] += x * y[v];                                                                \
+      const T *p[(R + 2) / 3], *q = b;                                                                                             \
+      UNROLL for (int i = 0; i < (R + 2) / 3; i++) p[i] = a + 3 * i * a_step;                                                      \
+      int64_t k = 0;                                                                                                               \
+      for (; k + 4 <= len; k += 4) {                                                                                               \
+        UNROLL for (int u = 0; u < 4; u++, q += b_step) {                                                                          \
+          ACROSS(T, S, R, V, u)                                                                                                    \
         }                                                                                                                          \
+        UNROLL for (int i = 0; i < (R + 2) / 3; i++) p[i] += 4;                                                                    \
+        if (k % 16 == 12) line += ask.outer - ask.inner;                                                                           \
+      }                                                                                                                            \
+      for (; k < len; k++, q += b_step) {                                                                                          \
+        ACROSS(T, S, R, V, 0)                                                                                                      \
         UNROLL for (int i = 0; i < (R + 2) / 3; i++) p[i]++;                                                                       \
       }                                                                                                                            \
     }                                                                                                                              \
   TAIL(S, R, V)
+/* Column k + u of `across`. */
+#define ACROSS(T, S, R, V, u)                                                                                                      \
+  __builtin_prefetch(line, 0, 2);                                                                                                  \
+  line += ask.inner;                                                                                                               \
+  vec_##S y[V];                                                                                                                    \
+  UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                         \
+  UNROLL for (int i = 0; i < R; i++) {                                                                                             \
+    if (i % 3 == 0) UNROLL for (int v = 0; v < V; v++) TILE_ADD_##S(sum[i][v], p[i / 3] + u, y[v]);                                     \
+    else {                                                                                                                         \
+      const T x = p[i / 3][u + i % 3 * a_step];                                                                                    \
+      UNROLL for (int v = 0; v < V; v++) sum[i][v] += x * y[v];                                                                    \
+    }                                                                                                                              \
+  }
 
 #define ROWS_f32(R) DEFINE(float, f32, R, 1) DEFINE(float, f32, R, 2)
 #define ROWS_f64(R) DEFINE(double, f64, R, 1) DEFINE(double, f64, R, 2)

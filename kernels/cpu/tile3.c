@@ -40,7 +40,7 @@ const ms_tile_row3 MS_NAME(ms_tile_row3)[TILE_ROWS + 1] = {EACH_ROWS(ENTRY_ROW3)
 /* One pixel of x with the y of the results that it is part of: those s of 0, 1, 2 from..to. */
 #define PIXEL(R, from, to)                                                                                                         \
   UNROLL for (int s = from; s <= to; s++) y[s] = *(const vec *)(g - s * L);                                                        \
-  UNROLL for (int i = 0; i < R; i++) UNROLL for (int s = from; s <= to; s++) sum[s][i] += q[i] * y[s];                             \
+  UNROLL for (int i = 0; i < R; i++) UNROLL for (int s = from; s <= to; s++) TILE_ADD_f32(sum[s][i], q + i, y[s]);                 \
   q += c, g += L;
 #define SUMS3(R)                                                                                                                   \
   static void sums3_##R(int64_t runs, int64_t n, int64_t c, const float *x, int64_t x_run, const float *y0, int64_t y_run,         \
@@ -52,10 +52,12 @@ const ms_tile_row3 MS_NAME(ms_tile_row3)[TILE_ROWS + 1] = {EACH_ROWS(ENTRY_ROW3)
       const float *q = x, *g = y0;                                                                                                 \
       PIXEL(R, 0, 0)                                                                                                               \
       PIXEL(R, 0, 1)                                                                                                               \
-      for (int64_t u = 2; u < n; u++) {                                                                                            \
-        ASK(u)                                                                                                                     \
-        PIXEL(R, 0, 2)                                                                                                             \
-      }                                                                                                                            \
+      for (int64_t left = n - 2; left > 0; left -= 16, line += ask.outer - ask.inner)                                              \
+        for (int64_t u = least(left, 16); u > 0; u--) {                                                                            \
+          __builtin_prefetch(line, 0, 2);                                                                                          \
+          line += ask.inner;                                                                                                       \
+          PIXEL(R, 0, 2)                                                                                                           \
+        }                                                                                                                          \
       PIXEL(R, 1, 2)                                                                                                               \
       PIXEL(R, 2, 2)                                                                                                               \
     }                                                                                                                              \
