@@ -38,7 +38,7 @@ enum {
   AFTER_TILE = 2048,
   AFTER_ROW = 256,
   PANEL = 32,
-  STRIPS = 4,
+  STRIPS = 8,
   STRIP_WORK = 1 << 20,
   STRIP_ROWS = 40,
   KEEP = 1 << 18,
