@@ -88,8 +88,8 @@ typedef struct ms_backend {
   const ms_kernel *(*kernel)(const ms_call *c);
   bool (*bf16)(void); /* are there kernels for MS_PRECISION_BF16? NULL: no */
   bool host_memory;   /* views may be read by the host */
-  /* Around runs of kernels, by the thread that calls them: how it and the threads that help it are to compute (ms_flush_denormal);
-   * `enter` answers what `leave` puts back. NULL: nothing to do. */
+  /* Around runs of kernels, by the thread that calls them: how it, and those that help it, are to compute (ms_flush_denormal);
+   * `enter` answers what `leave` puts back. Both NULL: nothing to do. */
   unsigned (*enter)(void);
   void (*leave)(unsigned before);
   /* May this call be in a chain? Be the first of one that is elementwise behind it, without a sum? And a chain as one kernel, which

@@ -171,8 +171,9 @@ bool ms_deterministic(void);
 void ms_set_deterministic(bool on);
 
 /* ---- denormals: numbers too small for full precision, f32 below 1.18e-38 and f64 below 2.2e-308 --------------------
- * true (the default): operations on the CPU read and write them as zero, as JAX does; IEEE 754 otherwise. false: IEEE 754 throughout,
- * as PyTorch does unless it is told; what saturated sigmoids leave behind can then take a training step three times as long. */
+ * true (the default where processors have the flags: x86-64): operations on the CPU read and write them as zero, as JAX does; IEEE
+ * 754 otherwise. false: IEEE 754 throughout, as PyTorch does unless it is told; what saturated sigmoids leave behind can then take
+ * a training step three times as long. Convolutions with groups or dilation, which are oneDNN's, may keep some either way. */
 bool ms_flush_denormal(void);
 void ms_set_flush_denormal(bool on);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include <xmmintrin.h>
 #endif
 
 typedef struct isa { /* what is compiled once per level */
@@ -86,30 +86,19 @@ static bool bf16_cpu(void) { return use.bf16(); }
 static double prefers_last_cpu(const ms_call *c, int k) { return use.prefers_last(c, k); }
 
 /* ---- denormals ---------------------------------------------------------------------------------------------------
- * A processor takes some hundred cycles for a product with one. Flags of a thread's control word make it read and write zero; they
- * are set around runs only, so that a program's own arithmetic stays as it is. A thread begins with the flags of the one that
- * made it, and others may have made some of the pool (data, classical learning): they are told when the wish or their number is
- * new. */
+ * A processor takes some hundred cycles for a product with one. Two flags make it read and write zero; they are set around runs
+ * only, so that a program's own arithmetic stays as it is. */
 #if defined(__x86_64__)
 #define FLUSH 0x8040u /* flush to zero, denormals are zero */
 
 static unsigned enter_cpu(void) {
-  static _Thread_local struct {
-    unsigned flush;
-    int threads;
-  } told; /* by this thread, to its pool */
-  const unsigned before = _mm_getcsr(), flush = ms_flush_denormal() ? FLUSH : 0, now = (before & ~FLUSH) | flush;
+  const unsigned before = _mm_getcsr(), now = (before & ~FLUSH) | (ms_flush_denormal() ? FLUSH : 0);
   if (now != before) _mm_setcsr(now);
-  if ((told.threads != ms_threads() || told.flush != flush) && !omp_in_parallel()) {
-    told.threads = ms_threads(), told.flush = flush;
-#pragma omp parallel num_threads(ms_threads()) if (ms_threads() > 1)
-    _mm_setcsr(now);
-  }
   return before;
 }
 
 static void leave_cpu(unsigned before) {
-  if (_mm_getcsr() != before) _mm_setcsr(before);
+  if ((_mm_getcsr() ^ before) & FLUSH) _mm_setcsr(before);
 }
 #else
 #define enter_cpu NULL

@@ -203,18 +203,15 @@ static void fill(const ms_call *c, const ms_conv *g) {
 }
 
 #define ADD_PARTS(T)                                                                                                               \
-  for (int64_t e = 0; e < n; e++) {                                                                                                \
+  MS_PARALLEL(ms_team(n *parts), e, n, {                                                                                           \
     T sum = ((const T *)from)[e];                                                                                                  \
     for (int64_t i = 1; i < parts; i++) sum += ((const T *)from)[i * n + e];                                                       \
     ((T *)to)[e] = sum;                                                                                                            \
-  }
+  });
 static void add_parts(const void *from, void *to, int64_t n, int64_t parts, int dtype) {
-  int team = ms_team(n * parts);
   if (dtype == MS_F32) {
-#pragma omp parallel for num_threads(team) if (team > 1)
     ADD_PARTS(float)
   } else {
-#pragma omp parallel for num_threads(team) if (team > 1)
     ADD_PARTS(double)
   }
 }

@@ -9,6 +9,9 @@
 #define MS_CPU_H
 #include "backend.h"
 #include <omp.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #define MS_JOIN3(a, b, c) a##b##_##c
 #define MS_JOIN(a, b, c)  MS_JOIN3(a, b, c)
@@ -37,6 +40,26 @@ static inline int ms_team(int64_t work) {
  * said that he does not mind (ms_set_deterministic). */
 static inline int64_t ms_tasks(void) { return ms_deterministic() ? 16 : ms_threads(); }
 
+/* The control word of floating point of this thread; and another one in its place, which answers the one before. The backend sets
+ * flags in that of the thread that calls a kernel (backend.c: denormals); those that help it in a region take them over, and go
+ * back to their own, for they serve others too. */
+static inline unsigned ms_flags(void) {
+#if defined(__x86_64__)
+  return _mm_getcsr();
+#else
+  return 0;
+#endif
+}
+static inline unsigned ms_set_flags(unsigned flags) {
+  const unsigned before = ms_flags();
+#if defined(__x86_64__)
+  if (before != flags) _mm_setcsr(flags);
+#else
+  (void)flags;
+#endif
+  return before;
+}
+
 /* for (int64_t i = 0; i < count; i++) { ... }, shared by `team` threads. A region of one thread costs 0.3 us (libgomp makes a team
  * and a system call), as much as many a kernel: that is a plain loop here. */
 #define MS_PARALLEL(team, i, count, ...)                                                                                           \
@@ -46,7 +69,11 @@ static inline int64_t ms_tasks(void) { return ms_deterministic() ? 16 : ms_threa
     if (team_ == 1 || count_ == 1) {                                                                                               \
       for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }                                                                         \
     } else {                                                                                                                       \
-      _Pragma("omp parallel for num_threads(team_) schedule(static)") for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }         \
+      const unsigned flags_ = ms_flags();                                                                                          \
+      _Pragma("omp parallel num_threads(team_)") {                                                                                 \
+        const unsigned own_ = ms_set_flags(flags_);                                                                                \
+        _Pragma("omp for schedule(static) nowait") for (int64_t i = 0; i < count_; i++){__VA_ARGS__} ms_set_flags(own_);           \
+      }                                                                                                                            \
     }                                                                                                                              \
   } while (0)
 
@@ -78,9 +105,12 @@ static inline int64_t ms_take(ms_stretch *s, int team, int id) { /* -1: nothing 
     } else {                                                                                                                       \
       ms_stretch stretch_[team_];                                                                                                  \
       for (int t_ = 0; t_ < team_; t_++) stretch_[t_] = (ms_stretch){count_ * t_ / team_, count_ * (t_ + 1) / team_};              \
+      const unsigned flags_ = ms_flags();                                                                                          \
       _Pragma("omp parallel num_threads(team_)") {                                                                                 \
         const int id = omp_get_thread_num();                                                                                       \
+        const unsigned own_ = ms_set_flags(flags_);                                                                                \
         for (int64_t i; (i = ms_take(stretch_, team_, id)) >= 0;) { __VA_ARGS__ }                                                  \
+        ms_set_flags(own_);                                                                                                        \
       }                                                                                                                            \
     }                                                                                                                              \
   } while (0)

@@ -2,9 +2,8 @@
  * name for that type). One thread a call; the callers cut the work.
  *
  * Method: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), less one step. A block of B (GEMM_KC x
- * GEMM_NC) is packed into panels two vectors wide, zero-padded; tile.h's loops read A where it is, unless neither its rows nor its
- * columns are adjacent. The order of the additions of one element depends on K alone. What comes next is
- * asked for from memory while a tile is summed up. */
+ * GEMM_NC) is packed into panels two vectors wide, zero-padded; tile.h's loops read A where it is, or a copy of a tile (left). The
+ * order of the additions of one element depends on K alone. What comes next is asked for from memory while a tile is summed up. */
 #ifndef MS_GEMM_SIZES
 #define MS_GEMM_SIZES
 #include "tile.h"
@@ -21,6 +20,7 @@ enum {
   GEMM_EDGE = TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: a tile that juts out of the result */
   GEMM_PACK = GEMM_EDGE + (TILE_ROWS + GEMM_NC) * GEMM_KC + 16 /* the most that a product of this depth wants of `room` */
 };
+/* B packed: a block at a time, one in place of the other; all of it, to stay; there from the call before. */
 typedef enum gemm_keep { GEMM_PASSING, GEMM_KEEP, GEMM_KEPT } gemm_keep;
 
 /* Is a product that of rows with rows, few of them on a side? Asked of a whole product, not of its pieces: bits depend on it. */
@@ -84,8 +84,8 @@ static void G(dots)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
     }
 }
 
-/* How the rows of A are read: rows (along) or columns adjacent; copied a tile at a time where neither are, and where its lines lie
- * far apart or would meet in few sets of the cache. */
+/* How the rows of A are read: rows (along) or columns adjacent; copied a tile at a time where neither are, where rows
+ * are (its lines then lie far apart), and where lines would meet in few sets of the cache. */
 typedef struct G(left) {
   const T *a;
   int64_t r, c, most; /* strides; rows of a tile */
@@ -188,9 +188,8 @@ static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t deep, int64_t m
       /* A product of few rows reads B once: whole panels of it may stay where they are. */
       const int64_t direct = cb == 1 && m <= l.most && !keep ? nc / (2 * L) * (2 * L) : 0;
       G(ahead) ahead = {NULL, 0, 0};
-      if (keep == GEMM_KEPT) {
-      } else if (next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, least(n - next, GEMM_NC));
-      else if (block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, least(n, GEMM_NC));
+      if (keep != GEMM_KEPT && next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, least(n - next, GEMM_NC));
+      else if (keep != GEMM_KEPT && block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, least(n, GEMM_NC));
       if (direct) G(multiply)(add || block, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room, &ahead);
       if (direct == nc) continue;
       T *panels = keep ? packed + p * up(n, 16) + j * kc : packed;

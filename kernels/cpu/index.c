@@ -120,8 +120,7 @@ static int index_add_run(ms_call *c) {
   int team = ms_team(rows * n * count);
   int64_t parts = rows >= team || count < 64 ? 1 : (team + rows - 1) / rows;
   int64_t part = (count + parts - 1) / parts;
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (int64_t k = 0; k < rows * parts; k++) {
+  MS_PARALLEL(team, k, rows * parts, {
     int64_t o = k / parts, lo = (k - o * parts) * part, hi = lo + part < count ? lo + part : count;
     int64_t at = ms_offset(&outer, o), to = o * slice, step = src->stride[d];
     switch (r->dtype) {
@@ -139,7 +138,7 @@ static int index_add_run(ms_call *c) {
       break;
     default: add_slices_uint8_t((uint8_t *)r->data + to, count, index, n, (const uint8_t *)src->data + at, step, &inner, lo, hi);
     }
-  }
+  });
   return 0;
 }
 MS_KERNEL(index_add, .run = index_add_run, .supports = adds);
@@ -226,12 +225,11 @@ static void nest_run(const nest *w, nest_fn f, void *partner, void *table) {
   int team = ms_team(w->lines * w->n * w->m * 2);
   int64_t parts = w->lines >= team || w->last || w->m < 64 ? 1 : (team + w->lines - 1) / w->lines,
           part = (w->m + parts - 1) / parts;
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (int64_t k = 0; k < w->lines * parts; k++) {
+  MS_PARALLEL(team, k, w->lines * parts, {
     int64_t line = k / parts, lo = (k - line * parts) * part, at[3];
     nest_at(w, line, at);
     f(w, at, lo, lo + part < w->m ? lo + part : w->m, partner, table);
-  }
+  });
 }
 
 static int gather_run(ms_call *c) {

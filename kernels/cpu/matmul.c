@@ -22,11 +22,11 @@
 /* TILE_WORK: multiply-adds that are worth a tile of its own. TEAM_WORK: those that count as one simple operation when threads are
  * dealt out: to wake one for less than 10 us of work does not pay. SMALL_COST: where packing (0.3 us) overtakes the small loop,
  * whose cost goes with m k (n + 16). TURN_ROWS, TURN_DEEP: see turn. PART_DEEP: the least depth of a part of k, PART_SIDE the most
- * elements of a result that is added up from parts. AFTER_TILE, AFTER_ROW: elements of a tile, and
- * of a part of a row, that are worth going on with.
- * PANEL: columns that are computed at a time, where tiles end. STRIPS, STRIP_WORK: of a tile at most; multiply-adds that are worth
- * one. STRIP_ROWS: what packing the right operand anew is small against. KEEP: elements of it that may stay packed. AMX_WORK,
- * AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
+ * elements of a result that is added up from parts; HALF_DEEP, HALF_SIDE: the same for two halves where the largest matrix lies
+ * along k, which saves reading half of it from another thread's cache. AFTER_TILE, AFTER_ROW: elements of a tile, and of a part of
+ * a row, that are worth going on with. PANEL: columns that are computed at a time, where tiles end. STRIPS, STRIP_WORK: of a tile
+ * at most; multiply-adds that are worth one. STRIP_ROWS: what packing the right operand anew is small against. KEEP: elements of it
+ * that may stay packed. AMX_WORK, AMX_LEAST: multiply-adds and the least size from which on rounding the operands pays. */
 enum {
   TILE_WORK = 1 << 18,
   TEAM_WORK = 16,
@@ -35,6 +35,8 @@ enum {
   TURN_DEEP = 512,
   PART_DEEP = 1024,
   PART_SIDE = 1 << 16,
+  HALF_DEEP = 512,
+  HALF_SIDE = 1 << 14,
   AFTER_TILE = 2048,
   AFTER_ROW = 256,
   PANEL = 32,
@@ -46,7 +48,7 @@ enum {
   AMX_LEAST = 8
 };
 
-/* Cycles that an element costs which is packed; and one that another thread has written. */
+/* Cycles that an element costs which is packed; and one that another thread has written (measured on an Emerald Rapids). */
 static const double PACKED = 0.6, FOREIGN = 0.7;
 
 /* An operand: element (b, i, j) is data[offset(b) + i * r + j * c]. */
@@ -122,26 +124,27 @@ static void turn(plan *p) {
   if (!column) p->deep = TURN_DEEP;
 }
 
-/* How the largest of the three matrices lies, which is a weight or its gradient most often: along what its rows run. If each
- * thread gets rows of it, it meets the same ones in products forth and back and in the update, for memory is cut by rows there. */
-typedef enum along { ALONG_M, ALONG_N, ALONG_K } along;
+/* The largest of the three matrices, which is a weight or its gradient most often: which dimension of the product counts its rows,
+ * as they lie in memory, and which its columns. If each thread gets rows of it, it meets the same ones in products forth and back
+ * and in the update, which is cut by rows too. */
+typedef enum axis { AXIS_M, AXIS_N, AXIS_K } axis;
 typedef struct largest {
-  along rows, columns;
+  axis rows, columns;
   double size;
 } largest;
 
 static largest largest_of(const plan *p) {
   const double a = (double)p->m * (double)p->k, b = (double)p->k * (double)p->n, c = (double)p->m * (double)p->n;
-  if (c >= a && c >= b) return p->turned ? (largest){ALONG_N, ALONG_M, c} : (largest){ALONG_M, ALONG_N, c};
-  if (a >= b) return p->a.c == 1 ? (largest){ALONG_M, ALONG_K, a} : (largest){ALONG_K, ALONG_M, a};
-  return p->b.c == 1 ? (largest){ALONG_K, ALONG_N, b} : (largest){ALONG_N, ALONG_K, b};
+  if (c >= a && c >= b) return p->turned ? (largest){AXIS_N, AXIS_M, c} : (largest){AXIS_M, AXIS_N, c};
+  if (a >= b) return p->a.c == 1 ? (largest){AXIS_M, AXIS_K, a} : (largest){AXIS_K, AXIS_M, a};
+  return p->b.c == 1 ? (largest){AXIS_K, AXIS_N, b} : (largest){AXIS_N, AXIS_K, b};
 }
 
 /* About the cycles that one of tiles_m x tiles_n tiles takes: products, packing, and reading what another thread has written of
  * the largest matrix. */
 static double tile_cost(const plan *p, const largest *l, int64_t tiles_m, int64_t tiles_n) {
   const double rows = (double)over(p->m, tiles_m), cols = (double)up(over(p->n, tiles_n), 16);
-  const double pieces[] = {[ALONG_M] = (double)tiles_m, [ALONG_N] = (double)tiles_n, [ALONG_K] = (double)p->parts};
+  const double pieces[] = {[AXIS_M] = (double)tiles_m, [AXIS_N] = (double)tiles_n, [AXIS_K] = (double)p->parts};
   const double all = (double)(tiles_m * tiles_n * p->parts), here = l->size / pieces[l->rows] / pieces[l->columns];
   return (double)p->k / (double)p->parts * (rows * cols / 32 + PACKED * cols + 0.1 * rows) +
          FOREIGN * here * (1 - pieces[l->rows] / all);
@@ -149,23 +152,27 @@ static double tile_cost(const plan *p, const largest *l, int64_t tiles_m, int64_
 
 /* A tile for each thread would end when the slowest core does. A tile is done in strips: of GEMM_NC columns and more, since the
  * right operand is packed in such pieces anyhow; or of rows. */
-static void cut_strips(plan *p) {
+static void cut_strips(plan *p, int threads) {
   const int64_t m = p->m / p->tiles_m, n = p->n / p->tiles_n, want = least(STRIPS, m * n * (p->k / p->parts) / STRIP_WORK);
+  const int64_t tiles = p->batch * p->tiles_m * p->tiles_n * p->parts;
   p->strips_m = p->strips_n = 1, p->keep = false;
-  if (p->batch * p->tiles_m * p->tiles_n * p->parts == 1 || p->dots || want < 2) return;
+  if (threads == 1 || tiles == 1 || tiles >= 4 * threads || p->dots || want < 2) return;
   if (n >= 2 * GEMM_NC) p->strips_n = least(want, n / GEMM_NC);
-  else if (p->parts == 1 && up(over(p->n, p->tiles_n) + PANEL, 16) * p->k <= KEEP && m >= 2 * STRIP_ROWS)
+  else if (p->parts == 1 && up(over(p->n, p->tiles_n) + PANEL, 16) * p->k <= KEEP && m >= 2 * STRIP_ROWS) {
     p->strips_m = least(want, m / STRIP_ROWS), p->keep = true;
+    if (p->turned && m >= AFTER_ROW) p->strips_m = least(p->strips_m, m / AFTER_ROW); /* rows of the result, for what comes after */
+  }
 }
 
 /* A tile for each thread, and each packs for itself: what one thread has written another one is slow to read. k is cut into parts
- * by a rule on sizes, since bits depend on it. */
+ * by a rule on sizes and layouts, since bits depend on it. */
 static void cut(plan *p, int threads) {
   const int64_t work = p->m * p->n * p->k;
   const largest large = largest_of(p);
   const bool long_sums = p->batch == 1 && !p->dots && p->m * p->n <= PART_SIDE && p->k >= 2 * PART_DEEP;
   while (long_sums && p->parts < ms_tasks() && p->k / p->parts >= PART_DEEP) p->parts *= 2;
-  if (p->parts == 1 && p->batch == 1 && !p->dots && large.rows == ALONG_K && p->k >= PART_DEEP / 2 && p->m * p->n <= PART_SIDE / 4)
+  if (p->parts == 1 && p->batch == 1 && !p->dots && ms_tasks() > 1 && large.rows == AXIS_K && p->k >= HALF_DEEP &&
+      p->m * p->n <= HALF_SIDE)
     p->parts = 2;
   int64_t want = least(threads, work * p->batch / TILE_WORK);
   want = over(want, p->batch * p->parts);
@@ -176,13 +183,16 @@ static void cut(plan *p, int threads) {
     const double cost = tile_cost(p, &large, m, n);
     if (best == 0 || cost < best) best = cost, p->tiles_m = m, p->tiles_n = n;
   }
-  cut_strips(p);
+  cut_strips(p, threads);
 }
 
 /* Where tile i of `tiles` begins along n elements: near-equal pieces, multiples of `unit`. */
 static int64_t edge(int64_t n, int64_t tiles, int64_t i, int64_t unit) {
   return i == tiles ? n : least((n * i / tiles + unit / 2) / unit * unit, n);
 }
+
+/* The same in whole blocks of GEMM_NC, the last one less. */
+static int64_t block_edge(int64_t n, int64_t strips, int64_t i) { return least(over(n, GEMM_NC) * i / strips * GEMM_NC, n); }
 
 static int team_of(const plan *p) {
   return (int)least(ms_team(p->batch * p->m * p->n * p->k / TEAM_WORK), p->batch * p->tiles_m * p->tiles_n * p->parts);
@@ -254,8 +264,8 @@ static strip strip_of(const plan *p, int64_t index) {
   t.b = t.tile / p->parts / p->tiles_n / p->tiles_m;
   t.m0 = edge(p->m, p->tiles_m, i, 1), t.m = edge(p->m, p->tiles_m, i + 1, 1) - t.m0;
   t.n0 = edge(p->n, p->tiles_n, j, PANEL), t.n = edge(p->n, p->tiles_n, j + 1, PANEL) - t.n0;
-  const int64_t m0 = edge(t.m, p->strips_m, s / p->strips_n, 1), n0 = edge(t.n, p->strips_n, s % p->strips_n, GEMM_NC);
-  t.m = edge(t.m, p->strips_m, s / p->strips_n + 1, 1) - m0, t.n = edge(t.n, p->strips_n, s % p->strips_n + 1, GEMM_NC) - n0;
+  const int64_t m0 = edge(t.m, p->strips_m, s / p->strips_n, 1), n0 = block_edge(t.n, p->strips_n, s % p->strips_n);
+  t.m = edge(t.m, p->strips_m, s / p->strips_n + 1, 1) - m0, t.n = block_edge(t.n, p->strips_n, s % p->strips_n + 1) - n0;
   t.m0 += m0, t.n0 += n0;
   return t;
 }
@@ -279,7 +289,7 @@ static strip strip_of(const plan *p, int64_t index) {
     if (turned) room += up(over(over(p->m, p->tiles_m), p->strips_m) * step, 16); /* the same for all strips of a tile */          \
     const gemm_keep keep = !p->keep ? GEMM_PASSING : *held == s.tile ? GEMM_KEPT : GEMM_KEEP;                                      \
     gemm_##G(false, p->dots, keep, p->deep, m, n, k, x, p->a.r, p->a.c, y, p->b.r, p->b.c, to, step, room);                        \
-    *held = s.tile;                                                                                                                \
+    if (keep) *held = s.tile;                                                                                                      \
     if (turned) turn_to_##G(to, step, m, n, out + n0 * p->m + m0, p->m);                                                           \
   }
 STRIP(float, f32)

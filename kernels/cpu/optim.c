@@ -1,13 +1,17 @@
-/* optim.c -- optimizer updates: one pass over all parameters, end to end, cut over threads. PyTorch's formulas (facts of
+/* optim.c -- optimizer updates: all parameters in one region, of each a part for every thread. PyTorch's formulas (facts of
  * torch.optim). */
 #include "cpu.h"
 #include "../math.h"
 
-/* Thread t of `team` updates elements from .. to-1 of a tensor: of each its t-th part, since it has most likely computed that part
- * of the gradient and will read that part of the parameter, and lines that another thread wrote are slow to read. */
-static void share(int t, int team, int64_t size, int64_t *from, int64_t *to) {
-  *from = size / 64 * t / team * 64;
-  *to = t == team - 1 ? size : size / 64 * (t + 1) / team * 64;
+enum { LINE = 64 }; /* elements that one thread updates at least */
+
+/* Thread t of `team` updates elements from .. to-1 of the tensor at place `tensor`: of each its t-th part, since it has most likely
+ * computed that part of the gradient and will read that part of the parameter, and lines that another thread wrote are slow to
+ * read. Short tensors are one thread's, in turn. */
+static void share(int tensor, int t, int team, int64_t size, int64_t *from, int64_t *to) {
+  if (size < LINE * team) t = (t + tensor) % team;
+  *from = size / LINE * t / team * LINE;
+  *to = t == team - 1 ? size : size / LINE * (t + 1) / team * LINE;
 }
 
 /* Run BODY with `tensor` the place in the list, `from` the first element and `m` their number, for every tensor of the first list.
@@ -16,15 +20,15 @@ static void share(int t, int team, int64_t size, int64_t *from, int64_t *to) {
   {                                                                                                                                \
     int64_t total_ = 0;                                                                                                            \
     for (int i_ = 0; i_ < (n); i_++) total_ += ms_view_numel(&c->in[(first) + i_]);                                                \
-    const int team_ = ms_team(total_ * (cost));                                                                                    \
-    _Pragma("omp parallel for num_threads(team_) schedule(static) if (team_ > 1)") for (int t_ = 0; t_ < team_; t_++) {            \
+    const int threads_ = ms_team(total_ * (cost));                                                                                 \
+    MS_PARALLEL(threads_, t_, threads_, {                                                                                          \
       int64_t from, to_;                                                                                                           \
       for (int tensor = 0; tensor < (n); tensor++) {                                                                               \
-        share(t_, team_, ms_view_numel(&c->in[(first) + tensor]), &from, &to_);                                                    \
+        share(tensor, (int)t_, threads_, ms_view_numel(&c->in[(first) + tensor]), &from, &to_);                                    \
         const int64_t m = to_ - from;                                                                                              \
         if (m > 0) BODY                                                                                                            \
       }                                                                                                                            \
-    }                                                                                                                              \
+    });                                                                                                                            \
   }
 
 #define AT(T, list) ((T *)c->in[first + (list)*n + tensor].data + from)

@@ -220,12 +220,11 @@ static int avg_run(ms_call *c) {
   }
   int64_t rows = r->shape[0] * r->shape[1] * p.oh;
   int team = ms_team(rows * p.ow * p.size[0] * p.size[1]);
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (int64_t i = 0; i < rows; i++) {
+  MS_PARALLEL(team, i, rows, {
     int64_t plane = i / p.oh, oh = i - plane * p.oh, at = plane_at(&p, plane);
     if (r->dtype == MS_F32) avg_row_float(&p, (const float *)x->data + at, oh, (float *)r->data + i * p.ow);
     else avg_row_double(&p, (const double *)x->data + at, oh, (double *)r->data + i * p.ow);
-  }
+  });
   return 0;
 }
 MS_KERNEL(avg_pool2d, .run = avg_run, .supports = f32_or_f64);
@@ -239,12 +238,11 @@ static int spread_run(ms_call *c) {
   }
   int64_t rows = r->shape[0] * r->shape[1] * p.h;
   int team = ms_team(rows * p.w);
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (int64_t i = 0; i < rows; i++) {
+  MS_PARALLEL(team, i, rows, {
     int64_t plane = i / p.h, ih = i - plane * p.h, at = plane_at(&p, plane);
     if (r->dtype == MS_F32) spread_row_float(&p, (const float *)g->data + at, ih, (float *)r->data + i * p.w);
     else spread_row_double(&p, (const double *)g->data + at, ih, (double *)r->data + i * p.w);
-  }
+  });
   return 0;
 }
 MS_KERNEL(avg_pool2d_grad, .run = spread_run, .supports = f32_or_f64);
@@ -254,12 +252,11 @@ static int max_run(ms_call *c) {
   pool p = pool_of(x, x->shape, r->shape, c->attr);
   int64_t rows = r->shape[0] * r->shape[1] * p.oh, *positions = c->out[1].data;
   int team = ms_team(rows * p.ow * p.size[0] * p.size[1]);
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (int64_t i = 0; i < rows; i++) {
+  MS_PARALLEL(team, i, rows, {
     int64_t plane = i / p.oh, oh = i - plane * p.oh, at = plane_at(&p, plane);
     if (r->dtype == MS_F32) max_row_float(&p, (const float *)x->data + at, oh, (float *)r->data + i * p.ow, positions + i * p.ow);
     else max_row_double(&p, (const double *)x->data + at, oh, (double *)r->data + i * p.ow, positions + i * p.ow);
-  }
+  });
   return 0;
 }
 MS_KERNEL(max_pool2d, .run = max_run, .supports = f32_or_f64);

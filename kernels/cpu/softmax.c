@@ -92,20 +92,19 @@ static int run(ms_call *c, bool logarithm) {
   bool f32 = r->dtype == MS_F32;
   int team = ms_team(total * 8);
   if (inner == 1) {
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (int64_t o = 0; o < total / n; o++)
+    MS_PARALLEL(team, o, total / n, {
       if (f32) row_float((const float *)x + o * n, (float *)r->data + o * n, n, logarithm);
       else row_double((const double *)x + o * n, (double *)r->data + o * n, n, logarithm);
+    });
     return 0;
   }
   int64_t blocks = (inner + NEIGHBOURS - 1) / NEIGHBOURS, outer = total / (n * inner);
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (int64_t k = 0; k < outer * blocks; k++) {
+  MS_PARALLEL(team, k, outer * blocks, {
     int64_t o = k / blocks, from = (k - o * blocks) * NEIGHBOURS, m = inner - from < NEIGHBOURS ? inner - from : NEIGHBOURS;
     int64_t at = o * n * inner + from;
     if (f32) columns_float((const float *)x + at, (float *)r->data + at, n, inner, m, logarithm);
     else columns_double((const double *)x + at, (double *)r->data + at, n, inner, m, logarithm);
-  }
+  });
   return 0;
 }
 

@@ -161,13 +161,12 @@ static void run_range(frame *f, int64_t from, int64_t to) {
 
 static void run_each(const program *g, int team) {
   int64_t blocks = (g->numel + 63) / 64;
-#pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
-  for (int t = 0; t < team; t++) {
+  MS_PARALLEL(team, t, team, {
     frame f;
     int64_t from = blocks * t / team * 64, to = blocks * (t + 1) / team * 64;
     open_frame(&f, g);
     run_range(&f, from, to < g->numel ? to : g->numel);
-  }
+  });
 }
 
 void MS_NAME(ms_cpu_strips_piece)(const ms_after *a, int64_t from, int64_t n, int64_t count, int64_t step) {
@@ -195,8 +194,7 @@ static void turn_to(frame *f, int64_t from) {
 static double run_sum_all(const program *g, int team) {
   double *sum = g->partial;
   int64_t chunks = (g->numel + MS_CHUNK - 1) / MS_CHUNK;
-#pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
-  for (int t = 0; t < team; t++) {
+  MS_PARALLEL(team, t, team, {
     frame f;
     open_frame(&f, g);
     const port *x = &f.stage[g->n - 1].in[0];
@@ -206,7 +204,7 @@ static double run_sum_all(const program *g, int team) {
       run_range(&f, from, from + n);
       sum[c] = MS_NAME(ms_cpu_sum_chunk)(x->base + from * x->step, x->step == 4, n);
     }
-  }
+  });
   return MS_NAME(ms_cpu_sum_chunks)(sum, g->numel) * g->scale;
 }
 
@@ -215,8 +213,8 @@ static void run_sum_rows(const program *g, int team) {
   int64_t rows = g->numel / g->columns, blocks = (rows + FUSED_ROWS - 1) / FUSED_ROWS;
   int64_t cuts = blocks >= team || g->columns < 256 ? 1 : team, units = blocks * cuts;
   memset(g->partial, 0, (size_t)(blocks * g->columns * g->part[g->n - 1].size));
-#pragma omp parallel for num_threads(team) schedule(static) if (team > 1 && units > 1)
-  for (int t = 0; t < team; t++) {
+  team = units > 1 ? team : 1;
+  MS_PARALLEL(team, t, team, {
     if (units * t / team == units * (t + 1) / team) continue;
     frame f;
     open_frame(&f, g);
@@ -228,7 +226,7 @@ static void run_sum_rows(const program *g, int team) {
       else
         for (int64_t r = first; r < last; r++) run_range(&f, r * g->columns + left, r * g->columns + right);
     }
-  }
+  });
 }
 
 #define FINISH_ROWS(T)                                                                                                             \

@@ -35,7 +35,7 @@ typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_a
           __builtin_prefetch(line, 0, 2);                                                                                          \
           vec_##S y[V];                                                                                                            \
           UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                 \
-          UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) TILE_ADD_##S(sum[i][v], p + i, y[v]);                   \
+          UNROLL for (int i = 0; i < R; i++) UNROLL for (int v = 0; v < V; v++) TILE_ADD_##S(sum[i][v], p + i, y[v]);              \
         }                                                                                                                          \
     }                                                                                                                              \
   TAIL(S, R, V)                                                                                                                    \
@@ -64,7 +64,7 @@ typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_a
   vec_##S y[V];                                                                                                                    \
   UNROLL for (int v = 0; v < V; v++) y[v] = *(const vec_##S *)(q + v * L);                                                         \
   UNROLL for (int i = 0; i < R; i++) {                                                                                             \
-    if (i % 3 == 0) UNROLL for (int v = 0; v < V; v++) TILE_ADD_##S(sum[i][v], p[i / 3] + u, y[v]);                                     \
+    if (i % 3 == 0) UNROLL for (int v = 0; v < V; v++) TILE_ADD_##S(sum[i][v], p[i / 3] + u, y[v]);                                \
     else {                                                                                                                         \
       const T x = p[i / 3][u + i % 3 * a_step];                                                                                    \
       UNROLL for (int v = 0; v < V; v++) sum[i][v] += x * y[v];                                                                    \

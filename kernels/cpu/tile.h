@@ -27,9 +27,9 @@ enum { TILE_BYTES = 16, TILE_ROWS = 6 };
 #endif
 enum { TILE_VECTORS = 2, LANES_f32 = TILE_BYTES / 4, LANES_f64 = TILE_BYTES / 8 };
 
-/* to += *x * y, one number for all lanes. Read by the multiply-add itself where it can do that: one operation for a processor's
- * front end and not two, which shows where two programs share a core. Only from a plain address (base + constant), else it is taken
- * apart again. */
+/* to += *x * y, one number for all lanes: the multiply-add itself reads it, one operation for a processor's front end and not two,
+ * which shows where two programs share a core. Worth it where the address is a register and a constant: one with an index is split
+ * again. */
 #if defined(__AVX512F__)
 #define TILE_ADD_f32(to, x, y) __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(to) : "v"(y), "m"(*(x)))
 #define TILE_ADD_f64(to, x, y) __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(to) : "v"(y), "m"(*(x)))

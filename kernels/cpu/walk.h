@@ -68,17 +68,15 @@ static inline void walk_run(const walk *w, walk_inner f, int cost) {
     walk_range(w, f, 0, rows);
   } else if (rows == 1) { /* cut the one row at cache-line-friendly places */
     int64_t part = ((n + team - 1) / team + 63) / 64 * 64;
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (int t = 0; t < team; t++) {
+    MS_PARALLEL(team, t, team, {
       int64_t a = t * part, b = a + part < n ? a + part : n;
       char *p[WALK_MAX];
       int64_t stride[WALK_MAX];
       for (int k = 0; k < w->n; k++) stride[k] = w->stride[k][0], p[k] = w->base[k] + a * stride[k] * w->size[k];
       if (a < b) f(b - a, p, stride);
-    }
+    });
   } else {
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (int t = 0; t < team; t++) walk_range(w, f, rows * t / team, rows * (t + 1) / team);
+    MS_PARALLEL(team, t, team, { walk_range(w, f, rows * t / team, rows * (t + 1) / team); });
   }
 }
 

@@ -85,10 +85,14 @@ static bool any_order;
 bool ms_deterministic(void) { return !any_order; }
 void ms_set_deterministic(bool on) { any_order = !on; }
 
-static bool keep_denormal;
-
-bool ms_flush_denormal(void) { return !keep_denormal; }
-void ms_set_flush_denormal(bool on) { keep_denormal = !on; }
+#if defined(__x86_64__)
+static bool flush_denormal = true;
+void ms_set_flush_denormal(bool on) { flush_denormal = on; }
+#else
+static const bool flush_denormal = false;
+void ms_set_flush_denormal(bool on) { (void)on; }
+#endif
+bool ms_flush_denormal(void) { return flush_denormal; }
 
 /* ---- precision --------------------------------------------------------------------------------------------------- */
 

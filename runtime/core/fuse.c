@@ -121,9 +121,22 @@ static void settle(fusion *f, const unit *u) {
   }
 }
 
+/* Does unit u write what the sum at the end of g reads? It would come before the sum. */
+static bool spoils_sum(const fusion *f, const unit *g, const unit *u) {
+  const ms_rcall *sum = &f->r->call[g->call[g->n - 1]];
+  for (int i = 0; i < u->n; i++) {
+    const ms_rcall *c = &f->r->call[u->call[i]];
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++)
+      for (int j = 0; j < sum->call.n_in && ms_rcall_writes(c, k); j++)
+        if (c->slot[k] >= 0 && c->slot[k] == sum->slot[j]) return true;
+  }
+  return false;
+}
+
 /* May u join: are storages that one side writes touched element for element by both, and is there something to share? */
 static bool fits(const fusion *f, const unit *g, const unit *u) {
   if (!u->may || g->n + u->n > MS_PARTS || (g->sum && u->sum) || !same_space(&g->over, &u->over)) return false;
+  if (g->sum && spoils_sum(f, g, u)) return false;
   bool met = false;
   for (int i = 0; i < u->n; i++) {
     const ms_rcall *c = &f->r->call[u->call[i]];
@@ -230,12 +243,26 @@ static int head_of(fusion *f, int at) {
   return -1;
 }
 
-/* A chain that ends in a sum gets its head without it; the sum then stands behind the chain. */
+/* Does what the sum at the end of unit `at` reads lie in memory anyhow, for somebody outside the unit? */
+static bool sums_what_stays(const fusion *f, int at) {
+  const unit *u = &f->unit[at];
+  const int slot = f->r->call[u->call[u->n - 1]].slot[0];
+  if (slot < 0 || f->r->slot[slot].kind != MS_SLOT_INTERNAL) return true;
+  for (int i = 0; i < f->n; i++)
+    for (int j = 0; j < f->unit[i].n && i != at; j++) {
+      const ms_rcall *c = &f->r->call[f->unit[i].call[j]];
+      for (int k = 0; k < c->call.n_in; k++)
+        if (c->slot[k] == slot) return true;
+    }
+  return false;
+}
+
+/* A chain that ends in a sum of what stays gets its head without it; the sum then stands behind the chain. */
 static void attach_heads(fusion *f) {
   if (!f->r->device->backend->heads) return;
   for (int at = 1; at < f->n; at++) {
     unit *u = &f->unit[at];
-    const bool sum = u->sum && u->n > 1;
+    const bool sum = u->sum && u->n > 1 && sums_what_stays(f, at);
     if (sum) u->sum = false, u->n--;
     const int head = head_of(f, at);
     if (head < 0) {

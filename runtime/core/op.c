@@ -106,13 +106,6 @@ typedef struct gate {
   double number[SMALL];
 } gate;
 
-static int run_with(const ms_backend *b, ms_call *c) {
-  const unsigned before = b->enter ? b->enter() : 0;
-  const int rc = c->kernel->run(c);
-  if (b->leave) b->leave(before);
-  return rc;
-}
-
 /* 1: ran; 0: the backend has no kernel; -1: failed. number_dtype: what number operands become. */
 static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
                       ms_tensor **out, int number_dtype, const int64_t *bound) {
@@ -121,6 +114,8 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
   *c = (ms_call){.op = op, .n_in = n_in, .n_out = n_out, .n_attr = op->n_attr, .in = g.in, .out = g.out, .attr = attr};
   if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in)))
     return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
+  const ms_backend *b = device->backend;
+  const unsigned before = b->enter ? b->enter() : 0;
   for (int i = 0; i < n_in; i++) {
     ms_view *v = &c->in[i];
     if (!in[i]) *v = (ms_view){.absent = true};
@@ -136,16 +131,17 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
 
   int rc = 0;
   size_t capacity = 0;
-  if ((c->kernel = device->backend->kernel(c))) {
+  if ((c->kernel = b->kernel(c))) {
     rc = 1;
     if (c->kernel->prepare && c->kernel->prepare(c) < 0) rc = -1;
     if (rc > 0 && c->work_bytes && !(c->work = ms_block_alloc(device, c->work_bytes, &capacity))) rc = -1;
-    if (rc > 0 && run_with(device->backend, c) < 0) rc = -1;
+    if (rc > 0 && c->kernel->run(c) < 0) rc = -1;
     if (c->work) ms_block_free(device, c->work, capacity);
     if (c->kernel->release) c->kernel->release(c);
     if (rc > 0 && ms_record_now && ms_record_call(c, in, out) < 0) rc = -1;
     if (rc > 0 && c->rng && n_out) c->rng->counter += (uint64_t)(ms_numel(out[0]) + 3) / 4;
   }
+  if (b->leave) b->leave(before);
   if (c->in != g.in) free(c->in);
   return rc;
 }

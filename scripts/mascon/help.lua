@@ -110,9 +110,10 @@ end
 -- memory and time where there are few; the last bits then depend on it.
 
 -- ms.flush_denormal() -> true or false; ms.flush_denormal(bool) sets it
--- true, as at first: operations on the CPU take numbers too small for full precision (f32 below 1.18e-38, f64 below 2.2e-308) for zero,
--- as JAX does (conversions, `item` and printing too; moves keep their bits). false: IEEE 754's gradual underflow, as in PyTorch; a training
--- step whose sigmoids have saturated can then take three times as long: each product with such a number takes some hundred cycles.
+-- true, as at first on x86-64: operations on the CPU take numbers too small for full precision (f32 below 1.18e-38, f64 below 2.2e-308)
+-- for zero, as JAX does (conversions, and so `item` and printing of f32, too; moves keep their bits). false: IEEE 754's gradual underflow,
+-- as in PyTorch; a training step whose sigmoids have saturated can then take three times as long: each product with such a number takes
+-- some hundred cycles.
 
 -- ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it
 -- How f32 products are computed. "f32", as at first: in f32 throughout. "bf16": operands of large products (matmul, linear) and of

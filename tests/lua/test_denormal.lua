@@ -15,6 +15,14 @@ end
 local TINY = 2.0 ^ -140 -- in f32: exact, and far below the least number of full precision, 2^-126
 local N = 1 << 18 -- enough for more threads than one
 
+local function tiny(shape) -- full of TINY, whatever the setting
+  local on = ms.flush_denormal()
+  ms.flush_denormal(false)
+  local x = ms.full(shape, TINY)
+  ms.flush_denormal(on)
+  return x
+end
+
 local function not_zero(x) -- how many; looked at with denormals left as they are
   local on = ms.flush_denormal()
   ms.flush_denormal(false)
@@ -25,7 +33,7 @@ end
 
 -- How many elements of x * 0.5 and of x + x, for x full of TINY, are not zero; and both.
 local function counts(run, n)
-  local half, twice = run(ms.full({ n }, TINY))
+  local half, twice = run(tiny { n })
   return not_zero(half), not_zero(twice), half, twice
 end
 local function both(x) return x * 0.5, x + x end
@@ -54,14 +62,18 @@ end
 -- The threads of the pool follow, those included that come later or were made by somebody else (here: the loader of data).
 function TestDenormal.test_every_thread()
   local data = ms.data.tensors { ms.zeros { 512, 4096 } }
-  for _ in data:loader({ batch = 512 }):iter() do end
+  local function others() -- make threads of the pool, after a region of few has ended some
+    local _ = ms.zeros { 70000 } + 1
+    for _ in data:loader({ batch = 512 }):iter() do end
+  end
   for _, n in ipairs { 2, 1, 4, 3, 8 } do
     ms.threads(n)
     for _, on in ipairs { true, false, true } do
       ms.flush_denormal(on)
+      others()
       local a, b = counts(both, N)
       lu.assertEquals({ a, b }, on and { 0, 0 } or { N, N }, n .. " threads")
-      local x, w = ms.full({ 256, 64 }, TINY), ms.full({ 64, 512 }, 0.5)
+      local x, w = tiny { 256, 64 }, ms.full({ 64, 512 }, 0.5)
       lu.assertEquals(not_zero(x:matmul(w)), on and 0 or 256 * 512, n .. " threads, matmul")
     end
   end

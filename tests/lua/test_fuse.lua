@@ -185,6 +185,25 @@ function TestChains.test_in_place_and_outside()
 end
 
 -- A value is read whole between two writes: nothing may be moved across.
+-- What a sum reads changes behind it: the sum is of the elements as they were.
+function TestChains.test_a_sum_before_a_change()
+  for _, n in ipairs { 8, 5000, 100000 } do
+    local x = ms.randn { n }
+    local function f(t)
+      local r = t * 2 + 1
+      local s = r:sum()
+      r:mul_(1.25):add_(3)
+      return s, r, r:mean()
+    end
+    local want = table.pack(f(x))
+    local step = ms.compile(f)
+    for _ = 1, 4 do
+      local got = table.pack(step(x))
+      for i = 1, 3 do lu.assertAlmostEquals(got[i]:sum():item(), want[i]:sum():item(), 1e-5 * n) end
+    end
+  end
+end
+
 function TestChains.test_order_is_kept()
   local x = ms.randn { 20, 30 }
   local f = function(t)
