@@ -175,6 +175,14 @@ static bool is_options(lua_State *L, int i) {
   return named;
 }
 
+/* Options of which none is set, where a list of integers might stand: no operation takes an empty one. */
+static bool is_empty(lua_State *L, int i) {
+  if (!lua_istable(L, i) || lua_rawlen(L, i)) return false;
+  lua_pushnil(L);
+  if (!lua_next(L, i)) return true;
+  return lua_pop(L, 2), false;
+}
+
 static void check_names(lua_State *L, int mark, const ms_op *op, int options) {
   const char *names[MS_MAX_ARGS + 3];
   int n = 0;
@@ -215,6 +223,7 @@ static int call_row(lua_State *L) {
       return msl_raise(L, mark, "%s: argument %s is given twice", op->name, a->name);
     else if (options) lua_pop(L, 1);
     bool given = i && !lua_isnil(L, i);
+    if (given && i == top && a->kind == MS_K_INTS && a->has_default && is_empty(L, i)) given = false;
     if (!given && !a->has_default && !a->optional) return msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
     if (given && a->kind == MS_K_SHAPE && lua_type(L, i) == LUA_TNUMBER && next <= top && next != options)
       return msl_raise(L, mark, "%s: sizes go in a list: ms.%s({2, 3})", op->name, op->name);
