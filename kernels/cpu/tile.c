@@ -1,9 +1,6 @@
 /* tile.c -- tile.h's functions. `across` walks a with a pointer to every third row: the rows between are one and two steps on,
  * which addresses express, so that no rows need packing. */
 #include "tile.h"
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 
 #define UNROLL _Pragma("GCC unroll 16")
 typedef float vec_f32 __attribute__((vector_size(TILE_BYTES), aligned(4), may_alias));
@@ -67,7 +64,7 @@ typedef double vec_f64 __attribute__((vector_size(TILE_BYTES), aligned(8), may_a
     if (i % 3 == 0) UNROLL for (int v = 0; v < V; v++) TILE_ADD_##S(sum[i][v], p[i / 3] + u, y[v]);                                \
     else {                                                                                                                         \
       const T x = p[i / 3][u + i % 3 * a_step];                                                                                    \
-      UNROLL for (int v = 0; v < V; v++) sum[i][v] += x * y[v];                                                                    \
+      UNROLL for (int v = 0; v < V; v++) TILE_LOAD_##S(sum[i][v], x, y[v]);                                                        \
     }                                                                                                                              \
   }
 

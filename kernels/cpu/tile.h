@@ -14,6 +14,9 @@
 #ifndef MS_TILE_H
 #define MS_TILE_H
 #include "cpu.h"
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 enum { TILE_BYTES = 64, TILE_ROWS = 14 };
@@ -27,15 +30,19 @@ enum { TILE_BYTES = 16, TILE_ROWS = 6 };
 #endif
 enum { TILE_VECTORS = 2, LANES_f32 = TILE_BYTES / 4, LANES_f64 = TILE_BYTES / 8 };
 
-/* to += *x * y, one number for all lanes: the multiply-add itself reads it, one operation for a processor's front end and not two,
- * which shows where two programs share a core. Worth it where the address is a register and a constant: one with an index is split
- * again. */
+/* to += *x * y, one number for all lanes, rounded once where the processor can. TILE_ADD: the multiply-add itself reads it, one
+ * operation for a processor's front end and not two, which shows where two programs share a core. Worth it where the address is a
+ * register and a constant: one with an index is split again, and TILE_LOAD is for that. */
 #if defined(__AVX512F__)
-#define TILE_ADD_f32(to, x, y) __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(to) : "v"(y), "m"(*(x)))
-#define TILE_ADD_f64(to, x, y) __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(to) : "v"(y), "m"(*(x)))
+#define TILE_ADD_f32(to, x, y)  __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(to) : "v"(y), "m"(*(x)))
+#define TILE_ADD_f64(to, x, y)  __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(to) : "v"(y), "m"(*(x)))
+#define TILE_LOAD_f32(to, x, y) (to) = (vec_f32)_mm512_fmadd_ps(_mm512_set1_ps(x), (__m512)(y), (__m512)(to))
+#define TILE_LOAD_f64(to, x, y) (to) = (vec_f64)_mm512_fmadd_pd(_mm512_set1_pd(x), (__m512d)(y), (__m512d)(to))
 #else
-#define TILE_ADD_f32(to, x, y) to += *(x)*y
-#define TILE_ADD_f64(to, x, y) to += *(x)*y
+#define TILE_ADD_f32(to, x, y)  (to) += *(x) * (y)
+#define TILE_ADD_f64(to, x, y)  (to) += *(x) * (y)
+#define TILE_LOAD_f32(to, x, y) (to) += (x) * (y)
+#define TILE_LOAD_f64(to, x, y) (to) += (x) * (y)
 #endif
 
 /* Lines at `at`, and on by `inner` bytes 15 times, then by `outer` once, and so on. They need not be there. */

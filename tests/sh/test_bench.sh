@@ -32,7 +32,7 @@ chmod +x "$top/python"
 losses=$(printf 'check 1 W8 knn\nquit\n' | "$MASCON" tests/bench/workloads.lua eager | sed -n 's/.*"losses":\(\[[^]]*\]\).*/\1/p')
 
 expect() { # expect NAME STATUS TEXT PYTHON LOSSES; ROW=its label
-  PEERS_PYTHON=$4 LOSSES=$5 timeout 120 "$MASCON" tests/bench/compare.lua --rounds 2 --seconds 0.01 --only "${ROW:-W8 knn}" >"$top/out" 2>&1
+  PEERS_PYTHON=$4 LOSSES=$5 timeout 300 "$MASCON" tests/bench/compare.lua --rounds 2 --seconds 0.01 --only "${ROW:-W8 knn}" >"$top/out" 2>&1
   local rc=$?
   if [ $rc -eq "$2" ] && grep -qE -- "$3" "$top/out"; then
     echo "ok $1"
