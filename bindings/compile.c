@@ -444,6 +444,8 @@ static void class(lua_State *L, const char *name, const char *event, lua_CFuncti
 void msl_open_compile(lua_State *L) { /* stack: module, methods */
   const char *ask = getenv("MASCON_COMPILE"), *profile = getenv("MASCON_PROFILE");
   profile_all = profile && *profile && strcmp(profile, "0");
+  if (ask && *ask && strcmp(ask, "on") && strcmp(ask, "off") && strcmp(ask, "check"))
+    luaL_error(L, "MASCON_COMPILE: expected on, off or check, got '%s'", ask);
   mode = ask && !strcmp(ask, "off") ? MODE_OFF : ask && !strcmp(ask, "check") ? MODE_CHECK : MODE_ON;
   static const luaL_Reg functions[] = {{"compile", compile}, {"_mode", change_mode}, {"_cell", cell}, {NULL, NULL}};
   lua_pushvalue(L, -2);

@@ -48,6 +48,8 @@ MASCON_COMPILE=check run late.lua
 expect a_late_change_is_found_by_check 1 'mul at late.lua:5' 'was 1 in call 2 and 2 in call 50'
 MASCON_COMPILE=off run late.lua
 expect off_runs_all_of_it 0 '^ran 60$'
+MASCON_COMPILE=chek run late.lua
+expect another_word_is_an_error 1 "MASCON_COMPILE: expected on, off or check, got 'chek'"
 
 # A number compared by == is never equal to a live one: nothing but check can tell.
 cat >equal.lua <<'S'
