@@ -34,28 +34,19 @@ const char *msl_string(lua_State *L, int i, const char *what, const char *wanted
   return s;
 }
 
-int msl_nil_message(lua_State *L, int mark) {
-  ms_scope_close(mark);
-  luaL_pushfail(L);
-  lua_pushstring(L, ms_error() ? ms_error() : "unknown failure");
-  ms_error_clear();
-  return 2;
-}
-
 ms_tensor *msl_on_host(ms_tensor *t) { return t ? ms_contiguous(ms_to_device(ms_detach(t), ms_device_get("cpu"))) : NULL; }
 
 /* ---- IDX --------------------------------------------------------------------------------------------------------- */
 
 static void free_array(void *a) { ms_array_free(a); }
 
-/* _data.idx_read(path) -> tensor, or nil and a message */
+/* _data.idx_read(path) -> tensor; raises when it cannot be read */
 static int idx_read(lua_State *L) {
   const char *path = msl_string(L, 1, "read_idx", "the name of a file");
   msl_guard *g = msl_guard_push(L, free_array);
   int mark = msl_enter(L);
   const ms_array *a = g->p = ms_idx_read(path);
-  if (!a) return msl_nil_message(L, mark);
-  msl_push(L, ms_from_host(a->dtype, a->rank, a->shape, a->data, NULL));
+  if (a) msl_push(L, ms_from_host(a->dtype, a->rank, a->shape, a->data, NULL));
   msl_drop(g);
   msl_leave(L, mark);
   return 1;

@@ -127,8 +127,8 @@ static int save(lua_State *L) {
 
 static void close_safetensors(void *s) { ms_safetensors_close(s); }
 
-/* ms.load(path [, {device =}]) -> tensors by name, metadata by key (strings), list of the names in the file's order; or nil and a
- * message. */
+/* ms.load(path [, {device =}]) -> tensors by name, metadata by key (strings), list of the names in the file's order.
+ * Raises when the file is not there or is no sound safetensors file. */
 static int load(lua_State *L) {
   static const char *const names[] = {"device", NULL};
   const char *path = msl_string(L, 1, "load", "the name of a file");
@@ -138,7 +138,7 @@ static int load(lua_State *L) {
   msl_guard *g = msl_guard_push(L, close_safetensors);
   int mark = msl_enter(L);
   const ms_safetensors *s = g->p = ms_safetensors_open(path);
-  if (!s) return msl_nil_message(L, mark);
+  if (!s) return msl_leave(L, mark), 0;
   lua_createtable(L, 0, s->n);
   lua_createtable(L, 0, s->n_metadata);
   lua_createtable(L, s->n, 0);

@@ -14,8 +14,6 @@ void msl_drop(msl_guard *g);
 
 /* The string at index i, without '\0' inside; raises "WHAT: expected WANTED, got ..." otherwise. */
 const char *msl_string(lua_State *L, int i, const char *what, const char *wanted);
-/* Close the scope, push nil and the stored message, forget it: how reading a file fails. Gives 2. */
-int msl_nil_message(lua_State *L, int mark);
 /* t without graph, contiguous, in host memory; NULL in or after ms_fail. */
 ms_tensor *msl_on_host(ms_tensor *t);
 

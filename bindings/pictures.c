@@ -241,7 +241,8 @@ static int image_join(lua_State *L) {
   return 1;
 }
 
-/* ms.image.load(path [, {channels =}]) -> u8 tensor C x H x W, or nil and a message. PNG or JPEG; channels 1..4 converts. */
+/* ms.image.load(path [, {channels =}]) -> u8 tensor C x H x W; raises when it cannot be read. PNG or JPEG; channels 1..4 converts.
+ */
 static int image_load(lua_State *L) {
   static const char *const load_names[] = {"channels", NULL};
   const char *path = msl_string(L, 1, "image.load", "the name of a file");
@@ -251,8 +252,7 @@ static int image_load(lua_State *L) {
   if (options) channels = whole(L, mark, options, "image.load", "channels", 0, 0);
   if (channels > 4) return msl_raise(L, mark, "image.load: channels: expected 1..4, got %d", channels);
   msl_guard *g = msl_guard_push(L, free_image);
-  if (!(g->p = ms_image_read(path, channels))) return msl_nil_message(L, mark);
-  msl_push(L, to_tensor(g->p));
+  if ((g->p = ms_image_read(path, channels))) msl_push(L, to_tensor(g->p));
   msl_drop(g);
   msl_leave(L, mark);
   return 1;

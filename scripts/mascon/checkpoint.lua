@@ -2,6 +2,7 @@
 local ms = require "mascon"
 local json = require "mascon.json"
 local options = require "mascon.options"
+local system = require "mascon.system"
 local checkpoint = {}
 
 local PARTS = { model = true, optimizer = true }
@@ -21,14 +22,21 @@ function checkpoint.save(path, what)
   return ms.save(path, tensors, { mascon = ms.version, state = json.encode(rest) })
 end
 
--- checkpoint.load(path, {model =, optimizer =}) -> the other fields as a table, after the states are loaded and the generator
--- stands where it stood; nil and a message when there is no such file or it is no checkpoint.
-function checkpoint.load(path, into)
+-- The fields and the tensors; nil and a message when there is no such file.
+local function read(path)
+  if type(path) == "string" and not system.kind(path) then return nil, path .. ": no such file" end
   local tensors, metadata = ms.load(path)
-  if not tensors then return nil, metadata end
-  if not metadata or not metadata.state then return nil, ("%s: not a checkpoint (its metadata has no 'state')"):format(path) end
+  if not metadata.state then options.raise("%s: not a checkpoint (its metadata has no 'state')", path) end
   local rest, problem = json.decode(metadata.state)
-  if not rest then return nil, ("%s: %s"):format(path, problem) end
+  if not rest then options.raise("%s: %s", path, problem) end
+  return rest, tensors
+end
+
+-- checkpoint.load(path, {model =, optimizer =}) -> the other fields as a table, after the states are loaded and the generator
+-- stands where it stood; nil and a message when there is no such file. A file that is no sound checkpoint raises.
+function checkpoint.load(path, into)
+  local rest, tensors = read(path)
+  if not rest then return nil, tensors end
   local states = { model = {}, optimizer = {} }
   for name, t in pairs(tensors) do
     local part, key = name:match("^(%a+)%.(.+)$")
@@ -44,10 +52,8 @@ end
 
 -- checkpoint.peek(path) -> the other fields only, with nothing loaded into anything; nil and a message as load.
 function checkpoint.peek(path)
-  local tensors, metadata = ms.load(path)
-  if not tensors then return nil, metadata end
-  if not metadata or not metadata.state then return nil, ("%s: not a checkpoint (its metadata has no 'state')"):format(path) end
-  return json.decode(metadata.state)
+  local rest, problem = read(path)
+  return rest, not rest and problem or nil
 end
 
 return checkpoint

@@ -11,7 +11,7 @@ local core = ms._data
 local any, fail = options.any, options.raise
 local data = { tensors = dataset.tensors }
 
--- Tensor of an IDX file (gzipped or not; i8 and i16 come as i32), or nil and a message.
+-- Tensor of an IDX file (gzipped or not; i8 and i16 come as i32). Raises when it cannot be read.
 function data.read_idx(path) return core.idx_read(path) end
 
 -- Write a tensor as an IDX file, gzipped when the name ends in .gz. type: u8, i8, i16, i32, f32, f64, if it is not that of the tensor.
@@ -75,14 +75,8 @@ local function find_file(folder, stem)
   end
 end
 
-local function read(path)
-  local t, message = core.idx_read(path)
-  if not t then fail("%s", message) end
-  return t
-end
-
 local function read_labels(path)
-  local t = read(path)
+  local t = core.idx_read(path)
   if t:dim() ~= 1 then fail("%s: expected labels in one dimension, got %d dimensions", path, t:dim()) end
   return t
 end
@@ -124,7 +118,7 @@ local function not_found(name, tried)
 end
 
 local function make(set, image_file, label_file, raw, limit, o, source)
-  local images = read(image_file)
+  local images = core.idx_read(image_file)
   if images.dtype ~= "u8" or images:dim() ~= 3 then
     fail("%s: expected u8 images N x H x W, got %s %s", image_file, table.concat(images.shape, " x "), images.dtype)
   end
