@@ -2,99 +2,9 @@
  * tensor, a method. Arguments are taken by the kinds in the row: this is the one place where positions and dimensions change from
  * 1-based to 0-based. */
 #include "bind.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- words ------------------------------------------------------------------------------------------------------- */
-
-/* Levenshtein distance of short words. */
-static int distance(const char *a, const char *b) {
-  int n = (int)strlen(a), m = (int)strlen(b), row[64];
-  if (n > 60 || m > 60) return 99;
-  for (int j = 0; j <= m; j++) row[j] = j;
-  for (int i = 1; i <= n; i++) {
-    int diag = row[0];
-    row[0] = i;
-    for (int j = 1; j <= m; j++) {
-      int up = row[j], best = diag + (a[i - 1] != b[j - 1]);
-      if (up + 1 < best) best = up + 1;
-      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      row[j] = best, diag = up;
-    }
-  }
-  return row[m];
-}
-
-const char *msl_nearest(const char *word, const char *const *names) {
-  const char *best = NULL;
-  int least = (int)strlen(word) / 3 + 2;
-  for (; *names; names++) {
-    int d = distance(word, *names);
-    if (d < least) least = d, best = *names;
-  }
-  return best;
-}
-
-void msl_check_options(lua_State *L, int i, const char *what, const char *const *names) {
-  if (lua_isnoneornil(L, i) || i == 0) return;
-  if (!lua_istable(L, i)) msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s", what, luaL_typename(L, i));
-  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    bool known = false;
-    for (const char *const *n = names; key && *n; n++) known |= !strcmp(*n, key);
-    if (known) continue;
-    const char *near = key ? msl_nearest(key, names) : NULL;
-    msl_raise(L, ms_scope_open(), "%s: unknown option '%s'%s%s%s", what, key ? key : luaL_typename(L, -2),
-              near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
-  }
-}
-
-bool msl_ints(lua_State *L, int i, ms_ints *v) {
-  v->n = 0;
-  if (lua_isinteger(L, i) || (lua_isnumber(L, i) && floor(lua_tonumber(L, i)) == lua_tonumber(L, i))) {
-    v->at[v->n++] = (int64_t)lua_tonumber(L, i);
-    return true;
-  }
-  if (!lua_istable(L, i)) return false;
-  int64_t n = (int64_t)lua_rawlen(L, i);
-  if (n > MS_MAX_RANK) return false;
-  for (int64_t k = 1; k <= n; k++) {
-    lua_rawgeti(L, i, k);
-    int ok;
-    v->at[v->n++] = lua_tointegerx(L, -1, &ok);
-    lua_pop(L, 1);
-    if (!ok) return false;
-  }
-  return true;
-}
-
-int msl_dtype(lua_State *L, int i, const char *word, int otherwise) {
-  if (!i || !lua_istable(L, i) || lua_getfield(L, i, word) == LUA_TNIL) {
-    if (i && lua_istable(L, i)) lua_pop(L, 1);
-    return otherwise;
-  }
-  const char *name = lua_tostring(L, -1);
-  int d = name ? ms_dtype_parse(name) : -1;
-  if (d < 0)
-    msl_raise(L, ms_scope_open(), "dtype '%s': expected f32, f64, bf16, f16, i64, i32, u8 or bool",
-              name ? name : luaL_typename(L, -1));
-  lua_pop(L, 1);
-  return d;
-}
-
-ms_device *msl_device(lua_State *L, int i) {
-  ms_device *d = NULL;
-  if (!i || !lua_istable(L, i)) return NULL;
-  if (lua_getfield(L, i, "device") != LUA_TNIL) {
-    const char *name = lua_tostring(L, -1);
-    d = name ? ms_device_get(name) : ms_fail("device: expected a name, got %s", luaL_typename(L, -1));
-    if (!d) msl_leave(L, ms_scope_open());
-  }
-  lua_pop(L, 1);
-  return d;
-}
 
 /* ---- arguments by kind ------------------------------------------------------------------------------------------- */
 
@@ -105,7 +15,8 @@ static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, 
   else if (lua_type(L, i) == LUA_TSTRING) snprintf(text, sizeof text, "'%.50s'", lua_tostring(L, i)), got = text;
   else if (msl_to(L, i)) got = "a tensor";
   else if (luaL_getmetafield(L, i, "__name") == LUA_TSTRING) got = lua_tostring(L, -1);
-  return msl_raise(L, mark, "%s: argument %s: expected %s, got %s", op->name, a->name, expected, got);
+  const char *hint = strcmp(got, "mascon.data") ? "" : " (a set runs through a function by ds:map(fn))";
+  return msl_raise(L, mark, "%s: argument %s: expected %s, got %s%s", op->name, a->name, expected, got, hint);
 }
 
 /* From 1-based to 0-based; counting from the end stays as it is. */
@@ -165,32 +76,52 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
   return r;
 }
 
-/* An options table has named fields and no list part. */
-static bool is_options(lua_State *L, int i) {
-  if (!lua_istable(L, i) || lua_rawlen(L, i)) return false;
-  lua_pushnil(L);
-  if (!lua_next(L, i)) return false;
-  bool named = lua_type(L, -2) == LUA_TSTRING;
-  lua_pop(L, 2);
-  return named;
-}
+/* The options of a call: named fields of its last argument. In `x:sum{1, keepdim = true}` the list before them is an argument too.
+ */
+typedef struct options {
+  int at;    /* where on the stack; 0: none */
+  bool both; /* it holds a list as well */
+} options;
 
-/* Options of which none is set, where a list of integers might stand: no operation takes an empty one. */
-static bool is_empty(lua_State *L, int i) {
-  if (!lua_istable(L, i) || lua_rawlen(L, i)) return false;
-  lua_pushnil(L);
-  if (!lua_next(L, i)) return true;
-  return lua_pop(L, 2), false;
-}
-
-static void check_names(lua_State *L, int mark, const ms_op *op, int options) {
+static options find_options(lua_State *L, int mark, const ms_op *op, int top) {
+  msl_table kind = top > 0 ? msl_table_kind(L, top) : MSL_NO_TABLE;
+  if (kind == MSL_ODD)
+    msl_raise(L, mark, "%s: the table has a hole, or a key that is neither a name nor one of 1, 2, ...", op->name);
+  if (kind != MSL_NAMED && kind != MSL_BOTH) return (options){0};
   const char *names[MS_MAX_ARGS + 3];
   int n = 0;
   for (int k = 0; k < op->n_arg; k++) names[n++] = op->arg[k].name;
-  if (op->flags & MS_CREATE) names[n++] = "device";
+  if (op->flags & MS_CREATE) names[n++] = "device", names[n++] = "requires_grad";
   names[n] = NULL;
   ms_scope_close(mark);
-  msl_check_options(L, options, op->name, names);
+  msl_check_names(L, top, op->name, names);
+  lua_checkstack(L, op->n_arg + 8);
+  return (options){top, kind == MSL_BOTH};
+}
+
+/* Where the next argument by position stands, 0: none is left. Options are one only for the list in them. */
+static int by_position(const options *o, int *next, int top, bool list) {
+  if (*next > top || (*next == o->at && !(o->both && list))) return 0;
+  return (*next)++;
+}
+
+/* An empty table is a list where argument k may be an empty list (sizes, dimensions); elsewhere it is options of which none is set.
+ */
+static bool no_options(lua_State *L, int i, const ms_op *op, int k) {
+  const ms_arg *a = &op->arg[k];
+  return a->has_default && a->kind != MS_K_DIMS && a->kind != MS_K_SHAPE && msl_table_kind(L, i) == MSL_EMPTY;
+}
+
+static bool takes_list(const ms_arg *a) {
+  return a->kind == MS_K_TENSORS || a->kind == MS_K_INTS || a->kind == MS_K_DIMS || a->kind == MS_K_SHAPE;
+}
+
+/* A list is positions 1..n and nothing else. */
+static void check_list(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i) {
+  msl_table kind = msl_table_kind(L, i);
+  if (kind == MSL_BOTH || kind == MSL_NAMED)
+    msl_raise(L, mark, "%s: argument %s: expected a list, got one with names; options come last", op->name, a->name);
+  if (kind == MSL_ODD) msl_raise(L, mark, "%s: argument %s: the list has a hole, or a key that is no position", op->name, a->name);
 }
 
 enum { FEW = 16 };
@@ -205,28 +136,25 @@ static int push_results(lua_State *L, int mark, int n, ms_tensor **out, ms_tenso
 
 static int call_row(lua_State *L) {
   const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
-  int top = lua_gettop(L), mark = msl_enter(L), options = 0, next = 1, n_in = 0, n_attr = 0;
-  if (top > 0 && is_options(L, top)) {
-    options = top;
-    check_names(L, mark, op, options);
-    lua_checkstack(L, op->n_arg + 8);
-  }
+  int top = lua_gettop(L), mark = msl_enter(L), next = 1, n_in = 0, n_attr = 0;
+  const options o = find_options(L, mark, op, top);
   ms_tensor *few[FEW] = {0}, **in = few, *out[MS_MAX_OUT];
   ms_attr attr[MS_MAX_ARGS];
   for (int k = 0; k < op->n_arg; k++) {
     const ms_arg *a = &op->arg[k];
-    int i = next <= top && next != options ? next++ : 0;
-    if (options && (!i || lua_isnil(L, i))) {
-      if (lua_getfield(L, options, a->name) != LUA_TNIL) i = lua_gettop(L);
+    int i = by_position(&o, &next, top, takes_list(a));
+    if (o.at && (!i || lua_isnil(L, i))) {
+      if (lua_getfield(L, o.at, a->name) != LUA_TNIL) i = lua_gettop(L);
       else lua_pop(L, 1);
-    } else if (options && lua_getfield(L, options, a->name) != LUA_TNIL)
+    } else if (o.at && lua_getfield(L, o.at, a->name) != LUA_TNIL)
       return msl_raise(L, mark, "%s: argument %s is given twice", op->name, a->name);
-    else if (options) lua_pop(L, 1);
+    else if (o.at) lua_pop(L, 1);
     bool given = i && !lua_isnil(L, i);
-    if (given && i == top && a->kind == MS_K_INTS && a->has_default && is_empty(L, i)) given = false;
+    if (given && i == top && !o.at && no_options(L, i, op, k)) given = false;
     if (!given && !a->has_default && !a->optional) return msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
-    if (given && a->kind == MS_K_SHAPE && lua_type(L, i) == LUA_TNUMBER && next <= top && next != options)
+    if (given && a->kind == MS_K_SHAPE && lua_type(L, i) == LUA_TNUMBER && next <= top && next != o.at)
       return msl_raise(L, mark, "%s: sizes go in a list: ms.%s({2, 3})", op->name, op->name);
+    if (given && takes_list(a) && i != o.at && lua_istable(L, i)) check_list(L, mark, op, a, i);
     if (!a->is_tensor) {
       attr[n_attr++] = given ? attribute(L, mark, op, a, i) : a->value;
     } else if (a->kind == MS_K_TENSORS) {
@@ -254,11 +182,14 @@ static int call_row(lua_State *L) {
       in[n_in++] = t;
     }
   }
-  if (next <= top && next != options)
-    return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top - (options > 0), op->n_arg);
-  ms_device *device = op->flags & MS_CREATE ? msl_device(L, options) : NULL;
+  if (o.both && next == o.at)
+    return msl_raise(L, mark, "%s: expected options by name, got a list with them that no argument takes", op->name);
+  if (next <= top && next != o.at && !(next == top && msl_table_kind(L, top) == MSL_EMPTY))
+    return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top - (o.at > 0), op->n_arg);
+  ms_device *device = op->flags & MS_CREATE ? msl_device(L, o.at) : NULL;
   if (op->id == MS_OP_copy_) return push_results(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);
   int n = ms_apply_n(op->id, device, n_in, in, attr, out);
+  if (n > 0 && (op->flags & MS_CREATE) && msl_flag(L, o.at, op->name, "requires_grad", false)) ms_set_requires_grad(out[0], true);
   return push_results(L, mark, n, out, in[0]);
 }
 
@@ -266,7 +197,7 @@ static int call_row(lua_State *L) {
 static int operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
   int top = lua_gettop(L);
   if (top > op->arity) {
-    if (is_options(L, top)) return -1;
+    if (lua_istable(L, top)) return -1;
     msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top, op->arity);
   }
   for (int k = 0; k < op->arity; k++) {
@@ -274,7 +205,7 @@ static int operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
     const ms_arg *a = &op->arg[k];
     if (lua_isnoneornil(L, k + 1) && a->has_default) in[k] = ms_number(a->value.s.value);
     else if (lua_isnone(L, k + 1)) msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
-    else if (lua_istable(L, k + 1) && k + 1 == top && is_options(L, top)) return -1;
+    else if (lua_istable(L, k + 1) && k + 1 == top) return -1;
     else if (lua_type(L, k + 1) == LUA_TUSERDATA) ms_scope_close(mark), msl_check(L, k + 1, op->name);
     else bad(L, mark, op, a, k + 1, "a tensor or a number");
   }

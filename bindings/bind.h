@@ -20,12 +20,28 @@ void msl_push(lua_State *L, ms_tensor *t);
 ms_tensor *msl_check(lua_State *L, int i, const char *what);
 ms_tensor *msl_to(lua_State *L, int i);      /* NULL when it is no live tensor */
 ms_tensor *msl_operand(lua_State *L, int i); /* tensor, number or boolean; NULL otherwise. Numbers belong to the current scope */
-/* A list of integers at index i (a table or one number), without conversion of base. false when it is no such thing. */
+/* A list of integers at index i (a table, a shape or one number), without conversion of base. false when it is no such thing. Named
+ * keys of the table are not looked at: msl_table_kind tells whether there are any. */
 bool msl_ints(lua_State *L, int i, ms_ints *v);
+/* What a value is made of: no table; nothing; entries 1..n without holes (also a shape); named entries; both; other keys, or holes.
+ */
+typedef enum msl_table { MSL_NO_TABLE, MSL_EMPTY, MSL_LIST, MSL_NAMED, MSL_BOTH, MSL_ODD } msl_table;
+msl_table msl_table_kind(lua_State *L, int i);
+/* The boolean option `word` of the table at i (0: none); raises when it is something else. */
+bool msl_flag(lua_State *L, int i, const char *what, const char *word, bool otherwise);
+/* Raise when the call has more than n arguments. */
+void msl_at_most(lua_State *L, int n, const char *what);
+/* x.shape: sizes that print, compare and join, and cannot be changed (shape.c). msl_to_shape: is the value at i one? v may be NULL.
+ */
+void msl_push_shape(lua_State *L, int n, const int64_t *size);
+bool msl_to_shape(lua_State *L, int i, ms_ints *v);
+void msl_open_shape(lua_State *L);
 /* Values for the common options dtype= and device= of the table at index i (0: none). They raise on bad words. */
 ms_device *msl_device(lua_State *L, int i);
 int msl_dtype(lua_State *L, int i, const char *word, int otherwise);
-/* Raise "unknown option 'x' (did you mean 'y'?)" for a key of the table at i that is not among names (NULL-terminated). */
+/* Raise "unknown option 'x' (did you mean 'y'?)" for a named key of the table at i that is not among names (NULL-terminated);
+ * msl_check_options also for anything but a table of named keys (nil and none pass). */
+void msl_check_names(lua_State *L, int i, const char *what, const char *const *names);
 void msl_check_options(lua_State *L, int i, const char *what, const char *const *names);
 const char *msl_nearest(const char *word, const char *const *names); /* NULL when nothing is near */
 

@@ -190,19 +190,6 @@ static int batch(lua_State *L) {
   return 2;
 }
 
-/* ms.gather(tensor, dim, index): the operation; ms.gather(data, fn [, options]): mascon.data's gather. Upvalue: the operation. */
-static int gather(lua_State *L) {
-  if (lua_isuserdata(L, 1)) lua_pushvalue(L, lua_upvalueindex(1));
-  else {
-    ms_lua_require(L, "data");
-    lua_getfield(L, -1, "gather");
-    lua_remove(L, -2);
-  }
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
-}
-
 void msl_open_data(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg functions[] = {{"idx_read", idx_read}, {"idx_write", idx_write}, {"labels", labels}, {"rows", rows},
                                        {"order", order},       {"batch", batch},         {NULL, NULL}};
@@ -214,9 +201,6 @@ void msl_open_data(lua_State *L) { /* stack: module, methods */
   lua_pop(L, 1);
   luaL_newlib(L, functions);
   lua_setfield(L, -3, "_data");
-  lua_getfield(L, -2, "gather");
-  lua_pushcclosure(L, gather, 1);
-  lua_setfield(L, -3, "gather");
   msl_open_pictures(L);
   msl_open_files(L);
 }

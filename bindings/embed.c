@@ -24,7 +24,7 @@ static const struct {
 
 /* Modules that are no fields of `ms`: parts of others, or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict", "text", "prompt", "log", "plots", "gnuplot", "dataset", "show", "options"};
+  static const char *const names[] = {"strict", "text", "prompt", "log", "plots", "gnuplot", "dataset", "show", "options", "names"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;
   return false;
@@ -164,14 +164,35 @@ int ms_lua_require(lua_State *L, const char *name) {
   return 1;
 }
 
+/* Raise for the key at 2 that the table at 1, known to users as `where`, does not have: scripts/mascon/names.lua has the hints. */
+static int unknown_name(lua_State *L, const char *where) {
+  ms_lua_require(L, "names");
+  lua_getfield(L, -1, "unknown");
+  lua_pushstring(L, where);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 1);
+  lua_call(L, 3, 0);
+  return 0;
+}
+
+static int guarded_index(lua_State *L) { return unknown_name(L, lua_tostring(L, lua_upvalueindex(1))); }
+
+void ms_lua_guard(lua_State *L, const char *where) {
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, where);
+  lua_pushcclosure(L, guarded_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+}
+
 /* ms.NAME, first use: load, remember in the table itself, so that this runs once per field. */
 static int lazy_index(lua_State *L) {
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  if (lua_type(L, 2) != LUA_TSTRING) return unknown_name(L, "ms");
   const char *key = lua_tostring(L, 2), *module = NULL, *inside = NULL;
   for (int i = 0; aliases[i].field; i++)
     if (!strcmp(aliases[i].field, key)) module = aliases[i].module, inside = aliases[i].inside;
   if (!module) {
-    if (is_internal(key) || !is_plain_name(key) || !(find_embedded(key) || find_c_module(key))) return 0;
+    if (is_internal(key) || !is_plain_name(key) || !(find_embedded(key) || find_c_module(key))) return unknown_name(L, "ms");
     module = key;
   }
   ms_lua_require(L, module);

@@ -26,4 +26,7 @@ int ms_lua_require(lua_State *L, const char *name);
  * and neither is an __index its metatable has. luaopen_mascon calls this last. */
 void ms_lua_library(lua_State *L);
 
+/* Give the table on top, known to users as `where` ("ms.image"), an error with a hint for names that it does not have. */
+void ms_lua_guard(lua_State *L, const char *where);
+
 #endif

@@ -9,12 +9,12 @@ static int backward(lua_State *L) {
   static const char *const names[] = {"gradient", "retain", NULL};
   ms_tensor *y = msl_check(L, 1, "backward"), *seed = NULL;
   bool retain = false;
+  msl_at_most(L, 2, "backward");
   int mark = msl_enter(L);
   if (lua_istable(L, 2)) {
     msl_check_options(L, 2, "backward", names);
     if (lua_getfield(L, 2, "gradient") != LUA_TNIL) seed = msl_check(L, -1, "backward: gradient");
-    lua_getfield(L, 2, "retain");
-    retain = lua_toboolean(L, -1);
+    retain = msl_flag(L, 2, "backward", "retain", false);
   } else if (!lua_isnoneornil(L, 2)) seed = msl_check(L, 2, "backward: gradient");
   ms_backward(y, seed, retain);
   msl_leave(L, mark);
@@ -27,13 +27,15 @@ static int grad(lua_State *L) {
   static const char *const names[] = {"gradient", "allow_unused", NULL};
   ms_tensor *y = msl_check(L, 1, "grad"), *seed = NULL;
   bool single = msl_to(L, 2) != NULL, allow_unused = false;
-  int mark = msl_enter(L), n = single ? 1 : lua_istable(L, 2) ? (int)lua_rawlen(L, 2) : 0;
-  if (!n) return msl_raise(L, mark, "grad: expected a tensor or a list of tensors as second argument, got %s", luaL_typename(L, 2));
+  msl_at_most(L, 3, "grad");
+  int mark = msl_enter(L), n = single ? 1 : msl_table_kind(L, 2) == MSL_LIST ? (int)lua_rawlen(L, 2) : 0;
+  if (!n)
+    return msl_raise(L, mark, "grad: expected a tensor or a list of tensors as second argument, got %s",
+                     msl_table_kind(L, 2) > MSL_LIST ? "a list with names or holes" : luaL_typename(L, 2));
+  msl_check_options(L, 3, "grad", names);
   if (lua_istable(L, 3)) {
-    msl_check_options(L, 3, "grad", names);
     if (lua_getfield(L, 3, "gradient") != LUA_TNIL) seed = msl_check(L, -1, "grad: gradient");
-    lua_getfield(L, 3, "allow_unused");
-    allow_unused = lua_toboolean(L, -1);
+    allow_unused = msl_flag(L, 3, "grad", "allow_unused", false);
   }
   ms_tensor **x = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *x, 0), **dx = x + n;
   for (int i = 0; i < n; i++) {
@@ -86,6 +88,9 @@ static int grad_enabled(lua_State *L) { return lua_pushboolean(L, ms_grad_enable
 
 static int requires_grad_(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "requires_grad_");
+  msl_at_most(L, 2, "requires_grad_");
+  if (!lua_isnoneornil(L, 2) && !lua_isboolean(L, 2))
+    return msl_raise(L, ms_scope_open(), "requires_grad_: expected true or false, got %s", luaL_typename(L, 2));
   int mark = msl_enter(L);
   ms_set_requires_grad(t, lua_isnoneornil(L, 2) || lua_toboolean(L, 2));
   msl_leave(L, mark);
@@ -116,7 +121,8 @@ static int rng_state(lua_State *L) {
 static int memory(lua_State *L) {
   const char *word = luaL_optstring(L, 1, "");
   if (!strcmp(word, "reset")) ms_memory_reset_peak();
-  if (!strcmp(word, "release")) ms_memory_release_cache();
+  else if (!strcmp(word, "release")) ms_memory_release_cache();
+  else if (*word) return msl_raise(L, ms_scope_open(), "memory: expected nothing, 'reset' or 'release', got '%s'", word);
   ms_memory m = ms_memory_stats();
   lua_createtable(L, 0, 8);
 #define I(k, v) (lua_pushinteger(L, (lua_Integer)(v)), lua_setfield(L, -2, k))
@@ -165,7 +171,10 @@ static int precision(lua_State *L) {
 }
 
 /* ms.check_numerics(bool): fail at the first operation whose result holds NaN or infinity */
-static int check_numerics(lua_State *L) { return ms_set_check_numerics(lua_toboolean(L, 1)), 0; }
+static int check_numerics(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  return ms_set_check_numerics(lua_toboolean(L, 1)), 0;
+}
 
 /* ms.device(name) -> canonical name, description; raises why there is no such device */
 static int device(lua_State *L) {

@@ -1,6 +1,7 @@
 /* pictures.c -- ms.image: tensors to pictures and back. A tensor of pictures is planar (C x H x W, N x C x H x W), u8 (0..255) or
  * of numbers from 0 (black) to 1 (white); a picture in memory or a file has its channels side by side. */
 #include "data/data.h"
+#include "embed.h"
 #include "files.h"
 #include <string.h>
 
@@ -266,5 +267,6 @@ void msl_open_pictures(lua_State *L) { /* stack: module, methods */
     lua_pushcclosure(L, image_join, 1);
     lua_setfield(L, -2, above ? "above" : "beside");
   }
+  ms_lua_guard(L, "ms.image");
   lua_setfield(L, -3, "image");
 }

@@ -40,6 +40,9 @@ static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, in
   }
   if (!lua_istable(L, -1)) return *complaint = "rows of different depth", false;
   if ((int64_t)lua_rawlen(L, -1) != v->at[depth]) return *complaint = "rows of different length", false;
+  msl_table kind = msl_table_kind(L, -1);
+  if (kind > MSL_LIST && !(depth == 0 && kind == MSL_BOTH)) /* the outermost may bring its options along */
+    return *complaint = kind == MSL_ODD ? "a hole, or a key that is no position" : "a row with named keys", false;
   luaL_checkstack(L, 4, "tensor");
   for (int64_t k = 1; k <= v->at[depth]; k++) {
     lua_rawgeti(L, -1, k);
@@ -50,12 +53,24 @@ static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, in
   return true;
 }
 
-/* ms.tensor(values [, {dtype =, device =, requires_grad =}]): nested lists of numbers (f32 unless told; booleans give bool), or a
- * number. */
-static int tensor_new(lua_State *L) {
+/* Where the options of a creating function stand: named keys in the list at 1, or the table at 2; 0: none. Raises on others. */
+static int creation_options(lua_State *L, const char *what) {
   static const char *const names[] = {"dtype", "device", "requires_grad", NULL};
-  int mark = msl_enter(L), options = lua_gettop(L) >= 2 ? 2 : 0;
-  if (options) msl_check_options(L, options, "tensor", names);
+  msl_at_most(L, 2, what);
+  msl_table kind = msl_table_kind(L, 1);
+  bool inside = kind == MSL_BOTH || kind == MSL_NAMED;
+  if (inside) msl_check_names(L, 1, what, names);
+  if (inside && !lua_isnoneornil(L, 2)) msl_raise(L, ms_scope_open(), "%s: options are given twice", what);
+  if (inside) return 1;
+  if (lua_isnoneornil(L, 2)) return 0;
+  msl_check_options(L, 2, what, names);
+  return 2;
+}
+
+/* ms.tensor(values [, {dtype =, device =, requires_grad =}]): nested lists of numbers (f32 unless told; booleans give bool), or a
+ * number. The options may stand in the outermost list: ms.tensor{1, 2, dtype = "i64"}. */
+static int tensor_new(lua_State *L) {
+  int mark = msl_enter(L), options = creation_options(L, "tensor");
   ms_ints v;
   if (lua_isnoneornil(L, 1)) return msl_raise(L, mark, "tensor: expected numbers, got nothing");
   ms_tensor *given = msl_to(L, 1);
@@ -64,7 +79,7 @@ static int tensor_new(lua_State *L) {
   lua_pushvalue(L, 1);
   for (int k = 0; k < v.n && v.at[k]; k++) lua_rawgeti(L, -1, 1);
   if (lua_isboolean(L, -1)) first = MS_BOOL;
-  lua_settop(L, options ? 2 : 1);
+  lua_settop(L, options > 1 ? 2 : 1);
   int dtype = msl_dtype(L, options, "dtype", given ? (int)ms_tensor_dtype(given) : first);
   ms_device *device = msl_device(L, options);
   ms_tensor *t;
@@ -89,7 +104,7 @@ static int tensor_new(lua_State *L) {
                          ms_dtype_name(dtype), (long long)low, (long long)high);
     t = ms_cast(ms_from_host(whole ? MS_I64 : MS_F64, v.n, v.at, buffer, device), dtype);
   }
-  if (t && options && lua_getfield(L, options, "requires_grad") != LUA_TNIL && lua_toboolean(L, -1)) ms_set_requires_grad(t, true);
+  if (t && msl_flag(L, options, "tensor", "requires_grad", false)) ms_set_requires_grad(t, true);
   msl_push(L, t);
   msl_leave(L, mark);
   return 1;
@@ -121,6 +136,7 @@ static void push_nested(lua_State *L, const ms_ints *v, int depth, const void *p
 /* x:totable() -> nested lists (a number or boolean for rank 0). */
 static int tensor_totable(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "totable");
+  msl_at_most(L, 1, "totable");
   int mark = msl_enter(L);
   int dtype = ms_dtype_is_float(t->dtype) ? MS_F64 : t->dtype == MS_BOOL ? MS_BOOL : MS_I64;
   ms_tensor *c = ms_cast(ms_detach(t), dtype);
@@ -136,6 +152,7 @@ static int tensor_totable(lua_State *L) {
 
 static int tensor_item(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "item");
+  msl_at_most(L, 1, "item");
   int mark = msl_enter(L);
   bool whole = !ms_dtype_is_float(t->dtype) && t->dtype != MS_BOOL;
   int64_t i = 0;
@@ -149,6 +166,7 @@ static int tensor_item(lua_State *L) {
   return 1;
 }
 
+/* A list of one's own to change, unlike x.shape. */
 static void push_ints(lua_State *L, int n, const int64_t *v) {
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
@@ -160,6 +178,7 @@ static void push_ints(lua_State *L, int n, const int64_t *v) {
 /* x:size() -> list; x:size(dim) -> number */
 static int tensor_size(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "size");
+  msl_at_most(L, 2, "size");
   if (lua_isnoneornil(L, 2)) return push_ints(L, t->rank, t->shape), 1;
   lua_Integer d = luaL_checkinteger(L, 2);
   int mark = msl_enter(L),
@@ -169,9 +188,10 @@ static int tensor_size(lua_State *L) {
   return 1;
 }
 
-static int tensor_numel(lua_State *L) { return lua_pushinteger(L, ms_numel(msl_check(L, 1, "numel"))), 1; }
-static int tensor_dim(lua_State *L) { return lua_pushinteger(L, ms_rank(msl_check(L, 1, "dim"))), 1; }
-static int tensor_is_contiguous(lua_State *L) { return lua_pushboolean(L, ms_is_contiguous(msl_check(L, 1, "is_contiguous"))), 1; }
+static ms_tensor *only(lua_State *L, const char *what) { return msl_at_most(L, 1, what), msl_check(L, 1, what); }
+static int tensor_numel(lua_State *L) { return lua_pushinteger(L, ms_numel(only(L, "numel"))), 1; }
+static int tensor_dim(lua_State *L) { return lua_pushinteger(L, ms_rank(only(L, "dim"))), 1; }
+static int tensor_is_contiguous(lua_State *L) { return lua_pushboolean(L, ms_is_contiguous(only(L, "is_contiguous"))), 1; }
 
 static int tensor_len(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "#");
@@ -211,6 +231,7 @@ static ms_tensor *true_positions(ms_tensor *m) {
 
 static int tensor_nonzero(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "nonzero");
+  msl_at_most(L, 1, "nonzero");
   int mark = msl_enter(L);
   if (t->rank != 1) return msl_raise(L, mark, "nonzero: expected one dimension, got %s", ms_shape_str(t));
   ms_tensor *r = true_positions(ms_cast(ms_detach(t), MS_BOOL));
@@ -242,7 +263,7 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int whi
     return ms_select(x, *d, at > 0 ? at - 1 : at);
   }
   ms_ints r;
-  if (!lua_istable(L, i) || !msl_ints(L, i, &r) || r.n > 3 || r.n == 1)
+  if (!lua_istable(L, i) || msl_table_kind(L, i) > MSL_LIST || !msl_ints(L, i, &r) || r.n > 3 || r.n == 1)
     msl_raise(L, mark, "index: expected a position, {}, {first, last}, {first, last, step}, or a tensor for dimension %d", which);
   if (r.n == 0) return (*d)++, x;
   int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1],
@@ -257,6 +278,8 @@ static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *c
   int d = 0;
   *copied = false;
   if (!lua_istable(L, i)) return index_one(L, mark, i, x, 1, &d, copied);
+  if (msl_table_kind(L, i) > MSL_LIST)
+    msl_raise(L, mark, "index: expected a list with one entry for each dimension, got one with holes or names");
   int n = (int)lua_rawlen(L, i);
   if (n > x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
   for (int k = 1; k <= n && x; k++) {
@@ -270,7 +293,7 @@ static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *c
 static const char *const fields[] = {"shape", "dtype", "device", "requires_grad", "is_leaf", "grad"};
 
 static int field(lua_State *L, ms_tensor *t, const char *k) {
-  if (!strcmp(k, "shape")) return push_ints(L, t->rank, t->shape), 1;
+  if (!strcmp(k, "shape")) return msl_push_shape(L, t->rank, t->shape), 1;
   if (!strcmp(k, "dtype")) return lua_pushstring(L, ms_dtype_name(t->dtype)), 1;
   if (!strcmp(k, "device")) return lua_pushstring(L, ms_device_name(t->device)), 1;
   if (!strcmp(k, "requires_grad")) return lua_pushboolean(L, t->requires_grad), 1;
@@ -279,20 +302,31 @@ static int field(lua_State *L, ms_tensor *t, const char *k) {
   return 0;
 }
 
+/* A list of all fields and methods. Upvalue 1 of the function that calls: methods. */
+static void push_names(lua_State *L) {
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    lua_pushstring(L, fields[i]);
+    lua_rawseti(L, -2, ++n);
+  }
+  for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -4, ++n);
+  }
+}
+
 static int tensor_index(lua_State *L) { /* upvalue 1: methods */
   if (lua_type(L, 2) == LUA_TSTRING) {
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
     const char *k = lua_tostring(L, 2);
     if (field(L, msl_check(L, 1, k), k)) return 1;
-    const char *names[512];
-    int n = 0;
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) names[n++] = fields[i];
-    for (lua_pushnil(L); n < 500 && lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) names[n++] = lua_tostring(L, -2);
-    names[n] = NULL;
-    const char *near = msl_nearest(k, names);
-    return msl_raise(L, ms_scope_open(), "a tensor has no field or method '%s'%s%s%s", k, near ? " (did you mean '" : "",
-                     near ? near : "", near ? "'?)" : "");
+    ms_lua_require(L, "names");
+    lua_getfield(L, -1, "unknown_of_tensor");
+    lua_pushvalue(L, 2);
+    push_names(L);
+    lua_call(L, 2, 0);
   }
   ms_tensor *t = msl_check(L, 1, "index");
   int mark = msl_enter(L);
@@ -319,8 +353,10 @@ static int tensor_newindex(lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
     const char *k = lua_tostring(L, 2);
     if (!strcmp(k, "grad")) set_grad(t, lua_isnil(L, 3) ? NULL : msl_check(L, 3, "grad"));
-    else if (!strcmp(k, "requires_grad")) ms_set_requires_grad(t, lua_toboolean(L, 3));
-    else return msl_raise(L, mark, "a tensor's '%s' cannot be assigned", k);
+    else if (!strcmp(k, "requires_grad")) {
+      if (!lua_isboolean(L, 3)) return msl_raise(L, mark, "requires_grad: expected true or false, got %s", luaL_typename(L, 3));
+      ms_set_requires_grad(t, lua_toboolean(L, 3));
+    } else return msl_raise(L, mark, "a tensor's '%s' cannot be assigned", k);
     msl_leave(L, mark);
     return 0;
   }
@@ -339,6 +375,7 @@ static int tensor_newindex(lua_State *L) {
 static int tensor_to(lua_State *L) {
   static const char *const names[] = {"dtype", "device", NULL};
   ms_tensor *t = msl_check(L, 1, "to");
+  msl_at_most(L, 2, "to");
   int mark = msl_enter(L), dtype = t->dtype;
   ms_device *device = t->device;
   if (lua_istable(L, 2)) {
@@ -367,6 +404,7 @@ static int tensor_to(lua_State *L) {
 
 static int to_dtype(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "conversion");
+  msl_at_most(L, 1, "conversion");
   int mark = msl_enter(L);
   ms_tensor *r = ms_cast(t, (int)lua_tointeger(L, lua_upvalueindex(1)));
   if (r) msl_push(L, r);
@@ -376,16 +414,25 @@ static int to_dtype(lua_State *L) {
 
 static int tensor_detach(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "detach");
+  msl_at_most(L, 1, "detach");
   int mark = msl_enter(L);
   msl_push(L, ms_detach(t));
   msl_leave(L, mark);
   return 1;
 }
 
+/* x:zeros_like([{dtype =, device =, requires_grad =}]), x:ones_like(...): what is not said is as x has it. */
 static int tensor_like(lua_State *L) { /* upvalue: value */
-  ms_tensor *t = msl_check(L, 1, "like");
-  int mark = msl_enter(L);
-  ms_tensor *r = ms_full(ms_sizes(t), lua_tonumber(L, lua_upvalueindex(1)), t->dtype, t->device);
+  static const char *const names[] = {"dtype", "device", "requires_grad", NULL};
+  const char *what = lua_tonumber(L, lua_upvalueindex(1)) == 0 ? "zeros_like" : "ones_like";
+  ms_tensor *t = msl_check(L, 1, what);
+  msl_at_most(L, 2, what);
+  msl_check_options(L, 2, what, names);
+  int mark = msl_enter(L), options = lua_istable(L, 2) ? 2 : 0;
+  ms_device *device = msl_device(L, options);
+  ms_tensor *r = ms_full(ms_sizes(t), lua_tonumber(L, lua_upvalueindex(1)), msl_dtype(L, options, "dtype", t->dtype),
+                         device ? device : t->device);
+  if (r && msl_flag(L, options, what, "requires_grad", false)) ms_set_requires_grad(r, true);
   if (r) msl_push(L, r);
   msl_leave(L, mark);
   return 1;
@@ -393,6 +440,7 @@ static int tensor_like(lua_State *L) { /* upvalue: value */
 
 static int tensor_zero_(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "zero_");
+  msl_at_most(L, 1, "zero_");
   int mark = msl_enter(L);
   ms_apply(MS_OP_fill_, MS_IN(t), MS_ATTR(A_NUM(0)));
   msl_leave(L, mark);
@@ -402,17 +450,17 @@ static int tensor_zero_(lua_State *L) {
 
 /* ms.zeros(shape [, options]), ms.ones(...) */
 static int constant(lua_State *L) {
-  static const char *const names[] = {"dtype", "device", "requires_grad", NULL};
   double value = lua_tonumber(L, lua_upvalueindex(1));
-  int mark = msl_enter(L), options = lua_gettop(L) >= 2 && lua_istable(L, 2) ? 2 : 0;
   const char *what = value == 0 ? "zeros" : "ones";
+  int mark = msl_enter(L);
   ms_ints v;
-  if (lua_gettop(L) > 1 && !options && !lua_isnil(L, 2))
+  if (lua_gettop(L) > 1 && !lua_isnil(L, 2) && !lua_istable(L, 2))
     return msl_raise(L, mark, "%s: sizes go in a list: ms.%s{2, 3}", what, what);
-  if (!msl_ints(L, 1, &v)) return msl_raise(L, mark, "%s: expected a list of at most %d sizes", what, MS_MAX_RANK);
-  if (options) msl_check_options(L, options, what, names);
+  int options = creation_options(L, what);
+  if (msl_table_kind(L, 1) == MSL_ODD || !msl_ints(L, 1, &v))
+    return msl_raise(L, mark, "%s: expected a list of at most %d sizes", what, MS_MAX_RANK);
   ms_tensor *t = ms_full(v, value, msl_dtype(L, options, "dtype", MS_F32), msl_device(L, options));
-  if (t && options && lua_getfield(L, options, "requires_grad") != LUA_TNIL && lua_toboolean(L, -1)) ms_set_requires_grad(t, true);
+  if (t && msl_flag(L, options, what, "requires_grad", false)) ms_set_requires_grad(t, true);
   if (t) msl_push(L, t);
   msl_leave(L, mark);
   return 1;
@@ -421,6 +469,7 @@ static int constant(lua_State *L) {
 /* x:split(size [, dim]) -> list of views of `size` (the last one may be smaller) */
 static int tensor_split(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "split");
+  msl_at_most(L, 3, "split");
   lua_Integer size = luaL_checkinteger(L, 2), d = luaL_optinteger(L, 3, 1);
   int mark = msl_enter(L), dim = d ? ms_dim(d > 0 ? d - 1 : d, t->rank, "split") : -1;
   if (d == 0 || size < 1)
@@ -438,19 +487,7 @@ static int tensor_split(lua_State *L) {
 }
 
 /* Names for completion at the prompt. */
-static int tensor_dir(lua_State *L) { /* upvalue 1: methods */
-  lua_newtable(L);
-  lua_Integer n = 0;
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lua_pushstring(L, fields[i]);
-    lua_rawseti(L, -2, ++n);
-  }
-  for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -4, ++n);
-  }
-  return 1;
-}
+static int tensor_dir(lua_State *L) { return push_names(L), 1; }
 
 /* Shape, dtype, device and the corner elements: scripts/mascon/show.lua. */
 static int tensor_tostring(lua_State *L) {

@@ -28,7 +28,7 @@ ms.seed(o.seed)
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local train, test = ms.data.find(o.dataset, { data = o.data, device = o.device })
 if quick then
-  train, test = train:subset { 1, 6000 }, test:subset { 1, 2000 }
+  train, test = train:subset(1, 6000), test:subset(1, 2000)
 end
 print(("%s: %d training and %d test images, on %s"):format(train.name, #train, #test, train.device))
 
@@ -71,7 +71,7 @@ local per_epoch = #train // o.batch
 local every = math.max(1, per_epoch // 20) -- steps to a point of the loss trace
 local run = ms.run(o.out, { options = o, resume = o.resume and done or nil })
 local board = ms.tensorboard(o.out, { resume = o.resume and done * per_epoch or nil })
-local show = test:images { 1, 10 } -- the images that the figures reconstruct
+local show = test:images(1, 10) -- the images that the figures reconstruct
 
 -- The loss so far, over inputs and their reconstructions: one picture, rewritten while training goes on.
 local titles = { codes = "codes of " .. o.codes, plane = "codes of 2", denoise = "denoising" }
@@ -148,20 +148,20 @@ local ae_mse = mse(test, model)
 
 -- Between two images: eleven points on the line between their codes, decoded.
 ms.no_grad(function()
-  local z = encoder(test:images { 1, 2 })
+  local z = encoder(test:images(1, 2))
   local steps = ms.linspace(0, 1, 11, { device = z.device }):reshape { 11, 1 }
   ms.image.save(run:path "interpolation.png", decoder(ms.lerp(z[{ { 1, 1 } }], z[{ { 2, 2 } }], steps)), { columns = 11, scale = 3 })
 end)
 
 -- ---- 2: codes of two numbers, to be looked at -------------------------------------------------------------------------------------
 local flat, loss_k2 = fit(2, 2)
-local points, classes = ms.gather(test:subset { 1, 1000 }, flat[1])
+local points, classes = test:subset(1, 1000):map(flat[1])
 plot.scatter { points = points, class = classes, classes = test.classes, title = "1,000 test images as codes of two numbers",
   xlabel = "code 1", ylabel = "code 2", file = run:path "plane_codes.png" }
 
 -- ---- 3: few labels ----------------------------------------------------------------------------------------------------------------
-local few, few_labels = ms.gather(train:subset { 1, o.labelled }, encoder)
-local codes, labels = ms.gather(test, encoder)
+local few, few_labels = train:subset(1, o.labelled):map(encoder)
+local codes, labels = test:map(encoder)
 local forest = ml.random_forest { trees = o.trees, seed = o.seed }:fit(few, few_labels)
 local function neighbours(k) return ml.accuracy(ml.knn { k = k }:fit(few, few_labels):predict(codes), labels) end
 

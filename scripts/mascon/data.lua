@@ -1,8 +1,8 @@
--- data: the sets the experiments use, found where they are; ms.gather.
+-- data: the sets the experiments use, found where they are.
 --
 --   local train, test = ms.data.mnist { data = o.data, device = o.device }
 --   local ds = ms.data.tensors { images, labels, classes = names }           -- dataset.lua
---   local codes, labels = ms.gather(test, function(x) return encoder(x) end)
+--   local codes, labels = test:map(function(x) return encoder(x) end)
 local ms = require "mascon"
 local dataset = require "mascon.dataset"
 local options = require "mascon.options"
@@ -178,47 +178,4 @@ function data.find(which, given)
   not_found("mnist", tried.mnist .. "\nand for Fashion-MNIST in\n" .. tried.fashion_mnist)
 end
 
--- ---- gather ----------------------------------------------------------------------------------------------------------------------
-
--- ms.gather(source, fn [, { batch = 1000, device =, normalize = }]) -> codes [, more], labels
--- fn(x, y) gives one tensor or more, a row for each sample; they come back joined, on the CPU, without gradients, then the labels (nil
--- where the source has none). source: a data set, gone through in order; a loader, as it walks; or an iterator of x, y. Whether the
--- model is in evaluation mode is the caller's affair.
-function data.gather(source, fn, given)
-  local o = options.read("gather", given, { batch = any, device = any, normalize = any })
-  if type(fn) ~= "function" and not (getmetatable(fn) and getmetatable(fn).__call) then
-    fail("gather: expected a function second, got %s", type(fn))
-  end
-  local meta = getmetatable(source)
-  if meta and meta.__name == "mascon.data" then
-    source = source:loader { batch = o.batch or 1000, device = o.device, normalize = o.normalize }
-  elseif next(o) then
-    fail("gather: options go with a data set; a loader has its own")
-  elseif type(source) ~= "function" and not (meta and meta.__call) then
-    fail("gather: expected a data set, a loader or an iterator, got %s", type(source))
-  end
-  local guard <close> = ms.no_grad() -- luacheck: ignore guard
-  local parts, labels, width = {}, {}, nil
-  for x, y in source do
-    local got = table.pack(fn(x, y))
-    if got.n == 0 then fail("gather: the function returned nothing") end
-    width = width or got.n
-    for i = 1, width do
-      local t = got[i]
-      if not dataset.is_tensor(t) or t:dim() == 0 or #t ~= #x then
-        fail("gather: result %d: expected a tensor with a row for each of the %d samples, got %s", i, #x,
-          dataset.is_tensor(t) and table.concat(t.shape, " x ") .. " " .. t.dtype or type(t))
-      end
-      parts[i] = parts[i] or {}
-      parts[i][#parts[i] + 1] = t:detach():to("cpu")
-    end
-    if y ~= nil then labels[#labels + 1] = y:detach():to("cpu") end
-  end
-  if not width then fail("gather: there was nothing to go through") end
-  local out = {}
-  for i = 1, width do out[i] = ms.cat(parts[i]) end
-  out[width + 1] = #labels > 0 and ms.cat(labels) or nil
-  return table.unpack(out, 1, width + 1)
-end
-
-return data
+return require("mascon.names").guard(data, "ms.data")

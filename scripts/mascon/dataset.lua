@@ -2,7 +2,8 @@
 --
 --   local ds = ms.data.tensors { images, labels, classes = { "cat", "dog" } }
 --   for x, y in ds:loader { batch = 64, shuffle = true } do ... end        -- x f32, y i64 from 1
---   local small = ds:subset { 1, 1000 }
+--   local small = ds:subset(1, 1000)
+--   local codes, labels = ds:map(function(x) return encoder(x) end)
 --   local train, val = ds:split(0.8, { seed = 1 })
 --
 -- Images are u8 (0..255; batches hold 0..1) or f32 (batches hold them as they are), N x anything, on the CPU. A subset shares them.
@@ -99,23 +100,29 @@ function dataset.tensors(t)
     normalize = t.normalize, name = t.name }
 end
 
--- Positions `sel` (see subset) of a set of n, as a range first, last or as a tensor.
+local function is_list(x) return type(x) == "table" and not getmetatable(x) end
+
+-- What subset is given, for a set of n: the first and last of a range, or (third) the positions as a tensor.
 local function selection(self, sel, last)
   local n = self._n
-  if type(sel) == "number" then sel = { sel, last or sel } end
-  if type(sel) == "table" and #sel == 2 and not getmetatable(sel) then
-    local a, b = math.tointeger(sel[1]), math.tointeger(sel[2])
-    if not a or not b then fail("subset: expected whole numbers, got {%s, %s}", tostring(sel[1]), tostring(sel[2])) end
+  if type(sel) == "number" then
+    local a, b = math.tointeger(sel), type(last) == "number" and math.tointeger(last)
+    if last == nil then
+      fail("subset: expected first, last or a list of positions, got the number %s; ds:subset(1, %s) is a range, ds:subset{%s} one sample",
+        tostring(sel), tostring(sel), tostring(sel))
+    end
+    if not a or not b then fail("subset: expected two whole numbers, got %s, %s", tostring(sel), tostring(last)) end
     if a < 0 then a = a + n + 1 end
     if b < 0 then b = b + n + 1 end
-    if a < 1 or b > n or a > b then fail("subset: range {%d, %d} of 1..%d", sel[1], sel[2], n) end
+    if a < 1 or b > n or a > b then fail("subset: range %s, %s of 1..%d", tostring(sel), tostring(last), n) end
     return a, b
   end
-  if type(sel) == "table" and not getmetatable(sel) then
+  if last ~= nil then fail("subset: expected nothing behind a list of positions, got a %s", type(last)) end
+  if is_list(sel) then
     if #sel == 0 then fail("subset: the list of positions is empty") end
     sel = ms.tensor(sel, { dtype = "i64" })
   end
-  if not is_tensor(sel) then fail("subset: expected {first, last}, a list of positions or a tensor, got %s", type(sel)) end
+  if not is_tensor(sel) then fail("subset: expected first, last, a list of positions or a tensor, got %s", type(sel)) end
   if sel.dtype == "bool" then
     if sel:dim() ~= 1 or #sel ~= n then fail("subset: expected a mask of %d, got %s", n, shape_text(sel)) end
     sel = sel:nonzero()
@@ -144,9 +151,8 @@ end
 
 -- ---- the set ---------------------------------------------------------------------------------------------------------------------
 
--- Some of the samples, in the order given: {first, last} or first, last is a range (negative: from the end), as in x[{ {first, last} }]; a
--- list of any other length holds positions; so does a tensor (i64), and a bool tensor chooses where it is true. Two positions that are no
--- range: a tensor.
+-- ds:subset(first, last): the samples of a range (negative: from the end). ds:subset{3, 9, 11}: those at these positions, in this order; so
+-- does a tensor of positions (i64), and a bool tensor chooses where it is true. Shares the samples with ds.
 function Data:subset(sel, last) return part(self, selection(self, sel, last)) end
 
 -- Several sets without a common sample. how: a fraction (0.8) or a count of the first of two, or a list of fractions or of counts. Drawn at
@@ -178,19 +184,24 @@ function Data:split(how, given)
   return table.unpack(sets)
 end
 
--- x, y of all samples, or of those that `sel` (see subset) chooses, as one batch.
-function Data:batch(sel, given)
+-- x, y of all samples, or of those that subset's arguments (first, last; a list; a tensor) choose, as one batch; options last.
+function Data:batch(sel, last, given)
+  if type(sel) ~= "number" then last, given = nil, last end
   local o = options.read("batch", given, { normalize = any, device = "" })
-  local of = sel ~= nil and self:subset(sel) or self
+  local of = sel ~= nil and self:subset(sel, last) or self
   return of:loader({ batch = of._n, normalize = o.normalize, device = o.device })()
 end
 
--- The images of all samples, or of those that `sel` chooses, as batches have them: f32, on the set's device.
-function Data:images(sel) return (self:batch(sel)) end
+-- The images of all samples, or of those that subset's arguments choose, as batches have them: f32, on the set's device.
+function Data:images(sel, last)
+  if last ~= nil and type(sel) ~= "number" then fail("images: expected first, last or a list of positions, got two arguments") end
+  return (self:batch(sel, last))
+end
 
 -- The same as one row of numbers for each sample, on the CPU: what classical learning takes.
-function Data:pixels(sel)
-  local x = self:batch(sel, { device = "cpu" })
+function Data:pixels(sel, last)
+  local of = sel ~= nil and self:subset(sel, last) or self
+  local x = of:batch(nil, { device = "cpu" })
   return x:reshape { #x, -1 }
 end
 
@@ -229,7 +240,7 @@ function Data:__index(key)
   if key == "labels" then return chosen(self, "labels") end
   if type(key) == "string" and key:sub(1, 1) ~= "_" then
     fail("a data set has no field or method '%s'%s", key, text.hint(key, { "raw", "images", "pixels", "labels", "classes", "device",
-      "loader", "subset", "split", "batch", "get", "normalize", "name", "source" }))
+      "loader", "map", "subset", "split", "batch", "get", "normalize", "name", "source" }))
   end
 end
 
@@ -317,6 +328,48 @@ function Loader:__call(_, before)
   if x == nil then self.walk = nil end
   return x, y
 end
+
+-- ---- through a function --------------------------------------------------------------------------------------------------------------
+
+-- Join what fn(x, y) gives for each batch of the walk: results, then labels (nil where there are none).
+local function map(walk, fn)
+  if type(fn) ~= "function" and not (getmetatable(fn) and getmetatable(fn).__call) then
+    fail("map: expected a function, got %s", type(fn))
+  end
+  local guard <close> = ms.no_grad() -- luacheck: ignore guard
+  local parts, labels, width = {}, {}, nil
+  for x, y in walk do
+    local got = table.pack(fn(x, y))
+    if got.n == 0 then fail("map: the function returned nothing") end
+    width = width or got.n
+    if got.n ~= width then fail("map: the function returned %d results, then %d", width, got.n) end
+    for i = 1, width do
+      local t = got[i]
+      if not is_tensor(t) or t:dim() == 0 or #t ~= #x then
+        fail("map: result %d: expected a tensor with a row for each of the %d samples, got %s", i, #x,
+          is_tensor(t) and shape_text(t) or type(t))
+      end
+      parts[i] = parts[i] or {}
+      parts[i][#parts[i] + 1] = t:detach():to("cpu")
+    end
+    if y ~= nil then labels[#labels + 1] = y:detach():to("cpu") end
+  end
+  local out = {}
+  for i = 1, width do out[i] = ms.cat(parts[i]) end
+  out[width + 1] = #labels > 0 and ms.cat(labels) or nil
+  return table.unpack(out, 1, width + 1)
+end
+
+-- ds:map(fn [, { batch = 1000, device =, normalize = }]) -> codes [, more], labels
+-- Runs the set through fn(x, y), in order, a batch at a time. fn gives one tensor or more, a row for each sample; they come back joined, on
+-- the CPU, without gradients, then the labels (nil where the set has none). Whether a model is in evaluation mode is the caller's affair.
+function Data:map(fn, given)
+  local o = options.read("map", given, { batch = 1000, device = "", normalize = any })
+  return map(self:loader { batch = o.batch, device = o.device, normalize = o.normalize }:iter(), fn)
+end
+
+-- loader:map(fn): the same as the loader walks, shuffled and transformed; the labels come in that order too.
+function Loader:map(fn) return map(self:iter(), fn) end
 
 function Loader:__tostring()
   return ("loader: %d batches of %d%s"):format(#self, self.batch, self.shuffle and ", shuffled" or "")

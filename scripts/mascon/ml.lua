@@ -350,4 +350,4 @@ function ml.confusion(predicted, truth, classes)
   return core.confusion("ml.confusion", predicted, truth, classes == nil and 0 or whole_number("ml.confusion", "classes", classes, 1))
 end
 
-return ml
+return require("mascon.names").guard(ml, "ms.ml")

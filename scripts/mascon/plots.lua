@@ -341,4 +341,4 @@ for name, draw in pairs { lines = lines, scatter = scatter, hist = hist, box = b
   end
 end
 
-return plots
+return require("mascon.names").guard(plots, "ms.plot")

@@ -118,7 +118,7 @@ case("W8 knn", function()
   local set, test = train()
   local x, y, tx, ty
   if set then
-    x, y, tx, ty = set:pixels { 1, 1000 }, set.labels[{ { 1, 1000 } }], test:pixels(), test.labels
+    x, y, tx, ty = set:pixels(1, 1000), set.labels[{ { 1, 1000 } }], test:pixels(), test.labels
   else
     x, y = formula.tensor(21, { 1000, 784 }, 0, 1), formula.labels(22, 1000, 10)
     tx, ty = formula.tensor(23, { 10000, 784 }, 0, 1), formula.labels(24, 10000, 10)

@@ -170,7 +170,7 @@ function TestIndexing.test_mistakes()
   fails("positions by tensor cannot be assigned", function() x[ms.tensor({ 1 }, { dtype = "i64" })] = 0 end)
   fails("3 f32 does not expand to 4", function() x[1] = ms.ones { 3 } end)
   fails("'shape' cannot be assigned", function() x.shape = { 12 } end)
-  fails("no field or method 'shap' (did you mean 'shape'?)", function() return x.shap end)
+  fails("no field or method 'shap'; did you mean shape?", function() return x.shap end)
 end
 
 -- ---- dtypes and broadcasting ----------------------------------------------------------------------------------------------------

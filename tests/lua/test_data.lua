@@ -210,7 +210,7 @@ local function whole_set(open, n, first, brightness)
   lu.assertEquals({ #train, #test }, { n, 10000 })
   lu.assertEquals(train.labels[{ { 1, #first } }]:totable(), first)
   lu.assertAlmostEquals(train:images():mean():item(), brightness, 1e-4)
-  lu.assertEquals(train:images({ 1, 2000 }):amax():item(), 1)
+  lu.assertEquals(train:images(1, 2000):amax():item(), 1)
   local began = ms.time()
   local seen = 0
   for x, y in train:loader { batch = 64, shuffle = true } do seen = seen + #x + #y end
@@ -230,23 +230,28 @@ TestDataset = {}
 
 function TestDataset.test_subsets()
   local ds = counted(10)
-  lu.assertEquals(flat(ds:subset({ 3, 5 }).raw), { 3, 4, 5 })
-  lu.assertEquals(flat(ds:subset({ -3, -1 }).raw), { 8, 9, 10 })
+  lu.assertEquals(flat(ds:subset({ 3, 5 }).raw), { 3, 5 })
+  lu.assertEquals(flat(ds:subset(-3, -1).raw), { 8, 9, 10 })
   lu.assertEquals(flat(ds:subset(2, 3).raw), { 2, 3 })
   lu.assertEquals(flat(ds:subset({ 9, 1, 1 }).raw), { 9, 1, 1 })
   local s = ds:subset(ms.tensor({ 5, 2 }, { dtype = "i64" }))
   lu.assertEquals(flat(s.raw), { 5, 2 })
   lu.assertEquals(s.labels:totable(), { 2, 2 })
   lu.assertEquals(flat(ds:subset(ds.labels:eq(3)).raw), { 3, 6, 9 })
-  local deep = ds:subset({ 10, 8, 6, 4 }):subset({ 2, 4 }):subset { 3, 1, 1 } -- of a subset of a subset
+  local deep = ds:subset({ 10, 8, 6, 4 }):subset(2, 4):subset { 3, 1, 1 } -- of a subset of a subset
   lu.assertEquals(flat(deep.raw), { 4, 8, 8 })
   lu.assertEquals(flat(deep:images()), { 4, 8, 8 })
   lu.assertEquals({ #deep, deep:get(2):item(), deep[1]:item(), deep.classes[1] }, { 3, 8, 4, "a" })
-  for sel, message in pairs { [{ 0, 3 }] = "range {0, 3} of 1..10", [{ 4, 3 }] = "range {4, 3}", [{ 1, 11 }] = "of 1..10",
-    [{ 1, 2, 11 }] = "position 3 is 11, expected 1..10", [{}] = "list of positions is empty", x = "a list of positions or a tensor",
+  for sel, message in pairs { [{ 0, 3 }] = "position 1 is 0, expected 1..10", [{ 1, 2, 11 }] = "position 3 is 11, expected 1..10",
+    [{}] = "list of positions is empty", x = "a list of positions or a tensor", [3] = "ds:subset(1, 3) is a range",
     [ms.tensor { 1, 2 }] = "expected positions in one dimension (i64), got 2 f32" } do
     lu.assertErrorMsgContains(message, ds.subset, ds, sel)
   end
+  for message, range in pairs { ["range 0, 3 of 1..10"] = { 0, 3 }, ["range 4, 3 of"] = { 4, 3 }, ["range 1, 11 of"] = { 1, 11 },
+    ["two whole numbers, got 1, x"] = { 1, "x" }, ["two whole numbers, got 1.5, 2"] = { 1.5, 2 } } do
+    lu.assertErrorMsgContains(message, ds.subset, ds, range[1], range[2])
+  end
+  lu.assertErrorMsgContains("nothing behind a list", ds.subset, ds, { 1, 2 }, 3)
 end
 
 function TestDataset.test_split_is_a_partition_and_repeatable()
@@ -288,7 +293,7 @@ function TestDataset.test_fields_and_positions()
   local n = 0
   for _, x in ipairs(ds) do n = n + x:item() end
   lu.assertEquals(n, 10)
-  lu.assertEquals(ds:pixels({ 2, 3 }):totable(), { { 2 }, { 3 } })
+  lu.assertEquals(ds:pixels(2, 3):totable(), { { 2 }, { 3 } })
   local x, y = ds:batch { 4, 3, 1 }
   lu.assertEquals({ x:totable(), y:totable() }, { { { 4 }, { 3 }, { 1 } }, { 1, 3, 1 } })
   local bare = ms.data.tensors { ms.ones { 3, 2 } }
@@ -436,39 +441,41 @@ function TestLoader.test_wrong_options()
   lu.assertStrMatches(message, ".*test_data.lua:%d+: loader: batch: .*") -- the script's own line
 end
 
-TestGather = {}
+TestMap = {}
 
-function TestGather.test_rows_in_order_without_gradients()
+function TestMap.test_rows_in_order_without_gradients()
   local ds, w = counted(23), ms.tensor({ { 2 } }, { requires_grad = true })
-  local codes, labels = ms.gather(ds, function(x) return ms.matmul(x, w) end, { batch = 5 })
+  local codes, labels = ds:map(function(x) return ms.matmul(x, w) end, { batch = 5 })
   lu.assertEquals(codes.shape, { 23, 1 })
   lu.assertEquals(codes[23]:item(), 46)
   lu.assertFalse(codes.requires_grad)
   lu.assertTrue(ms.grad_enabled())
   lu.assertEquals(labels:totable(), ds.labels:totable())
-  local a, b, y = ms.gather(ds, function(x, y) return x, y:to "f32" end)
+  local a, b, y = ds:map(function(x, y) return x, y:to "f32" end)
   lu.assertEquals({ #a, #b, #y }, { 23, 23, 23 })
-  local one, none = ms.gather(ms.data.tensors { ms.ones { 4, 2 } }, function(x) return x end)
+  local one, none = ms.data.tensors({ ms.ones { 4, 2 } }):map(function(x) return x end)
   lu.assertEquals({ #one, none }, { 4 })
-  local many = ms.gather(ds:loader { batch = 1 }, function(x) return x end)
+  local many = ds:loader({ batch = 1 }):map(function(x) return x end)
   lu.assertEquals(flat(many), flat(ds.raw))
 end
 
-function TestGather.test_the_operation_is_still_there()
+function TestMap.test_gather_is_the_operation()
   local x = ms.tensor { { 1, 2 }, { 3, 4 } }
   local i = ms.tensor({ { 2, 1 }, { 1, 1 } }, { dtype = "i64" })
   lu.assertEquals(ms.gather(x, 2, i):totable(), { { 2, 1 }, { 3, 3 } })
   lu.assertEquals(x:gather(2, i):totable(), { { 2, 1 }, { 3, 3 } })
 end
 
-function TestGather.test_misuse_raises_and_gradients_come_back()
+function TestMap.test_misuse_raises_and_gradients_come_back()
   local ds = counted(4)
-  lu.assertErrorMsgContains("expected a function second, got nil", ms.gather, ds)
-  lu.assertErrorMsgContains("a row for each of the 4 samples, got 1", ms.gather, ds, function(x) return x[{ { 1, 1 } }] end)
-  lu.assertErrorMsgContains("a row for each of the 4 samples, got number", ms.gather, ds, function() return 3 end)
-  lu.assertErrorMsgContains("returned nothing", ms.gather, ds, function() end)
-  lu.assertErrorMsgContains("oh no", ms.gather, ds, function() error "oh no" end)
-  lu.assertErrorMsgContains("unknown option 'batc'", ms.gather, ds, print, { batc = 1 })
-  lu.assertErrorMsgContains("expected a data set, a loader or an iterator", ms.gather, {}, print)
+  lu.assertErrorMsgContains("expected a function, got nil", ds.map, ds)
+  lu.assertErrorMsgContains("a set runs through a function by ds:map(fn)", ms.gather, ds, print)
+  lu.assertErrorMsgContains("a row for each of the 4 samples, got 1", ds.map, ds, function(x) return x[{ { 1, 1 } }] end)
+  lu.assertErrorMsgContains("a row for each of the 4 samples, got number", ds.map, ds, function() return 3 end)
+  lu.assertErrorMsgContains("returned nothing", ds.map, ds, function() end)
+  lu.assertErrorMsgContains("oh no", ds.map, ds, function() error "oh no" end)
+  lu.assertErrorMsgContains("unknown option 'batc'", ds.map, ds, print, { batc = 1 })
+  local calls = 0
+  lu.assertErrorMsgContains("returned 1 results, then 2", ds.map, ds, function(x) calls = calls + 1 if calls > 1 then return x, x end return x end, { batch = 2 })
   lu.assertTrue(ms.grad_enabled())
 end

@@ -18,7 +18,7 @@ local layouts = {
     return t:permute(dims):clone():permute(dims)
   end,
   ["every second of a larger tensor"] = function(t)
-    local shape = t.shape
+    local shape = t:size()
     shape[#shape] = 2 * shape[#shape] + 1
     local big = ms.full(shape, 77, { dtype = "f64" }):to(t.dtype)
     local part = big:slice(-1, 2, t:size(-1), 2)
@@ -26,7 +26,7 @@ local layouts = {
     return part
   end,
   ["a part in the middle"] = function(t)
-    local shape = t.shape
+    local shape = t:size()
     shape[1] = shape[1] + 2
     local big = ms.full(shape, 77, { dtype = "f64" }):to(t.dtype)
     local part = big:slice(1, 2, t:size(1))

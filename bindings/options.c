@@ -1,0 +1,145 @@
+/* options.c -- what arguments of bindings have in common: tables of options, lists of integers, words and the nearest known one. */
+#include "bind.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- words ------------------------------------------------------------------------------------------------------- */
+
+/* Levenshtein distance of short words. */
+static int distance(const char *a, const char *b) {
+  int n = (int)strlen(a), m = (int)strlen(b), row[64];
+  if (n > 60 || m > 60) return 99;
+  for (int j = 0; j <= m; j++) row[j] = j;
+  for (int i = 1; i <= n; i++) {
+    int diag = row[0];
+    row[0] = i;
+    for (int j = 1; j <= m; j++) {
+      int up = row[j], best = diag + (a[i - 1] != b[j - 1]);
+      if (up + 1 < best) best = up + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      row[j] = best, diag = up;
+    }
+  }
+  return row[m];
+}
+
+const char *msl_nearest(const char *word, const char *const *names) {
+  const char *best = NULL;
+  int least = (int)strlen(word) / 3 + 2;
+  for (; *names; names++) {
+    int d = distance(word, *names);
+    if (d < least) least = d, best = *names;
+  }
+  return best;
+}
+
+msl_table msl_table_kind(lua_State *L, int i) {
+  if (msl_to_shape(L, i, NULL)) return MSL_LIST;
+  if (!lua_istable(L, i)) return MSL_NO_TABLE;
+  i = lua_absindex(L, i);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, i), listed = 0, named = 0;
+  luaL_checkstack(L, 4, "options");
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    if (lua_type(L, -2) == LUA_TSTRING) named++;
+    else if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= n) listed++;
+    else return lua_pop(L, 2), MSL_ODD;
+  }
+  if (listed != n) return MSL_ODD;
+  return !named ? n ? MSL_LIST : MSL_EMPTY : n ? MSL_BOTH : MSL_NAMED;
+}
+
+/* Raise for a key that nobody asked for: the nearest name, or all of them. */
+static void unknown_option(lua_State *L, const char *what, const char *key, const char *const *names) {
+  char known[512] = "", hint[600];
+  const char *near = msl_nearest(key, names);
+  size_t at = 0;
+  for (const char *const *n = names; *n && at < sizeof known; n++)
+    at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *n);
+  if (near) snprintf(hint, sizeof hint, " (did you mean '%s'?)", near);
+  else if (*known) snprintf(hint, sizeof hint, "; expected %s", known);
+  else snprintf(hint, sizeof hint, ": it takes none");
+  msl_raise(L, ms_scope_open(), "%s: unknown option '%s'%s", what, key, hint);
+}
+
+void msl_check_names(lua_State *L, int i, const char *what, const char *const *names) {
+  luaL_checkstack(L, 6, "options");
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) continue;
+    const char *key = lua_tostring(L, -2);
+    bool known = false;
+    for (const char *const *n = names; *n; n++) known |= !strcmp(*n, key);
+    if (!known) unknown_option(L, what, key, names);
+  }
+}
+
+void msl_check_options(lua_State *L, int i, const char *what, const char *const *names) {
+  if (lua_isnoneornil(L, i) || i == 0) return;
+  msl_table kind = msl_table_kind(L, i);
+  if (kind == MSL_NO_TABLE)
+    msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s", what, msl_to(L, i) ? "a tensor" : luaL_typename(L, i));
+  if (kind != MSL_EMPTY && kind != MSL_NAMED)
+    msl_raise(L, ms_scope_open(), "%s: expected options by name, got a list%s", what, kind == MSL_BOTH ? " with them" : "");
+  msl_check_names(L, i, what, names);
+}
+
+bool msl_flag(lua_State *L, int i, const char *what, const char *word, bool otherwise) {
+  if (!i || !lua_istable(L, i)) return otherwise;
+  int type = lua_getfield(L, i, word);
+  bool on = type == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    msl_raise(L, ms_scope_open(), "%s: option %s: expected true or false, got %s", what, word, luaL_typename(L, -1));
+  lua_pop(L, 1);
+  return on;
+}
+
+void msl_at_most(lua_State *L, int n, const char *what) {
+  if (lua_gettop(L) > n) msl_raise(L, ms_scope_open(), "%s: too many arguments (%d, expected at most %d)", what, lua_gettop(L), n);
+}
+
+bool msl_ints(lua_State *L, int i, ms_ints *v) {
+  v->n = 0;
+  if (msl_to_shape(L, i, v)) return true;
+  if (lua_isinteger(L, i) || (lua_isnumber(L, i) && floor(lua_tonumber(L, i)) == lua_tonumber(L, i))) {
+    v->at[v->n++] = (int64_t)lua_tonumber(L, i);
+    return true;
+  }
+  if (!lua_istable(L, i)) return false;
+  int64_t n = (int64_t)lua_rawlen(L, i);
+  if (n > MS_MAX_RANK) return false;
+  for (int64_t k = 1; k <= n; k++) {
+    lua_rawgeti(L, i, k);
+    int ok;
+    v->at[v->n++] = lua_tointegerx(L, -1, &ok);
+    lua_pop(L, 1);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+int msl_dtype(lua_State *L, int i, const char *word, int otherwise) {
+  if (!i || !lua_istable(L, i) || lua_getfield(L, i, word) == LUA_TNIL) {
+    if (i && lua_istable(L, i)) lua_pop(L, 1);
+    return otherwise;
+  }
+  const char *name = lua_tostring(L, -1);
+  int d = name ? ms_dtype_parse(name) : -1;
+  if (d < 0)
+    msl_raise(L, ms_scope_open(), "dtype '%s': expected f32, f64, bf16, f16, i64, i32, u8 or bool",
+              name ? name : luaL_typename(L, -1));
+  lua_pop(L, 1);
+  return d;
+}
+
+ms_device *msl_device(lua_State *L, int i) {
+  ms_device *d = NULL;
+  if (!i || !lua_istable(L, i)) return NULL;
+  if (lua_getfield(L, i, "device") != LUA_TNIL) {
+    const char *name = lua_tostring(L, -1);
+    d = name ? ms_device_get(name) : ms_fail("device: expected a name, got %s", luaL_typename(L, -1));
+    if (!d) msl_leave(L, ms_scope_open());
+  }
+  lua_pop(L, 1);
+  return d;
+}

@@ -1,0 +1,126 @@
+-- names: what people of other libraries call things, and errors that lead from there to ours.
+--
+-- Every table of the library raises at a name that it does not have: names.guard(table, "ms.plot"). The error's hint comes from the
+-- phrasebook below first (PyTorch's, NumPy's, scikit-learn's and matplotlib's names), then from the other tables of the library (what
+-- stands in another one), then from spelling.
+local options = require "mascon.options"
+local text = require "mascon.text"
+local names = {}
+
+-- By table, foreign name (in lower case, without underscores at its end) -> what to write. An entry without dot, colon or brace is a name
+-- of the table itself (a test looks whether there is one).
+local PHRASES = {
+  ms = {
+    absolute = "abs", arccos = "acos", arccosh = "acosh", arcsin = "asin", arcsinh = "asinh", arctan = "atan", arctan2 = "atan2",
+    arctanh = "atanh", array = "tensor", as_tensor = "tensor", asarray = "tensor", floattensor = "tensor", longtensor = "tensor",
+    from_numpy = "tensor", bmm = "matmul", mm = "matmul", mv = "matmul", dot = "matmul", concat = "cat", concatenate = "cat",
+    hstack = "cat", vstack = "cat", clip = "clamp", divide = "div", true_divide = "div", floor_divide = "floor_div", ger = "matmul",
+    greater = "gt", greater_equal = "ge", less = "lt", less_equal = "le", equal = "eq", not_equal = "ne", multiply = "mul",
+    subtract = "sub", negative = "neg", power = "pow", mod = "remainder", manual_seed = "seed", random_seed = "seed",
+    set_num_threads = "threads", get_num_threads = "threads", get_rng_state = "rng_state", set_rng_state = "rng_state",
+    inference_mode = "no_grad", set_grad_enabled = "enable_grad", is_grad_enabled = "grad_enabled", jit = "compile",
+    autograd = "grad", set_float32_matmul_precision = "precision", use_deterministic_algorithms = "deterministic",
+    random = "rand", uniform = "rand", normal = "randn", choice = "randperm", permutation = "randperm", swapaxes = "transpose",
+    max_pool = "max_pool2d", avg_pool = "avg_pool2d", conv = "conv2d", upsample = "interpolate", fix = "trunc",
+    empty = "zeros", empty_like = "zeros_like", cuda = "x:to(\"cuda\") moves a tensor; ms.device(\"cuda\")", amax_ = "amax",
+    dataloader = "ds:loader{...}", dataset = "ms.data.tensors{...}", summarywriter = "ms.tensorboard",
+    tqdm = "progress", trange = "progress", sigmoid_cross_entropy = "bce_with_logits", relu6 = "x:clamp(0, 6)",
+    functional = "ms.X and ms.nn.X", tensorboardx = "tensorboard", writer = "tensorboard", type = "x.dtype",
+  },
+  tensor = {
+    t = "transpose", mm = "matmul", bmm = "matmul", mv = "matmul", dot = "matmul", tolist = "totable", numpy = "totable",
+    cuda = "x:to(\"cuda\")", cpu = "x:to(\"cpu\")", concat = "ms.cat{x, y}", clip = "clamp", absolute = "abs", multiply = "mul",
+    divide = "div", subtract = "sub", power = "pow", negative = "neg", greater = "gt", greater_equal = "ge", less = "lt",
+    less_equal = "le", equal = "eq", not_equal = "ne", floor_divide = "floor_div", data = "detach", ndim = "dim", ndimension = "dim",
+    rank = "dim", nelement = "numel", len = "#x", length = "#x", type = "dtype", astype = "to", copy = "clone", swapaxes = "transpose",
+    transpose_ = "transpose", view_as = "x:view(y.shape)", reshape_as = "x:reshape(y.shape)", expand_as = "x:expand(y.shape)",
+    repeat_interleave = "expand", ["repeat"] = "expand", squeeze_ = "squeeze", requires_gradient = "requires_grad", zero_grad = "x.grad = nil",
+    set_ = "copy_", fill = "fill_", zero = "zero_", float32 = "float", float64 = "double", int64 = "long", int32 = "int", uint8 = "byte",
+    float16 = "half", t_ = "transpose", mod = "remainder", print = "print(x)", tostring = "tostring(x)", elements = "numel",
+    arccos = "acos", arcsin = "asin", arctan = "atan", arctan2 = "atan2", norm_ = "norm", sum_all = "sum", narrow = "slice",
+  },
+  ["ms.data"] = {
+    dataloader = "ds:loader{...}", tensordataset = "tensors", dataset = "tensors", subset = "ds:subset(...)", random_split = "ds:split(...)",
+    mnist_ = "mnist", fashionmnist = "fashion_mnist", load_mnist = "mnist", gather = "ds:map(fn)", map = "ds:map(fn)", load = "ms.load(path)",
+    imagefolder = "ms.image.load(path)", loader = "ds:loader{...}", split = "ds:split(...)", train_test_split = "ds:split(...)",
+  },
+  ["ms.ml"] = {
+    kneighborsclassifier = "knn", nearest_neighbors = "knn", nearestneighbors = "knn", neighbors = "knn", randomforestclassifier = "random_forest",
+    forest = "random_forest", randomforest = "random_forest", decisiontreeclassifier = "decision_tree", tree = "decision_tree",
+    accuracy_score = "accuracy", confusion_matrix = "confusion", score = "accuracy", svd = "pca",
+  },
+  ["ms.plot"] = { plot = "lines", line = "lines", show = "file =", savefig = "file =", figure = "lines", imshow = "ms.image.save(path, x)",
+    histogram = "hist", bar = "hist", scatterplot = "scatter",
+    boxplot = "box", confusion = "heatmap" },
+  ["ms.image"] = { imread = "load", open = "load", read = "load", imwrite = "save", write = "save", save_image = "save", make_grid = "grid",
+    hstack = "beside", vstack = "above", hconcat = "beside", vconcat = "above", show = "save", imsave = "save" },
+}
+
+-- "BatchNorm2d" -> "batch_norm2d"
+local function snake(key)
+  return (key:gsub("(%l)(%u)", "%1_%2"):gsub("(%u)(%u%l)", "%1_%2"):lower())
+end
+
+-- The fields of a table that a user may mean: no internal ones, those of tables that fill themselves included (their metatable's __dir).
+local function known(t)
+  local list, meta = {}, debug.getmetatable(t)
+  for _, key in ipairs(type(t) == "table" and text.keys(t) or {}) do
+    if key:sub(1, 1) ~= "_" then list[#list + 1] = key end
+  end
+  if meta and type(meta.__dir) == "function" then
+    for _, key in ipairs(meta.__dir(t)) do list[#list + 1] = key end
+  end
+  return list
+end
+
+local function contains(list, key)
+  for _, k in ipairs(list) do
+    if k == key then return true end
+  end
+end
+
+-- Where else in the library the name is: "nn.linear", or nil.
+local ELSEWHERE = { "nn", "optim", "ml", "data", "plot", "image" }
+local function elsewhere(where, key)
+  local ms = package.loaded.mascon
+  for _, part in ipairs(type(ms) == "table" and ELSEWHERE or {}) do
+    if where ~= "ms." .. part then
+      local t = ms[part]
+      if type(t) == "table" and rawget(t, key) ~= nil then return ("ms.%s.%s"):format(part, key) end
+    end
+  end
+end
+
+-- The end of an error message for a name that `where` ("ms.plot", "tensor") lacks; list: the names it has. "" when nothing is near.
+function names.hint(where, key, list)
+  local phrases = PHRASES[where] or {}
+  local said = phrases[key:lower()] or phrases[(key:lower():gsub("_+$", ""))]
+  if said then
+    local prefix = where == "tensor" and "x:" or where .. "."
+    return ("; did you mean %s%s?"):format(said:find "[.:{#(= ]" and "" or prefix, said)
+  end
+  local plain = snake(key)
+  if plain ~= key and contains(list, plain) then return ("; did you mean %s.%s?"):format(where, plain) end
+  local other = where ~= "tensor" and (elsewhere(where, key) or elsewhere(where, plain))
+  if other then return ("; did you mean %s?"):format(other) end
+  return text.hint(key, list, where == "tensor" and "" or where .. ".")
+end
+
+-- Raise for a name that table t, known to users as `where`, does not have.
+function names.unknown(where, key, t)
+  if type(key) ~= "string" then options.raise("%s has no entry [%s]; its names are texts", where, tostring(key)) end
+  options.raise("%s has no '%s'%s", where, key, names.hint(where, key, known(t)))
+end
+
+-- As names.unknown for a field or method of a tensor; list: the names there are.
+function names.unknown_of_tensor(key, list)
+  options.raise("a tensor has no field or method '%s'%s", key, names.hint("tensor", key, list))
+end
+
+-- Give table t, known to users as `where`, an error with a hint for names it does not have. Gives t.
+function names.guard(t, where)
+  return setmetatable(t, { __index = function(_, key) names.unknown(where, key, t) end })
+end
+
+names.phrases = PHRASES
+return names
