@@ -476,6 +476,11 @@ function TestMap.test_misuse_raises_and_gradients_come_back()
   lu.assertErrorMsgContains("oh no", ds.map, ds, function() error "oh no" end)
   lu.assertErrorMsgContains("unknown option 'batc'", ds.map, ds, print, { batc = 1 })
   local calls = 0
-  lu.assertErrorMsgContains("returned 1 results, then 2", ds.map, ds, function(x) calls = calls + 1 if calls > 1 then return x, x end return x end, { batch = 2 })
+  local function more(x)
+    calls = calls + 1
+    if calls > 1 then return x, x end
+    return x
+  end
+  lu.assertErrorMsgContains("returned 1 results, then 2", ds.map, ds, more, { batch = 2 })
   lu.assertTrue(ms.grad_enabled())
 end
