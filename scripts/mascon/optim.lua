@@ -1,143 +1,408 @@
--- optim: optimizers and schedules. An update is one operation over all parameters (rows sgd_, adam_), so a step can be recorded.
--- Formulas and defaults are PyTorch's.
+-- optim: optimizers. An update is one operation over all parameters (rows sgd_, adam_), so a step can be recorded. Formulas, defaults and
+-- what is refused are PyTorch's.
+--
+--   local o = optim.adam(model:parameters(), { lr = 1e-3 })
+--   o:zero_grad(); loss:backward(); o:step()
+--   o.lr = o.lr / 2                                          -- checked, and seen by steps that are recorded
+--   ms.save(file, o:state_dict())   o:load_state_dict(state)
+--
+-- An optimizer is an empty table in front of its fields, so that each assignment passes one door (`set`). Numbers (lr, momentum, betas,
+-- ...) live in cells, which a recorded step reads anew at each replay; what decides which operation runs (momentum or none, nesterov)
+-- is part of what chooses a recording.
+--
+-- State, by parameter: tensors of its shape ("momentum", or "first" and "second" moments) and "step", how many updates it has seen (one
+-- f64). They are made at a parameter's first update; step 0 means that there is no state (again).
 local ms = require "mascon"
 local options = require "mascon.options"
 local text = require "mascon.text"
+local moved = require "mascon.moved"
 local optim = {}
 
-local Optimizer = {}
+local tensor_type = getmetatable(ms.zeros {})
+local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == tensor_type end
+local function sizes(t) return ("%s %s"):format(#t.shape > 0 and table.concat(t.shape, " x ") or "scalar", t.dtype) end
 
--- The learning rate lives in a cell, so that a recorded step reads the value a schedule set last: o.lr and o.lr = x work as ever.
-local function with_rate(class)
-  class.__index = function(self, key)
-    if key == "lr" then return rawget(self, "rate") end
-    local v = class[key]
-    if v == nil then v = Optimizer[key] end
-    return v
+-- ---- fields and their one door ----------------------------------------------------------------------------------------------------
+
+-- What a number must be: words, and the test (NaN fails all of them).
+local at_least_0 = { "a finite number from 0 on", function(x) return x >= 0 and x < math.huge end }
+local any_number = { "a finite number", function(x) return x > -math.huge and x < math.huge end }
+local beta = { "0 <= beta < 1", function(x) return x >= 0 and x < 1 end }
+
+local function number(what, name, value, rule)
+  if type(value) ~= "number" or not rule[2](value) then
+    options.raise("%s: %s: expected %s, got %s", what, name, rule[1], type(value) == "string" and "'" .. value .. "'" or tostring(value))
   end
-  class.__newindex = function(self, key, value)
-    if key ~= "lr" then return rawset(self, key, value) end
-    if type(value) ~= "number" or not (value >= 0) then options.raise("%s: lr: expected 0 or more, got %s", self.what, tostring(value)) end
-    rawset(self, "rate", value)
-    ms._cell(self.cell, value)
-  end
-  return class
+  return value + 0.0
 end
 
-local function new(class, what, parameters, opts, defaults)
-  local o = options.read(what, opts, defaults)
-  if type(parameters) ~= "table" or #parameters == 0 then options.raise("%s: expected a list of parameters (model:parameters())", what) end
-  for i, p in ipairs(parameters) do
-    if type(p) ~= "userdata" or not p.requires_grad then options.raise("%s: parameter %d does not require gradients", what, i) end
+-- Other names that people try.
+local also = { learning_rate = "lr", rate = "lr", eta = "lr", decay = "weight_decay", l2 = "weight_decay", beta1 = "betas[1]",
+  beta2 = "betas[2]", beta = "betas", epsilon = "eps", params = "parameters", param_groups = "parameters" }
+local fields = { "lr", "momentum", "dampening", "weight_decay", "nesterov", "betas", "eps", "parameters", "step", "zero_grad", "state_dict",
+  "load_state_dict" }
+
+local Optimizer = setmetatable({}, { __index = function(_, key)
+  local known = also[key]
+  options.raise("optim: an optimizer like this has no field '%s'%s", tostring(key),
+    known and ("; did you mean %s?"):format(known) or text.hint(tostring(key), fields))
+end })
+local inside = setmetatable({}, { __mode = "k" }) -- optimizer -> its fields
+
+-- Which recording fits: without momentum there are fewer lists, and nesterov is another formula.
+local function choice(o) return (rawget(o, "momentum") or 0) ~= 0, rawget(o, "nesterov") end
+
+-- Check a whole set of hyper-parameters (name -> value, betas a list): gives them as numbers, raises where one is impossible.
+local function check(class, what, given)
+  local out = {}
+  for name, rule in pairs(class.numbers) do out[name] = number(what, name, given[name], rule) end
+  if class.has_betas then
+    local b = given.betas
+    if type(b) ~= "table" then options.raise("%s: betas: expected { beta1, beta2 }, got %s", what, tostring(b)) end
+    out.betas = { number(what, "betas[1]", b[1], beta), number(what, "betas[2]", b[2], beta) }
+    if b[3] ~= nil then options.raise("%s: betas: expected two numbers, got more", what) end
   end
-  if not (o.lr >= 0) then options.raise("%s: lr: expected 0 or more, got %s", what, tostring(o.lr)) end
-  o.cell, o.rate, o.lr = ms._cell(o.lr), o.lr, nil
-  local self = setmetatable(o, class)
-  self.parameters, self.state, self.what = parameters, {}, what
-  return self
-end
-
-function Optimizer:zero_grad()
-  for _, p in ipairs(self.parameters) do p.grad = nil end
-end
-
--- The parameters that have a gradient now, their gradients, and the named states (zeros at first), as one list; and whether
--- all the states are new.
-function Optimizer:gather(names)
-  local ps, gs, states, fresh = {}, {}, {}, true
-  for k in ipairs(names) do states[k] = {} end
-  for _, p in ipairs(self.parameters) do
-    local g = p.grad
-    if g then
-      local n, s = #ps + 1, self.state[p]
-      if not s then
-        s = {}
-        for _, name in ipairs(names) do s[name] = ms.keep(ms.zeros_like(p)) end
-        self.state[p] = s
-      else
-        fresh = false
-      end
-      ps[n], gs[n] = p, g
-      for k, name in ipairs(names) do states[k][n] = s[name] end
+  if class.has_nesterov then
+    if type(given.nesterov) ~= "boolean" then
+      options.raise("%s: nesterov: expected true or false, got %s", what, tostring(given.nesterov))
+    end
+    out.nesterov = given.nesterov
+    if out.nesterov and (out.momentum == 0 or out.dampening ~= 0) then
+      options.raise("%s: nesterov: expected a momentum above 0 and no dampening, got momentum %g and dampening %g", what, out.momentum,
+        out.dampening)
     end
   end
-  local n = #ps
-  for i = 1, n do ps[n + i] = gs[i] end
-  for k, list in ipairs(states) do
-    for i = 1, n do ps[(k + 1) * n + i] = list[i] end
-  end
-  return ps, n, fresh
-end
-
--- Everything needed to go on: numbers, and tensors by "name.index" of the parameter.
-function Optimizer:state_dict()
-  local out = {}
-  for i, p in ipairs(self.parameters) do
-    for name, t in pairs(self.state[p] or {}) do out[("%s.%d"):format(name, i)] = t end
-  end
-  if self.count then out.step = self.count end
-  out.lr = ms.keep(ms.tensor(self.lr, { dtype = "f64" }))
   return out
 end
 
-function Optimizer:load_state_dict(state)
-  for key, t in pairs(state) do
-    local name, i = key:match("^([%a_]+)%.(%d+)$")
-    if name then
-      local p = self.parameters[math.tointeger(tonumber(i))]
-      if not p then options.raise("%s: load_state_dict: '%s' belongs to parameter %s of %d", self.what, key, i, #self.parameters) end
-      local expected, got = table.concat(p.shape, " x "), table.concat(t.shape, " x ")
-      if expected ~= got then options.raise("%s: load_state_dict: %s: expected %s, got %s", self.what, key, expected, got) end
-      self.state[p] = self.state[p] or {}
-      self.state[p][name] = ms.keep(ms.tensor(t, { device = p.device }))
-    elseif key == "step" then
-      self.count = ms.keep(ms.tensor(t))
-    elseif key == "lr" then
-      self.lr = t:item()
+-- Take over checked values: fields, cells, and the choice of a recording.
+local function take(o, values)
+  local had, nesterov = choice(o)
+  for name, v in pairs(values) do
+    if name == "betas" then
+      for i = 1, 2 do
+        o.beta[i] = v[i]
+        ms._cell(o.cell[i], v[i])
+      end
     else
-      options.raise("%s: load_state_dict: unknown entry '%s'", self.what, key)
+      o[name] = v
+      if o.cell[name] then ms._cell(o.cell[name], v) end
+    end
+  end
+  local has, now = choice(o)
+  if had ~= has then ms._mode(o.marks[1]) end
+  if nesterov ~= now then ms._mode(o.marks[2]) end
+end
+
+-- The hyper-parameters as they are, with some changed.
+local function with(o, changes)
+  local all = {}
+  for name in pairs(o.class.numbers) do all[name] = o[name] end
+  if o.class.has_betas then all.betas = { o.beta[1], o.beta[2] } end
+  if o.class.has_nesterov then all.nesterov = o.nesterov end
+  for name, v in pairs(changes) do all[name] = v end
+  return check(o.class, o.what, all)
+end
+
+-- Every assignment to a field of an optimizer.
+local function set(self, key, value)
+  local o = inside[self]
+  if o.class.numbers[key] or (key == "betas" and o.class.has_betas) or (key == "nesterov" and o.class.has_nesterov) then
+    return take(o, with(o, { [key] = value }))
+  end
+  if rawget(o, key) ~= nil or o.class[key] ~= nil then
+    options.raise("%s: %s cannot be assigned; make a new optimizer", o.what, tostring(key))
+  end
+end
+
+-- o.betas: a list of two behind a door of its own, so that o.betas[1] = x is seen too.
+local function betas_of(o)
+  return setmetatable({}, { __index = o.beta, __len = function() return 2 end,
+    __newindex = function(_, i, value)
+      if i ~= 1 and i ~= 2 then options.raise("%s: betas[%s]: there are two, betas[1] and betas[2]", o.what, tostring(i)) end
+      local b = { o.beta[1], o.beta[2] }
+      b[i] = value
+      take(o, with(o, { betas = b }))
+    end,
+    __tostring = function() return ("{ %g, %g }"):format(o.beta[1], o.beta[2]) end })
+end
+
+-- ---- making --------------------------------------------------------------------------------------------------------------------------
+
+local function parameter_list(what, parameters)
+  local empty = type(parameters) == "table" and next(parameters) == nil
+  if type(parameters) ~= "table" or empty then
+    options.raise("%s: expected a list of parameters (model:parameters()), got %s", what, empty and "an empty one" or type(parameters))
+  end
+  local n, seen, list = #parameters, {}, {}
+  for k in pairs(parameters) do
+    if math.type(k) ~= "integer" or k < 1 or k > n or parameters[k - 1] == nil and k > 1 then
+      options.raise("%s: expected a list of parameters without holes and names, got an entry %s", what, tostring(k))
+    end
+  end
+  for i = 1, n do
+    local p = parameters[i]
+    if not is_tensor(p) then options.raise("%s: parameter %d: expected a tensor, got %s", what, i, type(p)) end
+    if p.dtype ~= "f32" and p.dtype ~= "f64" then options.raise("%s: parameter %d: expected f32 or f64, got %s", what, i, sizes(p)) end
+    if not p.requires_grad then options.raise("%s: parameter %d does not require gradients", what, i) end
+    if not p.is_leaf then
+      options.raise("%s: parameter %d is the result of an operation: only leaves (nn.parameter, requires_grad_) can be trained", what, i)
+    end
+    if seen[p] then options.raise("%s: parameters %d and %d are the same tensor", what, seen[p], i) end
+    seen[p], list[i] = i, p
+  end
+  return list
+end
+
+local function new(class, what, parameters, opts, defaults, fixed)
+  local given = options.read(what, opts, defaults)
+  local values = check(class, what, given)
+  local o = setmetatable({ class = class, what = what, parameters = parameter_list(what, parameters), state = {}, cell = {},
+    marks = { options.mark(), options.mark() } }, { __index = class })
+  for name, v in pairs(fixed) do o[name] = v end
+  for name in pairs(class.numbers) do o.cell[name] = ms._cell(values[name]) end
+  if class.has_betas then
+    o.beta, o.cell[1], o.cell[2] = {}, ms._cell(values.betas[1]), ms._cell(values.betas[2])
+    o.betas = betas_of(o)
+  end
+  if class.has_nesterov then o.nesterov = false end
+  take(o, values)
+  local self = setmetatable({}, { __index = o, __newindex = set, __name = what, __pairs = function() return next, o end,
+    __tostring = function()
+      local parts = {}
+      for name in pairs(class.numbers) do parts[#parts + 1] = ("%s = %g"):format(name, o[name]) end
+      if class.has_betas then parts[#parts + 1] = "betas = " .. tostring(o.betas) end
+      if class.has_nesterov then parts[#parts + 1] = "nesterov = " .. tostring(o.nesterov) end
+      table.sort(parts)
+      return ("%s of %d parameters { %s }"):format(what, #o.parameters, table.concat(parts, ", "))
+    end })
+  inside[self] = o
+  return self
+end
+
+-- ---- stepping ------------------------------------------------------------------------------------------------------------------------
+
+-- A module was converted (module:to) and holds other tensors now: take those up; where steps were taken, the state no longer fits.
+local function follow(o)
+  for i, p in ipairs(o.parameters) do
+    local q = moved[p]
+    while q and moved[q] do q = moved[q] end
+    if q then
+      if o.state[p] then
+        options.raise("%s: parameter %d was converted by module:to, from %s on %s to %s on %s, after this optimizer had stepped; make a "
+          .. "new optimizer, or call :to before the first step", o.what, i, sizes(p), p.device, sizes(q), q.device)
+      end
+      o.parameters[i] = q
     end
   end
 end
 
--- optim.sgd(parameters, {lr, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false})
-local SGD = with_rate {}
+-- Forget the gradients of all parameters.
+function Optimizer:zero_grad()
+  local o = inside[self]
+  if next(moved) then follow(o) end
+  for _, p in ipairs(o.parameters) do p.grad = nil end
+end
+
+-- Zeros for each of the names in the shape of p, and a step count of 0.
+local function new_state(p, names)
+  local s = {}
+  for _, name in ipairs(names) do s[name] = ms.keep(ms.zeros(p.shape, { dtype = p.dtype, device = p.device })) end
+  s.step = ms.keep(ms.zeros({}, { dtype = "f64", device = p.device }))
+  return s
+end
+
+-- The parameters that have a gradient now, their gradients, the named states and the step counts, one list after another; and how many
+-- parameters they are. Without names: parameters and gradients only.
+local function gather(o, names)
+  if next(moved) then follow(o) end
+  local list, gradients, states, n = {}, {}, {}, 0
+  for _, p in ipairs(o.parameters) do
+    local g = p.grad
+    if g then
+      n = n + 1
+      list[n], gradients[n] = p, g
+      if names then
+        local s = o.state[p]
+        if not s then
+          s = new_state(p, names)
+          o.state[p] = s
+        end
+        states[n] = s
+      end
+    end
+  end
+  table.move(gradients, 1, n, n + 1, list)
+  if names then
+    local at = 2 * n
+    for _, name in ipairs(names) do
+      for i = 1, n do list[at + i] = states[i][name] end
+      at = at + n
+    end
+    for i = 1, n do list[at + i] = states[i].step end
+  end
+  return list, n
+end
+
+-- ---- state ---------------------------------------------------------------------------------------------------------------------------
+
+local function scalar(x) return ms.keep(ms.tensor(x, { dtype = "f64" })) end
+
+-- Everything needed to go on, as tensors by name: "momentum.2", "step.2" of the second parameter that has been stepped, and the
+-- hyper-parameters ("lr", "weight_decay", ..., "beta1", "beta2", 0 or 1 for what is true or false), f64.
+function Optimizer:state_dict()
+  local o, out = inside[self], {}
+  for i, p in ipairs(o.parameters) do
+    local s = o.state[p]
+    if s and s.step:item() > 0 then
+      for name, t in pairs(s) do out[("%s.%d"):format(name, i)] = t end
+    end
+  end
+  for name in pairs(o.class.numbers) do out[name] = scalar(o[name]) end
+  if o.class.has_betas then out.beta1, out.beta2 = scalar(o.beta[1]), scalar(o.beta[2]) end
+  for _, name in ipairs(o.class.truths) do out[name] = scalar(o[name] and 1 or 0) end
+  return out
+end
+
+local function value_of(what, name, t)
+  if not is_tensor(t) or t:numel() ~= 1 then
+    options.raise("%s: load_state_dict: %s: expected a tensor of one element, got %s", what, name, is_tensor(t) and sizes(t) or type(t))
+  end
+  return t:item()
+end
+
+-- The hyper-parameters of a state, checked.
+local function hyper_of(o, state, fail)
+  local given = {}
+  local function get(name)
+    local t = state[name]
+    if t == nil then fail("missing entry '%s'", name) end
+    return value_of(o.what, name, t)
+  end
+  for _, name in ipairs(o.class.truths) do
+    local v = get(name)
+    if v ~= 0 and v ~= 1 then fail("%s: expected 0 or 1, got %s", name, tostring(v)) end
+    given[name] = v == 1
+    if name == "decoupled" and given[name] ~= o.decoupled then
+      fail("expected the state of %s, got that of %s", o.what, given[name] and "optim.adamw" or "optim.adam")
+    end
+  end
+  for name in pairs(o.class.numbers) do given[name] = get(name) end
+  if o.class.has_betas then given.betas = { get "beta1", get "beta2" } end
+  return check(o.class, o.what .. ": load_state_dict", given)
+end
+
+-- Take over a state_dict, to the last bit: states and hyper-parameters, as PyTorch does (so a script's own lr counts for a new run only;
+-- set o.lr after loading to change it). Tensors are copied into those that are there, which recorded steps know; a parameter without
+-- state in the dict has none afterwards. Whatever does not fit -- another optimizer's state, a wrong shape, an entry too many or too few
+-- -- is an error, and nothing has changed then.
+function Optimizer:load_state_dict(state)
+  local o = inside[self]
+  local function fail(...) options.raise("%s: load_state_dict: %s", o.what, select("#", ...) > 1 and string.format(...) or (...)) end
+  if type(state) ~= "table" then fail("expected a table of tensors by name (state_dict), got %s", type(state)) end
+  if next(moved) then follow(o) end
+  local states, known, found = o.class.states, { step = true }, {}
+  for _, name in ipairs(states) do known[name] = true end
+  local hyper = { beta1 = o.class.has_betas, beta2 = o.class.has_betas }
+  for name in pairs(o.class.numbers) do hyper[name] = true end
+  for _, name in ipairs(o.class.truths) do hyper[name] = true end
+  for key, t in pairs(state) do
+    local name, i = tostring(key):match "^([%a_]+)%.(%d+)$"
+    if name and known[name] then
+      i = math.tointeger(tonumber(i))
+      local p = o.parameters[i]
+      if not p or ("%s.%d"):format(name, i) ~= key then fail("'%s': there are %d parameters, counted from 1", key, #o.parameters) end
+      if not is_tensor(t) then fail("%s: expected a tensor, got %s", key, type(t)) end
+      if name == "step" then
+        local n = value_of(o.what, key, t)
+        if type(n) ~= "number" or n < 1 or n % 1 ~= 0 or n >= 2 ^ 53 then
+          fail("%s: expected a whole number from 1 on, got %s", key, tostring(n))
+        end
+      elseif table.concat(t.shape, " ") ~= table.concat(p.shape, " ") or (t.dtype ~= "f32" and t.dtype ~= "f64") then
+        fail("%s: expected %s, got %s", key, sizes(p), sizes(t))
+      end
+      found[i] = true
+    elseif not hyper[key] then
+      if key == "step" then fail "one step count for all parameters: written by a version of mascon before 0.2; train anew" end
+      fail("unknown entry '%s': expected %s, step of each parameter (%s.1, ...) and %s", tostring(key), table.concat(states, ", "),
+        states[1], table.concat(text.keys(hyper), ", "))
+    end
+  end
+  for i in pairs(found) do
+    for name in pairs(known) do
+      if state[("%s.%d"):format(name, i)] == nil then fail("missing entry '%s.%d'", name, i) end
+    end
+  end
+  local values = hyper_of(o, state, fail)
+  -- Everything fits: make what is new, then copy.
+  local copies, made = {}, {}
+  local guard <close> = ms.no_grad()
+  for i in pairs(found) do
+    local p = o.parameters[i]
+    local s = o.state[p]
+    if not s then
+      s = new_state(p, states)
+      made[p] = s
+    end
+    for name in pairs(known) do
+      local t = state[("%s.%d"):format(name, i)]
+      copies[#copies + 1] = { s[name], ms.tensor(t, { dtype = s[name].dtype, device = p.device }) }
+    end
+  end
+  for _, c in ipairs(copies) do c[1]:copy_(c[2]) end
+  for i, p in ipairs(o.parameters) do
+    if made[p] then o.state[p] = made[p] end
+    if o.state[p] and not found[i] then
+      for _, t in pairs(o.state[p]) do t:fill_(0) end
+    end
+  end
+  take(o, values)
+  return self
+end
+
+-- ---- the optimizers ------------------------------------------------------------------------------------------------------------------
+
+local function class(c) return setmetatable(c, { __index = Optimizer }) end
+
+-- optim.sgd(parameters, {lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false})
+local SGD = class { states = { "momentum" }, has_nesterov = true, truths = { "nesterov" },
+  has_betas = false, numbers = { lr = at_least_0, momentum = at_least_0, dampening = any_number, weight_decay = at_least_0 } }
 function optim.sgd(parameters, opts)
-  return new(SGD, "optim.sgd", parameters, opts, { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false })
+  return new(SGD, "optim.sgd", parameters, opts, { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false }, {})
 end
 function SGD:step()
-  local momentum = self.momentum ~= 0
-  local list, n, fresh = self:gather(momentum and { "momentum" } or {})
+  local o = inside[self]
+  local momentum = o.momentum ~= 0
+  local list, n = gather(o, momentum and SGD.states or nil)
   if n == 0 then return end
-  local guard <close> = ms.no_grad()
-  ms.sgd_(list, momentum and 3 or 2, self.cell, self.momentum, self.dampening, self.weight_decay, self.nesterov, fresh and momentum)
+  local cell, guard <close> = o.cell, ms.no_grad()
+  if momentum then ms.sgd_(list, 4, cell.lr, cell.momentum, cell.dampening, cell.weight_decay, o.nesterov)
+  else ms.sgd_(list, 2, cell.lr, 0, 0, cell.weight_decay) end
 end
 
 -- optim.adam(parameters, {lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0}); adamw: decay decoupled, 0.01
-local Adam = with_rate {}
+local Adam = class { states = { "first", "second" }, has_betas = true, has_nesterov = false, truths = { "decoupled" },
+  numbers = { lr = at_least_0, eps = at_least_0, weight_decay = at_least_0 } }
 local function adam(what, decay, decoupled)
   return function(parameters, opts)
-    local self = new(Adam, what, parameters, opts, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = decay })
-    for i = 1, 2 do
-      local b = self.betas[i]
-      if type(b) ~= "number" or b < 0 or b >= 1 then
-        options.raise("%s: betas[%d]: expected 0 <= beta < 1, got %s", what, i, tostring(b))
-      end
-    end
-    self.decoupled = decoupled
-    self.count = ms.keep(ms.zeros({}, { dtype = "f64", device = parameters[1].device }))
-    return self
+    return new(Adam, what, parameters, opts, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = decay },
+      { decoupled = decoupled })
   end
 end
 optim.adam = adam("optim.adam", 0, false)
 optim.adamw = adam("optim.adamw", 0.01, true)
 function Adam:step()
-  local list, n = self:gather { "first", "second" }
+  local o = inside[self]
+  local list, n = gather(o, Adam.states)
   if n == 0 then return end
-  local guard <close> = ms.no_grad()
-  ms.adam_(self.count, list, 4, self.cell, self.betas[1], self.betas[2], self.eps, self.weight_decay, self.decoupled)
+  local cell, guard <close> = o.cell, ms.no_grad()
+  ms.adam_(list, 5, cell.lr, cell[1], cell[2], cell.eps, cell.weight_decay, o.decoupled)
 end
 
+-- PyTorch's names of what is here under another one.
+local torch = { SGD = "sgd", Adam = "adam", AdamW = "adamw" }
 return setmetatable(optim, { __index = function(_, name)
-  options.raise("ms.optim has no '%s'%s", tostring(name), text.hint(tostring(name), text.keys(optim), "optim."))
+  local near = torch[name]
+  options.raise("ms.optim has no '%s'%s", tostring(name),
+    near and ("; did you mean optim.%s?"):format(near) or text.hint(tostring(name), text.keys(optim), "optim."))
 end })

@@ -46,4 +46,14 @@ function options.count(what, name, v)
   return math.tointeger(v)
 end
 
+-- A whole number of 64 bits, each time another, with bits as if drawn (splitmix64): ms._mode puts such numbers together by exclusive or,
+-- to tell what was switched since.
+local marks = 0
+function options.mark()
+  marks = marks + 0x9E3779B97F4A7C15
+  local z = (marks ~ (marks >> 30)) * 0xBF58476D1CE4E5B9
+  z = (z ~ (z >> 27)) * 0x94D049BB133111EB
+  return z ~ (z >> 31)
+end
+
 return options

@@ -38,8 +38,10 @@ end
 local function arguments(row, list, dtype)
   local args = { n = #list }
   for k, v in ipairs(list) do
-    local counts_steps = row.args[k] and row.args[k].name == "step" and type(v) == "table" -- f64 always
-    args[k] = argument(v, counts_steps and "f64" or dtype)
+    args[k] = argument(v, dtype)
+    for i, t in ipairs(type(v) == "table" and v or {}) do -- a list of tensors: step counts of an optimizer are f64 always
+      if type(t) == "table" and t.shape and #t.shape == 0 then args[k][i] = tensor(t, "f64") end
+    end
   end
   return args
 end

@@ -70,11 +70,11 @@ def bind(signature, given, dtype):
     for name, kind, default in parse(signature):
         v, written = (given.pop(0), True) if given else (options[name], True) if name in options else (default_of(kind, default), False)
         if isinstance(v, dict):
-            v = tensor(v, torch.float64 if name == "step" else dtype)
+            v = tensor(v, dtype)
             if kind in ("index", "class"):
                 v = v - 1
         elif kind == "tensors":
-            v = [tensor(t, dtype) for t in v]
+            v = [tensor(t, dtype if t["shape"] else torch.float64) for t in v]  # of rank 0: step counts
         elif v is not None and (kind in ("dim", "position") or kind == "dims"):
             v = base0(int(v) if kind != "dims" else v) if written or int(v) > 0 else int(v)
             v = [v] if kind == "dims" and not isinstance(v, list) else v
@@ -253,9 +253,9 @@ def update(optimizer, state):
         for key in ("momentum_buffer", "exp_avg", "exp_avg_sq"):
             if key in opt.state[ps[0]] and opt.state[ps[0]][key] is not None:
                 after += [opt.state[p][key] for p in ps]
+        if a.groups > 2:
+            after += [t + 1 for t in a.x[-n:]]
         a["x"] = after
-        if "step" in a:
-            a["step"] = a.step + 1
         return ()
     return run
 
@@ -265,7 +265,7 @@ def sgd(ps, a):
 
 
 def sgd_state(a, k, n):
-    return {} if a.groups == 2 or a.first else {"momentum_buffer": a.x[2 * n + k].clone()}
+    return {} if a.groups == 2 or a.x[3 * n + k] == 0 else {"momentum_buffer": a.x[2 * n + k].clone()}
 
 
 def adam(ps, a):
@@ -274,7 +274,7 @@ def adam(ps, a):
 
 
 def adam_state(a, k, n):
-    return {"step": torch.tensor(float(a.step)), "exp_avg": a.x[2 * n + k].clone(), "exp_avg_sq": a.x[3 * n + k].clone()}
+    return {"step": torch.tensor(float(a.x[4 * n + k])), "exp_avg": a.x[2 * n + k].clone(), "exp_avg_sq": a.x[3 * n + k].clone()}
 
 
 def set_all(a):
