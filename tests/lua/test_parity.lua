@@ -35,7 +35,7 @@ local function argument(v, dtype)
   return out
 end
 
-local function arguments(row, list, dtype)
+local function arguments(list, dtype)
   local args = { n = #list }
   for k, v in ipairs(list) do
     args[k] = argument(v, dtype)
@@ -89,7 +89,7 @@ local function check(name, dtype)
   local row = rows.by_name[name]
   for k, case in ipairs(data.rows[name]) do
     local what = ("%s, case %d in %s"):format(name, k, dtype)
-    local args = arguments(row, case.args, dtype)
+    local args = arguments(case.args, dtype)
     local results = table.pack(rows.call(row, args))
     if case.out then
       lu.assertEquals(results.n, #case.out, what .. ": number of results")
