@@ -72,6 +72,7 @@ static void read_tensor(leaves *v, ms_tensor *t) {
 
 void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
   ms_tensor *t = NULL;
+  ms_ints sizes;
   size_t n;
   unsigned char type = (unsigned char)lua_type(L, i);
   if (type == LUA_TNUMBER && lua_isinteger(L, i)) type = 100;
@@ -100,6 +101,9 @@ void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
   default:
     if (t) {
       read_tensor(v, t);
+    } else if (msl_to_shape(L, i, &sizes)) { /* known by its sizes, as a text by its letters */
+      msl_key_int(v, sizes.n);
+      msl_key(v, sizes.at, (size_t)sizes.n * sizeof *sizes.at);
     } else if (!plain_table(L, i)) {
       msl_key_int(v, (int64_t)(intptr_t)lua_topointer(L, i));
     } else if (depth == TABLE_DEPTH) {
@@ -237,6 +241,7 @@ bool msl_same_template(lua_State *L, int i, int j, int depth) {
   }
   if (!plain_table(L, i) || !plain_table(L, j)) {
     lua_Number x = lua_tonumber(L, i), y = lua_tonumber(L, j);
+    if (msl_to_shape(L, i, NULL) && msl_to_shape(L, j, NULL)) return lua_compare(L, i, j, LUA_OPEQ);
     return lua_rawequal(L, i, j) || (lua_type(L, i) == LUA_TNUMBER && lua_type(L, j) == LUA_TNUMBER && x != x && y != y);
   }
   fields f, g;

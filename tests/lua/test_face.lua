@@ -151,3 +151,13 @@ function TestNames.test_the_phrasebook_leads_somewhere()
     end
   end
 end
+
+function TestShape.test_a_shape_is_an_argument_and_a_result_of_a_step()
+  local f = ms.compile(function(x, s) return x:reshape(s):sum(1), x.shape end)
+  for i = 1, 6 do
+    local y, shape = f(ms.ones { 4, 3 } * i, ms.zeros({ 3, 4 }).shape)
+    lu.assertEquals(y:totable(), { 3.0 * i, 3.0 * i, 3.0 * i, 3.0 * i })
+    lu.assertEquals(shape, { 4, 3 })
+  end
+  lu.assertEquals(f(ms.ones { 4, 3 }, ms.zeros({ 2, 6 }).shape).shape, { 6 }) -- other sizes, another recording
+end
