@@ -74,6 +74,16 @@ static bool gives_way(const ms_step *s, int first, int last, int at, int slot) {
   return true;
 }
 
+/* Is call `at` the first of first..last to touch a slot? */
+static bool begins(const ms_record *r, int first, int at, int slot) {
+  for (int i = first; i < at; i++)
+    for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out; k++)
+      if (r->call[i].slot[k] == slot) return false;
+  return true;
+}
+
+/* A result takes the place of an operand that no call behind it reads. A member of a chain that changes in place what an earlier
+ * member, or the head, made does not: they would write there while the operand is still to be read. */
 void ms_step_in_place(ms_step *s) {
   ms_record *r = s->r;
   for (int last = 0; last < r->n_call; last++) {
@@ -85,6 +95,7 @@ void ms_step_in_place(ms_step *s) {
       int to = c->slot[c->call.n_in], found = -1;
       const ms_slot *t = &r->slot[to];
       if (t->kind != MS_SLOT_INTERNAL || t->inside || t->first != last || !whole(r, c, c->call.n_in)) continue;
+      if (!begins(r, first, at, to)) continue;
       for (int i = first; i <= at && found < 0; i++)
         for (int k = 0; k < r->call[i].call.n_in && found < 0; k++) {
           int from = r->call[i].slot[k];

@@ -399,6 +399,8 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
     if (ran < 0) return -1;
     if (!ran && !rule->ref) return through_f32(op, device, n_in, in, a, out);
     if (!ran) {
+      for (int k = 0; ms_record_now && k < s.n_out; k++)
+        if (ms_record_made(out[k]) < 0) return -1;
       bool was = ms_set_grad_enabled(grad && !rule->vjp);
       int n = apply_ref(op, device, n_in, in, a, s.n_out, out);
       ms_set_grad_enabled(was);

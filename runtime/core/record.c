@@ -151,7 +151,7 @@ int ms_record_settle(ms_record *r) {
       return ms_fail("compile: what %s made is still held after the call, by a table or variable of the script: a replay runs no "
                      "Lua and "
                      "would not put it there again. Return it from the step instead",
-                     ms_rcall_place(&r->call[s->first])),
+                     s->first < 0 ? "the step" : ms_rcall_place(&r->call[s->first])),
              -1;
   }
   return 0;
@@ -247,6 +247,14 @@ static int touch(ms_record *r, const ms_rcall *c, int slot, bool writes) {
                "compile: %s changes a tensor that was made from numbers inside the step; make it outside and :clone() it inside",
                c->call.op->name),
            -1;
+  return 0;
+}
+
+int ms_record_made(const ms_tensor *t) {
+  ms_record *r = ms_record_now;
+  int slot = slot_of(r, t->storage, MS_SLOT_EXTERNAL);
+  if (slot < 0) return -1;
+  if (r->slot[slot].kind == MS_SLOT_EXTERNAL && r->slot[slot].birth > r->birth) watch(r, slot);
   return 0;
 }
 

@@ -105,6 +105,9 @@ ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in);
 /* ---- the gate's side --------------------------------------------------------------------------------------------- */
 extern ms_record *ms_record_now; /* NULL: nothing is recorded */
 int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out);
+/* t is new, and calls will fill it: a result that its row composes. Other new storages that a call reads first were filled with
+ * numbers by the host. 0, or -1 after ms_fail. */
+int ms_record_made(const ms_tensor *t);
 /* .grad of t is looked at (found) or set; call before it happens. 0, or -1 after ms_fail. */
 int ms_record_grad(ms_tensor *t, bool found);
 

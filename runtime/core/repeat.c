@@ -65,12 +65,12 @@ static bool pure(const ms_rcall *c) {
   return is;
 }
 
-/* May readers of call b's results read call a's? The inputs are the same at both, a's results stay as they are, b's are b's alone.
- */
+/* May readers of call b's results read call a's? The inputs are the same at both (a itself, in place, changes none of them), a's
+ * results stay as they are, b's are b's alone. */
 static bool replaces(const ms_record *r, const writes *w, int a, int b) {
   const ms_rcall *x = &r->call[a], *y = &r->call[b];
   for (int k = 0; k < y->call.n_in; k++)
-    if (y->slot[k] >= 0 && w[y->slot[k]].last > a && ms_record_changes(r, y->slot[k], a + 1, b - 1)) return false;
+    if (y->slot[k] >= 0 && w[y->slot[k]].last >= a && ms_record_changes(r, y->slot[k], a, b - 1)) return false;
   for (int k = y->call.n_in; k < y->call.n_in + y->call.n_out; k++) {
     const writes *mine = &w[y->slot[k]], *theirs = &w[x->slot[k]];
     if (r->slot[y->slot[k]].kind != MS_SLOT_INTERNAL || mine->count != 1 || theirs->count != 1) return false;
