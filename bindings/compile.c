@@ -291,7 +291,8 @@ static int check(lua_State *L, int at, state *s, const leaves *v, int n) {
   return values;
 }
 
-/* Compare a recording with the first one, and make the step of it. -1 after ms_fail. template: of its results. */
+/* Compare a recording with the first one, and make the step of it, in place of one that did not know where its arguments can be.
+ * -1 after ms_fail. template: of its results. */
 static int make_step(lua_State *L, int at, int template, state *s, guard *g) {
   lua_getiuservalue(L, at, 2);
   int rc = ms_record_compare(s->first, g->r, false);
@@ -300,19 +301,13 @@ static int make_step(lua_State *L, int at, int template, state *s, guard *g) {
   if (rc < 0) return drop(s), -1; /* a later call may try again */
   ms_record *r = g->r;
   g->r = NULL;
+  ms_step_free(s->step);
   if (!(s->step = ms_step_build(r, mode == MODE_CHECK))) return drop(s), -1;
   lua_pushvalue(L, template);
   lua_setiuservalue(L, at, 1);
   s->calls = 3, s->n_values = (int)lua_rawlen(L, template);
-  if (ms_step_moves(s->step, s->first) && mode != MODE_CHECK) ms_record_free(s->first), s->first = NULL;
+  if (ms_step_moves(s->step) && mode != MODE_CHECK) ms_record_free(s->first), s->first = NULL;
   if (profile_all) ms_step_profile(s->step, true);
-  return 0;
-}
-
-/* A replay cannot tell whether what moved is the argument or something that it was by chance: one more recording can. */
-static int make_sure(state *s, guard *g) {
-  if (ms_record_compare(s->first, g->r, false) < 0) return drop(s), -1;
-  if (ms_step_moves(s->step, s->first) && mode != MODE_CHECK) ms_record_free(s->first), s->first = NULL;
   return 0;
 }
 
@@ -324,9 +319,7 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
     s->forgiven = true;
     ms_error_clear();
   } else if (!ms_error() && watch_gradients(L, st, s, at, v, g->r) == 0) {
-    if (s->step) {
-      make_sure(s, g);
-    } else if (s->first) {
+    if (s->first) {
       make_step(L, at, base + count + 1, s, g);
     } else {
       s->forgiven = true;

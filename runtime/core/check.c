@@ -91,9 +91,10 @@ int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results) {
   c->n_result = n_results;
   for (int i = 0; i < n_results; i++)
     if (take(&c->at[c->n + r->n_grad + i], results[i], "result", i + 1) < 0) return -1;
+  for (int i = 0; i < c->n; i++) /* all, before one is put back: two arguments may lie in one storage */
+    if (!(c->at[i].eager = copy_out(c->at[i].storage))) return -1;
   for (int i = 0; i < c->n; i++) {
     place *p = &c->at[i];
-    if (!(p->eager = copy_out(p->storage))) return -1;
     if (p->storage->bytes && p->storage->device->backend->upload(p->storage->data, p->before, p->storage->bytes) < 0) return -1;
     p->storage->version++;
   }

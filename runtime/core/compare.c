@@ -17,7 +17,9 @@ static const char *sizes(const ms_view *v) { return ms_sizes_str(v->rank, v->sha
 
 typedef struct pair {
   ms_record *a, *b;
-  bool values; /* a's live numbers stand for what they are now */
+  bool values;    /* a's live numbers stand for what they are now */
+  bool parted;    /* something captured was told from an argument */
+  int *to, *from; /* by slot of a, of b: its partner in the other one, -1: not met yet */
 } pair;
 
 /* The same live number: an argument's (one cell for both recordings), or the same step of the arithmetic on them. */
@@ -98,42 +100,136 @@ static ms_slot_kind origin(const ms_slot *s) {
   return s->kind == MS_SLOT_INPUT || s->kind == MS_SLOT_EXTERNAL ? s->kind : MS_SLOT_INTERNAL;
 }
 
-static int compare_slot(const pair *c, const char *what, int x, int y) {
-  int m = c->a->nth, n = c->b->nth;
-  if (x < 0 && y < 0) return 0;
-  if (x < 0 || y < 0) return ms_fail("compile: %s: a tensor in one of calls %d and %d, a number in the other", what, m, n), -1;
-  const ms_slot *p = &c->a->slot[x], *q = &c->b->slot[y];
-  ms_slot_kind a = origin(p), b = origin(q);
-  if (a != b && (a == MS_SLOT_INPUT || b == MS_SLOT_INPUT))
-    return ms_fail("compile: %s: works on an argument in one of calls %d and %d and on another tensor in the other", what, m, n),
+/* ---- arguments, and what is captured beside them ------------------------------------------------------------------ */
+
+/* An argument may begin elsewhere in its storage at each call (a batch of a larger tensor), and something captured may lie in the
+ * same storage. A view is the argument's if it stands at the same place in it in both recordings; captured if it stands at the same
+ * place of the same memory. Where both are so, the argument did not move: it is taken for the argument's, and run.c sees to it that
+ * the argument stays there. */
+
+typedef struct spot { /* a view in one of the recordings */
+  ms_record *r;
+  int *slot;
+  const ms_view *view;
+  size_t offset;
+} spot;
+
+static const ms_slot *slot_at(const spot *x) { return &x->r->slot[*x->slot]; }
+static int arg_at(const spot *x) { return slot_at(x)->kind == MS_SLOT_INPUT ? slot_at(x)->arg : -1; }
+
+static bool within(const spot *x, int arg) {
+  const ms_record *r = x->r;
+  return r->slot[r->arg[arg].slot].birth == slot_at(x)->birth && ms_record_within(r, arg, x->view, x->offset);
+}
+
+static bool is_of(const spot *x, const spot *y, int arg) {
+  return within(x, arg) && within(y, arg) && x->offset - x->r->arg[arg].offset == y->offset - y->r->arg[arg].offset;
+}
+
+/* The argument that both are of; -1: of none. */
+static int common_arg(const spot *x, const spot *y) {
+  int first = arg_at(x);
+  if (first < 0 || arg_at(y) < 0) return -1; /* lies within none */
+  if (is_of(x, y, first)) return first;
+  for (int i = 0; i < x->r->n_args && i < y->r->n_args; i++)
+    if (is_of(x, y, i)) return i;
+  return -1;
+}
+
+/* The slot for what is captured of a storage. */
+static int captured(ms_record *r, ms_storage *s) {
+  for (int i = 0; i < r->n_slot; i++)
+    if (r->slot[i].birth == s->birth && r->slot[i].kind == MS_SLOT_EXTERNAL) return i;
+  return ms_record_slot(r, s, MS_SLOT_EXTERNAL);
+}
+
+/* Both views lie in memory from outside, one of them in an argument's. 0, or -1 after ms_fail. */
+static int part(pair *p, const char *what, spot *x, spot *y) {
+  const int m = p->a->nth, n = p->b->nth, arg = common_arg(x, y);
+  if (arg >= 0) {
+    *x->slot = p->a->arg[arg].slot, *y->slot = p->b->arg[arg].slot;
+    return 0;
+  }
+  const bool same = slot_at(x)->birth == slot_at(y)->birth && x->offset == y->offset;
+  if (same && (arg_at(x) < 0 || !p->a->arg[arg_at(x)].moves)) {
+    ms_storage *s = slot_at(y)->storage;
+    p->parted = true;
+    return (*x->slot = captured(p->a, s)) < 0 || (*y->slot = captured(p->b, s)) < 0 ? -1 : 0;
+  }
+  if (arg_at(x) >= 0 && arg_at(y) >= 0)
+    return ms_fail("compile: %s: works on another part of an argument in call %d than in call %d; hand that part in as an argument",
+                   what, n, m),
            -1;
-  if (a != b)
+  return ms_fail("compile: %s: works on an argument in one of calls %d and %d and on another tensor in the other", what, m, n), -1;
+}
+
+/* Do the two views stand at the same place? */
+static int compare_spot(pair *p, const char *what, spot x, spot y) {
+  const int m = p->a->nth, n = p->b->nth;
+  if (*x.slot < 0 && *y.slot < 0) return 0;
+  if (*x.slot < 0 || *y.slot < 0)
+    return ms_fail("compile: %s: a tensor in one of calls %d and %d, a number in the other", what, m, n), -1;
+  const ms_slot_kind a = origin(slot_at(&x)), b = origin(slot_at(&y));
+  if (a != b && (a == MS_SLOT_INTERNAL || b == MS_SLOT_INTERNAL)) {
+    if (a == MS_SLOT_INPUT || b == MS_SLOT_INPUT)
+      return ms_fail("compile: %s: works on an argument in one of calls %d and %d and on another tensor in the other", what, m, n),
+             -1;
     return ms_fail("compile: %s: a tensor was made inside the step in one of calls %d and %d and outside it in the other", what, m,
                    n),
            -1;
-  if (a == MS_SLOT_EXTERNAL && p->storage != q->storage) {
-    if (p->constant && q->constant)
-      return same_data(p->storage, q->storage) ? 0
-                                               : (ms_fail("compile: %s: the numbers of a tensor made inside the step differ "
-                                                          "between calls %d and %d; hand them in as an argument",
-                                                          what, m, n),
-                                                  -1);
-    return ms_fail(
-               "compile: %s: a tensor from outside the step is another one in call %d than in call %d; hand it in as an argument",
-               what, n, m),
-           -1;
   }
-  if (x != y) return ms_fail("compile: %s: works on another tensor in call %d than in call %d", what, n, m), -1;
+  if (a == MS_SLOT_INPUT || b == MS_SLOT_INPUT) return part(p, what, &x, &y);
+  const ms_slot *s = slot_at(&x), *t = slot_at(&y);
+  if (a == MS_SLOT_EXTERNAL && s->storage != t->storage) {
+    if (!s->constant || !t->constant)
+      return ms_fail(
+                 "compile: %s: a tensor from outside the step is another one in call %d than in call %d; hand it in as an argument",
+                 what, n, m),
+             -1;
+    if (!same_data(s->storage, t->storage))
+      return ms_fail("compile: %s: the numbers of a tensor made inside the step differ between calls %d and %d; hand them in as an "
+                     "argument",
+                     what, m, n),
+             -1;
+  }
+  int *to = &p->to[*x.slot], *from = &p->from[*y.slot];
+  if (*to < 0 && *from < 0) *to = *y.slot, *from = *x.slot;
+  if (*to != *y.slot || *from != *x.slot)
+    return ms_fail("compile: %s: works on another tensor in call %d than in call %d", what, n, m), -1;
+  if (x.offset != y.offset)
+    return ms_fail("compile: %s: begins at another element of its memory in call %d than in call %d", what, n, m), -1;
   return 0;
 }
 
-/* An argument may begin elsewhere in its storage at each call (a batch of a larger tensor): its views count from where it begins.
- */
-static size_t place_in(const ms_record *r, int slot, size_t offset) {
-  return slot >= 0 && r->slot[slot].kind == MS_SLOT_INPUT ? offset - r->arg[r->slot[slot].arg].offset : offset;
+/* What is now known of the arguments, for both recordings. */
+static void find_moves(pair *p) {
+  ms_record *a = p->a, *b = p->b;
+  for (int i = 0; i < a->n_args && i < b->n_args; i++) {
+    ms_rarg *x = &a->arg[i], *y = &b->arg[i];
+    const uint64_t birth = b->slot[y->slot].birth;
+    x->moves |= a->slot[x->slot].birth != birth || x->offset != y->offset;
+    y->moves |= x->moves;
+    for (int j = 0; j < i && y->tie < 0; j++) {
+      const ms_rarg *u = &a->arg[j], *v = &b->arg[j];
+      size_t from, to, first, end;
+      if (b->slot[v->slot].birth != birth || a->slot[u->slot].birth != a->slot[x->slot].birth ||
+          x->offset - u->offset != y->offset - v->offset)
+        continue;
+      ms_view_span(&y->view, y->offset, &from, &to);
+      ms_view_span(&v->view, v->offset, &first, &end);
+      if (from < end && first < to) y->tie = v->tie < 0 ? j : v->tie;
+    }
+  }
+  for (int i = 0; i < b->n_slot && p->parted; i++)
+    if (b->slot[i].kind == MS_SLOT_INPUT || b->slot[i].kind == MS_SLOT_EXTERNAL) b->slot[i].written = false;
+  for (int i = 0; i < b->n_call && p->parted; i++)
+    for (int k = 0; k < b->call[i].call.n_in + b->call[i].call.n_out; k++)
+      if (b->call[i].slot[k] >= 0 && ms_rcall_writes(&b->call[i], k)) b->slot[b->call[i].slot[k]].written = true;
 }
 
-static int compare_call(const pair *p, int i) {
+/* ---- calls and results -------------------------------------------------------------------------------------------- */
+
+static int compare_call(pair *p, int i) {
   ms_rcall *x = &p->a->call[i], *y = &p->b->call[i];
   int m = p->a->nth, n = p->b->nth;
   if (x->call.op != y->call.op || x->line != y->line || x->chunk != y->chunk)
@@ -158,63 +254,71 @@ static int compare_call(const pair *p, int i) {
       return ms_fail("compile: %s: %s %d was %s in call %d and %s in call %d", place(x), in ? "operand" : "result",
                      in ? k + 1 : k - x->call.n_in + 1, sizes(v), m, sizes(w), n),
              -1;
-    if (compare_slot(p, place(x), x->slot[k], y->slot[k]) < 0) return -1;
-    if (place_in(p->a, x->slot[k], x->offset[k]) != place_in(p->b, y->slot[k], y->offset[k]))
-      return ms_fail("compile: %s: %s %d begins at another element of its memory in call %d than in call %d%s", place(x),
-                     in ? "operand" : "result", in ? k + 1 : k - x->call.n_in + 1, n, m,
-                     x->slot[k] >= 0 && p->a->slot[x->slot[k]].kind == MS_SLOT_INPUT
-                         ? "; an argument lies in the same memory: hand in one of the two as a :clone()"
-                         : ""),
-             -1;
+    if (compare_spot(p, place(x), (spot){p->a, &x->slot[k], v, x->offset[k]}, (spot){p->b, &y->slot[k], w, y->offset[k]}) < 0)
+      return -1;
   }
   return 0;
 }
 
-static int compare_results(const pair *p) {
+static int compare_ref(pair *p, const char *what, ms_ref_view *x, ms_ref_view *y) {
+  return compare_spot(p, what, (spot){p->a, &x->slot, &x->view, x->offset}, (spot){p->b, &y->slot, &y->view, y->offset});
+}
+
+static int compare_results(pair *p) {
   const ms_record *a = p->a, *b = p->b;
   if (a->n_results != b->n_results)
     return ms_fail("compile: %d tensors as results in call %d and %d in call %d", a->n_results, a->nth, b->n_results, b->nth), -1;
   for (int k = 0; k < a->n_results; k++) {
-    const ms_ref_view *x = &a->result[k], *y = &b->result[k];
-    if (x->slot != y->slot || place_in(a, x->slot, x->offset) != place_in(b, y->slot, y->offset) || !same_view(&x->view, &y->view))
-      return ms_fail("compile: result %d is another tensor in call %d than in call %d", k + 1, b->nth, a->nth), -1;
-    if (compare_slot(p, "a result", x->slot, y->slot) < 0) return -1;
+    ms_ref_view *x = &a->result[k], *y = &b->result[k];
+    if (!same_view(&x->view, &y->view))
+      return ms_fail("compile: result %d was %s in call %d and %s in call %d", k + 1, sizes(&x->view), a->nth, sizes(&y->view),
+                     b->nth),
+             -1;
+    if (compare_ref(p, "a result", x, y) < 0) return -1;
   }
   if (a->n_grad != b->n_grad)
     return ms_fail("compile: %d tensors had to do with .grad in call %d and %d in call %d", a->n_grad, a->nth, b->n_grad, b->nth),
            -1;
   for (int k = 0; k < a->n_grad; k++) {
-    const ms_rgrad *x = &a->grad[k], *y = &b->grad[k];
+    ms_rgrad *x = &a->grad[k], *y = &b->grad[k];
     if (x->leaf != y->leaf || x->arg != y->arg)
       return ms_fail("compile: .grad of another tensor in call %d than in call %d", b->nth, a->nth), -1;
-    if (x->now.slot != y->now.slot)
-      return ms_fail("compile: .grad of %s is another tensor after call %d than after call %d",
-                     x->leaf ? ms_shape_str(x->leaf) : "an argument", b->nth, a->nth),
+    const char *what = x->leaf ? ms_shape_str(x->leaf) : "an argument";
+    if ((x->now.slot < 0) != (y->now.slot < 0))
+      return ms_fail("compile: %s has a .grad after one of calls %d and %d only", what, a->nth, b->nth), -1;
+    if (x->now.slot >= 0 && !same_view(&x->now.view, &y->now.view))
+      return ms_fail("compile: .grad of %s was %s after call %d and %s after call %d", what, sizes(&x->now.view), a->nth,
+                     sizes(&y->now.view), b->nth),
              -1;
+    if (compare_ref(p, "a .grad", &x->now, &y->now) < 0) return -1;
   }
   return 0;
 }
 
-static void find_moves(ms_record *a, ms_record *b) {
-  for (int i = 0; i < a->n_args && i < b->n_args; i++) {
-    ms_slot *x = &a->slot[a->arg[i].slot], *y = &b->slot[b->arg[i].slot];
-    if (x->birth != y->birth || a->arg[i].offset != b->arg[i].offset) x->moves = y->moves = true;
-  }
-}
-
-int ms_record_compare(ms_record *a, ms_record *b, bool values) {
-  pair p = {a, b, values};
-  if (compare_numbers(&p) < 0) return -1;
+static int compare(pair *p) {
+  ms_record *a = p->a, *b = p->b;
+  if (compare_numbers(p) < 0) return -1;
   int n = a->n_call < b->n_call ? a->n_call : b->n_call;
   for (int i = 0; i < n; i++)
-    if (compare_call(&p, i) < 0) return -1;
+    if (compare_call(p, i) < 0) return -1;
   if (a->n_call != b->n_call) {
     const ms_record *more = a->n_call > b->n_call ? a : b;
     return ms_fail("compile: %d operations in call %d and %d in call %d; the first without a partner is %s", a->n_call, a->nth,
                    b->n_call, b->nth, place(&more->call[n])),
            -1;
   }
-  if (compare_results(&p) < 0) return -1;
-  find_moves(a, b);
+  if (compare_results(p) < 0) return -1;
+  find_moves(p);
   return 0;
+}
+
+int ms_record_compare(ms_record *a, ms_record *b, bool values) {
+  const size_t n =
+      (size_t)(a->n_slot > b->n_slot ? a->n_slot : b->n_slot) + (size_t)b->n_args + 1; /* what is captured joins them */
+  int *partner = malloc(2 * n * sizeof *partner);
+  if (!partner) return ms_fail("compile: out of memory"), -1;
+  for (size_t i = 0; i < 2 * n; i++) partner[i] = -1;
+  int rc = compare(&(pair){.a = a, .b = b, .values = values, .to = partner, .from = partner + n});
+  free(partner);
+  return rc;
 }

@@ -43,6 +43,7 @@ static int grow_table(ms_record *r) {
   if (!t) return no_memory();
   for (int i = 0; i < size; i++) t[i] = -1;
   for (int s = 0; s < r->n_slot; s++) {
+    if (r->slot[s].beside) continue;
     size_t h = hash(r->slot[s].birth) % (size_t)size;
     while (t[h] >= 0) h = (h + 1) % (size_t)size;
     t[h] = s;
@@ -52,30 +53,63 @@ static int grow_table(ms_record *r) {
   return 0;
 }
 
-/* The slot of a storage, made (and retaining it) if it is new. -1 on failure. */
-static int slot_of(ms_record *r, ms_storage *s, ms_slot_kind kind) {
-  if (r->n_slot * 2 >= r->table_size && grow_table(r) < 0) return -1;
+/* The place in the table of the first slot of a storage, or where it belongs. */
+static int *place_of(const ms_record *r, const ms_storage *s) {
   size_t h = hash(s->birth) % (size_t)r->table_size;
-  for (; r->table[h] >= 0; h = (h + 1) % (size_t)r->table_size)
-    if (r->slot[r->table[h]].birth == s->birth) return r->table[h];
+  while (r->table[h] >= 0 && r->slot[r->table[h]].birth != s->birth) h = (h + 1) % (size_t)r->table_size;
+  return &r->table[h];
+}
+
+int ms_record_slot(ms_record *r, ms_storage *s, ms_slot_kind kind) {
+  if (r->n_slot * 2 >= r->table_size && grow_table(r) < 0) return -1;
   if (r->n_slot == r->room_slot) {
     int room = r->room_slot ? 2 * r->room_slot : 128;
     ms_slot *p = realloc(r->slot, (size_t)room * sizeof *p);
     if (!p) return no_memory();
     r->slot = p, r->room_slot = room;
   }
+  int *place = place_of(r, s), last = *place;
   ms_slot *t = &r->slot[r->n_slot];
-  *t = (ms_slot){.birth = s->birth, .kind = kind, .arg = -1, .first = -1, .last = -1, .bytes = s->bytes};
+  *t = (ms_slot){
+      .birth = s->birth, .kind = kind, .arg = -1, .next = -1, .beside = last >= 0, .first = -1, .last = -1, .bytes = s->bytes};
   ms_slot_hold(t, s);
-  return r->table[h] = r->n_slot++;
+  if (last < 0) return *place = r->n_slot++;
+  while (r->slot[last].next >= 0) last = r->slot[last].next;
+  return r->slot[last].next = r->n_slot++;
 }
 
-static int ref_view(ms_record *r, const ms_tensor *t, ms_ref_view *v, ms_slot_kind kind) {
-  if ((v->slot = slot_of(r, t->storage, kind)) < 0) return -1;
-  v->view = (ms_view){.dtype = t->dtype, .rank = t->rank};
-  memcpy(v->view.shape, t->shape, sizeof t->shape);
-  memcpy(v->view.stride, t->stride, sizeof t->stride);
-  v->offset = (size_t)t->offset * ms_dtype_size(t->dtype);
+static ms_ref_view ref_view(const ms_tensor *t) {
+  ms_ref_view v = {.slot = -1, .view = {.dtype = t->dtype, .rank = t->rank}, .offset = (size_t)t->offset * ms_dtype_size(t->dtype)};
+  memcpy(v.view.shape, t->shape, sizeof t->shape);
+  memcpy(v.view.stride, t->stride, sizeof t->stride);
+  return v;
+}
+
+bool ms_record_within(const ms_record *r, int arg, const ms_view *v, size_t offset) {
+  size_t from, to, first, end;
+  ms_view_span(v, offset, &from, &to);
+  ms_view_span(&r->arg[arg].view, r->arg[arg].offset, &first, &end);
+  return from >= first && to <= end;
+}
+
+/* The slot that a tensor belongs to: the first argument that it lies within; else the storage's, made if it is new. -1 on failure.
+ */
+static int slot_of(ms_record *r, const ms_tensor *t) {
+  const ms_ref_view v = ref_view(t);
+  int other = -1;
+  for (int s = r->table_size ? *place_of(r, t->storage) : -1; s >= 0; s = r->slot[s].next)
+    if (r->slot[s].kind != MS_SLOT_INPUT) other = s;
+    else if (ms_record_within(r, r->slot[s].arg, &v.view, v.offset)) return s;
+  return other >= 0 ? other : ms_record_slot(r, t->storage, MS_SLOT_EXTERNAL);
+}
+
+/* t becomes an argument. -1 on failure. */
+static int add_arg(ms_record *r, const ms_tensor *t) {
+  const ms_ref_view v = ref_view(t);
+  int slot = ms_record_slot(r, t->storage, MS_SLOT_INPUT);
+  if (slot < 0) return -1;
+  r->slot[slot].arg = r->n_args;
+  r->arg[r->n_args++] = (ms_rarg){.slot = slot, .view = v.view, .offset = v.offset, .tie = -1};
   return 0;
 }
 
@@ -89,11 +123,10 @@ ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args) {
   r->args = args;
   r->birth = ms_storage_births;
   for (int i = 0; i < n_args; i++) {
-    if (ref_view(r, args[i], &r->arg[i], MS_SLOT_INPUT) < 0) return ms_record_free(r), NULL;
+    if (add_arg(r, args[i]) < 0) return ms_record_free(r), NULL;
     r->device = args[i]->device;
-    r->n_given = r->n_args = i + 1;
+    r->n_given = r->n_args;
   }
-  for (int i = n_args - 1; i >= 0; i--) r->slot[r->arg[i].slot].arg = i;
   return ms_record_now = r;
 }
 
@@ -110,7 +143,10 @@ static int end_grads(ms_record *r) {
     g->now.slot = -1;
     g->wants = g->leaf->requires_grad;
     if (now && (now->node || now->requires_grad)) ms_set_grad(g->leaf, now = ms_detach(now));
-    if (ms_error() || (now && ref_view(r, now, &g->now, MS_SLOT_EXTERNAL) < 0)) return -1;
+    if (ms_error()) return -1;
+    if (!now) continue;
+    g->now = ref_view(now);
+    if ((g->now.slot = slot_of(r, now)) < 0) return -1;
   }
   return 0;
 }
@@ -120,8 +156,10 @@ int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results) {
   r->args = NULL;
   if (!(r->result = calloc((size_t)n_results + 1, sizeof *r->result))) return no_memory();
   r->n_results = n_results;
-  for (int i = 0; i < n_results; i++)
-    if (ref_view(r, results[i], &r->result[i], MS_SLOT_EXTERNAL) < 0) return -1;
+  for (int i = 0; i < n_results; i++) {
+    r->result[i] = ref_view(results[i]);
+    if ((r->result[i].slot = slot_of(r, results[i])) < 0) return -1;
+  }
   for (int i = 0; i < r->n_slot; i++) /* made inside, touched by no call: uploaded */
     if (r->slot[i].kind == MS_SLOT_EXTERNAL && r->slot[i].first < 0 && r->slot[i].birth > r->birth) r->slot[i].constant = true;
   return end_grads(r);
@@ -252,7 +290,7 @@ static int touch(ms_record *r, const ms_rcall *c, int slot, bool writes) {
 
 int ms_record_made(const ms_tensor *t) {
   ms_record *r = ms_record_now;
-  int slot = slot_of(r, t->storage, MS_SLOT_EXTERNAL);
+  int slot = slot_of(r, t);
   if (slot < 0) return -1;
   if (r->slot[slot].kind == MS_SLOT_EXTERNAL && r->slot[slot].birth > r->birth) watch(r, slot);
   return 0;
@@ -303,7 +341,7 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
       ms_cell_retain(t->number.cell);
       q->live |= t->number.cell != NULL;
     } else if (t->storage) {
-      rc = (q->slot[i] = slot_of(r, t->storage, MS_SLOT_EXTERNAL)) < 0 ? -1 : 0;
+      rc = (q->slot[i] = slot_of(r, t)) < 0 ? -1 : 0;
       q->offset[i] = (size_t)t->offset * ms_dtype_size(t->dtype);
       if (!r->device) r->device = t->device;
     }
@@ -334,18 +372,14 @@ int ms_record_grad(ms_tensor *t, bool found) {
     if (r->args[i] == t) g->arg = i;
   if (!found || !t->grad) return 0;
   /* What is found is one more argument; but what the calls so far have read from outside may have been captured. */
-  int known = r->n_slot;
-  ms_ref_view v;
-  ms_ref_view *p = realloc(r->arg, ((size_t)r->n_args + 1) * sizeof *p);
+  g->birth = t->grad->storage->birth;
+  for (int s = r->table_size ? *place_of(r, t->grad->storage) : -1; s >= 0; s = r->slot[s].next)
+    if (r->slot[s].kind != MS_SLOT_INPUT) return 0;
+  ms_rarg *p = realloc(r->arg, ((size_t)r->n_args + 1) * sizeof *p);
   if (!p) return no_memory();
   r->arg = p;
-  if (ref_view(r, t->grad, &v, MS_SLOT_INPUT) < 0) return -1;
-  ms_slot *s = &r->slot[v.slot];
-  g->birth = s->birth;
-  if (s->kind != MS_SLOT_INPUT) return 0;
-  if (v.slot >= known) s->arg = r->n_args;
-  p[g->as = r->n_args++] = v;
-  return 0;
+  g->as = r->n_args;
+  return add_arg(r, t->grad);
 }
 
 ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args) { return g->leaf ? g->leaf : args[g->arg]; }

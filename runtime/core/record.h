@@ -9,7 +9,8 @@
  * A recording sees kernel calls only: views, composites and derivative rules have dissolved into them by then. A tensor is known by
  * its storage; a storage is one of
  *
- *   INPUT     an argument's: its address is put in anew at each replay
+ *   INPUT     an argument's: its address is put in anew at each replay. What lies within an argument is taken for it, until a
+ *             comparison shows that it stays where it is while the argument moves (a slice of something captured is handed in)
  *   EXTERNAL  made before the recording (parameters, states), or uploaded during it: read and written where it is
  *   INTERNAL  made by a recorded call, and gone with the call's garbage: these share one arena, laid out by their lifetimes
  *   RESULT    leaves as a result: new memory at each replay, since the caller may hold the last one
@@ -44,7 +45,7 @@ bool ms_recording(void);
 /* Do two recordings of the same function agree? -1 after ms_fail: "sum at train.lua:12: ...". values: numbers of b are compared
  * with what the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments were seen at
  * two places: only then is it known that what the calls read there is the argument, and not something captured that was the
- * argument by chance. */
+ * argument by chance; what did not move with it is made EXTERNAL, in both. */
 int ms_record_compare(ms_record *a, ms_record *b, bool values);
 /* Is every gradient that the recorded function found (rather than made) there now, or not there, as it was then? false: this
  * recording is of no use now. */
@@ -56,14 +57,14 @@ ms_step *ms_step_build(ms_record *r, bool exact);
 
 /* Does the step fit a call with these arguments (same number, shapes, dtypes, strides as recorded)?
  *   FITS     run it
- *   ALIAS    no: memory is shared unlike when it was recorded, by two arguments, or by one and what the step writes
- *   ELSEWHERE  not known: an argument that was at the same place in both recordings is at another one now
+ *   ALIAS    no: memory that the step writes is shared by two arguments, or by one and something captured
+ *   ELSEWHERE  not known: an argument that was at the same place in both recordings, or at the same distance from one that it
+ *              overlaps, is at another one now: compare one more recording with the first one, and build the step of that
  *   GRADS    no: .grad of a leaf is not of the kind that the function found there */
 typedef enum ms_fit { MS_FITS, MS_FIT_ALIAS, MS_FIT_ELSEWHERE, MS_FIT_GRADS } ms_fit;
 ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args);
-/* Take over from `first` (the recording that s was compared with, compared again with another one) which arguments move. Gives
- * whether all are known to. */
-bool ms_step_moves(ms_step *s, const ms_record *first);
+/* Are all arguments known to move, each by itself? Then no call will be found ELSEWHERE. */
+bool ms_step_moves(const ms_step *s);
 /* Run with arguments that fit; fills results[] with tensors of the current scope. 0, or -1 after ms_fail. */
 int ms_step_run(ms_step *s, ms_tensor *const *args, ms_tensor **results);
 void ms_step_free(ms_step *s);
@@ -119,12 +120,13 @@ typedef struct ms_slot {
                           under way; RESULT: that of the run under way; else retained. The retaining ones count as storage->held */
   uint64_t birth;      /* the storage's */
   ms_slot_kind kind;
-  int arg;         /* INPUT: the first argument that lies in it */
+  int arg;         /* INPUT: the argument that it is */
+  int next;        /* another slot of the same storage, -1: none; only arguments, and what is captured beside them, share one */
   int first, last; /* calls that touch it */
   bool constant;   /* EXTERNAL: uploaded during the recording */
   bool written;
   bool inside;      /* INTERNAL: only handed on within a chain, never in memory */
-  bool moves;       /* INPUT: was seen at two places */
+  bool beside;      /* found through the `next` of another one */
   size_t bytes, at; /* size; place in the arena */
 } ms_slot;
 
@@ -148,6 +150,14 @@ typedef struct ms_ref_view {
   ms_view view;
   size_t offset;
 } ms_ref_view;
+
+typedef struct ms_rarg { /* an argument: a slot of its own, also where it shares its storage with others */
+  int slot;
+  ms_view view;
+  size_t offset;
+  bool moves; /* was seen at two places */
+  int tie; /* an earlier argument that it overlaps, always at the same distance: which of the two a call reads is not known. -1 */
+} ms_rarg;
 
 /* What the function did with .grad of a leaf. */
 typedef struct ms_rgrad {
@@ -181,13 +191,17 @@ struct ms_record {
   ms_rnumber *number;
   int n_number;
   int n_given, n_args, n_results; /* arguments handed in; those, and the gradients found */
-  ms_ref_view *arg, *result;
+  ms_rarg *arg;
+  ms_ref_view *result;
   ms_tensor *const *args; /* while recording */
   ms_rgrad *grad;
   int n_grad, room_grad;
 };
 void ms_slot_hold(ms_slot *s, ms_storage *storage); /* retain it as the slot's, in place of what it had; NULL: none */
-const char *ms_rcall_place(const ms_rcall *c);      /* "add at x.lua:3": one of two static buffers */
+int ms_record_slot(ms_record *r, ms_storage *s,
+                   ms_slot_kind kind); /* one more slot of a storage, which it retains; -1 on failure */
+bool ms_record_within(const ms_record *r, int arg, const ms_view *v, size_t offset); /* same storage: in the argument's memory? */
+const char *ms_rcall_place(const ms_rcall *c); /* "add at x.lua:3": one of two static buffers */
 /* All arguments of a call: those given, and the gradients found. into has room for n_args. false: they are not of the recorded
  * kind. */
 bool ms_record_args(const ms_record *r, ms_tensor *const *given, ms_tensor **into);
@@ -195,6 +209,13 @@ ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args);
 ms_view *ms_rcall_view(ms_rcall *c, int k);                             /* view k, inputs first */
 bool ms_rcall_writes(const ms_rcall *c, int k);                         /* does the call change the elements of view k? */
 bool ms_record_changes(const ms_record *r, int slot, int from, int to); /* does one of the calls from..to change the slot? */
+/* The bytes that a view spans, from its storage's start. */
+static inline void ms_view_span(const ms_view *v, size_t offset, size_t *from, size_t *to) {
+  int64_t last = 0;
+  for (int i = 0; i < v->rank; i++) last += (v->shape[i] - 1) * v->stride[i];
+  *from = *to = offset;
+  if (ms_view_numel(v)) *to += (size_t)(last + 1) * ms_dtype_size(v->dtype);
+}
 /* A call's copy of everything, in one block: slots -1, numbers empty. 0, or -1 after ms_fail. */
 int ms_rcall_copy(ms_rcall *q, const ms_call *c);
 void ms_rcall_drop(ms_rcall *c); /* free what it owns */

@@ -207,12 +207,30 @@ static int prepare(ms_step *s) {
   return 0;
 }
 
+/* Arguments that are tied, one of them written, are one: the calls know of the other what they do to the one. */
+static void join_tied(ms_record *r) {
+  for (int i = 0; i < r->n_args; i++) {
+    const int from = r->arg[i].slot, to = r->arg[i].tie >= 0 ? r->arg[r->arg[i].tie].slot : from;
+    if (from == to || (!r->slot[from].written && !r->slot[to].written)) continue;
+    for (int k = 0; k < r->n_call; k++)
+      for (int j = 0; j < r->call[k].call.n_in + r->call[k].call.n_out; j++)
+        if (r->call[k].slot[j] == from) r->call[k].slot[j] = to;
+    for (int k = 0; k < r->n_results; k++)
+      if (r->result[k].slot == from) r->result[k].slot = to;
+    for (int k = 0; k < r->n_grad; k++)
+      if (r->grad[k].now.slot == from) r->grad[k].now.slot = to;
+    r->slot[to].written |= r->slot[from].written;
+    r->arg[i].slot = to;
+  }
+}
+
 ms_step *ms_step_build(ms_record *r, bool exact) {
   ms_step *s = calloc(1, sizeof *s);
   if (!s) return ms_record_free(r), ms_fail("compile: out of memory");
   s->r = r;
   if (!r->device) r->device = ms_device_get("cpu");
   adopt(r);
+  join_tied(r);
   ms_record_forget(r); /* results get new memory each time; arguments come with theirs */
   s->info.recorded = r->n_call, s->info.results = r->n_results;
   if ((!exact && ms_step_fold(s) < 0) || ms_step_repeat(s) < 0 || drop_dead(s) < 0) return ms_step_free(s), NULL;

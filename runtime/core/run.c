@@ -12,45 +12,56 @@ static int64_t shift_of(const ms_record *r, int arg, ms_tensor *const *args) {
   return args[arg]->offset * (int64_t)ms_dtype_size(args[arg]->dtype) - (int64_t)r->arg[arg].offset;
 }
 
+/* Do two arguments in one storage have bytes in common? */
+static bool overlap(const ms_record *r, int i, int j, ms_tensor *const *args) {
+  size_t from, to, first, end;
+  ms_view_span(&r->arg[i].view, (size_t)args[i]->offset * ms_dtype_size(args[i]->dtype), &from, &to);
+  ms_view_span(&r->arg[j].view, (size_t)args[j]->offset * ms_dtype_size(args[j]->dtype), &first, &end);
+  return from < end && first < to;
+}
+
 ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *given) {
   const ms_record *r = s->r;
   ms_tensor **args = s->args;
   ms_fit fit = MS_FITS;
   if (!ms_record_args(r, given, args)) return MS_FIT_GRADS;
   for (int i = 0; i < r->n_args; i++) {
-    const ms_slot *slot = &r->slot[r->arg[i].slot];
+    const ms_rarg *arg = &r->arg[i];
+    const ms_slot *slot = &r->slot[arg->slot];
     const ms_storage *t = args[i]->storage;
-    if (slot->arg != i && (t != args[slot->arg]->storage || shift_of(r, i, args) != shift_of(r, slot->arg, args)))
-      return MS_FIT_ALIAS;
     for (int j = 0; j < i; j++)
-      if (r->arg[j].slot != r->arg[i].slot && args[j]->storage == t && (slot->written || r->slot[r->arg[j].slot].written))
+      if (args[j]->storage == t && r->arg[j].slot != arg->slot && (slot->written || r->slot[r->arg[j].slot].written) &&
+          overlap(r, i, j, args))
         return MS_FIT_ALIAS;
     for (int k = 0; k < s->n_written; k++)
       if (r->slot[s->written[k]].storage == t) return MS_FIT_ALIAS;
     for (int k = 0; k < r->n_slot && slot->written; k++)
       if (r->slot[k].kind == MS_SLOT_EXTERNAL && r->slot[k].storage == t) return MS_FIT_ALIAS;
-    if (!slot->moves && (t->birth != slot->birth || shift_of(r, i, args) != 0)) fit = MS_FIT_ELSEWHERE;
+    if (arg->tie >= 0 && (args[arg->tie]->storage != t || shift_of(r, i, args) != shift_of(r, arg->tie, args)))
+      fit = MS_FIT_ELSEWHERE;
+    if (!arg->moves && (t->birth != slot->birth || shift_of(r, i, args) != 0)) fit = MS_FIT_ELSEWHERE;
   }
   return fit;
 }
 
-bool ms_step_moves(ms_step *s, const ms_record *first) {
-  ms_record *r = s->r;
+bool ms_step_moves(const ms_step *s) {
   bool all = true;
-  for (int i = 0; i < r->n_args; i++) {
-    ms_slot *t = &r->slot[r->arg[i].slot];
-    t->moves |= first->slot[first->arg[i].slot].moves;
-    all &= t->moves;
-  }
+  for (int i = 0; i < s->r->n_args; i++) all &= s->r->arg[i].moves && s->r->arg[i].tie < 0;
   return all;
 }
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
-/* Does .grad of a leaf show what the step leaves there? */
-static bool shows(const ms_tensor *t, const ms_ref_view *v, const ms_storage *s) {
-  return t && t->storage == s && t->offset * (int64_t)ms_dtype_size(t->dtype) == (int64_t)v->offset && t->rank == v->view.rank &&
-         !memcmp(t->shape, v->view.shape, t->rank * sizeof *t->shape) &&
+/* Where a view begins in this run. */
+static size_t offset_of(const ms_record *r, const ms_ref_view *v, ms_tensor *const *args) {
+  const ms_slot *t = &r->slot[v->slot];
+  return v->offset + (t->kind == MS_SLOT_INPUT ? (size_t)shift_of(r, t->arg, args) : 0);
+}
+
+/* Does .grad of a leaf show what the step leaves there, `offset` bytes into storage s? */
+static bool shows(const ms_tensor *t, const ms_ref_view *v, const ms_storage *s, size_t offset) {
+  return t && t->storage == s && (size_t)t->offset * ms_dtype_size(t->dtype) == offset && t->dtype == v->view.dtype &&
+         t->rank == v->view.rank && !memcmp(t->shape, v->view.shape, t->rank * sizeof *t->shape) &&
          !memcmp(t->stride, v->view.stride, t->rank * sizeof *t->stride);
 }
 
@@ -80,9 +91,8 @@ static ms_tensor *tensor_of(const ms_record *r, const ms_ref_view *v, ms_tensor 
   const ms_slot *t = &r->slot[v->slot];
   ms_tensor *x = ms_tensor_new();
   if (!x) return NULL;
-  size_t offset = v->offset;
-  if (t->kind == MS_SLOT_INPUT) offset += (size_t)shift_of(r, t->arg, args);
-  x->dtype = v->view.dtype, x->rank = v->view.rank, x->offset = (int64_t)(offset / ms_dtype_size(v->view.dtype));
+  x->dtype = v->view.dtype, x->rank = v->view.rank;
+  x->offset = (int64_t)(offset_of(r, v, args) / ms_dtype_size(v->view.dtype));
   memcpy(x->shape, v->view.shape, sizeof x->shape);
   memcpy(x->stride, v->view.stride, sizeof x->stride);
   x->storage = ms_storage_retain(t->storage), x->device = t->storage->device;
@@ -94,7 +104,7 @@ static int leave_gradients(const ms_record *r, ms_tensor *const *args) {
     const ms_rgrad *g = &r->grad[i];
     ms_tensor *leaf = ms_grad_leaf(g, args), *now = NULL;
     if (g->now.slot >= 0) {
-      if (shows(leaf->grad, &g->now, r->slot[g->now.slot].storage)) continue;
+      if (shows(leaf->grad, &g->now, r->slot[g->now.slot].storage, offset_of(r, &g->now, args))) continue;
       if (!(now = tensor_of(r, &g->now, args))) return -1;
     }
     ms_set_grad(leaf, now);

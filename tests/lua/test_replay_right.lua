@@ -1,0 +1,237 @@
+-- A replay is right: what it reads is what the function would read, what it writes is what the function would write, call after call.
+-- Each test is a program that a replay once had wrong, or that could not be compiled, and its kind. Eager against compiled throughout.
+-- luacheck: globals TestReplayMemory TestReplayArguments TestReplayGradients
+local lu = require "luaunit"
+local ms = require "mascon"
+local compiled = require "compiled"
+local like_eager, replays = compiled.like_eager, compiled.replays
+
+-- The same as eagerly, and by replays.
+local function right(make, calls) lu.assertTrue(replays(like_eager(make, calls))) end
+
+-- ---- who reads and writes a tensor, and when ---------------------------------------------------------------------------------------
+
+TestReplayMemory = {}
+
+-- The same call twice, but the first one changed what both read.
+function TestReplayMemory.test_a_call_repeated_after_one_in_place()
+  right(function()
+    return function(x)
+      x:square_()
+      return x:square():sum()
+    end, function() return { ms.tensor { 3 } } end
+  end)
+  right(function()
+    local t = ms.zeros { 1 }
+    return function(x)
+      t:add_(1)
+      return x / (t + 1)
+    end, { ms.ones { 1 } }, { t }
+  end)
+  right(function() -- a gradient that is scaled, then used by the same call again
+    return function(x)
+      local y = x * 2
+      local z = y + 1
+      y:add_(1)
+      return z, y + 1, y * z
+    end, function(i) return { ms.tensor { i } } end
+  end)
+end
+
+-- A chain behind a product in which something is changed in place: a highway layer.
+function TestReplayMemory.test_a_chain_behind_a_product_with_something_in_place()
+  right(function()
+    local a, b, c = ms.randn { 6, 6 }, ms.randn { 6, 6 }, ms.randn { 6, 6 }
+    return function(x)
+      local h = x:matmul(a) * 2
+      h:relu_()
+      local t = x:matmul(b):sigmoid()
+      return t * h + (1 - t) * x, h:matmul(c)
+    end, function() return { ms.randn { 6, 6 } } end
+  end)
+end
+
+function TestReplayMemory.test_a_chain_that_changes_its_own_results()
+  for _, change in ipairs { "relu_", "neg_", "square_" } do
+    right(function()
+      local a = ms.randn { 8, 8 }
+      return function(x)
+        local u, v = x:exp(), x * 3
+        local w = u + 1
+        local s = w * v
+        s[change](s)
+        w:add_(s)
+        v:mul_(w)
+        return (u + v):matmul(a) + s, w * u
+      end, function() return { ms.rand { 8, 8 } } end
+    end)
+  end
+end
+
+-- Gradients of views that leave elements out are zeros, filled where the view was.
+function TestReplayMemory.test_slices_on_a_gradient_path()
+  local ways = {
+    slice = function(w, x) return (w[{ { 1, 2 } }] * x):sum() end,
+    step = function(w, x) return (w:slice(1, 1, 2, 2) * x):sum() end,
+    index = function(w, x) return w[2] * x:sum() end,
+    select = function(w, x) return (w:reshape { 2, 2 }:select(2, 1) * x):sum() end,
+    diagonal = function(w, x) return (w:reshape { 2, 2 }:diagonal() * x):sum() end,
+    pad = function(w, x) return (w:pad { 1, 1 }:square() * x:sum()):sum() end,
+    crop = function(w, x) return (w:pad { -1, -1 }:square() * x):sum() end,
+    prod = function(w, x) return w:prod(1) * x:sum() end,
+    twice = function(w, x) return (w[{ { 1, 2 } }] * w[{ { 2, 3 } }] * x):sum() end,
+  }
+  for name, way in pairs(ways) do
+    local ok, message = pcall(right, function()
+      local w = ms.tensor { 1, 2, 3, 4 }:requires_grad_()
+      return function(x)
+        w.grad = nil
+        way(w, x):backward()
+        return w.grad * 1
+      end, function(i) return { ms.tensor { i, i + 1 } } end, { w }
+    end)
+    lu.assertTrue(ok, name .. ": " .. tostring(message))
+  end
+end
+
+function TestReplayMemory.test_a_gradient_of_a_gradient_through_slices()
+  right(function()
+    local w = ms.tensor { 1, 2, 3, 4 }:requires_grad_()
+    return function(x)
+      local g = ms.grad((w[{ { 2, 4 } }] ^ 3):sum() * x, w)
+      return ms.grad(g:square():sum(), w)
+    end, function(i) return { ms.tensor(i) } end, { w }
+  end)
+end
+
+function TestReplayMemory.test_tensors_without_elements()
+  right(function()
+    local w = ms.ones({ 3, 0 }, { requires_grad = true })
+    local b = ms.ones({ 2 }, { requires_grad = true })
+    return function(x, y)
+      w.grad, b.grad = nil, nil
+      local l = (w * 2):sum() + (b * x):sum() + (y:exp() + 1):sum() + ms.cat({ y, y }, 1):square():sum()
+      l:backward()
+      y:add_(1)
+      return l, y, w[{ {}, {} }]:detach() * 1
+    end, function(i) return { ms.tensor { i, 1 }, ms.zeros { 0, 2 } } end, { w, b }
+  end)
+end
+
+-- ---- which memory an argument is, and what is captured beside it ---------------------------------------------------------------------
+
+TestReplayArguments = {}
+
+local function rows() return ms.arange(1, 100):reshape { 50, 2 } end
+
+function TestReplayArguments.test_an_argument_that_is_a_slice_of_something_captured()
+  right(function()
+    local all = rows()
+    return function(x) return x * 2 + all[1] + all:sum() end, function(i) return { all[i] } end
+  end)
+  right(function() -- at the same place for a while
+    local all = rows()
+    return function(x) return x * 2 + all[1] end, function(i) return { all[i < 6 and 1 or i] } end
+  end)
+  right(function() -- and at times another tensor
+    local all = rows()
+    return function(x) return x * 2 + all[1] end, function(i) return { i % 3 == 0 and ms.ones { 2 } or all[i] } end
+  end)
+end
+
+function TestReplayArguments.test_a_captured_tensor_that_was_an_argument_before()
+  for _, when in ipairs { 3, 4, 7 } do
+    right(function()
+      local a, b = ms.tensor { 1, 2 }, ms.tensor { 3, 4 }
+      return function(x) return x * 10 + a end, function(i) return { i <= when and a or b } end
+    end)
+  end
+  right(function()
+    local a, b = ms.tensor { 1, 2 }, ms.tensor { 3, 4 }
+    return function(x) return x * 10 + a end, function(i) return { i % 2 == 0 and a or b } end
+  end)
+end
+
+function TestReplayArguments.test_two_slices_of_one_tensor()
+  right(function()
+    local all = rows()
+    return function(x, y) return x * 2 + y end, function(i) return { all[i], all[i * 7 % 50 + 1] } end
+  end)
+  right(function() -- windows that overlap, now more, now less
+    local all = rows()
+    return function(x, y) return x * 2 + y end,
+      function(i) return { all[{ { i, i + 3 } }], all[{ { i + i % 3, i + i % 3 + 3 } }] } end
+  end)
+  right(function() -- the same one twice at first
+    local all = rows()
+    return function(x, y) return x * 2 + y end, function(i) return { all[i], all[i < 6 and i or i + 1] } end
+  end)
+end
+
+-- What is written is what is read, wherever it lies; where memory is shared in a new way the function runs as it is.
+function TestReplayArguments.test_slices_that_are_written()
+  like_eager(function()
+    local all = rows()
+    return function(x, y)
+      x:add_(1)
+      y:mul_(2)
+      return x:sum(), (x * y):sum()
+    end, function(i) return { all[i], all[i % 3 == 0 and i or i + 2] } end, { all }
+  end)
+  like_eager(function()
+    local all = rows()
+    return function(x)
+      x:add_(1)
+      return all:sum()
+    end, function(i) return { all[i] } end, { all }
+  end)
+  like_eager(function()
+    local all = rows()
+    return function(x)
+      all:add_(1)
+      return x * 1
+    end, function(i) return { all[i] } end, { all }
+  end)
+end
+
+function TestReplayArguments.test_results_that_lie_in_arguments_or_parameters()
+  right(function()
+    local w = ms.tensor({ { 1, 2 }, { 3, 4 } }):requires_grad_()
+    return function(x)
+      w.grad = nil
+      (w * x):sum():backward()
+      return w:transpose(1, 2), w[1], w:to "f64", w:to "f32", w:contiguous(), w:reshape { 4 }, w:detach(), x[2], x
+    end, function(i) return { ms.full({ 2, 2 }, i) } end, { w }
+  end)
+end
+
+-- ---- gradients -----------------------------------------------------------------------------------------------------------------------
+
+TestReplayGradients = {}
+
+function TestReplayGradients.test_a_grad_that_is_an_argument_or_part_of_one()
+  local ways = {
+    argument = function(x) return x end,
+    row = function(x) return x[1] end,
+    made = function(x) return (x * 2):transpose(1, 2) end,
+    part = function(x) return (x * 2)[2] end,
+    half = function(x) return x[{ {}, { 1, 1 } }] end,
+  }
+  for name, way in pairs(ways) do
+    for _, fresh in ipairs { true, false } do
+      local ok, message = pcall(right, function()
+        local all = rows()
+        local shape = way(all[{ { 1, 2 } }]).shape
+        local w = ms.ones(shape):requires_grad_()
+        return function(x)
+          w.grad = way(x)
+          return x:sum(), w.grad * 1
+        end, function(i)
+          local x = all[{ { i, i + 1 } }]
+          return { fresh and x:clone() or x }
+        end, { w }
+      end)
+      lu.assertTrue(ok, name .. ": " .. tostring(message))
+    end
+  end
+end
