@@ -34,19 +34,30 @@ const char *msl_string(lua_State *L, int i, const char *what, const char *wanted
   return s;
 }
 
+uint64_t msl_max_bytes(lua_State *L, int i, const char *what) {
+  int ok;
+  if (lua_isnoneornil(L, i)) return 0;
+  lua_Integer n = lua_tointegerx(L, i, &ok);
+  if (!ok || n < 1 || lua_type(L, i) != LUA_TNUMBER)
+    msl_raise(L, ms_scope_open(), "%s: max_bytes: expected a whole number from 1 on, got %s", what, luaL_tolstring(L, i, NULL));
+  return (uint64_t)n;
+}
+
 ms_tensor *msl_on_host(ms_tensor *t) { return t ? ms_contiguous(ms_to_device(ms_detach(t), ms_device_get("cpu"))) : NULL; }
 
 /* ---- IDX --------------------------------------------------------------------------------------------------------- */
 
-static void free_array(void *a) { ms_array_free(a); }
+static void close_idx(void *f) { ms_idx_close(f); }
 
-/* _data.idx_read(path) -> tensor; raises when it cannot be read */
+/* _data.idx_read(path [, max_bytes]) -> tensor; raises when it cannot be read */
 static int idx_read(lua_State *L) {
   const char *path = msl_string(L, 1, "read_idx", "the name of a file");
-  msl_guard *g = msl_guard_push(L, free_array);
+  uint64_t max_bytes = msl_max_bytes(L, 2, "read_idx");
+  msl_guard *g = msl_guard_push(L, close_idx);
   int mark = msl_enter(L);
-  const ms_array *a = g->p = ms_idx_read(path);
-  if (a) msl_push(L, ms_from_host(a->dtype, a->rank, a->shape, a->data, NULL));
+  ms_idx *f = g->p = ms_idx_open(path, max_bytes);
+  ms_tensor *t = f ? ms_empty(f->what.dtype, f->what.rank, f->what.shape, NULL) : NULL;
+  if (t && !ms_idx_elements(f, ms_data(t))) msl_push(L, t);
   msl_drop(g);
   msl_leave(L, mark);
   return 1;

@@ -14,6 +14,8 @@ void msl_drop(msl_guard *g);
 
 /* The string at index i, without '\0' inside; raises "WHAT: expected WANTED, got ..." otherwise. */
 const char *msl_string(lua_State *L, int i, const char *what, const char *wanted);
+/* The option max_bytes at index i, how much memory reading a file may take; 0 when it is nil: as the file's size allows. */
+uint64_t msl_max_bytes(lua_State *L, int i, const char *what);
 /* t without graph, contiguous, in host memory; NULL in or after ms_fail. */
 ms_tensor *msl_on_host(ms_tensor *t);
 

@@ -23,8 +23,20 @@ void ms_array_free(ms_array *a); /* NULL is fine */
 /* Element types of the format. i8 and i16 come as MS_I32, the others as the dtype of their name. */
 enum { MS_IDX_U8 = 0x08, MS_IDX_I8 = 0x09, MS_IDX_I16 = 0x0B, MS_IDX_I32 = 0x0C, MS_IDX_F32 = 0x0D, MS_IDX_F64 = 0x0E };
 
-/* Read a file, gzipped or not (told by its first bytes). The file must hold what its header declares: not a byte less, not one
- * more. */
+/* A file whose header was read and believed as far as that goes: what it holds (`data` is NULL), before memory is spent on it. */
+typedef struct ms_idx {
+  ms_array what;
+  struct ms_idx_private *private;
+} ms_idx;
+/* Open a plain file, gzipped or not (told by its first bytes). It fails when the elements would take more than the rule of
+ * ms_allow_bytes (io/source.h) allows. `path` must live until close. */
+ms_idx *ms_idx_open(const char *path, uint64_t max_bytes);
+/* Once: all elements to out, what.count of what.dtype. The file must hold what its header declares: not a byte less, not one more.
+ * Needs next to no memory of its own. */
+int ms_idx_elements(ms_idx *f, void *out);
+void ms_idx_close(ms_idx *f); /* NULL is fine */
+
+/* Open, read and close in one. */
 ms_array *ms_idx_read(const char *path);
 /* The same from memory; `name` is for messages. */
 ms_array *ms_idx_parse(const void *bytes, size_t size, const char *name);

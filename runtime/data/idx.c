@@ -2,12 +2,9 @@
  * order. */
 #include "data/data.h"
 #include "io/io.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "io/source.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
 
 void ms_array_free(ms_array *a) {
   if (!a) return;
@@ -28,168 +25,16 @@ static const struct idx_type *find_type(int code) {
   return NULL;
 }
 
-/* ---- where bytes come from: a file or memory, gzipped or not ----------------------------------------------------- */
-
-enum { CHUNK = 1 << 18 };
-
-typedef struct source {
-  const char *name;
-  int fd;            /* -1: memory */
-  const uint8_t *in; /* what is at hand and not used yet */
-  size_t left;
-  uint8_t *chunk; /* CHUNK bytes for reading the file */
-  bool gz, ended; /* ended: the last gzip member is complete */
-  z_stream z;
-} source;
-
-/* More bytes at hand. 1 = some, 0 = the end, -1 = failed. */
-static int refill(source *s) {
-  if (s->left) return 1;
-  if (s->fd < 0) return 0;
-  ssize_t got;
-  do got = read(s->fd, s->chunk, CHUNK);
-  while (got < 0 && errno == EINTR);
-  if (got < 0) {
-    ms_fail("%s: read failed: %s", s->name, strerror(errno));
-    return -1;
-  }
-  s->in = s->chunk;
-  s->left = (size_t)got;
-  return got > 0;
-}
-
-static int source_open(source *s) {
-  if (refill(s) < 0) return -1;
-  if (s->left < 2 || s->in[0] != 0x1f || s->in[1] != 0x8b) return 0;
-  if (inflateInit2(&s->z, 15 + 16) != Z_OK) {
-    ms_fail("%s: out of memory", s->name);
-    return -1;
-  }
-  s->gz = true;
-  return 0;
-}
-
-static void source_close(source *s) {
-  if (s->gz) inflateEnd(&s->z);
-  if (s->fd >= 0) close(s->fd);
-  free(s->chunk);
-}
-
-/* One call to inflate for up to n bytes, n > 0. Returns how many came, 0 at the end, -1 on failure. */
-static ssize_t inflate_some(source *s, uint8_t *out, size_t n) {
-  for (;;) {
-    int more = refill(s);
-    if (more < 0) return -1;
-    if (s->ended) {
-      if (!more) return 0;
-      /* A gzip file may be several members one after the other. */
-      if (s->in[0] != 0x1f || inflateReset(&s->z) != Z_OK) {
-        ms_fail("%s: bytes that are not gzip follow the end of the compressed data", s->name);
-        return -1;
-      }
-      s->ended = false;
-    }
-    if (!more) {
-      ms_fail("%s: truncated: the compressed data end too early", s->name);
-      return -1;
-    }
-    uInt in = s->left > CHUNK ? CHUNK : (uInt)s->left, room = n > CHUNK ? CHUNK : (uInt)n;
-    s->z.next_in = (Bytef *)s->in;
-    s->z.avail_in = in;
-    s->z.next_out = out;
-    s->z.avail_out = room;
-    int rc = inflate(&s->z, Z_NO_FLUSH);
-    s->in += in - s->z.avail_in;
-    s->left -= in - s->z.avail_in;
-    if (rc == Z_STREAM_END) s->ended = true;
-    else if (rc != Z_OK && rc != Z_BUF_ERROR) {
-      ms_fail("%s: damaged gzip data: %s", s->name, s->z.msg ? s->z.msg : zError(rc));
-      return -1;
-    }
-    if (room > s->z.avail_out) return (ssize_t)(room - s->z.avail_out);
-  }
-}
-
-/* Up to n bytes. Returns how many, fewer only at the end; -1 on failure. */
-static int64_t source_read(source *s, void *out, size_t n) {
-  uint8_t *at = out;
-  size_t done = 0;
-  while (done < n) {
-    if (s->gz) {
-      ssize_t got = inflate_some(s, at + done, n - done);
-      if (got < 0) return -1;
-      if (!got) break;
-      done += (size_t)got;
-    } else {
-      int more = refill(s);
-      if (more < 0) return -1;
-      if (!more) break;
-      size_t take = s->left < n - done ? s->left : n - done;
-      memcpy(at + done, s->in, take);
-      s->in += take;
-      s->left -= take;
-      done += take;
-    }
-  }
-  return (int64_t)done;
-}
-
-/* Exactly n bytes, or a message. The buffer grows with what arrives, so that a false n costs nothing. */
-static uint8_t *read_body(source *s, size_t n) {
-  size_t room = n < CHUNK ? n : CHUNK, done = 0;
-  uint8_t *buf = malloc(room ? room : 1);
-  while (buf) {
-    int64_t got = source_read(s, buf + done, room - done);
-    if (got < 0) break;
-    done += (size_t)got;
-    if (done < room) {
-      ms_fail("%s: truncated: expected %zu bytes of elements, got %zu", s->name, n, done);
-      break;
-    }
-    if (done == n) return buf;
-    room = room > n / 2 ? n : room * 2;
-    uint8_t *more = realloc(buf, room);
-    if (!more) free(buf);
-    buf = more;
-  }
-  if (!buf) return ms_fail("%s: out of memory for %zu bytes", s->name, room);
-  free(buf);
-  return NULL;
-}
-
 /* ---- elements ---------------------------------------------------------------------------------------------------- */
 
-/* Big-endian elements to the machine's, in place; i8 and i16 spread to i32 from the last one down. buf has room for the result. */
-static void to_host(uint8_t *buf, int64_t n, const struct idx_type *t) {
-  switch (t->code) {
-  case MS_IDX_I8:
-    for (int64_t i = n - 1; i >= 0; i--) {
-      int32_t v = (int8_t)buf[i];
-      memcpy(buf + 4 * i, &v, 4);
-    }
-    break;
-  case MS_IDX_I16:
-    for (int64_t i = n - 1; i >= 0; i--) {
-      int32_t v = (int16_t)(buf[2 * i] << 8 | buf[2 * i + 1]);
-      memcpy(buf + 4 * i, &v, 4);
-    }
-    break;
-  case MS_IDX_I32:
-  case MS_IDX_F32:
-    for (int64_t i = 0; i < n; i++) {
-      uint8_t *p = buf + 4 * i;
-      uint32_t v = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-      memcpy(p, &v, 4);
-    }
-    break;
-  case MS_IDX_F64:
-    for (int64_t i = 0; i < n; i++) {
-      uint8_t *p = buf + 8 * i;
-      uint64_t v = 0;
-      for (int k = 0; k < 8; k++) v = v << 8 | p[k];
-      memcpy(p, &v, 8);
-    }
-    break;
+/* n big-endian elements to the machine's; i8 and i16 spread to i32. out and `in` may be the same where the sizes are. */
+static void to_host(void *out, const uint8_t *in, int64_t n, const struct idx_type *t) {
+  for (int64_t i = 0; i < n; i++, in += t->size) {
+    uint64_t bits = 0;
+    for (int k = 0; k < t->size; k++) bits = bits << 8 | in[k];
+    int32_t wide = t->code == MS_IDX_I8 ? (int8_t)bits : t->code == MS_IDX_I16 ? (int16_t)bits : (int32_t)(uint32_t)bits;
+    if (t->size == 8) memcpy((char *)out + 8 * i, &bits, 8);
+    else memcpy((char *)out + 4 * i, &wide, 4);
   }
 }
 
@@ -208,10 +53,15 @@ static void from_host(uint8_t *out, const void *data, int64_t i, const struct id
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
+struct ms_idx_private {
+  ms_source s;
+  const struct idx_type *type;
+};
+
 /* Header to a (without data). Returns its type, or NULL. */
-static const struct idx_type *read_header(source *s, ms_array *a) {
+static const struct idx_type *read_header(ms_source *s, ms_array *a) {
   uint8_t head[4], sizes[4 * MS_MAX_RANK];
-  int64_t got = source_read(s, head, 4);
+  int64_t got = ms_source_read(s, head, 4);
   if (got < 0) return NULL;
   if (got < 4) return ms_fail("%s: truncated: expected at least 4 bytes of IDX header, got %d", s->name, (int)got);
   const struct idx_type *t = find_type(head[2]);
@@ -223,10 +73,10 @@ static const struct idx_type *read_header(source *s, ms_array *a) {
     return ms_fail("%s: bad IDX header: expected 1 to %d dimensions, got %d", s->name, MS_MAX_RANK, head[3]);
   a->rank = head[3];
   a->dtype = t->dtype;
-  got = source_read(s, sizes, 4 * (size_t)a->rank);
+  got = ms_source_read(s, sizes, 4 * (size_t)a->rank);
   if (got < 0) return NULL;
   if (got < 4 * a->rank) return ms_fail("%s: truncated: expected %d bytes of sizes, got %d", s->name, 4 * a->rank, (int)got);
-  to_host(sizes, a->rank, find_type(MS_IDX_I32));
+  to_host(sizes, sizes, a->rank, find_type(MS_IDX_I32));
   int64_t count = 1;
   bool empty = false, over = false;
   for (int d = 0; d < a->rank; d++) {
@@ -245,52 +95,98 @@ static const struct idx_type *read_header(source *s, ms_array *a) {
   return t;
 }
 
-static int read_all(source *s, ms_array *a) {
-  if (source_open(s)) return -1;
-  const struct idx_type *t = read_header(s, a);
-  if (!t) return -1;
-  uint8_t *buf = read_body(s, (size_t)a->count * (size_t)t->size), extra;
-  if (!buf) return -1;
-  a->data = buf;
-  int64_t more = source_read(s, &extra, 1);
-  if (more > 0) ms_fail("%s: too long: more bytes follow the %lld elements its header declares", s->name, (long long)a->count);
-  if (more) return -1;
-  size_t wide = (size_t)a->count * ms_dtype_size(a->dtype);
-  if (wide > (size_t)a->count * (size_t)t->size) {
-    if (!(buf = realloc(buf, wide))) {
-      ms_fail("%s: out of memory for %zu bytes", s->name, wide);
-      return -1;
-    }
-    a->data = buf;
+/* Is what the header declares in the file, or can it be? deflate makes at best 1032 bytes of one. */
+static int check_declared(const ms_source *s, const ms_array *a, const struct idx_type *t, uint64_t max_bytes) {
+  uint64_t bytes = (uint64_t)a->count * (uint64_t)t->size, there = s->size - 4 - 4 * (uint64_t)a->rank;
+  if (s->gz) there = s->size * 1032;
+  if (bytes > there) {
+    ms_fail("%s: truncated: expected %llu bytes of elements, got %s%llu", s->name, (unsigned long long)bytes,
+            s->gz ? "at most " : "", (unsigned long long)there);
+    return -1;
   }
-  to_host(buf, a->count, t);
-  return 0;
+  return ms_allow_bytes(s->name, s->size, (uint64_t)a->count * ms_dtype_size(a->dtype), 0, max_bytes);
 }
 
-static ms_array *idx_load(source *s) {
-  ms_array *a = calloc(1, sizeof *a);
-  if (!a) ms_fail("%s: out of memory", s->name);
-  else if (read_all(s, a)) {
+/* f takes over its source. */
+static ms_idx *open_source(ms_idx *f, uint64_t max_bytes) {
+  struct ms_idx_private *p = f->private;
+  if (!ms_source_gunzip(&p->s) && (p->type = read_header(&p->s, &f->what)) && !check_declared(&p->s, &f->what, p->type, max_bytes))
+    return f;
+  ms_idx_close(f);
+  return NULL;
+}
+
+static ms_idx *new_file(const char *name) {
+  ms_idx *f = calloc(1, sizeof *f);
+  if (f && (f->private = calloc(1, sizeof *f->private))) return f;
+  free(f);
+  return ms_fail("%s: out of memory", name);
+}
+
+void ms_idx_close(ms_idx *f) {
+  if (!f) return;
+  ms_source_close(&f->private->s);
+  free(f->private);
+  free(f);
+}
+
+ms_idx *ms_idx_open(const char *path, uint64_t max_bytes) {
+  ms_idx *f = new_file(path);
+  if (!f) return NULL;
+  if (!ms_source_file(&f->private->s, path)) return open_source(f, max_bytes);
+  ms_idx_close(f);
+  return NULL;
+}
+
+int ms_idx_elements(ms_idx *f, void *out) {
+  enum { PIECE = 1 << 14 };
+  const struct idx_type *t = f->private->type;
+  ms_source *s = &f->private->s;
+  size_t wide = ms_dtype_size(f->what.dtype), size = (size_t)t->size;
+  uint8_t piece[PIECE], extra;
+  for (int64_t i = 0, n; i < f->what.count; i += n) {
+    n = f->what.count - i < PIECE / (int64_t)size ? f->what.count - i : PIECE / (int64_t)size;
+    int64_t got = ms_source_read(s, piece, (size_t)n * size);
+    if (got < 0) return -1;
+    if (got < n * (int64_t)size) {
+      ms_fail("%s: truncated: expected %lld bytes of elements, got %lld", s->name, (long long)(f->what.count * (int64_t)size),
+              (long long)(i * (int64_t)size + got));
+      return -1;
+    }
+    if (size == 1 && wide == 1) memcpy((char *)out + i, piece, (size_t)n);
+    else to_host((char *)out + (size_t)i * wide, piece, n, t);
+  }
+  int64_t more = ms_source_read(s, &extra, 1);
+  if (more > 0) ms_fail("%s: too long: more bytes follow the %lld elements its header declares", s->name, (long long)f->what.count);
+  return more ? -1 : 0;
+}
+
+/* All of f, which is closed. */
+static ms_array *read_array(ms_idx *f) {
+  if (!f) return NULL;
+  ms_array *a = malloc(sizeof *a);
+  size_t bytes = (size_t)f->what.count * ms_dtype_size(f->what.dtype);
+  if (a) {
+    *a = f->what;
+    a->data = malloc(bytes ? bytes : 1);
+  }
+  if (!a || !a->data) ms_fail("%s: out of memory for %zu bytes", f->private->s.name, bytes);
+  if (!a || !a->data || ms_idx_elements(f, a->data)) {
     ms_array_free(a);
     a = NULL;
   }
-  source_close(s);
+  ms_idx_close(f);
   return a;
 }
 
 ms_array *ms_idx_parse(const void *bytes, size_t size, const char *name) {
-  source s = {.name = name, .fd = -1, .in = bytes, .left = size};
-  return idx_load(&s);
+  ms_idx *f = new_file(name);
+  if (!f) return NULL;
+  ms_source_memory(&f->private->s, bytes, size, name);
+  return read_array(open_source(f, 0));
 }
 
-ms_array *ms_idx_read(const char *path) {
-  source s = {.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .chunk = malloc(CHUNK)};
-  if (s.fd >= 0 && s.chunk) return idx_load(&s);
-  if (s.fd < 0) ms_fail("%s: cannot open: %s", path, strerror(errno));
-  else ms_fail("%s: out of memory", path);
-  source_close(&s);
-  return NULL;
-}
+ms_array *ms_idx_read(const char *path) { return read_array(ms_idx_open(path, 0)); }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 

@@ -11,8 +11,9 @@ local core = ms._data
 local any, fail = options.any, options.raise
 local data = { tensors = dataset.tensors }
 
--- Tensor of an IDX file (gzipped or not; i8 and i16 come as i32). Raises when it cannot be read.
-function data.read_idx(path) return core.idx_read(path) end
+-- read_idx(path [, { max_bytes = }]) -> tensor of an IDX file (gzipped or not; i8 and i16 come as i32). Raises when it cannot be read, and
+-- when it would take more memory than 8 times the file and 64 MB, or than max_bytes where that is given.
+function data.read_idx(path, given) return core.idx_read(path, options.read("read_idx", given, { max_bytes = any }).max_bytes) end
 
 -- Write a tensor as an IDX file, gzipped when the name ends in .gz. type: u8, i8, i16, i32, f32, f64, if it is not that of the tensor.
 -- Raises when it cannot.

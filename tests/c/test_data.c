@@ -131,12 +131,12 @@ static void test_idx_bad(void **state) {
       {"\0\0\x0c\1\0\0\0\1\1\2\3", 11, "expected 4 bytes of elements, got 3"},
       {"\0\0\x08\1\0\0\0\3\1\2\3\4", 12, "too long"},
       {"\0\0\x08\1\0\0\0\0\1", 9, "too long"},
-      {"\0\0\x08\1\xff\xff\xff\xff\1", 9, "expected 4294967295 bytes of elements, got 1"},
+      {"\0\0\x08\1\xff\xff\xff\xff\1", 9, "expected 4294967295 bytes of elements, got "},
       {"\0\0\x08\2\xff\xff\xff\xff\xff\xff\xff\xff", 12, "absurd"},
       {"\0\0\x0e\2\x7f\xff\xff\xff\x7f\xff\xff\xff", 12, "absurd"},
       {"\0\0\x08\3\x80\0\0\0\x80\0\0\0\x80\0\0\0", 16, "absurd"},
       {"\0\0\x08\4\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 20, "absurd"},
-      {"\0\0\x0e\2\0\xff\xff\xff\0\xff\xff\xff", 12, "expected 2251799545249800 bytes of elements, got 0"},
+      {"\0\0\x0e\2\0\xff\xff\xff\0\xff\xff\xff", 12, "expected 2251799545249800 bytes of elements, got "},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     uint8_t *p = exactly(bad[i].bytes, bad[i].n);
@@ -267,7 +267,7 @@ static void test_idx_gzip(void **state) {
   uint8_t bomb[48] = {0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff};
   uint8_t *gz = gzipped(bomb, sizeof bomb, NULL, &n);
   assert_null(ms_idx_parse(gz, n, "f"));
-  failed("f: truncated", "4294967295", "got 40");
+  failed("f: truncated", "4294967295", "got at most");
   free(gz);
 }
 
