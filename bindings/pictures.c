@@ -242,18 +242,30 @@ static int image_join(lua_State *L) {
   return 1;
 }
 
-/* ms.image.load(path [, {channels =}]) -> u8 tensor C x H x W; raises when it cannot be read. PNG or JPEG; channels 1..4 converts.
- */
+static void close_picture(void *p) { ms_picture_close(p); }
+
+/* ms.image.load(path [, {channels =, max_bytes =}]) -> u8 tensor C x H x W; raises when it cannot be read. PNG or JPEG;
+ * channels 1..4 converts. It may take 8 times the file and 64 MB of memory, or max_bytes in all where that is given. */
 static int image_load(lua_State *L) {
-  static const char *const load_names[] = {"channels", NULL};
+  static const char *const load_names[] = {"channels", "max_bytes", NULL};
   const char *path = msl_string(L, 1, "image.load", "the name of a file");
   int options = options_at(L, 2, "image.load"), channels = 0;
-  if (options) msl_check_options(L, options, "image.load", load_names);
+  uint64_t max_bytes = 0;
+  if (options) {
+    msl_check_options(L, options, "image.load", load_names);
+    lua_getfield(L, options, "max_bytes");
+    max_bytes = msl_max_bytes(L, -1, "image.load");
+    lua_pop(L, 1);
+  }
   int mark = msl_enter(L);
   if (options) channels = whole(L, mark, options, "image.load", "channels", 0, 0);
   if (channels > 4) return msl_raise(L, mark, "image.load: channels: expected 1..4, got %d", channels);
-  msl_guard *g = msl_guard_push(L, free_image);
-  if ((g->p = ms_image_read(path, channels))) msl_push(L, to_tensor(g->p));
+  msl_guard *g = msl_guard_push(L, close_picture);
+  ms_picture *p = g->p = ms_picture_open(path, channels, max_bytes);
+  if (p) {
+    ms_tensor *t = ms_empty(MS_U8, 3, (int64_t[]){p->channels, p->height, p->width}, NULL);
+    if (t && !ms_picture_pixels(p, ms_data(t), (size_t)p->width, 1, (size_t)p->width * (size_t)p->height)) msl_push(L, t);
+  }
   msl_drop(g);
   msl_leave(L, mark);
   return 1;

@@ -44,7 +44,8 @@ ms_array *ms_idx_parse(const void *bytes, size_t size, const char *name);
  * an i32 array may also be written as i8 or i16, if its values fit. */
 int ms_idx_write(const char *path, const ms_array *a, int type);
 
-/* ---- pictures (image.c, grid.c) ---------------------------------------------------------------------------------- */
+/* ---- pictures (image.c, png.c, jpeg.c, grid.c) ----------------------------------------------------------------------------------
+ */
 
 #define MS_IMAGE_MAX_SIDE   16384
 #define MS_IMAGE_MAX_PIXELS (1 << 26)
@@ -57,7 +58,21 @@ typedef struct ms_image {
 ms_image *ms_image_new(int width, int height, int channels); /* black; fails beyond the limits above */
 void ms_image_free(ms_image *im);                            /* NULL is fine */
 
-/* A PNG or JPEG. channels 0 = as in the file, else converted to that many. 16 bits a channel become 8. `name` is for messages. */
+/* A PNG or JPEG of which the pixels were not read yet: what they will be, before memory is spent on them. 16 bits a channel become
+ * 8, fewer are spread over 0..255; a palette becomes its colours. channels 0 = as in the file, else converted to that many. Fails
+ * when reading would take more memory than the rule of ms_allow_bytes (io/source.h) allows. The name (or path) must live until
+ * close. */
+typedef struct ms_picture {
+  int width, height, channels;
+  struct ms_picture_private *private;
+} ms_picture;
+ms_picture *ms_picture_open(const char *path, int channels, uint64_t max_bytes);
+ms_picture *ms_picture_parse(const void *bytes, size_t size, int channels, uint64_t max_bytes, const char *name);
+/* Once: channel c of the pixel (x, y) goes to out[y * row + x * pixel + c * plane]. After a failure some are written. */
+int ms_picture_pixels(ms_picture *p, uint8_t *out, size_t row, size_t pixel, size_t plane);
+void ms_picture_close(ms_picture *p); /* NULL is fine */
+
+/* Open, read and close in one. */
 ms_image *ms_image_decode(const void *bytes, size_t size, int channels, const char *name);
 ms_image *ms_image_read(const char *path, int channels);
 /* malloc'd PNG bytes. */

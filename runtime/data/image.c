@@ -1,15 +1,15 @@
-/* image.c -- PNG and JPEG to bytes and bytes to PNG. What stb_image takes on trust is checked here first. */
+/* image.c -- pictures: from the bytes of a PNG or JPEG to pixels, and from pixels to PNG. */
 #include "data/data.h"
+#include "data/picture.h"
 #include "data/stb.h"
 #include "io/io.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
-enum { FILE_CAP = 1 << 28, MAX_SCANS = 100 }; /* real progressive files have about ten scans */
+enum { FILE_CAP = 1 << 28 };
 
-static int check_size(const char *name, int64_t width, int64_t height, int channels) {
+int ms_check_picture_size(const char *name, int64_t width, int64_t height, int channels) {
   if (width >= 1 && height >= 1 && width <= MS_IMAGE_MAX_SIDE && height <= MS_IMAGE_MAX_SIDE &&
       width * height <= MS_IMAGE_MAX_PIXELS && channels >= 1 && channels <= 4)
     return 0;
@@ -19,7 +19,7 @@ static int check_size(const char *name, int64_t width, int64_t height, int chann
 }
 
 ms_image *ms_image_new(int width, int height, int channels) {
-  if (check_size("image", width, height, channels)) return NULL;
+  if (ms_check_picture_size("image", width, height, channels)) return NULL;
   ms_image *im = calloc(1, sizeof *im);
   size_t n = (size_t)width * (size_t)height * (size_t)channels;
   if (im) *im = (ms_image){width, height, channels, calloc(1, n)};
@@ -34,153 +34,136 @@ void ms_image_free(ms_image *im) {
   free(im);
 }
 
-/* ---- PNG: structure, checksums and plausible sizes --------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static uint32_t be32(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
+struct ms_picture_private {
+  ms_source s;
+  ms_png *png;    /* or */
+  uint8_t *bytes; /* a JPEG as it is, of s.size bytes */
+  bool borrowed;  /* bytes are the caller's */
+  size_t work;    /* what decoding it takes */
+};
 
-static bool checksum_right(const uint8_t *chunk, size_t n) {
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  (void)chunk, (void)n;
-  return true; /* a fuzzer that had to guess checksums would never get past them */
-#else
-  return (uint32_t)crc32(crc32(0, NULL, 0), chunk + 4, (uInt)(n + 4)) == be32(chunk + 8 + n);
-#endif
+void ms_put_pixels(const ms_pixels *to, int x, int y, int step, int n, const uint8_t *from, int inside) {
+  uint8_t *at = to->at + (size_t)y * to->row + (size_t)x * to->pixel;
+  int want = to->channels, colours = want < 3 ? 1 : 3;
+  for (int i = 0; i < n; i++, from += inside, at += (size_t)step * to->pixel) {
+    for (int k = 0; k < colours; k++)
+      at[(size_t)k * to->plane] =
+          inside < 3 || colours == 3 ? from[inside < 3 ? 0 : k] : (uint8_t)((77 * from[0] + 150 * from[1] + 29 * from[2]) >> 8);
+    if (want % 2 == 0) at[(size_t)colours * to->plane] = inside % 2 ? 255 : from[inside - 1];
+  }
 }
 
-/* PNG, second edition: chunks of length, type, data, CRC; the first is IHDR, the last IEND. */
-static int check_png(const uint8_t *p, size_t size, const char *name) {
-  uint64_t compressed = 0, pixels = 0;
-  for (size_t at = 8;;) {
-    if (size - at < 12) break;
-    size_t n = be32(p + at);
-    if (n > size - at - 12) break;
-    const uint8_t *type = p + at + 4;
-    if (!checksum_right(p + at, n)) {
-      ms_fail("%s: damaged PNG: the checksum of its chunk at byte %zu does not match", name, at);
-      return -1;
-    }
-    if (at == 8) {
-      if (memcmp(type, "IHDR", 4) || n != 13) {
-        ms_fail("%s: damaged PNG: expected it to begin with a header", name);
-        return -1;
-      }
-      if (check_size(name, be32(p + at + 8), be32(p + at + 12), 1)) return -1;
-      static const int channels[8] = {1, 1, 3, 1, 2, 1, 4, 1};
-      int depth = p[at + 16], color = p[at + 17] & 7;
-      pixels = (uint64_t)be32(p + at + 8) * be32(p + at + 12) * (uint64_t)(depth * channels[color]);
-    }
-    if (!memcmp(type, "IDAT", 4)) compressed += n;
-    at += 12 + n;
-    if (memcmp(type, "IEND", 4)) continue;
-    /* deflate makes at best 1 byte of 1032 */
-    if (pixels / 8 <= compressed * 1032) return 0;
-    ms_fail("%s: damaged PNG: %llu bytes cannot hold the pixels its header declares", name, (unsigned long long)compressed);
+/* The bytes of a JPEG in memory, all of them: stb_image wants them so. */
+static int load_bytes(struct ms_picture_private *p, uint64_t max_bytes) {
+  ms_source *s = &p->s;
+  if (s->size > FILE_CAP) {
+    ms_fail("%s: too big: expected at most %d bytes, got %llu", s->name, FILE_CAP, (unsigned long long)s->size);
     return -1;
   }
-  ms_fail("%s: truncated PNG", name);
+  p->borrowed = s->fd < 0;
+  if (p->borrowed) return p->bytes = (uint8_t *)s->in, 0;
+  if (ms_allow_bytes(s->name, s->size, 0, s->size, max_bytes)) return -1;
+  if (!(p->bytes = malloc((size_t)s->size))) {
+    ms_fail("%s: out of memory for %llu bytes", s->name, (unsigned long long)s->size);
+    return -1;
+  }
+  int64_t got = ms_source_read(s, p->bytes, (size_t)s->size);
+  if (got < 0 || got == (int64_t)s->size) return got < 0 ? -1 : 0;
+  ms_fail("%s: it became shorter while it was read", s->name);
   return -1;
 }
 
-/* ---- JPEG: Huffman tables ---------------------------------------------------------------------------------------- */
-
-/* A DHT segment (ITU T.81, B.2.4.2) whose length field is at p: tables of class and slot, 16 counts, values. The counts must name
- * at most 256 values and fit the code space, and the tables must fill the segment. */
-static bool huffman_right(const uint8_t *p, size_t left) {
-  if (left < 2 || be16(p) < 2 || be16(p) > left) return false;
-  size_t n = be16(p) - 2;
-  p += 2;
-  while (n) {
-    if (n < 17) return false;
-    size_t values = 0, codes = 0;
-    for (int length = 1; length <= 16; length++) {
-      values += p[length];
-      codes = codes * 2 + p[length];
-      if (codes > (size_t)1 << length) return false;
-    }
-    if (values > 256 || 17 + values > n) return false;
-    n -= 17 + values;
-    p += 17 + values;
-  }
-  return true;
-}
-
-/* Segments are walked as stb_image walks them, so that it meets no table unseen here: to the next FF, past the segment; behind a
- * scan's header past the encoded data, in which FF stands only before 00 (an FF of the data) or D0..D7 (a restart). Where stb_image
- * would go another way, it ends with an error of its own. */
-static int check_jpeg(const uint8_t *p, size_t size, const char *name) {
-  int scans = 0;
-  for (size_t at = 2; at + 1 < size;) {
-    int marker = p[at + 1];
-    if (p[at] != 0xff || marker == 0xff || (scans && (marker == 0 || (marker >= 0xd0 && marker <= 0xd7)))) {
-      at++;
-      continue;
-    }
-    at += 2;
-    if (marker == 0xd9) break;
-    if (marker == 0xc4 && !huffman_right(p + at, size - at)) {
-      ms_fail("%s: damaged JPEG: impossible Huffman table at byte %zu", name, at);
-      return -1;
-    }
-    if (marker == 0xda && ++scans > MAX_SCANS) {
-      ms_fail("%s: damaged JPEG: expected at most %d scans", name, MAX_SCANS);
-      return -1;
-    }
-    if (size - at < 2 || be16(p + at) < 2 || be16(p + at) > size - at) {
-      ms_fail("%s: truncated or damaged JPEG: the segment at byte %zu does not fit", name, at);
-      return -1;
-    }
-    at += be16(p + at);
-  }
-  if (scans) return 0;
-  ms_fail("%s: truncated or damaged JPEG: no picture data", name);
-  return -1;
-}
-
-/* ---- decoding ---------------------------------------------------------------------------------------------------- */
-
-static ms_image *decode(const uint8_t *p, int size, int channels, const char *name) {
+static int open_format(ms_picture *im, uint64_t max_bytes) {
   static const uint8_t png[8] = {137, 80, 78, 71, 13, 10, 26, 10};
-  bool is_png = size >= 8 && !memcmp(p, png, 8), is_jpeg = size >= 3 && p[0] == 0xff && p[1] == 0xd8 && p[2] == 0xff;
-  if (!is_png && !is_jpeg) return ms_fail("%s: expected a PNG or JPEG picture, got neither", name);
-  if (is_png ? check_png(p, (size_t)size, name) : check_jpeg(p, (size_t)size, name)) return NULL;
-  int width, height, inside;
-  if (!ms_stb_info(p, size, &width, &height, &inside)) return ms_fail("%s: cannot decode: %s", name, ms_stb_reason());
-  if (check_size(name, width, height, inside)) return NULL;
-  /* A JPEG spends at least a bit on every 8 x 8 block of some component, none of which has less than a quarter of the blocks. */
-  if (is_jpeg && (int64_t)size * 32 < (int64_t)(width / 8) * (height / 8))
-    return ms_fail("%s: damaged JPEG: %d bytes cannot hold %d x %d pixels", name, size, width, height);
-  /* The most a sound file needs, with 16-bit channels, interlacing or four full-size planes of coefficients, is below 40 bytes a
-   * pixel. */
-  size_t limit = 40 * ((size_t)width + 64) * ((size_t)height + 64) + 2 * (size_t)size + (1 << 20);
-  int got = channels;
-  uint8_t *pixels = ms_stb_decode(p, size, &width, &height, &got, limit);
-  if (!pixels) return ms_fail("%s: cannot decode: %s", name, ms_stb_reason());
-  ms_image *im = ms_image_new(width, height, got);
-  if (im) memcpy(im->pixels, pixels, (size_t)width * (size_t)height * (size_t)got);
-  ms_stb_free(pixels);
+  struct ms_picture_private *p = im->private;
+  ms_source *s = &p->s;
+  int inside;
+  if (ms_source_fill(s) < 0) return -1;
+  if (s->left >= 8 && !memcmp(s->in, png, 8)) {
+    if (!(p->png = ms_png_open(s, &im->width, &im->height, &inside))) return -1;
+    p->work = 16 * (size_t)im->width + (1 << 19); /* two lines and zlib's window */
+  } else if (s->left >= 3 && s->in[0] == 0xff && s->in[1] == 0xd8 && s->in[2] == 0xff) {
+    if (load_bytes(p, max_bytes)) return -1;
+    if (ms_jpeg_check(p->bytes, (size_t)s->size, s->name, &im->width, &im->height, &inside, &p->work)) return -1;
+  } else {
+    ms_fail("%s: expected a PNG or JPEG picture, got neither", s->name);
+    return -1;
+  }
+  if (!im->channels) im->channels = inside;
+  return ms_allow_bytes(s->name, s->size, (uint64_t)im->width * (uint64_t)im->height * (uint64_t)im->channels,
+                        p->work + (p->bytes && !p->borrowed ? s->size : 0), max_bytes);
+}
+
+static ms_picture *new_picture(int channels, const char *name) {
+  if (channels < 0 || channels > 4) return ms_fail("%s: expected 0 to 4 channels, got %d", name, channels);
+  ms_picture *im = calloc(1, sizeof *im);
+  if (im && (im->private = calloc(1, sizeof *im->private))) {
+    im->channels = channels;
+    return im;
+  }
+  free(im);
+  return ms_fail("%s: out of memory", name);
+}
+
+ms_picture *ms_picture_open(const char *path, int channels, uint64_t max_bytes) {
+  ms_picture *im = new_picture(channels, path);
+  if (im && !ms_source_file(&im->private->s, path) && !open_format(im, max_bytes)) return im;
+  ms_picture_close(im);
+  return NULL;
+}
+
+ms_picture *ms_picture_parse(const void *bytes, size_t size, int channels, uint64_t max_bytes, const char *name) {
+  ms_picture *im = new_picture(channels, name);
+  if (!im) return NULL;
+  ms_source_memory(&im->private->s, bytes, size, name);
+  if (!open_format(im, max_bytes)) return im;
+  ms_picture_close(im);
+  return NULL;
+}
+
+int ms_picture_pixels(ms_picture *im, uint8_t *out, size_t row, size_t pixel, size_t plane) {
+  struct ms_picture_private *p = im->private;
+  ms_pixels to = {out, row, pixel, plane, im->channels};
+  if (p->png) return ms_png_pixels(p->png, &to);
+  if (!ms_stb_jpeg(p->bytes, (int)p->s.size, p->work, &to)) return 0;
+  ms_fail("%s: cannot decode: %s", p->s.name, ms_stb_reason());
+  return -1;
+}
+
+void ms_picture_close(ms_picture *im) {
+  if (!im) return;
+  ms_png_close(im->private->png);
+  if (!im->private->borrowed) free(im->private->bytes);
+  ms_source_close(&im->private->s);
+  free(im->private);
+  free(im);
+}
+
+/* All of it side by side; it is closed. */
+static ms_image *whole_picture(ms_picture *p) {
+  if (!p) return NULL;
+  ms_image *im = ms_image_new(p->width, p->height, p->channels);
+  size_t c = (size_t)p->channels;
+  if (im && ms_picture_pixels(p, im->pixels, (size_t)p->width * c, c, 1)) {
+    ms_image_free(im);
+    im = NULL;
+  }
+  ms_picture_close(p);
   return im;
 }
 
 ms_image *ms_image_decode(const void *bytes, size_t size, int channels, const char *name) {
-  if (channels < 0 || channels > 4) return ms_fail("%s: expected 0 to 4 channels, got %d", name, channels);
-  if (size > FILE_CAP) return ms_fail("%s: too big: expected at most %d bytes, got %zu", name, FILE_CAP, size);
-  return decode(bytes, (int)size, channels, name);
+  return whole_picture(ms_picture_parse(bytes, size, channels, 0, name));
 }
 
-ms_image *ms_image_read(const char *path, int channels) {
-  size_t size;
-  void *bytes = ms_read_file(path, FILE_CAP, &size);
-  if (!bytes) return NULL;
-  ms_image *im = ms_image_decode(bytes, size, channels, path);
-  free(bytes);
-  return im;
-}
+ms_image *ms_image_read(const char *path, int channels) { return whole_picture(ms_picture_open(path, channels, 0)); }
 
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 void *ms_png_encode(const ms_image *im, size_t *size) {
-  if (!im || check_size("PNG", im->width, im->height, im->channels)) return NULL;
+  if (!im || ms_check_picture_size("PNG", im->width, im->height, im->channels)) return NULL;
   int n;
   uint8_t *png = ms_stb_png(im->pixels, im->width, im->height, im->channels, &n);
   if (!png) return ms_fail("PNG: out of memory for %d x %d pixels", im->width, im->height);

@@ -1,7 +1,7 @@
-/* stb.c -- stb_image and stb_image_write, with only what is wanted of them and every allocation under a cap.
+/* stb.c -- stb_image (JPEG only, fed what jpeg.c has checked) and stb_image_write, every allocation under a cap.
  *
- * stb_image 2.27 adds and shifts signed integers past their range on damaged JPEGs. The sums are only pixel values, so wrapping is
- * harmless; the pragma makes it defined. (A build under UBSan wants -fno-sanitize=shift,signed-integer-overflow for this file.)
+ * stb_image 2.27 adds signed integers past their range where coefficients are absurd. The sums are only pixel values, so wrapping
+ * is harmless; the pragma makes it defined.
  */
 #include "data/stb.h"
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <zlib.h>
 
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((no_sanitize("shift", "signed-integer-overflow"))), apply_to = function)
+#pragma clang attribute push(__attribute__((no_sanitize("signed-integer-overflow"))), apply_to = function)
 #else
 #pragma GCC optimize("wrapv")
 #endif
@@ -39,7 +39,7 @@ static void capped_free(void *block) {
   char *p = (char *)block - HEADER;
   size_t n;
   memcpy(&n, p, sizeof n);
-  live -= n < live ? n : live; /* a picture may be freed when another decode has begun to count */
+  live -= n;
   free(p);
 }
 
@@ -58,7 +58,6 @@ static void *capped_realloc(void *block, size_t n) {
 
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
-#define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
@@ -73,22 +72,79 @@ static void *capped_realloc(void *block, size_t n) {
 #endif
 #include <stb/stb_image.h>
 
-int ms_stb_info(const uint8_t *bytes, int size, int *width, int *height, int *channels) {
-  live = 0;
-  cap = 1 << 20;
-  return stbi_info_from_memory(bytes, size, width, height, channels);
+/* How component k becomes a line as long as the picture is wide: as load_jpeg_image does it. */
+static int begin_lines(stbi__jpeg *z, stbi__resample *r, int k) {
+  r->hs = z->img_h_max / z->img_comp[k].h;
+  r->vs = z->img_v_max / z->img_comp[k].v;
+  r->ystep = r->vs >> 1;
+  r->w_lores = ((int)z->s->img_x + r->hs - 1) / r->hs;
+  r->ypos = 0;
+  r->line0 = r->line1 = z->img_comp[k].data;
+  if (r->hs == 1 && r->vs == 1) r->resample = resample_row_1;
+  else if (r->hs == 1 && r->vs == 2) r->resample = stbi__resample_row_v_2;
+  else if (r->hs == 2 && r->vs == 1) r->resample = stbi__resample_row_h_2;
+  else if (r->hs == 2 && r->vs == 2) r->resample = z->resample_row_hv_2_kernel;
+  else r->resample = stbi__resample_row_generic;
+  z->img_comp[k].linebuf = stbi__malloc(z->s->img_x + 3); /* off the edge by 3 when every sample becomes four */
+  return z->img_comp[k].linebuf ? 0 : -1;
 }
 
-uint8_t *ms_stb_decode(const uint8_t *bytes, int size, int *width, int *height, int *channels, size_t limit) {
+static stbi_uc *next_line(stbi__jpeg *z, stbi__resample *r, int k) {
+  bool below = r->ystep >= r->vs >> 1;
+  stbi_uc *line = r->resample(z->img_comp[k].linebuf, below ? r->line1 : r->line0, below ? r->line0 : r->line1, r->w_lores, r->hs);
+  if (++r->ystep >= r->vs) {
+    r->ystep = 0;
+    r->line0 = r->line1;
+    if (++r->ypos < z->img_comp[k].y) r->line1 += z->img_comp[k].w2;
+  }
+  return line;
+}
+
+/* n pixels of three or four components to RGB at out, which has room for one byte more. */
+static void to_rgb(stbi__jpeg *z, stbi_uc *out, stbi_uc *const *in, int n) {
+  int parts = z->s->img_n;
+  bool plain = parts == 3 ? z->rgb == 3 || (z->app14_color_transform == 0 && !z->jfif) : z->app14_color_transform == 0;
+  if (!plain) z->YCbCr_to_RGB_kernel(out, in[0], in[1], in[2], n, 3);
+  for (int i = 0; i < n && (plain || (parts == 4 && z->app14_color_transform == 2)); i++)
+    for (int k = 0; k < 3; k++) {
+      stbi_uc v = plain ? in[k][i] : (stbi_uc)(255 - out[3 * i + k]);
+      out[3 * i + k] = parts == 4 ? stbi__blinn_8x8(v, in[3][i]) : v; /* the fourth is black, printed over the others */
+    }
+}
+
+static int put_lines(stbi__jpeg *z, const ms_pixels *to) {
+  stbi__resample r[4];
+  stbi_uc *in[4] = {NULL};
+  int parts = z->s->img_n, width = (int)z->s->img_x;
+  bool grey = parts < 3 || (parts == 3 && to->channels < 3 && z->rgb != 3 && (z->app14_color_transform != 0 || z->jfif));
+  if (grey) parts = 1; /* the first component is it */
+  stbi_uc *line = stbi__malloc(3 * (size_t)width + 1);
+  int bad = line ? 0 : -1;
+  for (int k = 0; k < parts && !bad; k++) bad = begin_lines(z, &r[k], k);
+  for (int y = 0; y < (int)z->s->img_y && !bad; y++) {
+    for (int k = 0; k < parts; k++) in[k] = next_line(z, &r[k], k);
+    if (!grey) to_rgb(z, line, in, width);
+    ms_put_pixels(to, 0, y, 1, width, grey ? in[0] : line, grey ? 1 : 3);
+  }
+  capped_free(line);
+  return bad;
+}
+
+int ms_stb_jpeg(const uint8_t *bytes, int size, size_t limit, const ms_pixels *to) {
   live = 0;
   cap = limit;
-  int inside = 0, want = *channels;
-  uint8_t *pixels = stbi_load_from_memory(bytes, size, width, height, &inside, want);
-  *channels = want ? want : inside;
-  return pixels;
+  stbi__context s;
+  stbi__jpeg *z = capped_malloc(sizeof *z);
+  if (!z) return -1;
+  stbi__start_mem(&s, bytes, size);
+  z->s = &s;
+  stbi__setup_jpeg(z);
+  s.img_n = 0; /* so that there is nothing to clean up yet */
+  int rc = stbi__decode_jpeg_image(z) ? put_lines(z, to) : -1;
+  stbi__cleanup_jpeg(z);
+  capped_free(z);
+  return rc;
 }
-
-void ms_stb_free(uint8_t *pixels) { capped_free(pixels); }
 
 const char *ms_stb_reason(void) {
   const char *why = stbi_failure_reason();
