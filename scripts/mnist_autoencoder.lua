@@ -95,7 +95,7 @@ local function fit(part, k, corrupt)
   local trace, first = { step = {}, loss = {} }, 1
   local checkpoint = run:path(name .. ".safetensors")
   if o.resume then
-    local at = ms.checkpoint.load(checkpoint, { model = model, optimizer = adam })
+    local at = ms.checkpoint.resume(checkpoint, { model = model, optimizer = adam })
     if at then
       first, trace = at.epoch + 1, at.trace
       print(("%s: going on after epoch %d"):format(name, at.epoch))

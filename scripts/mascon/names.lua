@@ -40,6 +40,10 @@ local PHRASES = {
     float16 = "half", t_ = "transpose", mod = "remainder", print = "print(x)", tostring = "tostring(x)", elements = "numel",
     arccos = "acos", arcsin = "asin", arctan = "atan", arctan2 = "atan2", norm_ = "norm", sum_all = "sum", narrow = "slice",
   },
+  ["ms.optim"] = { rmsprop = "adam", adagrad = "adam", adamax = "adam", nadam = "adam",
+    lr_scheduler = "o.lr = x (set it when you like)", optimizer = "adam", scheduler = "o.lr = x (set it when you like)" },
+  ["ms.checkpoint"] = { read = "load", restore = "load", write = "save", exists = "peek", load_checkpoint = "load",
+    save_checkpoint = "save", load_state_dict = "load" },
   ["ms.data"] = {
     dataloader = "ds:loader{...}", tensordataset = "tensors", dataset = "tensors", subset = "ds:subset(...)",
     random_split = "ds:split(...)",

@@ -15,12 +15,10 @@
 local ms = require "mascon"
 local options = require "mascon.options"
 local text = require "mascon.text"
-local moved = require "mascon.moved"
+local names = require "mascon.names"
+local states = require "mascon.state"
+local moved, is_tensor, sizes = states.moved, states.is_tensor, states.sizes
 local optim = {}
-
-local tensor_type = getmetatable(ms.zeros {})
-local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == tensor_type end
-local function sizes(t) return ("%s %s"):format(#t.shape > 0 and table.concat(t.shape, " x ") or "scalar", t.dtype) end
 
 -- ---- fields and their one door ----------------------------------------------------------------------------------------------------
 
@@ -204,42 +202,42 @@ function Optimizer:zero_grad()
   for _, p in ipairs(o.parameters) do p.grad = nil end
 end
 
--- Zeros for each of the names in the shape of p, and a step count of 0.
-local function new_state(p, names)
+-- Zeros for each of the kinds of state in the shape of p, and a step count of 0.
+local function new_state(p, kinds)
   local s = {}
-  for _, name in ipairs(names) do s[name] = ms.keep(ms.zeros(p.shape, { dtype = p.dtype, device = p.device })) end
+  for _, name in ipairs(kinds) do s[name] = ms.keep(ms.zeros(p.shape, { dtype = p.dtype, device = p.device })) end
   s.step = ms.keep(ms.zeros({}, { dtype = "f64", device = p.device }))
   return s
 end
 
--- The parameters that have a gradient now, their gradients, the named states and the step counts, one list after another; and how many
--- parameters they are. Without names: parameters and gradients only.
-local function gather(o, names)
+-- The parameters that have a gradient now, their gradients, the states of these kinds and the step counts, one list after another; and
+-- how many parameters they are. Without kinds: parameters and gradients only.
+local function gather(o, kinds)
   if next(moved) then follow(o) end
-  local list, gradients, states, n = {}, {}, {}, 0
+  local list, gradients, of, n = {}, {}, {}, 0
   for _, p in ipairs(o.parameters) do
     local g = p.grad
     if g then
       n = n + 1
       list[n], gradients[n] = p, g
-      if names then
+      if kinds then
         local s = o.state[p]
         if not s then
-          s = new_state(p, names)
+          s = new_state(p, kinds)
           o.state[p] = s
         end
-        states[n] = s
+        of[n] = s
       end
     end
   end
   table.move(gradients, 1, n, n + 1, list)
-  if names then
+  if kinds then
     local at = 2 * n
-    for _, name in ipairs(names) do
-      for i = 1, n do list[at + i] = states[i][name] end
+    for _, name in ipairs(kinds) do
+      for i = 1, n do list[at + i] = of[i][name] end
       at = at + n
     end
-    for i = 1, n do list[at + i] = states[i].step end
+    for i = 1, n do list[at + i] = of[i].step end
   end
   return list, n
 end
@@ -292,73 +290,79 @@ local function hyper_of(o, state, fail)
   return check(o.class, o.what .. ": load_state_dict", given)
 end
 
--- Take over a state_dict, to the last bit: states and hyper-parameters, as PyTorch does (so a script's own lr counts for a new run only;
--- set o.lr after loading to change it). Tensors are copied into those that are there, which recorded steps know; a parameter without
--- state in the dict has none afterwards. Whatever does not fit -- another optimizer's state, a wrong shape, an entry too many or too few
--- -- is an error, and nothing has changed then.
-function Optimizer:load_state_dict(state)
-  local o = inside[self]
-  local function fail(...) options.raise("%s: load_state_dict: %s", o.what, select("#", ...) > 1 and string.format(...) or (...)) end
-  if type(state) ~= "table" then fail("expected a table of tensors by name (state_dict), got %s", type(state)) end
-  if next(moved) then follow(o) end
-  local states, known, found = o.class.states, { step = true }, {}
-  for _, name in ipairs(states) do known[name] = true end
-  local hyper = { beta1 = o.class.has_betas, beta2 = o.class.has_betas }
+-- The entries that a state may have for each parameter, by name -> true; those found, by place -> true; raises for what does not fit.
+local function entries_of(o, state, fail)
+  local each, found, hyper = { step = true }, {}, { beta1 = o.class.has_betas, beta2 = o.class.has_betas }
+  for _, name in ipairs(o.class.states) do each[name] = true end
   for name in pairs(o.class.numbers) do hyper[name] = true end
   for _, name in ipairs(o.class.truths) do hyper[name] = true end
   for key, t in pairs(state) do
-    local name, i = tostring(key):match "^([%a_]+)%.(%d+)$"
-    if name and known[name] then
+    local name, i = key:match "^([%a_]+)%.(%d+)$"
+    if name and each[name] then
       i = math.tointeger(tonumber(i))
       local p = o.parameters[i]
       if not p or ("%s.%d"):format(name, i) ~= key then fail("'%s': there are %d parameters, counted from 1", key, #o.parameters) end
-      if not is_tensor(t) then fail("%s: expected a tensor, got %s", key, type(t)) end
       if name == "step" then
         local n = value_of(o.what, key, t)
         if type(n) ~= "number" or n < 1 or n % 1 ~= 0 or n >= 2 ^ 53 then
           fail("%s: expected a whole number from 1 on, got %s", key, tostring(n))
         end
-      elseif table.concat(t.shape, " ") ~= table.concat(p.shape, " ") or (t.dtype ~= "f32" and t.dtype ~= "f64") then
+      elseif not states.same_shape(t, p) or not states.is_float(t) then
         fail("%s: expected %s, got %s", key, sizes(p), sizes(t))
       end
       found[i] = true
     elseif not hyper[key] then
-      if key == "step" then fail "one step count for all parameters: written by a version of mascon before 0.2; train anew" end
-      fail("unknown entry '%s': expected %s, step of each parameter (%s.1, ...) and %s", tostring(key), table.concat(states, ", "),
-        states[1], table.concat(text.keys(hyper), ", "))
+      if key == "step" then
+        fail "one step count for all parameters: written before each parameter had its own ('step.1', ...); train anew"
+      end
+      fail("unknown entry '%s': expected %s, step of each parameter (%s.1, ...) and %s", key, table.concat(o.class.states, ", "),
+        o.class.states[1], table.concat(text.keys(hyper), ", "))
     end
   end
   for i in pairs(found) do
-    for name in pairs(known) do
+    for name in pairs(each) do
       if state[("%s.%d"):format(name, i)] == nil then fail("missing entry '%s.%d'", name, i) end
     end
   end
+  return each, found
+end
+
+-- o:load_state_dict(state) takes over a state_dict, to the last bit: states and hyper-parameters, as PyTorch does (so a script's own lr
+-- counts for a new run only; set o.lr after loading to change it). Tensors are copied into those that are there, which recorded steps
+-- know; a parameter without state in the dict has none afterwards. Whatever does not fit -- another optimizer's state, a wrong shape, an
+-- entry too many or too few -- is an error, and nothing has changed then. Gives o.
+local function prepare(self, state)
+  local o = inside[self]
+  local function fail(...) options.raise("%s: load_state_dict: %s", o.what, string.format(...)) end
+  states.check_dict(o.what, state)
+  if next(moved) then follow(o) end
+  local each, found = entries_of(o, state, fail)
   local values = hyper_of(o, state, fail)
-  -- Everything fits: make what is new, then copy.
   local copies, made = {}, {}
-  local guard <close> = ms.no_grad()
   for i in pairs(found) do
     local p = o.parameters[i]
     local s = o.state[p]
     if not s then
-      s = new_state(p, states)
+      s = new_state(p, o.class.states)
       made[p] = s
     end
-    for name in pairs(known) do
-      local t = state[("%s.%d"):format(name, i)]
-      copies[#copies + 1] = { s[name], ms.tensor(t, { dtype = s[name].dtype, device = p.device }) }
+    for name in pairs(each) do
+      copies[#copies + 1] = { s[name], ms.tensor(state[("%s.%d"):format(name, i)], { dtype = s[name].dtype, device = p.device }) }
     end
   end
-  for _, c in ipairs(copies) do c[1]:copy_(c[2]) end
-  for i, p in ipairs(o.parameters) do
-    if made[p] then o.state[p] = made[p] end
-    if o.state[p] and not found[i] then
-      for _, t in pairs(o.state[p]) do t:fill_(0) end
+  return function()
+    local guard <close> = ms.no_grad()
+    for _, c in ipairs(copies) do c[1]:copy_(c[2]) end
+    for i, p in ipairs(o.parameters) do
+      if made[p] then o.state[p] = made[p] end
+      if o.state[p] and not found[i] then
+        for _, t in pairs(o.state[p]) do t:fill_(0) end
+      end
     end
+    take(o, values)
   end
-  take(o, values)
-  return self
 end
+Optimizer.load_state_dict = states.loader(prepare)
 
 -- ---- the optimizers ------------------------------------------------------------------------------------------------------------------
 
@@ -399,10 +403,4 @@ function Adam:step()
   ms.adam_(list, 5, cell.lr, cell[1], cell[2], cell.eps, cell.weight_decay, o.decoupled)
 end
 
--- PyTorch's names of what is here under another one.
-local torch = { SGD = "sgd", Adam = "adam", AdamW = "adamw" }
-return setmetatable(optim, { __index = function(_, name)
-  local near = torch[name]
-  options.raise("ms.optim has no '%s'%s", tostring(name),
-    near and ("; did you mean optim.%s?"):format(near) or text.hint(tostring(name), text.keys(optim), "optim."))
-end })
+return names.guard(optim, "ms.optim")

@@ -3,8 +3,10 @@ local text = require "mascon.text"
 local options = {}
 
 -- Raise msg, prefixed by the innermost line outside the library.
+local context
 function options.raise(msg, ...)
   if select("#", ...) > 0 then msg = msg:format(...) end
+  if context then msg = context .. ": " .. msg end
   for level = 2, 40 do
     local info = debug.getinfo(level, "Sl")
     if not info then break end
@@ -13,6 +15,13 @@ function options.raise(msg, ...)
     end
   end
   error(msg, 0)
+end
+
+-- local c <close> = options.within("file.st: model"): until the end of the block, messages of options.raise begin with these words.
+function options.within(words)
+  local before = context
+  context = before and before .. ": " .. words or words
+  return setmetatable({}, { __close = function() context = before end })
 end
 
 -- given (a table or nil) over defaults: a new table. A key that defaults lacks raises, with the nearest name; so does a value of another

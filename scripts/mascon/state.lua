@@ -1,0 +1,53 @@
+-- state: what modules, optimizers and checkpoints share about states -- tables of tensors by name, as state_dict() gives them.
+local ms = require "mascon"
+local options = require "mascon.options"
+local state = {}
+
+local tensor_type = debug.getmetatable(ms.zeros {})
+function state.is_tensor(v) return type(v) == "userdata" and debug.getmetatable(v) == tensor_type end
+
+-- "3 x 4 f32"
+function state.sizes(t)
+  local shape = t.shape
+  return ("%s %s"):format(#shape > 0 and table.concat(shape, " x ") or "scalar", t.dtype)
+end
+
+function state.same_shape(a, b) return table.concat(a.shape, " ") == table.concat(b.shape, " ") end
+
+function state.is_float(t)
+  local d = t.dtype
+  return d == "f32" or d == "f64" or d == "bf16" or d == "f16"
+end
+
+-- Old parameter -> the tensor that module:to put in its place. A module writes it down, an optimizer made before looks here, so that it
+-- never goes on changing tensors that no module holds any more. Weak: it keeps neither alive by itself.
+state.moved = setmetatable({}, { __mode = "k" })
+
+-- Raise unless v is a table of tensors by name.
+function state.check_dict(what, v)
+  if type(v) ~= "table" then
+    options.raise("%s: load_state_dict: expected a table of tensors by name (state_dict), got %s", what, type(v))
+  end
+  for name, t in pairs(v) do
+    if not state.is_tensor(t) then
+      options.raise("%s: load_state_dict: %s: expected a tensor, got %s", what, tostring(name), type(t))
+    end
+    if type(name) ~= "string" then options.raise("%s: load_state_dict: unknown entry '%s': names are texts", what, tostring(name)) end
+  end
+end
+
+-- Loading in two halves: prepare(self, dict, options) checks everything and makes whatever must be made, changes nothing, and gives a
+-- function that cannot fail and puts the values in place. state.loader turns it into a load_state_dict; checkpoints, which load several
+-- things or none, find the first half by state.prepare_of.
+local halves = setmetatable({}, { __mode = "k" })
+function state.loader(prepare)
+  local function load_state_dict(self, dict, opts)
+    prepare(self, dict, opts)()
+    return self
+  end
+  halves[load_state_dict] = prepare
+  return load_state_dict
+end
+function state.prepare_of(thing) return halves[thing.load_state_dict] end
+
+return state
