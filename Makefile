@@ -73,7 +73,7 @@ MODULE_OBJ  := $(call obj,$(MODULE_SRC)) $(EMBED_O)
 PROGRAM_OBJ := $(call obj,$(PROGRAM_SRC))
 TESTS       := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
-.PHONY: all help setup setup-test run build-tests test bench san gcstress lint deps size install clean FORCE
+.PHONY: all help setup setup-test run build-tests test bench san gcstress soak lint deps size install clean FORCE
 
 all: $(BUILD)/mascon $(BUILD)/mascon.so $(BUILD)/libmascon.a $(BUILD)/libmascon.so
 
@@ -85,6 +85,7 @@ help:
 	@echo 'make bench      measure (tests/bench)'
 	@echo 'make san        every test under address and undefined-behaviour sanitizers, in $(BUILD)/san'
 	@echo 'make gcstress   the Lua tests under a Lua that collects at every allocation, in $(BUILD)/gcstress'
+	@echo 'make soak       what takes long (tests/soak): 20,000 random programs, eager against compiled; ONLY=name SEED=n PROGRAMS=n'
 	@echo 'make lint       clang-format and luacheck'
 	@echo 'make deps       fail on an include that points back'
 	@echo 'make size       lines per folder'
@@ -203,6 +204,9 @@ gcstress: setup-test
 $(STRESS_DIR)/mascon: $(PROGRAM_OBJ) $(MODULE_OBJ) $(CORE_OBJ) $(BUILD)/sources $(STRESS_LUA)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -Wl,-E -o $@ $(filter %.o,$^) $(call lua_whole,$(STRESS_LUA)) $(LIBS) $(EDIT_LIBS)
+
+soak: all
+	@BUILD=$(BUILD) ONLY='$(ONLY)' tests/soak/run.sh
 
 lint:
 	@sh tests/lint.sh

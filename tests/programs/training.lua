@@ -1,0 +1,345 @@
+-- training: spices (spices.lua) about gradients, layers and optimizers.
+local Draw = require "programs.draw"
+local base = require "programs.base"
+local training = {}
+
+-- ---- gradients -------------------------------------------------------------------------------------------------------
+
+local function leaf(d, shape)
+  d.serial = (d.serial or 0) + 1
+  local name = d:make(("num(%d, %s, %q):requires_grad_()"):format(d.serial, Draw.list(shape or d:shape()), d.dtype), "p")
+  if name then
+    d.leaves = d.leaves or {}
+    table.insert(d.leaves, name)
+  end
+  return name
+end
+
+-- A tensor with a graph, later ones first; nil if there is none.
+local function grown(d)
+  return d:tensor(function(t) return t.requires_grad and not t.is_leaf and Draw.is_float(t) end)
+end
+
+-- Something of one element to differentiate, as an expression.
+local function scalar(d, name)
+  name = name or grown(d)
+  if not name then return nil end
+  return d:pick({ "%s:sum()", "%s:mean()", "%s:square():mean()", "(%s * 0.5):sum()", "%s:tanh():sum()", "%s:sin():mean()" }):format(name)
+end
+
+local function some_leaf(d) return d.leaves and #d.leaves > 0 and d:pick(d.leaves) end
+
+-- A view, a power, a product of a leaf: so that graphs begin in many ways.
+local function from_leaf(d)
+  local p = some_leaf(d)
+  if not p then return end
+  local x = base.partner(d, p)
+  if d:chance(0.3) then return d:body(base.view_of(d, p)) end
+  local e = d:pick { "%p * %x", "%x + %p", "(%p * %x):tanh()", "%p ^ 2", "%p", '%p:to "f32"', '%p:to "f64"', "%p:detach() * 2" }
+  return d:body(Draw.fill(e, { p = p, x = x }))
+end
+
+local function by_grad(d)
+  local p, y = some_leaf(d), scalar(d)
+  if not p or not y then return end
+  return d:body(("ms.grad(%s, %s)"):format(y, p))
+end
+
+local function backward(d)
+  local y = scalar(d)
+  if not y then return end
+  if d:chance(0.4) then
+    for _, p in ipairs(d.leaves) do d:act(p .. ".grad = nil") end
+  end
+  if d:act(("(%s):backward(%s)"):format(y, d:chance(0.3) and "{ retain = true }" or "")) then
+    d:calm()
+    return true
+  end
+end
+
+local function with_gradient(d)
+  local p = some_leaf(d)
+  if not p then return end
+  local g = p .. ".grad"
+  local has = d:eval(g) ~= nil
+  local how = d:below(has and 7 or 2)
+  local shape = d.env[p].shape
+  if how == 0 then
+    local x = d:fit(shape)
+    return x ~= p and d:act(("%s = %s"):format(g, x))
+  end
+  if how == 1 then return d:act(("%s = (%s * 0.5):detach()"):format(g, d:fit(shape))) end
+  if how == 2 then return d:body(g) end
+  if how == 3 then return d:act(("%s = nil"):format(g)) end
+  if how == 4 then return d:act(("%s:mul_(0.5)"):format(g)) end
+  if how == 5 then return d:body(("%s * 0.5 + %s"):format(g, d:fit(shape))) end
+  return d:act(("ms.no_grad(function() %s:sub_(%s * 0.1) end)"):format(p, g))
+end
+
+local grad_kinds = { { 8, from_leaf }, { 4, by_grad }, { 3, backward }, { 3, with_gradient } }
+-- A penalty: the gradient of a gradient.
+local function second_order(d)
+  local p, y, g = some_leaf(d), scalar(d), d:name "v"
+  if not p or not y then return end
+  local text = "local slope = ms.grad(%y, %p)\n%g = slope.requires_grad and ms.grad(slope:square():sum() + %p:sum() * 0, %p) or slope"
+  return d:add { zone = "body", define = { g }, text = Draw.fill(text, { y = y, p = p, g = g }) }
+end
+
+training.gradients = {
+  setup = function(d) for _ = 1, d:int(1, 2) do leaf(d) end end,
+  kinds = grad_kinds,
+  finish = function(d)
+    local y = scalar(d)
+    if y and d:chance(0.7) then
+      if d:chance(0.6) then
+        for _, p in ipairs(d.leaves) do d:act(p .. ".grad = nil") end
+      end
+      d:act(("(%s):backward()"):format(y))
+    end
+  end,
+}
+training.second_order = { setup = training.gradients.setup, kinds = { { 8, from_leaf }, { 4, second_order }, { 2, by_grad } } }
+training.gradient_between = {
+  setup = training.gradients.setup,
+  kinds = grad_kinds,
+  finish = function(d)
+    local p = some_leaf(d)
+    if not p then return end
+    d:between(d:pick {
+      p .. ".grad = nil", ("%s.grad = num(call, %s, %q)"):format(p, Draw.list(d.env[p].shape), d.dtype),
+      ("if %s.grad then %s.grad:mul_(0.5) end"):format(p, p), ("ms.no_grad(function() %s:mul_(0.5) end)"):format(p),
+    }, d:chance(0.6) and d:int(2, 8) or nil)
+  end,
+}
+-- Gradients set from views, from parts of arguments.
+training.assigned_gradients = {
+  setup = training.gradients.setup,
+  kinds = { { 5, from_leaf }, { 5, function(d)
+    local p = some_leaf(d)
+    if not p then return end
+    local shape = d.env[p].shape
+    local n = Draw.product(shape)
+    local a = d:argument(("num(700 + call, { %d }, %q)"):format(n + 2, d.dtype))
+    local e = d:pick { ("%s[{ { 2, %d } }]:reshape(%s)"):format(a, n + 1, Draw.list(shape)),
+      ("%s:slice(1, 1, %d):view(%s)"):format(a, n, Draw.list(shape)), d:fit(shape) }
+    return n > 0 and e ~= p and d:act(("%s.grad = %s"):format(p, e))
+  end }, { 2, with_gradient }, { 2, backward } },
+}
+training.freezing = {
+  setup = function(d)
+    leaf(d)
+    leaf(d)
+    d.late = d:captured(d:shape())
+  end,
+  kinds = { { 6, from_leaf }, { 3, base.binary } },
+  finish = function(d)
+    local y = scalar(d)
+    if not y then return end
+    local p = d:pick { d.leaves[1], d.leaves[2], d.late, d.late }
+    if d:chance(0.5) then
+      d:act(d.leaves[1] .. ".grad = nil")
+      if d:chance(0.5) then d:act(d.leaves[2] .. ".grad = nil") end
+    end
+    d:act(("(%s):backward()"):format(y))
+    local on = p == d.late
+    d:between(("%s:requires_grad_(%s)"):format(p, on), d:int(2, 7))
+    if d:chance(0.4) then d:between(("%s.requires_grad = %s"):format(p, not on), d:int(5, 8)) end
+  end,
+}
+
+-- ---- training --------------------------------------------------------------------------------------------------------
+
+local function options(list)
+  local parts = {}
+  for _, o in ipairs(list) do parts[#parts + 1] = o[1] .. " = " .. tostring(o[2]) end
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+local function optimizer(d, parameters)
+  local kind = d:pick { "sgd", "sgd", "adam", "adamw" }
+  local list = { { "lr", d:pick { 0.1, 0.05, 0.01 } } }
+  if kind == "sgd" then
+    if d:chance(0.6) then
+      list[#list + 1] = { "momentum", d:pick { 0.9, 0.5 } }
+      if d:chance(0.3) then list[#list + 1] = { "nesterov", true } elseif d:chance(0.3) then list[#list + 1] = { "dampening", 0.2 } end
+    end
+  elseif d:chance(0.3) then
+    list[#list + 1] = { "betas", "{ 0.8, 0.99 }" }
+  end
+  if d:chance(0.4) then list[#list + 1] = { "weight_decay", d:pick { 0.1, 0.01 } } end
+  d.kind = kind
+  local name = d:make(("optim.%s(%s, %s)"):format(kind, parameters, options(list)), "o", true)
+  if name then d:watch(name .. ":state_dict()") end
+  return name
+end
+
+-- zero_grad, backward, step, in one of the usual orders.
+local function update(d, o, loss)
+  local order = d:weighted { { 6, { "zero", "backward", "step" } }, { 2, { "backward", "step", "zero" } }, { 1, { "backward", "step" } } }
+  for _, part in ipairs(order) do
+    if part == "zero" then d:act(o .. ":zero_grad()") end
+    if part == "backward" and not d:act(("(%s):backward()"):format(loss)) then return false end
+    if part == "step" then d:act(o .. ":step()") end
+  end
+  d:calm()
+  return true
+end
+
+local function a_model(d)
+  local m, n = d.n, d:int(2, 5)
+  local layers = { ("nn.linear(%d, %d%s)"):format(m, n, d:chance(0.2) and ", { bias = false }" or "") }
+  if d:chance(0.4) then layers[#layers + 1] = ("nn.batch_norm(%d)"):format(n) end
+  layers[#layers + 1] = d:pick { "nn.tanh()", "nn.relu()", "nn.sigmoid()", "nn.silu()" }
+  if d:chance(0.4) then layers[#layers + 1] = ("nn.dropout(%s)"):format(d:pick { 0.5, 0.2 }) end
+  layers[#layers + 1] = ("nn.linear(%d, %d)"):format(n, d:pick { m, 1, 3 })
+  local text = ("nn.sequential { %s }"):format(table.concat(layers, ", "))
+  d.layers = layers
+  return d:make(text .. (d.dtype == "f64" and ':to("f64")' or ""), "net", true)
+end
+
+local function setup_model(d)
+  d.rows = d:pick { 2, 3, 4 }
+  d.input = d:argument(("num(800 + call, { %d, %d }, %q)"):format(d.rows, d.n, d.dtype))
+  d.net = a_model(d)
+  d:make(d.net .. ":parameters()", "ps", true)
+  d.parameters = "ps" .. d.count.ps
+  d:watch(d.parameters)
+  if d.layers[2]:find "batch_norm" then
+    local b = d:make(d.net .. ":buffers()", "bs", true)
+    d:watch(b)
+  end
+end
+
+local function forward(d)
+  return d.net and d:body(("%s(%s)"):format(d.net, d:fit { d.rows, d.n }))
+end
+
+local function finish_model(d)
+  if d.updated then return end
+  d.updated = true
+  local y = d:body(("%s(%s)"):format(d.net, d:fit { d.rows, d.n }))
+  if not y then return end
+  d.o = optimizer(d, d.parameters)
+  local loss = d:body(scalar(d, y))
+  if not loss then return end
+  if d.inside then d:act((d.inside:gsub("%%o", d.o))) end
+  update(d, d.o, loss)
+  d:result(loss)
+end
+
+training.training = { setup = setup_model, kinds = { { 2, forward } }, finish = finish_model }
+
+local function between_calls(d, list)
+  for _ = 1, d:int(1, 2) do
+    local text = d:pick(list)
+    d:between(text, d:chance(0.85) and d:int(2, 8) or nil)
+  end
+end
+
+local function with_model(finish, more)
+  local s = { setup = setup_model, kinds = { { 1, forward } } }
+  for k, v in pairs(more or {}) do s[k] = v end
+  s.finish = function(d)
+    finish_model(d)
+    if d.o then finish(d) end
+  end
+  return s
+end
+
+-- A rate, a momentum, ... set between the calls.
+training.hyper_parameters = with_model(function(d)
+  local list = { "%s.lr = 0.5 / call", "%s.lr = %s.lr * 0.5", "%s.weight_decay = 0.3" }
+  if d.kind == "sgd" then
+    list[#list + 1] = "%s.momentum = %s.momentum ~= 0 and 0.3 or 0"
+    list[#list + 1] = "%s.momentum = 0.7"
+    list[#list + 1] = "%s.nesterov = false"
+  else
+    list[#list + 1] = "%s.betas = { 0.5, 0.9 }"
+    list[#list + 1] = "%s.eps = 0.1"
+  end
+  for i, s in ipairs(list) do list[i] = s:gsub("%%s", d.o) end
+  between_calls(d, list)
+end)
+training.rate_inside = with_model(function() end, {
+  setup = function(d)
+    setup_model(d)
+    d.inside = d:pick { "%o.lr = %o.lr * 0.5", "%o.lr = 0.05", "%o.weight_decay = %o.weight_decay + 0.1" }
+  end,
+})
+training.layer_settings = with_model(function(d)
+  local list = { "%s:eval()", "%s:train()", "%s:eval()" }
+  for i, layer in ipairs(d.layers) do
+    local at = ("%s[%d]"):format(d.net, i)
+    if layer:find "dropout" then
+      list[#list + 1] = at .. ".p = 0.8"
+      list[#list + 1] = at .. ".training = false"
+      list[#list + 1] = at .. ":eval()"
+    elseif layer:find "batch_norm" then
+      list[#list + 1] = at .. ".momentum = 0.5"
+      list[#list + 1] = at .. ".training = false"
+      list[#list + 1] = at .. ".eps = 0.1"
+    end
+  end
+  for i, s in ipairs(list) do list[i] = s:gsub("%%s", d.net) end
+  between_calls(d, list)
+end)
+training.loading = with_model(function(d)
+  local at = d:int(2, 5)
+  local saved = d:make("{}", "kept", true)
+  local copy = "for k, v in pairs(%s:state_dict()) do %s[k] = type(v) == \"userdata\" and v:clone() or v end"
+  if d:chance(0.7) then
+    d:between(copy:format(d.o, saved), at)
+    d:between(("%s:load_state_dict(%s)"):format(d.o, saved), d:int(at + 1, 8))
+  else
+    d:between(copy:format(d.net, saved), at)
+    d:between(("%s:load_state_dict(%s)"):format(d.net, saved), d:int(at + 1, 8))
+  end
+end)
+training.replaced_parameters = with_model(function(d)
+  local i = #d.layers
+  between_calls(d, {
+    ("%s[%d].bias = nn.parameter(%s[%d].bias * 2 + 1)"):format(d.net, i, d.net, i),
+    ("%s[%d].weight = nn.parameter(%s[%d].weight * 0.5)"):format(d.net, i, d.net, i),
+    ("%s:to(%q):to(%q)"):format(d.net, d.dtype == "f64" and "f32" or "f64", d.dtype),
+    ("%s[1].weight:requires_grad_(false)"):format(d.net), ("%s[1].weight:requires_grad_(true)"):format(d.net),
+    ("%s:requires_grad_(false); %s[%d].weight:requires_grad_(true)"):format(d.net, d.net, i),
+    ("ms.no_grad(function() %s[1].weight:mul_(0.5) end)"):format(d.net), ("%s:zero_grad()"):format(d.net),
+    ("%s[1].weight.grad = nil"):format(d.net),
+    ("%s = nn.sequential { nn.linear(%d, 2), nn.linear(2, %d) }:to(%q)"):format(d.net, d.n, 2, d.dtype),
+    ("%s = optim.sgd(%s:parameters(), { lr = 0.3 })"):format(d.o, d.net),
+  })
+end)
+training.two_optimizers = {
+  setup = function(d)
+    leaf(d)
+    leaf(d)
+  end,
+  kinds = { { 8, from_leaf } },
+  finish = function(d)
+    local a, b = d.leaves[1], d.leaves[2]
+    local first, second = optimizer(d, ("{ %s }"):format(a)), optimizer(d, ("{ %s%s }"):format(b, d:chance(0.3) and ", " .. a or ""))
+    local y = scalar(d)
+    if not y then return end
+    d:act(first .. ":zero_grad()")
+    d:act(second .. ":zero_grad()")
+    d:act(("(%s):backward()"):format(y))
+    d:act(first .. ":step()")
+    if d:chance(0.7) then d:act(second .. ":step()") end
+    d:calm()
+    if d:chance(0.5) then d:between(("%s.lr = 0.2 / call"):format(first), d:int(2, 8)) end
+  end,
+}
+-- Labels that change from call to call, and a number among them that may be wrong in one call.
+training.classifier = with_model(function() end, {
+  setup = function(d)
+    setup_model(d)
+    d.labels = d:argument(("whole(900 + call, 3, { %d })"):format(d.rows), "y", true)
+  end,
+  kinds = { { 4, function(d)
+    local z = d:body(("%s:matmul(%s)"):format(d:fit { d.rows, d.n }, d:fit { d.n, 3 }))
+    local how = d:pick { "", ', { reduction = "sum" }', ', { reduction = "none" }' }
+    return z and d:body(("nn.cross_entropy(%s, %s%s)"):format(z, d.labels, how))
+  end } },
+})
+
+return training
