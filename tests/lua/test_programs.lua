@@ -11,8 +11,9 @@ local minimise = require "programs.minimise"
 
 -- What compiled steps are known to get wrong now: these spices wait.
 local WITHOUT = {}
-for _, name in ipairs { "kept", "carried", "reassigned", "large_numbers", "tables", "rate_inside", "hyper_parameters", "layer_settings", "loading",
-  "replaced_parameters", "luas_own_random", "looking_at_numbers", "freezing", "numbers", "assigned_gradients", "gradient_between" } do
+for _, name in ipairs { "kept", "carried", "reassigned", "large_numbers", "tables", "rate_inside", "hyper_parameters",
+  "layer_settings", "loading", "replaced_parameters", "luas_own_random", "looking_at_numbers", "freezing", "numbers",
+  "assigned_gradients", "gradient_between" } do
   WITHOUT[name] = true
 end
 
@@ -132,7 +133,7 @@ function TestProgramTools.test_chaotic()
   lu.assertEquals(r.outcome, "chaotic")
 end
 
--- ---- the minimiser ------------------------------------------------------------------------------------------------------------------------
+-- ---- the minimiser ----------------------------------------------------------------------------------------------------------------
 
 function TestProgramTools.test_minimised()
   local found = 0

@@ -40,7 +40,7 @@ local function partner(d, x)
     local y = d:float()
     if y and d:eval(("%s + %s"):format(x, y)) ~= nil then return y end
   end
-  local shape = d.env[x].shape
+  local shape = { table.unpack(d.env[x].shape) }
   if #shape > 0 and d:chance(0.5) then
     for i = 1, #shape do
       if d:chance(0.4) then shape[i] = 1 end
@@ -104,7 +104,7 @@ end
 
 -- An expression that is a view of the tensor of that name (or a copy, where a reshape must).
 function base.view_of(d, x)
-  local shape = d.env[x].shape
+  local shape = { table.unpack(d.env[x].shape) }
   local rank = #shape
   local ways = {}
   local function way(f) ways[#ways + 1] = f end
