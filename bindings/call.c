@@ -103,20 +103,43 @@ static void push_function_name(lua_State *L, const lua_Debug *ar) {
   else lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
 }
 
+/* The deepest level of the stack. lua_getstack walks from the top, so that every step down a deep stack costs its depth: an infinite
+ * recursion has 200,000 levels, and looking at each of them took minutes. Doubling and halving looks at some forty. */
+static int last_level(lua_State *L) {
+  lua_Debug ar;
+  int low = 1, high = 1;
+  while (lua_getstack(L, high, &ar)) low = high, high *= 2;
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (lua_getstack(L, middle, &ar)) low = middle + 1;
+    else high = middle;
+  }
+  return high - 1;
+}
+
+/* Of a stack deeper than both together only these levels are looked at, at the top and at the bottom. */
+enum { TOP_LEVELS = 256, BOTTOM_LEVELS = 64 };
+
+/* The levels to look at, in turn: after `i` of a stack whose deepest is `last`, when the walk began at `first`. */
+static int next_level(int i, int first, int last) {
+  return i == first + TOP_LEVELS && last - BOTTOM_LEVELS > i ? last - BOTTOM_LEVELS : i + 1;
+}
+
 /* Script frames one by one, runs of library frames as one line, C frames not at all. MASCON_TRACEBACK=full shows everything.
  * More than FIRST + LAST script frames: the middle ones as a count. quiet_top: library frames above the first script frame are not
  * told, for the message speaks of the script's line. */
-static void add_traceback(lua_State *L, luaL_Buffer *b, int level, bool quiet_top) {
+static void add_traceback(lua_State *L, luaL_Buffer *b, int level, int last, bool quiet_top) {
   const char *want = getenv("MASCON_TRACEBACK");
   bool full = want && !strcmp(want, "full");
   lua_Debug ar;
-  int script = 0, shown = 0, library = 0;
-  for (int i = level; lua_getstack(L, i, &ar); i++) {
+  int script = 0, shown = 0, library = 0, unseen = 0; /* unseen: levels that were left out */
+  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_level(i, level, last)) {
     lua_getinfo(L, "S", &ar);
     script += full || in_script(&ar);
+    unseen += next_level(i, level, last) - i - 1;
   }
   luaL_addstring(b, "\ntraceback:");
-  for (int i = level; lua_getstack(L, i, &ar); i++) {
+  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_level(i, level, last)) {
     lua_getinfo(L, "Slnt", &ar);
     if (!full && !in_script(&ar)) {
       library += in_library(&ar);
@@ -130,7 +153,7 @@ static void add_traceback(lua_State *L, luaL_Buffer *b, int level, bool quiet_to
     shown++;
     if (script > FIRST_FRAMES + LAST_FRAMES && shown > FIRST_FRAMES && shown <= script - LAST_FRAMES) {
       if (shown == FIRST_FRAMES + 1) {
-        lua_pushfstring(L, "\n  ... %d more", script - FIRST_FRAMES - LAST_FRAMES);
+        lua_pushfstring(L, "\n  ... %d more", script - FIRST_FRAMES - LAST_FRAMES + unseen);
         luaL_addvalue(b);
       }
       continue;
@@ -150,13 +173,13 @@ static bool starts_with_position(const char *msg, const lua_Debug *ar) {
   return !strncmp(msg, ar->short_src, n) && msg[n] == ':' && atoi(msg + n + 1) == ar->currentline;
 }
 
-/* Replace the string on top (the message) by the whole report. `level`: where the failing function stands. */
-static void push_report(lua_State *L, int level) {
+/* Replace the string on top (the message) by the whole report. `level`: where the failing function stands; last: the deepest. */
+static void push_report(lua_State *L, int level, int last) {
   const char *msg = lua_tostring(L, -1);
   int at = lua_gettop(L);
   lua_Debug ar;
   bool found = false;
-  for (int i = level; !found && lua_getstack(L, i, &ar); i++) {
+  for (int i = level; !found && i <= last && lua_getstack(L, i, &ar); i = next_level(i, level, last)) {
     lua_getinfo(L, "Sl", &ar);
     found = in_script(&ar) && ar.currentline > 0;
   }
@@ -171,7 +194,7 @@ static void push_report(lua_State *L, int level) {
     }
     if (*ar.source == '@') add_source_line(L, &b, ar.source + 1, ar.currentline);
     /* Straight at the prompt or in -e there is nothing more to tell. */
-    if (*ar.source == '@' || *ar.what != 'm') add_traceback(L, &b, level, placed);
+    if (*ar.source == '@' || *ar.what != 'm') add_traceback(L, &b, level, last, placed);
   }
   luaL_pushresult(&b);
   lua_replace(L, at);
@@ -196,9 +219,10 @@ static bool is_plain(lua_State *L, int i) {
 /* In: the error value. Out: the report as a string; an object with exit_code stays, with the report in its field `report`. */
 static int handler(lua_State *L) {
   luaL_checkstack(L, 20, NULL);
+  const int last = last_level(L);
   if (keeping) {
-    lua_Debug ar;
-    for (int i = 1; lua_getstack(L, i, &ar); i++)
+    lua_Debug ar; /* the main chunk is among the deepest */
+    for (int i = last > BOTTOM_LEVELS ? last - BOTTOM_LEVELS : 1; lua_getstack(L, i, &ar); i++)
       if (is_kept(L, &ar)) keep_locals_of(L, &ar);
   }
   bool coded = has_exit_code(L, 1);
@@ -206,7 +230,7 @@ static int handler(lua_State *L) {
   if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring"))
     luaL_tolstring(L, 1, NULL);
   else lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  push_report(L, 1);
+  push_report(L, 1, last);
   if (!coded) return 1;
   lua_pushliteral(L, "report");
   lua_insert(L, -2);
