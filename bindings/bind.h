@@ -45,6 +45,14 @@ void msl_check_names(lua_State *L, int i, const char *what, const char *const *n
 void msl_check_options(lua_State *L, int i, const char *what, const char *const *names);
 const char *msl_nearest(const char *word, const char *const *names); /* NULL when nothing is near */
 
+/* What belongs to a coroutine (coroutine.c): gradient mode, precision, ..., how many guards of the mode are open, and its scopes, a
+ * chain that gc.c knows (NULL: none is open). */
+extern int msl_guards;
+void *msl_scopes(void);
+void msl_set_scopes(void *chain);
+void msl_free_scopes(void *chain); /* of a coroutine that is no more */
+void msl_here(lua_State *L);       /* this is the state that runs */
+
 /* The script's line: the innermost Lua frame outside the library. Pushes nothing. */
 void msl_script_line(lua_State *L, char *out, size_t size);
 

@@ -1,45 +1,12 @@
-/* call.c -- protected calls, the message handler, Ctrl-C. */
+/* call.c -- protected calls and the message handler. */
 #include "call.h"
+#include "interrupt.h"
 #include <lauxlib.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Ctrl-C ------------------------------------------------------------------------------------------------------ */
-
-static pthread_t lua_thread;              /* the thread that runs Lua */
-static lua_State *running;                /* whose hook the signal handler sets */
-static volatile sig_atomic_t interrupted; /* the hook ran since the last ms_call began */
-static const void *keeping;               /* the main chunk whose locals are wanted, or NULL */
-
-static void keep_on_return(lua_State *L, lua_Debug *ar);
-
-static void set_keep_hook(lua_State *L) {
-  if (keeping) lua_sethook(L, keep_on_return, LUA_MASKRET, 0);
-  else lua_sethook(L, NULL, 0, 0);
-}
-
-static void stop_hook(lua_State *L, lua_Debug *ar) {
-  (void)ar;
-  set_keep_hook(L);
-  interrupted = 1;
-  luaL_error(L, "interrupted");
-}
-
-/* lua_sethook is the one function of Lua that a signal handler may call, and only in the thread that runs Lua: a signal that lands
- * in a thread of the kernels' pool is passed on. */
-static void on_sigint(int sig) {
-  if (!pthread_equal(pthread_self(), lua_thread)) {
-    pthread_kill(lua_thread, sig);
-    return;
-  }
-  signal(sig, SIG_DFL);
-  lua_sethook(running, stop_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-}
-
-bool ms_was_interrupted(void) { return interrupted != 0; }
+static const void *keeping; /* the main chunk whose locals are wanted, or NULL */
 
 /* ---- the main chunk's locals ------------------------------------------------------------------------------------- */
 
@@ -243,15 +210,11 @@ int ms_call(lua_State *L, int nargs, int nresults) {
   int base = lua_gettop(L) - nargs;
   lua_pushcfunction(L, handler);
   lua_insert(L, base);
-  running = L;
-  lua_thread = pthread_self();
-  interrupted = 0;
-  if (keeping) set_keep_hook(L);
-  signal(SIGINT, on_sigint);
+  ms_interrupt_begin(L);
+  if (keeping) ms_usual_hook(L, keep_on_return, LUA_MASKRET);
   int status = lua_pcall(L, nargs, nresults, base);
-  signal(SIGINT, SIG_DFL);
+  ms_interrupt_end(L);
   keeping = NULL;
-  lua_sethook(L, NULL, 0, 0);
   lua_remove(L, base);
   return status;
 }
@@ -303,6 +266,6 @@ int ms_report(lua_State *L, int status) {
   else fprintf(stderr, "mascon: %s\n", text ? text : "(error without a message)");
   fflush(stdout);
   lua_settop(L, i - 1);
-  if (interrupted && code == MS_EXIT_ERROR) code = MS_EXIT_INTERRUPTED;
+  if (ms_was_interrupted() && code == MS_EXIT_ERROR) code = MS_EXIT_INTERRUPTED;
   return code;
 }

@@ -9,7 +9,7 @@
 enum { MS_EXIT_ERROR = 1, MS_EXIT_USAGE = 2, MS_EXIT_LOST_GPU = 75, MS_EXIT_INTERRUPTED = 130 };
 
 /* As lua_pcall, with a message handler that turns an error into the whole report (message, script line, traceback) and with SIGINT
- * caught: the first raises "interrupted" at the next instruction of the Lua code, the second ends the process. */
+ * caught: it raises "interrupted" (interrupt.h). */
 int ms_call(lua_State *L, int nargs, int nresults);
 
 /* Print the error on top of the stack to stderr ("mascon: ..."; exit code 0: to stdout as it is), pop it, return the exit code. */
@@ -17,9 +17,6 @@ int ms_report(lua_State *L, int status);
 
 /* Add to the message of a chunk that did not compile (a string on top, "NAME:LINE: ...") the line itself, from the file at path. */
 void ms_syntax_error(lua_State *L, const char *path);
-
-/* True when the last ms_call ended by Ctrl-C. */
-bool ms_was_interrupted(void);
 
 /* Let the main chunk `f` (index) leave its local variables as globals when it returns or fails: `mascon -i`. Holds for the next
  * ms_call only. */

@@ -4,7 +4,8 @@
  * max(FLOOR, live/8) bytes were allocated since the last one, a full one after max(256 MB, 2*live). Nothing else talks to the
  * collector.
  *
- * ms.scope(): userdata made while a scope is open are listed; closing frees what was not kept, at once, without the collector. */
+ * ms.scope(): userdata made while a scope is open hang on it; closing frees what was not kept, at once, without the collector. A scope
+ * belongs to the coroutine that opened it (coroutine.c). */
 #include "bind.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,13 +16,24 @@
  */
 enum { FLOOR = 1 << 20, FULL = 256 << 20 };
 
-typedef struct box {
+/* What a tensor is to Lua. Those that a scope will free are a list through next and before; before points at what points here, and
+ * is NULL outside of any list. */
+typedef struct box box;
+struct box {
   ms_tensor *t;
-  int slot; /* place in the list of scoped boxes, -1 = not in it */
-} box;
+  box *next, **before;
+};
 
-static box **list;
-static int list_n, list_room, open_scopes;
+/* Held by its userdata and by the coroutine whose innermost scope it is, or was when an inner one was opened. */
+typedef struct scope scope;
+struct scope {
+  box *boxes;
+  scope *outer;
+  bool open;
+  int refs;
+};
+
+static scope *innermost; /* of the coroutine that runs */
 static size_t last_young, last_full;
 static lua_State *current;
 static const void *tensor_meta; /* identity of the metatable */
@@ -51,6 +63,8 @@ static void on_pressure(void *data) {
   if (current) lua_gc(current, LUA_GCCOLLECT);
 }
 
+void msl_here(lua_State *L) { current = L; }
+
 int msl_enter(lua_State *L) {
   current = L;
   policy(L);
@@ -59,8 +73,10 @@ int msl_enter(lua_State *L) {
 
 /* ---- errors with the script's line ------------------------------------------------------------------------------- */
 
+enum { NEAR = 200 }; /* levels: each costs its depth, and a recursion in the library can be very deep */
+
 static bool script_frame(lua_State *L, lua_Debug *ar) {
-  for (int level = 0; lua_getstack(L, level, ar); level++) {
+  for (int level = 0; level < NEAR && lua_getstack(L, level, ar); level++) {
     lua_getinfo(L, "Sl", ar);
     if (ar->currentline > 0 && strncmp(ar->source, "=mascon/", 8)) return true;
   }
@@ -102,6 +118,7 @@ int msl_raise(lua_State *L, int mark, const char *fmt, ...) {
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
   ms_scope_close(mark);
+  current = L;
   ms_fail("%s", text);
   return raise_stored(L);
 }
@@ -119,19 +136,22 @@ void msl_push(lua_State *L, ms_tensor *t) {
     return;
   }
   box *b = lua_newuserdatauv(L, sizeof *b, 0);
-  b->t = NULL, b->slot = -1;
+  *b = (box){0};
   lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
   lua_setmetatable(L, -2);
   b->t = ms_retain(t);
-  if (!open_scopes) return;
-  if (list_n == list_room) {
-    int room = list_room ? 2 * list_room : 256;
-    box **p = realloc(list, (size_t)room * sizeof *p);
-    if (!p) return; /* not listed: the collector will see to it */
-    list = p, list_room = room;
-  }
-  b->slot = list_n;
-  list[list_n++] = b;
+  if (!innermost) return;
+  b->next = innermost->boxes, b->before = &innermost->boxes;
+  if (b->next) b->next->before = &b->next;
+  innermost->boxes = b;
+}
+
+/* Out of the list it is in, if any. */
+static void take_out(box *b) {
+  if (!b->before) return;
+  *b->before = b->next;
+  if (b->next) b->next->before = b->before;
+  b->next = NULL, b->before = NULL;
 }
 
 static box *box_at(lua_State *L, int i) {
@@ -185,41 +205,82 @@ ms_tensor *msl_operand(lua_State *L, int i) {
 
 static int tensor_gc(lua_State *L) {
   box *b = lua_touserdata(L, 1);
-  if (b->slot >= 0) list[b->slot] = NULL;
+  take_out(b);
   ms_release(b->t);
-  b->t = NULL, b->slot = -1;
+  b->t = NULL;
   return 0;
 }
 
 /* ---- scopes ------------------------------------------------------------------------------------------------------ */
 
-typedef struct scope {
-  int mark;
-  bool open;
-} scope;
+static void release_scope(scope *s) {
+  if (--s->refs == 0) free(s);
+}
+
+/* Those at the head of the chain that are closed leave it. */
+static void drop_closed(void) {
+  while (innermost && !innermost->open) {
+    scope *s = innermost;
+    innermost = s->outer;
+    release_scope(s);
+  }
+}
+
+void *msl_scopes(void) { return innermost; }
+
+void msl_set_scopes(void *chain) {
+  innermost = chain;
+  drop_closed(); /* another coroutine may have closed them meanwhile */
+}
+
+void msl_free_scopes(void *chain) {
+  for (scope *s = chain, *outer; s; s = outer) {
+    outer = s->outer;
+    release_scope(s);
+  }
+}
 
 /* ms.scope() -> scope, to be closed: local s <close> = ms.scope(). Tensors made until then are freed at its end, unless s:keep(x)
  * was said or something else of the library (a parameter's gradient, an optimizer's state) holds them. */
 static int scope_new(lua_State *L) {
-  scope *s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = (scope){list_n, true};
-  open_scopes++;
+  scope **p = lua_newuserdatauv(L, sizeof *p, 0);
+  *p = NULL;
   luaL_setmetatable(L, "mascon.scope");
+  if (!(*p = calloc(1, sizeof **p))) return luaL_error(L, "scope: out of memory");
+  **p = (scope){.outer = innermost, .open = true, .refs = 2};
+  innermost = *p;
   return 1;
 }
 
-static int scope_close(lua_State *L) {
-  scope *s = luaL_checkudata(L, 1, "mascon.scope");
-  if (!s->open) return 0;
-  s->open = false;
-  open_scopes--;
-  for (int i = s->mark; i < list_n; i++) {
-    box *b = list[i];
-    if (!b) continue;
+/* Let go of its tensors: free them, or leave them to the collector. */
+static void empty(scope *s, bool release) {
+  for (box *b; (b = s->boxes);) {
+    take_out(b);
+    if (!release) continue;
     ms_release(b->t);
-    b->t = NULL, b->slot = -1;
+    b->t = NULL;
   }
-  if (list_n > s->mark) list_n = s->mark;
+  s->open = false;
+}
+
+/* Those opened after it in the same coroutine, and not closed yet, end with it. */
+static void end_scope(scope *s, bool release) {
+  scope *k = innermost;
+  while (k && k != s) k = k->outer;
+  if (k)
+    for (k = innermost; k != s; k = k->outer) empty(k, release);
+  empty(s, release);
+  drop_closed();
+}
+
+static scope *scope_at(lua_State *L) {
+  scope **p = luaL_checkudata(L, 1, "mascon.scope");
+  return *p;
+}
+
+static int scope_close(lua_State *L) {
+  scope *s = scope_at(L);
+  if (s && s->open) end_scope(s, true);
   return 0;
 }
 
@@ -227,7 +288,7 @@ static int scope_close(lua_State *L) {
 static void keep(lua_State *L, int i, int depth) {
   box *b = box_at(L, i);
   if (b) {
-    if (b->slot >= 0) list[b->slot] = NULL, b->slot = -1;
+    take_out(b);
     return;
   }
   if (!lua_istable(L, i) || depth > 8) return;
@@ -251,13 +312,11 @@ static int keep_all(lua_State *L) {
 
 /* A scope that nobody closed (a forgotten <close>): its tensors are left to the collector. */
 static int scope_gc(lua_State *L) {
-  scope *s = luaL_checkudata(L, 1, "mascon.scope");
-  if (!s->open) return 0;
-  s->open = false;
-  open_scopes--;
-  for (int i = s->mark; i < list_n; i++)
-    if (list[i]) list[i]->slot = -1;
-  if (list_n > s->mark) list_n = s->mark;
+  scope **p = luaL_checkudata(L, 1, "mascon.scope"), *s = *p;
+  if (!s) return 0;
+  *p = NULL;
+  if (s->open) end_scope(s, false);
+  release_scope(s);
   return 0;
 }
 

@@ -1,7 +1,6 @@
 /* grad.c -- differentiation, modes and the rest of the session's state, for Lua. */
 #include "bind.h"
 #include "core/record.h"
-#include <omp.h>
 #include <string.h>
 
 /* loss:backward([{gradient = tensor, retain = bool}]) */
@@ -60,27 +59,32 @@ static int grad(lua_State *L) {
 }
 
 static int mode_close(lua_State *L) {
-  bool *was = lua_touserdata(L, 1);
+  bool *was = luaL_checkudata(L, 1, "mascon.grad_mode");
   ms_set_grad_enabled(*was);
+  msl_guards--;
   return 0;
 }
 
 static int after_mode(lua_State *L, int status, lua_KContext was) {
   ms_set_grad_enabled(was != 0);
+  msl_guards--;
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
   return lua_gettop(L);
 }
 
-/* ms.no_grad(fn, ...) -> results of fn; or: local guard <close> = ms.no_grad() */
+/* ms.no_grad(fn, ...) -> results of fn; or: local guard <close> = ms.no_grad(). The mode belongs to the coroutine (coroutine.c). */
 static int set_mode(lua_State *L) {
-  bool on = lua_toboolean(L, lua_upvalueindex(1)), was = ms_set_grad_enabled(on);
+  bool on = lua_toboolean(L, lua_upvalueindex(1));
   if (lua_isnoneornil(L, 1)) {
     bool *b = lua_newuserdatauv(L, sizeof *b, 0);
-    *b = was;
     luaL_setmetatable(L, "mascon.grad_mode");
+    *b = ms_set_grad_enabled(on); /* what may raise is behind us */
+    msl_guards++;
     return 1;
   }
   int n = lua_gettop(L) - 1;
+  bool was = ms_set_grad_enabled(on);
+  msl_guards++;
   return after_mode(L, lua_pcallk(L, n, LUA_MULTRET, 0, was, after_mode), was);
 }
 

@@ -2,6 +2,7 @@
 #include <omp.h>
 #include "call.h"
 #include "embed.h"
+#include "interrupt.h"
 #include "mascon.h"
 #include "prompt.h"
 #include <lauxlib.h>
@@ -168,6 +169,8 @@ typedef struct start {
 static int protected_main(lua_State *L) {
   start *s = lua_touserdata(L, 1);
   luaL_openlibs(L);
+  msl_open_coroutine(L); /* Ctrl-C reaches coroutines, of scripts without the library too */
+  if (s->o.prompt) ms_keep_session();
   lua_getglobal(L, "os");
   lua_pushcfunction(L, os_exit);
   lua_setfield(L, -2, "exit");

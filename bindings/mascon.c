@@ -1,6 +1,7 @@
 /* mascon.c -- luaopen_mascon: the module table `ms`. The C part is filled in here; the Lua part comes in on first use (embed.h). */
 #include "bind.h"
 #include "embed.h"
+#include "interrupt.h"
 
 void msl_open_gc(lua_State *L);
 
@@ -9,6 +10,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   lua_pushstring(L, MS_VERSION);
   lua_setfield(L, -2, "version");
   msl_open_gc(L);
+  msl_open_coroutine(L);
   lua_newtable(L); /* methods of tensors */
   msl_open_shape(L);
   msl_open_tensor(L);

@@ -153,6 +153,15 @@ void ms_on_where(ms_where_fn fn, void *data);
 /* Look at every float result and fail at the first NaN or infinity, naming operation and line. */
 void ms_set_check_numerics(bool on);
 
+/* ---- interrupts (core/interrupt.c) -------------------------------------------------------------------------------
+ * ms_interrupt() asks whatever runs to stop; a signal handler may call it. What takes long (a forest, a sort, a step) asks
+ * ms_interrupted() between its parts and gives up with the error ms_stopped() stores; what ends within a tenth of a second ends whole,
+ * so that a short step is done or not done. ms_interrupt_clear(): it has stopped. */
+void ms_interrupt(void);
+bool ms_interrupted(void);
+void *ms_stopped(const char *what); /* fails with "WHAT: interrupted", gives NULL */
+void ms_interrupt_clear(void);
+
 /* ---- random numbers (core/rng.c): Philox 4x32-10, counter in memory ---------------------------------------------- */
 
 typedef struct ms_rng {

@@ -174,7 +174,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   const unsigned before = b->enter ? b->enter() : 0;
   for (int i = 0; i < r->n_call && rc == 0; i++) {
     if (s->dead[i]) continue;
-    rc = run_call(s, &r->call[i]);
+    rc = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : run_call(s, &r->call[i]);
     if (s->profiling) {
       double to = now();
       s->seconds[i] += to - from, from = to;

@@ -116,6 +116,24 @@ sleep 0.3
 key C-c
 type_line 'kept + 4'
 check ctrl_c_works_twice '^44$'
+clear_screen
+type_line 'while true do pcall(function() while true do end end) end'
+sleep 0.3
+key C-c
+check ctrl_c_leaves_protected_calls 'mascon: .*interrupted'
+clear_screen
+type_line 'co = coroutine.wrap(function() while true do end end) while true do pcall(co) end'
+sleep 0.3
+key C-c
+key C-c
+key C-c
+type_line 'kept + 5'
+check ctrl_c_again_and_again_keeps_the_session '^45$'
+type_line 'io.read()'
+sleep 0.3
+key C-c
+type_line 'kept + 6'
+check ctrl_c_leaves_a_read '^46$'
 
 clear_screen
 key -l 'string.rev'

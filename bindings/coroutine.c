@@ -1,0 +1,169 @@
+/* coroutine.c -- scopes and modes belong to their coroutine, and Ctrl-C reaches whichever runs.
+ *
+ * coroutine.resume, wrap and close are called through here. A coroutine begins with the modes of whoever resumes it. As long as it has
+ * changed none it goes on following its resumer; what it changed (it yields inside no_grad or a scope) is put aside at the end of its
+ * turn and found again at the next, and its resumer has its own back whatever happened. */
+#include "bind.h"
+#include "interrupt.h"
+#include <string.h>
+
+typedef struct modes {
+  bool grad, deterministic, flush_denormal, check_numerics;
+  ms_precision precision;
+  int guards;   /* open ones, so that a no_grad inside a no_grad counts as a change */
+  void *scopes; /* gc.c */
+} modes;
+
+int msl_guards;
+static int aside;     /* how many coroutines have modes put aside */
+static int table_key; /* registry: coroutine -> its modes, weak in the coroutine */
+
+static modes now(void) {
+  modes m;
+  memset(&m, 0, sizeof m); /* gaps too: they are compared as bytes */
+  m.grad = ms_grad_enabled(), m.deterministic = ms_deterministic(), m.flush_denormal = ms_flush_denormal();
+  m.check_numerics = ms_check_numerics_on(), m.precision = ms_get_precision();
+  m.guards = msl_guards, m.scopes = msl_scopes();
+  return m;
+}
+
+static void set(const modes *m) {
+  ms_set_grad_enabled(m->grad), ms_set_deterministic(m->deterministic), ms_set_flush_denormal(m->flush_denormal);
+  ms_set_check_numerics(m->check_numerics);
+  if (ms_get_precision() != m->precision) ms_set_precision(m->precision == MS_PRECISION_BF16 ? "bf16" : "f32");
+  msl_guards = m->guards;
+  msl_set_scopes(m->scopes);
+}
+
+static int modes_gc(lua_State *L) {
+  modes *m = luaL_checkudata(L, 1, "mascon.modes");
+  msl_free_scopes(m->scopes);
+  m->scopes = NULL;
+  aside--;
+  return 0;
+}
+
+/* The modes put aside of the coroutine at index `co`, pushed; NULL (nothing pushed) when there are none. */
+static modes *find(lua_State *L, int co) {
+  if (!aside) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
+  lua_pushvalue(L, co);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  modes *m = lua_touserdata(L, -1);
+  if (!m) lua_pop(L, 1);
+  return m;
+}
+
+/* Make room for the modes of the coroutine at index `co`. */
+static modes *put_aside(lua_State *L, int co) {
+  modes *m = find(L, co);
+  if (m) return lua_pop(L, 1), m;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
+  lua_pushvalue(L, co);
+  m = lua_newuserdatauv(L, sizeof *m, 0);
+  memset(m, 0, sizeof *m);
+  luaL_setmetatable(L, "mascon.modes");
+  aside++;
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  return m;
+}
+
+static void forget(lua_State *L, int co) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
+  lua_pushvalue(L, co);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Call the function at index 1 with what is above it; meanwhile the coroutine in upvalue or argument `co` (a valid index) has the
+ * turn. Gives the results, or raises what the function raised. */
+static int with_turn(lua_State *L, int co) {
+  lua_State *other = lua_tothread(L, co);
+  luaL_checkstack(L, 8, NULL);
+  lua_pushvalue(L, co);
+  lua_insert(L, 1); /* the coroutine, for certain, at 1; the function at 2 */
+  const modes mine = now();
+  modes begin = mine, *own = find(L, 1);
+  begin.guards = 0, begin.scopes = NULL;
+  if (own) {
+    set(own);
+    own->scopes = NULL; /* ours now */
+    lua_pop(L, 1);
+  } else set(&begin);
+  msl_here(other);
+  ms_running(other);
+  int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  const modes end = now();
+  set(&mine);
+  msl_here(L);
+  ms_running(L);
+  if (memcmp(&end, &begin, sizeof end)) *put_aside(L, 1) = end;
+  else if (own) forget(L, 1);
+  if (status == LUA_OK) return lua_gettop(L) - 1;
+  if (status == LUA_ERRRUN && lua_type(L, -1) == LUA_TSTRING) { /* the function saw no Lua code that calls it */
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+/* resume and close: what was there before is the upvalue. */
+static int with_coroutine(lua_State *L) {
+  luaL_argexpected(L, lua_isthread(L, 1), 1, "coroutine");
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  return with_turn(L, 2);
+}
+
+/* A function that wrap made: upvalues the one that Lua's wrap made, and its coroutine. */
+static int wrapped(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  return with_turn(L, lua_upvalueindex(2));
+}
+
+static int wrap(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  lua_getupvalue(L, 1, 1); /* the coroutine */
+  lua_pushcclosure(L, wrapped, 2);
+  return 1;
+}
+
+static void replace(lua_State *L, const char *name, lua_CFunction f) { /* in the table on top */
+  if (lua_getfield(L, -1, name) == LUA_TFUNCTION && lua_tocfunction(L, -1) != f) {
+    lua_pushcclosure(L, f, 1);
+    lua_setfield(L, -2, name);
+  } else lua_pop(L, 1);
+}
+
+void msl_open_coroutine(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  luaL_newmetatable(L, "mascon.modes");
+  lua_pushcfunction(L, modes_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
+  if (lua_getglobal(L, "coroutine") == LUA_TTABLE) {
+    replace(L, "resume", with_coroutine);
+    replace(L, "close", with_coroutine);
+    replace(L, "wrap", wrap);
+  }
+  lua_pop(L, 1);
+}
