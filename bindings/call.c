@@ -70,8 +70,8 @@ static void push_function_name(lua_State *L, const lua_Debug *ar) {
   else lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
 }
 
-/* The deepest level of the stack. lua_getstack walks from the top, so that every step down a deep stack costs its depth: an infinite
- * recursion has 200,000 levels, and looking at each of them took minutes. Doubling and halving looks at some forty. */
+/* The deepest level of the stack. lua_getstack walks from the top, so that every step down a deep stack costs its depth: an
+ * infinite recursion has 200,000 levels, and looking at each of them took minutes. Doubling and halving looks at some forty. */
 static int last_level(lua_State *L) {
   lua_Debug ar;
   int low = 1, high = 1;

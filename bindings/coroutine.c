@@ -1,8 +1,8 @@
 /* coroutine.c -- scopes and modes belong to their coroutine, and Ctrl-C reaches whichever runs.
  *
- * coroutine.resume, wrap and close are called through here. A coroutine begins with the modes of whoever resumes it. As long as it has
- * changed none it goes on following its resumer; what it changed (it yields inside no_grad or a scope) is put aside at the end of its
- * turn and found again at the next, and its resumer has its own back whatever happened. */
+ * coroutine.resume, wrap and close are called through here. A coroutine begins with the modes of whoever resumes it. As long as it
+ * has changed none it goes on following its resumer; what it changed (it yields inside no_grad or a scope) is put aside at the end
+ * of its turn and found again at the next, and its resumer has its own back whatever happened. */
 #include "bind.h"
 #include "interrupt.h"
 #include <string.h>

@@ -4,8 +4,8 @@
  * max(FLOOR, live/8) bytes were allocated since the last one, a full one after max(256 MB, 2*live). Nothing else talks to the
  * collector.
  *
- * ms.scope(): userdata made while a scope is open hang on it; closing frees what was not kept, at once, without the collector. A scope
- * belongs to the coroutine that opened it (coroutine.c). */
+ * ms.scope(): userdata made while a scope is open hang on it; closing frees what was not kept, at once, without the collector. A
+ * scope belongs to the coroutine that opened it (coroutine.c). */
 #include "bind.h"
 #include <stdarg.h>
 #include <stdio.h>

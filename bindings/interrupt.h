@@ -4,9 +4,9 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* SIGINT raises "interrupted" in the Lua code that runs, from here to ms_interrupt_end. What a protected call of the script swallows
- * is raised again as soon as that call is over, until nothing of the script is left; clean-up that begins meanwhile (<close>, message
- * handlers) has GRACE to end. A second SIGINT ends the process, unless a session is kept. */
+/* SIGINT raises "interrupted" in the Lua code that runs, from here to ms_interrupt_end. What a protected call of the script
+ * swallows is raised again as soon as that call is over, until nothing of the script is left; clean-up that begins meanwhile
+ * (<close>, message handlers) has GRACE to end. A second SIGINT ends the process, unless a session is kept. */
 void ms_interrupt_begin(lua_State *L);
 void ms_interrupt_end(lua_State *L);
 

@@ -155,8 +155,8 @@ void ms_set_check_numerics(bool on);
 
 /* ---- interrupts (core/interrupt.c) -------------------------------------------------------------------------------
  * ms_interrupt() asks whatever runs to stop; a signal handler may call it. What takes long (a forest, a sort, a step) asks
- * ms_interrupted() between its parts and gives up with the error ms_stopped() stores; what ends within a tenth of a second ends whole,
- * so that a short step is done or not done. ms_interrupt_clear(): it has stopped. */
+ * ms_interrupted() between its parts and gives up with the error ms_stopped() stores; what ends within a tenth of a second ends
+ * whole, so that a short step is done or not done. ms_interrupt_clear(): it has stopped. */
 void ms_interrupt(void);
 bool ms_interrupted(void);
 void *ms_stopped(const char *what); /* fails with "WHAT: interrupted", gives NULL */
