@@ -1,199 +1,182 @@
 -- layers: the modules of nn that come with the library. Each is its operation (runtime/ops.def says shapes and errors) plus its state.
--- Loaded by mascon.nn, which hands itself over.
+-- What a layer is made with is listed once (arguments.lua): by position, by name, or both; it is checked then, checked again when a field
+-- is set by hand (bn.momentum = 0.2), and shown by print. Loaded by mascon.nn, which hands itself over.
 local ms = require "mascon"
+local arguments = require "mascon.arguments"
 local options = require "mascon.options"
+local kinds = arguments.kinds
 
-local function pair(v) return type(v) == "table" and v or { v, v } end
-local function text(v) return type(v) == "table" and table.concat(v, " x ") or tostring(v) end
+local function both(v)
+  if type(v) == "table" then return v[1], v[2] end
+  return v, v
+end
 
 return function(nn)
+  -- A class whose instances are made with the arguments of `takes`, which become fields; then made(self) runs.
+  local function layer(name, positional, takes, made, parent)
+    local class = nn.class(name, parent)
+    class.takes = arguments.list("nn." .. name, positional, table.unpack(takes))
+    function class:init(...)
+      for k, v in pairs(class.takes:read(...)) do self[k] = v end
+      if made then made(self) end
+    end
+    function class:extra() return class.takes:describe(self) end
+    nn[name] = class
+    return class
+  end
+
   local function uniform(shape, fan_in)
     local bound = 1 / math.sqrt(fan_in)
     return nn.parameter(ms.rand(shape, -bound, bound))
   end
 
-  -- nn.linear(inputs, outputs [, {bias = true}]): x w' + b; weight outputs x inputs. Both ~ U(+-1/sqrt(inputs)).
-  local Linear = nn.class "linear"
-  nn.linear = Linear
-  function Linear:init(inputs, outputs, opts)
-    local o = options.read("nn.linear", opts, { bias = true })
-    inputs, outputs = options.count("nn.linear", "inputs", inputs), options.count("nn.linear", "outputs", outputs)
-    self.inputs, self.outputs = inputs, outputs
-    self.weight = uniform({ outputs, inputs }, inputs)
-    if o.bias then self.bias = uniform({ outputs }, inputs) end
+  -- `bias` is an option first (is there one?), then the parameter or nothing.
+  local function bias(self, n, fan_in)
+    local wanted = self.bias
+    self.bias = nil
+    if wanted then self.bias = uniform({ n }, fan_in) end
   end
+
+  -- nn.linear(inputs, outputs [, {bias = true}]): x w' + b; weight outputs x inputs. Both ~ U(+-1/sqrt(inputs)).
+  local Linear = layer("linear", 2, { { "inputs", kinds.count }, { "outputs", kinds.count }, { "bias", kinds.boolean, true } },
+    function(self)
+      self.weight = uniform({ self.outputs, self.inputs }, self.inputs)
+      bias(self, self.outputs, self.inputs)
+    end)
   function Linear:forward(x) return ms.linear(x, self.weight, self.bias) end
-  function Linear:extra() return ("%d, %d"):format(self.inputs, self.outputs) end
 
   -- nn.conv2d(channels in, out, size [, {stride = 1, padding = 0, dilation = 1, groups = 1, bias = true}]): size, stride, padding and
   -- dilation are numbers or {height, width}.
-  local Conv2d = nn.class "conv2d"
-  nn.conv2d = Conv2d
-  function Conv2d:init(inputs, outputs, size, opts)
-    local o = options.read("nn.conv2d", opts,
-      { stride = options.any, padding = options.any, dilation = options.any, groups = 1, bias = true })
-    inputs, outputs = options.count("nn.conv2d", "channels in", inputs), options.count("nn.conv2d", "channels out", outputs)
-    if inputs % o.groups ~= 0 or outputs % o.groups ~= 0 then
-      options.raise("nn.conv2d: groups %d does not divide %d channels in and %d out", o.groups, inputs, outputs)
-    end
-    local k = pair(size)
-    self.inputs, self.outputs, self.size = inputs, outputs, size
-    self.conv = { stride = o.stride or 1, padding = o.padding or 0, dilation = o.dilation or 1, groups = o.groups }
-    local fan_in = inputs // o.groups * k[1] * k[2]
-    self.weight = uniform({ outputs, inputs // o.groups, k[1], k[2] }, fan_in)
-    if o.bias then self.bias = uniform({ outputs }, fan_in) end
+  local function grouped(self, what)
+    local i, o, g = self.inputs, self.outputs, self.groups
+    if i % g ~= 0 or o % g ~= 0 then options.raise("%s: groups %d does not divide %d channels in and %d out", what, g, i, o) end
+    return both(self.size)
   end
+  local Conv2d = layer("conv2d", 3, { { "inputs", kinds.count }, { "outputs", kinds.count }, { "size", kinds.sizes },
+    { "stride", kinds.sizes, 1 }, { "padding", kinds.margins, 0 }, { "dilation", kinds.sizes, 1 }, { "groups", kinds.count, 1 },
+    { "bias", kinds.boolean, true } }, function(self)
+    local h, w = grouped(self, "nn.conv2d")
+    local fan_in = self.inputs // self.groups * h * w
+    self.weight = uniform({ self.outputs, self.inputs // self.groups, h, w }, fan_in)
+    bias(self, self.outputs, fan_in)
+  end)
   function Conv2d:forward(x)
-    local c = self.conv
-    return ms.conv2d(x, self.weight, self.bias, c.stride, c.padding, c.dilation, c.groups)
-  end
-  function Conv2d:extra()
-    local c, s = self.conv, ("%d, %d, %s"):format(self.inputs, self.outputs, text(self.size))
-    if c.stride ~= 1 then s = s .. ", stride " .. text(c.stride) end
-    if c.padding ~= 0 then s = s .. ", padding " .. text(c.padding) end
-    if c.dilation ~= 1 then s = s .. ", dilation " .. text(c.dilation) end
-    if c.groups ~= 1 then s = s .. ", groups " .. c.groups end
-    return s
+    return ms.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
   end
 
   -- nn.conv_transpose2d(channels in, out, size [, {stride = 1, padding = 0, output_padding = 0, dilation = 1, groups = 1, bias = true}])
-  local ConvTranspose2d = nn.class("conv_transpose2d", Conv2d)
-  nn.conv_transpose2d = ConvTranspose2d
-  function ConvTranspose2d:init(inputs, outputs, size, opts)
-    local o = options.read("nn.conv_transpose2d", opts, { stride = options.any, padding = options.any, output_padding = options.any,
-      dilation = options.any, groups = 1, bias = true })
-    local k = pair(size)
-    self.inputs, self.outputs, self.size = inputs, outputs, size
-    self.conv = { stride = o.stride or 1, padding = o.padding or 0, output_padding = o.output_padding or 0, dilation = o.dilation or 1,
-      groups = o.groups }
-    local fan_in = outputs // o.groups * k[1] * k[2] -- PyTorch's
-    self.weight = uniform({ inputs, outputs // o.groups, k[1], k[2] }, fan_in)
-    if o.bias then self.bias = uniform({ outputs }, fan_in) end
-  end
+  local ConvTranspose2d = layer("conv_transpose2d", 3, { { "inputs", kinds.count }, { "outputs", kinds.count }, { "size", kinds.sizes },
+    { "stride", kinds.sizes, 1 }, { "padding", kinds.margins, 0 }, { "output_padding", kinds.margins, 0 }, { "dilation", kinds.sizes, 1 },
+    { "groups", kinds.count, 1 }, { "bias", kinds.boolean, true } }, function(self)
+    local h, w = grouped(self, "nn.conv_transpose2d")
+    local fan_in = self.outputs // self.groups * h * w -- PyTorch's
+    self.weight = uniform({ self.inputs, self.outputs // self.groups, h, w }, fan_in)
+    bias(self, self.outputs, fan_in)
+  end)
   function ConvTranspose2d:forward(x)
-    local c = self.conv
-    return ms.conv_transpose2d(x, self.weight, self.bias, c.stride, c.padding, c.output_padding, c.dilation, c.groups)
+    return ms.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.dilation, self.groups)
   end
 
   -- nn.batch_norm(channels [, {eps = 1e-5, momentum = 0.1, affine = true, track = true}]): for N x C and N x C x H x W alike.
-  local BatchNorm = nn.class "batch_norm"
-  nn.batch_norm, nn.batch_norm1d, nn.batch_norm2d = BatchNorm, BatchNorm, BatchNorm
-  function BatchNorm:init(channels, opts)
-    local o = options.read("nn.batch_norm", opts, { eps = 1e-5, momentum = 0.1, affine = true, track = true })
-    channels = options.count("nn.batch_norm", "channels", channels)
-    self.channels, self.eps, self.momentum, self.track = channels, o.eps, o.momentum, o.track
-    if o.affine then
-      self.weight = nn.parameter(ms.ones { channels })
-      self.bias = nn.parameter(ms.zeros { channels })
+  local BatchNorm = layer("batch_norm", 1, { { "channels", kinds.count }, { "eps", kinds.positive, 1e-5 },
+    { "momentum", kinds.positive, 0.1 }, { "affine", kinds.boolean, true }, { "track", kinds.boolean, true } }, function(self)
+    if self.affine then
+      self.weight = nn.parameter(ms.ones { self.channels })
+      self.bias = nn.parameter(ms.zeros { self.channels })
     end
-    if o.track then
-      self:register_buffer("running_mean", ms.zeros { channels })
-      self:register_buffer("running_var", ms.ones { channels })
+    if self.track then
+      self:register_buffer("running_mean", ms.zeros { self.channels })
+      self:register_buffer("running_var", ms.ones { self.channels })
     end
-  end
+  end)
+  nn.batch_norm1d, nn.batch_norm2d = BatchNorm, BatchNorm
   function BatchNorm:forward(x)
     return ms.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training or not self.track, self.momentum,
       self.eps)
   end
-  function BatchNorm:extra() return tostring(self.channels) end
 
-  -- nn.embedding(count, width): rows of a table by positions 1..count (any shape). ~ N(0, 1).
+  -- nn.embedding(count, width): rows of a table by positions 1..count (any shape). ~ N(0, 1). The field of the count is `n`: count() is a
+  -- method of every module.
   local Embedding = nn.class "embedding"
   nn.embedding = Embedding
-  function Embedding:init(count, width)
-    self.n, self.width = options.count("nn.embedding", "count", count), options.count("nn.embedding", "width", width)
-    self.weight = nn.parameter(ms.randn { count, width })
+  local embedding = arguments.list("nn.embedding", 2, { "count", kinds.count }, { "width", kinds.count })
+  function Embedding:init(...)
+    local o = embedding:read(...)
+    self.n, self.width = o.count, o.width
+    self.weight = nn.parameter(ms.randn { o.count, o.width })
   end
   function Embedding:forward(index)
-    local shape = index.shape
+    local shape = { table.unpack(index.shape) }
     shape[#shape + 1] = self.width
     return self.weight:index_select(1, index:reshape { -1 }):reshape(shape)
   end
   function Embedding:extra() return ("%d, %d"):format(self.n, self.width) end
 
-  local Dropout = nn.class "dropout"
-  nn.dropout = Dropout
-  function Dropout:init(p)
-    self.p = p or 0.5
-    if type(self.p) ~= "number" or self.p < 0 or self.p >= 1 then
-      options.raise("nn.dropout: p: expected 0 <= p < 1, got %s", tostring(p))
-    end
-  end
-  function Dropout:forward(x) return ms.dropout(x, self.p, self.training) end
-  function Dropout:extra() return tostring(self.p) end
-
   -- ---- without state ----
 
-  -- name(args...): forward(x) = f(x, args...)
-  local function stateless(name, f, defaults)
-    local class = nn.class(name)
-    nn[name] = class
-    function class:init(...)
-      self.args = table.pack(...)
-      for i, d in ipairs(defaults or {}) do
-        if self.args[i] == nil then self.args[i] = d end
-        self.args.n = math.max(self.args.n, i)
-      end
-      if self.args.n > #(defaults or {}) then options.raise("nn.%s: too many arguments", name) end
-    end
-    function class:forward(x) return f(x, table.unpack(self.args, 1, self.args.n)) end
-    function class:extra()
-      local s = {}
-      for i = 1, self.args.n do s[i] = text(self.args[i]) end
-      return table.concat(s, ", ")
-    end
+  -- nn.dropout(p): elements become 0 with probability p in training
+  local Dropout = layer("dropout", 1, { { "p", kinds.probability, 0.5 } })
+  function Dropout:forward(x) return ms.dropout(x, self.p, self.training) end
+
+  -- forward(x) = f(x)
+  for _, name in ipairs { "relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "logsigmoid" } do
+    local f = ms[name]
+    local class = layer(name, 0, {})
+    function class.forward(_, x) return f(x) end
   end
-  for _, name in ipairs { "relu", "gelu", "silu", "sigmoid", "tanh", "softplus", "logsigmoid" } do stateless(name, ms[name]) end
-  stateless("identity", function(x) return x end)
-  stateless("leaky_relu", ms.leaky_relu, { 0.01 })
-  stateless("elu", ms.elu, { 1.0 })
-  stateless("softmax", ms.softmax, { -1 })
-  stateless("log_softmax", ms.log_softmax, { -1 })
-  stateless("flatten", function(x, first) return ms.flatten(x, first) end, { 2 })
+  local Identity = layer("identity", 0, {})
+  function Identity.forward(_, x) return x end
+
+  -- forward(x) = f(x, option)
+  for name, takes in pairs { leaky_relu = { "negative_slope", kinds.number, 0.01 }, elu = { "alpha", kinds.number, 1.0 },
+    softmax = { "dim", kinds.dimension, -1 }, log_softmax = { "dim", kinds.dimension, -1 } } do
+    local f, key = ms[name], takes[1]
+    local class = layer(name, 1, { takes })
+    function class:forward(x) return f(x, self[key]) end
+  end
+
+  -- nn.flatten([start = 2 [, stop = -1]]): dimensions start..stop as one
+  local Flatten = layer("flatten", 2, { { "start", kinds.dimension, 2 }, { "stop", kinds.dimension, -1 } })
+  function Flatten:forward(x) return ms.flatten(x, self.start, self.stop) end
+  function Flatten:extra() return self.stop == -1 and tostring(self.start) or ("%d, %d"):format(self.start, self.stop) end
 
   -- nn.unflatten(sizes...): N x (product) to N x sizes
   local Unflatten = nn.class "unflatten"
   nn.unflatten = Unflatten
   function Unflatten:init(...)
-    self.sizes = { ... }
-    for i, n in ipairs(self.sizes) do options.count("nn.unflatten", "size " .. i, n) end
+    local sizes = ...
+    sizes = select("#", ...) == 1 and type(sizes) == "table" and { table.unpack(sizes) } or { ... }
+    if #sizes == 0 then options.raise "nn.unflatten: expected sizes: nn.unflatten(1, 28, 28)" end
+    for i = 1, math.max(#sizes, select("#", ...)) do options.count("nn.unflatten", "size " .. i, sizes[i]) end
+    self.sizes = sizes
   end
   function Unflatten:forward(x) return x:reshape { #x, table.unpack(self.sizes) } end
   function Unflatten:extra() return table.concat(self.sizes, ", ") end
 
   -- nn.avg_pool2d(size [, {stride = size, padding = 0}]), nn.max_pool2d likewise
-  local function pool(name, first_only)
-    local class = nn.class(name)
-    nn[name] = class
-    function class:init(size, opts)
-      local o = options.read("nn." .. name, opts, { stride = options.any, padding = options.any })
-      if size == nil then options.raise("nn.%s: argument size is missing", name) end
-      self.size, self.stride, self.padding = size, o.stride or size, o.padding or 0
-    end
-    function class:forward(x)
-      local y = ms[name](x, self.size, self.stride, self.padding)
-      return first_only and (y) or y
-    end
-    function class:extra() return ("%s, stride %s"):format(text(self.size), text(self.stride)) end
+  for _, name in ipairs { "avg_pool2d", "max_pool2d" } do
+    local f = ms[name]
+    local class = layer(name, 1, { { "size", kinds.sizes }, { "stride", kinds.sizes, optional = true }, { "padding", kinds.margins, 0 } },
+      function(self)
+        if self.stride == nil then self.stride = self.size end
+      end)
+    function class:forward(x) return (f(x, self.size, self.stride, self.padding)) end
   end
-  pool("avg_pool2d")
-  pool("max_pool2d", true)
 
-  -- nn.upsample(factor [, mode]): mode "nearest", "bilinear" or "bicubic"
-  local Upsample = nn.class "upsample"
-  nn.upsample = Upsample
-  function Upsample:init(factor, mode)
-    self.factor, self.mode = options.count("nn.upsample", "factor", factor), mode or "nearest"
-  end
+  -- nn.upsample(factor [, mode]): mode "nearest", "bilinear" or "bicubic"; factor a number or {height, width}
+  local Upsample = layer("upsample", 2,
+    { { "factor", kinds.sizes }, { "mode", kinds.one_of("nearest", "bilinear", "bicubic"), "nearest" } })
   function Upsample:forward(x)
-    return ms.interpolate(x, { x:size(3) * self.factor, x:size(4) * self.factor }, self.mode)
+    local h, w = both(self.factor)
+    return ms.interpolate(x, { x:size(3) * h, x:size(4) * w }, self.mode)
   end
-  function Upsample:extra() return ("%d, %s"):format(self.factor, self.mode) end
 
   -- nn.lambda(f [, name]): any function as a module
   local Lambda = nn.class "lambda"
   nn.lambda = Lambda
   function Lambda:init(f, name)
+    if type(f) ~= "function" then options.raise("nn.lambda: expected a function, got %s", type(f)) end
+    if name ~= nil and type(name) ~= "string" then options.raise("nn.lambda: name: expected a text, got %s", type(name)) end
     self.f, self.name = f, name or ""
   end
   function Lambda:forward(...) return self.f(...) end
@@ -202,19 +185,25 @@ return function(nn)
   -- nn.sequential {a, b, ...}: c(b(a(x))). A list entry may be a plain function.
   local Sequential = nn.class "sequential"
   nn.sequential = Sequential
-  function Sequential:init(list)
-    if type(list) ~= "table" or nn.is_module(list) then
-      options.raise("nn.sequential: expected a list of modules: nn.sequential { a, b }")
+  function Sequential:init(list, ...)
+    if type(list) ~= "table" or nn.is_module(list) or nn.is_class(list) or select("#", ...) > 0 then
+      options.raise("nn.sequential: expected one list of modules: nn.sequential { a, b }")
     end
-    for i, m in ipairs(list) do
-      if type(m) == "function" then m = Lambda(m) end
-      if not nn.is_module(m) then options.raise("nn.sequential: entry %d: expected a module, got %s", i, type(m)) end
-      self[i] = m
-    end
+    local n = 0
     for k in pairs(list) do
-      if math.type(k) ~= "integer" or k < 1 or k > #list then
-        options.raise("nn.sequential: entry %s: expected a list without holes", tostring(k))
+      if math.type(k) ~= "integer" or k < 1 then
+        options.raise("nn.sequential: entry %s: expected a list of modules, by position", tostring(k))
       end
+      n = math.max(n, k)
+    end
+    for i = 1, n do
+      local m = list[i]
+      if type(m) == "function" then m = Lambda(m) end
+      if nn.is_class(m) then options.raise("nn.sequential: entry %d: expected a module, got a class: write nn.%s()", i, m.__name) end
+      if not nn.is_module(m) then
+        options.raise("nn.sequential: entry %d: expected a module, got %s", i, m == nil and "nil: a hole in the list" or type(m))
+      end
+      self[i] = m
     end
   end
   function Sequential:forward(x)

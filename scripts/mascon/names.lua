@@ -40,6 +40,14 @@ local PHRASES = {
     float16 = "half", t_ = "transpose", mod = "remainder", print = "print(x)", tostring = "tostring(x)", elements = "numel",
     arccos = "acos", arcsin = "asin", arctan = "atan", arctan2 = "atan2", norm_ = "norm", sum_all = "sum", narrow = "slice",
   },
+  ["ms.nn"] = { functional = "ms.X and ms.nn.X", parameterlist = "parameter", modulelist = "sequential", moduledict = "class",
+    dropout2d = "dropout", bcewithlogitsloss = "bce_with_logits", crossentropyloss = "cross_entropy", binary_cross_entropy = "bce",
+    binary_cross_entropy_with_logits = "bce_with_logits", batchnorm = "batch_norm", batchnorm1d = "batch_norm", dense = "linear",
+    fc = "linear", conv = "conv2d", convtranspose = "conv_transpose2d", deconv2d = "conv_transpose2d", maxpool = "max_pool2d",
+    avgpool = "avg_pool2d", upsamplingnearest2d = "upsample", interpolate = "upsample", swish = "silu", view = "unflatten",
+    reshape = "unflatten", nllloss = "nll", huber_loss = "l1", smooth_l1_loss = "l1", mlp = "sequential", concat = "ms.cat { x, y }" },
+  ["ms.nn.init"] = { he_uniform = "kaiming_uniform_", he_normal = "kaiming_normal_", glorot_uniform = "xavier_uniform_",
+    zero_ = "zeros_", fill_ = "constant_", trunc_normal = "normal_" },
   ["ms.optim"] = { rmsprop = "adam", adagrad = "adam", adamax = "adam", nadam = "adam",
     lr_scheduler = "o.lr = x (set it when you like)", optimizer = "adam", scheduler = "o.lr = x (set it when you like)" },
   ["ms.checkpoint"] = { read = "load", restore = "load", write = "save", exists = "peek", load_checkpoint = "load",
@@ -109,6 +117,9 @@ function names.hint(where, key, list)
   end
   local plain = snake(key)
   if plain ~= key and contains(list, plain) then return ("; did you mean %s.%s?"):format(where, plain) end
+  for _, k in ipairs(list) do -- PyTorch's ReLU, MSELoss, LogSoftmax: the same letters
+    if k:gsub("_", "") == key:gsub("_", ""):lower() then return ("; did you mean %s.%s?"):format(where, k) end
+  end
   local other = where ~= "tensor" and (elsewhere(where, key) or elsewhere(where, plain))
   if other then return ("; did you mean %s?"):format(other) end
   return text.hint(key, list, where == "tensor" and "" or where .. ".")

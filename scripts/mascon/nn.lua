@@ -7,98 +7,221 @@
 --
 -- Modules are Lua, not C: a layer of the library and a class of the user's are the same thing, and forward is a Lua call either way. The
 -- arithmetic is operations (runtime/ops.def); names and defaults are PyTorch's.
+--
+-- A module is an empty table in front of its fields (`fields(m)`), so that every assignment passes one door (`assign`): first or not, over
+-- a plain value or over a module. What a field is -- a module, a parameter, a buffer or a plain value -- is decided there, anew each time;
+-- the order is that in which names first held one.
 local ms = require "mascon"
+local arguments = require "mascon.arguments"
 local options = require "mascon.options"
-local text = require "mascon.text"
+local names = require "mascon.names"
+local states = require "mascon.state"
+local is_tensor, sizes, moved = states.is_tensor, states.sizes, states.moved
 local nn = {}
 
-local Module = { __name = "module", is_module = true }
-local function is_module(v) return type(v) == "table" and v.is_module == true end
-local tensor_type = getmetatable(ms.zeros {})
-local function is_tensor(v) return type(v) == "userdata" and getmetatable(v) == tensor_type end
+local Module = { __name = "module" }
+local function is_module(v)
+  if type(v) ~= "table" then return false end
+  local meta = debug.getmetatable(v)
+  return meta ~= nil and rawget(meta, "is_module") == true
+end
+local function is_class(v)
+  if type(v) ~= "table" then return false end
+  local meta = debug.getmetatable(v)
+  return meta ~= nil and rawget(meta, "is_class") == true
+end
+local function fields(m) return debug.getmetatable(m).__index end
 
--- First assignment of a name: remember the order of what must be found again. (`training` and plain values are not.)
-local function register(self, key, value)
-  if is_module(value) or (is_tensor(value) and value.requires_grad) then
-    local names = rawget(self, "_names")
-    names[#names + 1] = key
+-- ---- fields and their one door ------------------------------------------------------------------------------------------------------
+
+-- Tensors that are parameters, also while they are frozen. Weak.
+local parameters = setmetatable({}, { __mode = "k" })
+
+-- Methods of every module: no names for fields. (forward and extra are for classes, and modules, to write.)
+local function check_name(self, key, kind)
+  if type(key) == "string" and type(rawget(Module, key)) == "function" and key ~= "forward" and key ~= "extra" then
+    options.raise("%s.%s: %s is a method of every module; choose another name for the field", self.__name, key, key)
   end
-  rawset(self, key, value)
+  if kind and math.type(key) ~= "integer" and (type(key) ~= "string" or key == "" or key:find(".", 1, true)) then
+    options.raise("%s: a %s in field '%s': expected a name without dots, or a place in the list", self.__name, kind, tostring(key))
+  end
 end
 
-local made = 0
+-- A plain list of modules or parameters would be overlooked by parameters(), to() and state_dict().
+local function check_list(self, key, list)
+  local held = {}
+  for _, v in pairs(fields(self)) do held[v] = true end
+  for i, v in ipairs(list) do
+    if (is_module(v) or parameters[v]) and not held[v] then
+      options.raise("%s.%s[%d]: a list of modules or parameters in a field is not seen; use nn.sequential, or fields of their own "
+        .. "(self[i] = m)", self.__name, tostring(key), i)
+    end
+  end
+end
+
+-- A module's field gets another value after the module was made: compiled steps have a recording of their own for it.
+local function changed(f, key, old, new)
+  local set = rawget(ms, "_set")
+  if set then return set(f._mark, tostring(key), old, new, ("%s.%s"):format(f.__name, tostring(key))) end
+  if key == "training" then ms._mode(f._mark) end
+end
+
+local function put(f, key, value)
+  local old = rawget(f, key)
+  rawset(f, key, value)
+  if f._made and not rawequal(old, value) then changed(f, key, old, value) end
+end
+
+local function assign(self, key, value)
+  local f = fields(self)
+  local was, kind = f._kind[key], nil
+  if is_module(value) then kind = "module"
+  elseif is_tensor(value) then
+    if parameters[value] or (value.requires_grad and value.is_leaf) then
+      kind, parameters[value] = "parameter", true
+    elseif was == "parameter" then
+      options.raise("%s.%s is a parameter: expected nn.parameter(tensor), or nil to take it away, got a tensor that is not trained (%s)",
+        f.__name, tostring(key), sizes(value))
+    elseif was == "buffer" then
+      kind = "buffer"
+      ms.keep(value)
+    end
+  elseif key == "training" then
+    if type(value) ~= "boolean" then options.raise("%s.training: expected true or false, got %s", f.__name, tostring(value)) end
+  elseif type(value) == "table" and debug.getmetatable(value) == nil then
+    check_list(self, key, value)
+  end
+  check_name(f, key, kind)
+  local takes = f.takes
+  if takes and f._made and value ~= nil and not kind and takes.by_name[key] then value = takes:check(key, value) end
+  if kind and not f._seen[key] then
+    f._seen[key] = true
+    f._names[#f._names + 1] = key
+  end
+  f._kind[key] = kind
+  put(f, key, value)
+end
 
 -- nn.class(name [, parent]) -> class. Calling the class makes an instance and runs its init.
 function nn.class(name, parent)
   if type(name) ~= "string" then options.raise("nn.class: expected a name, got %s", type(name)) end
-  parent = parent or Module
-  local class = setmetatable({}, {
-    __index = parent,
-    __call = function(class, ...)
-      made = made + 1
-      local self = setmetatable({ _names = {}, _buffers = {}, _id = made * 0x9E3779B97F4A7C15, training = true }, class)
-      if class.init then class.init(self, ...) end
+  if parent ~= nil and parent ~= Module and not is_class(parent) then
+    options.raise("nn.class: '%s': expected a class as parent, got %s", name, is_module(parent) and "a module" or type(parent))
+  end
+  local above = parent or Module
+  local class
+  class = setmetatable({ __name = name }, { __index = above, is_class = true,
+    __call = function(_, ...)
+      local f = setmetatable({ _names = {}, _seen = {}, _kind = {}, _mark = options.mark(), training = true }, class)
+      local meta = {}
+      local c = class
+      while c do -- metamethods, the nearest first
+        for k, v in pairs(c) do
+          if type(k) == "string" and k:sub(1, 2) == "__" and meta[k] == nil then meta[k] = v end
+        end
+        c = c ~= Module and debug.getmetatable(c).__index or nil
+      end
+      meta.__index, meta.__newindex, meta.is_module = f, assign, true
+      local self = setmetatable({}, meta)
+      if class.init then class.init(self, ...)
+      elseif select("#", ...) > 0 then options.raise("%s takes no arguments: it has no init", name) end
+      rawset(f, "_made", true)
       return self
-    end,
-  })
-  class.__name, class.__index, class.__newindex = name, class, register
-  class.__call, class.__tostring = Module.__call, Module.__tostring
+    end })
+  class.__index = class
   return class
 end
 
 function Module.__call(self, ...) return self:forward(...) end
+function Module.__len(self) return #fields(self) end
+function Module.__pairs(self) return next, fields(self) end
 
 function Module:forward() options.raise("%s: has no forward; write function %s:forward(x)", self.__name, self.__name) end
 
 -- A tensor that belongs to the state but is not trained (running means); saved and moved with the module.
 function Module:register_buffer(name, tensor)
-  self._buffers[#self._buffers + 1] = name
-  rawset(self, name, ms.keep(tensor))
+  if not is_tensor(tensor) then
+    options.raise("%s:register_buffer: %s: expected a tensor, got %s", self.__name, tostring(name), type(tensor))
+  end
+  local f = fields(self)
+  check_name(f, name, "buffer")
+  if not f._seen[name] then
+    f._seen[name] = true
+    f._names[#f._names + 1] = name
+  end
+  f._kind[name] = "buffer"
+  put(f, name, ms.keep(tensor))
 end
 
 -- nn.parameter(tensor) -> the tensor, requiring gradients: assign it to a field to register it.
-function nn.parameter(tensor) return ms.keep(tensor:detach():requires_grad_()) end
+function nn.parameter(tensor)
+  if not is_tensor(tensor) then options.raise("nn.parameter: expected a tensor, got %s", type(tensor)) end
+  local p = ms.keep(tensor:detach():requires_grad_())
+  parameters[p] = true
+  return p
+end
 
--- Visit the module and those below it: f(module, path), parents first, in the order of assignment.
-local function walk(self, f, path)
-  f(self, path)
-  for _, key in ipairs(self._names) do
-    local child = rawget(self, key)
-    if is_module(child) then walk(child, f, path == "" and tostring(key) or path .. "." .. key) end
+-- Visit the module and those below it: f(module, path, torch), parents first, in the order of assignment; a module that is held twice is
+-- visited twice. torch: the path as PyTorch writes it, where places in a list count from 0.
+local function walk(self, visit, path, torch, above)
+  visit(self, path, torch)
+  local f = fields(self)
+  above[self] = true
+  for _, key in ipairs(f._names) do
+    if f._kind[key] == "module" then
+      local child = rawget(f, key)
+      if above[child] then options.raise("%s%s: the module holds itself", path, tostring(key)) end
+      local place = math.type(key) == "integer" and key - 1 or key
+      walk(child, visit, path .. key .. ".", torch .. place .. ".", above)
+    end
   end
+  above[self] = nil
 end
 
 function Module:modules()
-  local list = {}
-  walk(self, function(m) list[#list + 1] = m end, "")
+  local list, seen = {}, {}
+  walk(self, function(m)
+    if not seen[m] then list[#list + 1] = m end
+    seen[m] = true
+  end, "", "", {})
   return list
 end
 
 function Module:children()
-  local list = {}
-  for _, key in ipairs(self._names) do
-    if is_module(rawget(self, key)) then list[#list + 1] = rawget(self, key) end
+  local list, f = {}, fields(self)
+  for _, key in ipairs(f._names) do
+    if f._kind[key] == "module" then list[#list + 1] = rawget(f, key) end
   end
   return list
 end
 
--- Lists of {name, tensor, module, key}; a tensor that is held twice is named once.
-local function named(self, buffers)
+-- All places of parameters, or of buffers: {name, torch, tensor, module, key}; first: no tensor of that list was met before.
+local function places(self, kind)
   local list, seen = {}, {}
-  walk(self, function(m, path)
-    for _, key in ipairs(buffers and m._buffers or m._names) do
-      local v = rawget(m, key)
-      if is_tensor(v) and not seen[v] then
-        seen[v] = true
-        list[#list + 1] = { name = path == "" and tostring(key) or path .. "." .. key, tensor = v, module = m, key = key }
+  walk(self, function(m, path, torch)
+    local f = fields(m)
+    for _, key in ipairs(f._names) do
+      if f._kind[key] == kind then
+        local t, place = rawget(f, key), math.type(key) == "integer" and key - 1 or key
+        list[#list + 1] = { name = path .. key, torch = torch .. place, tensor = t, module = m, key = key, first = not seen[t] }
+        seen[t] = true
       end
     end
-  end, "")
+  end, "", "", {})
+  return list
+end
+
+-- The same, a tensor that is held twice once, under its first name.
+local function named(self, kind)
+  local list = {}
+  for _, p in ipairs(places(self, kind)) do
+    if p.first then list[#list + 1] = p end
+  end
   return list
 end
 
 function Module:named_parameters()
-  local i, list = 0, named(self)
+  local i, list = 0, named(self, "parameter")
   return function()
     i = i + 1
     if list[i] then return list[i].name, list[i].tensor end
@@ -106,13 +229,13 @@ function Module:named_parameters()
 end
 
 function Module:parameters()
-  local list = named(self)
+  local list = named(self, "parameter")
   for i, p in ipairs(list) do list[i] = p.tensor end
   return list
 end
 
 function Module:buffers()
-  local list = named(self, true)
+  local list = named(self, "buffer")
   for i, p in ipairs(list) do list[i] = p.tensor end
   return list
 end
@@ -126,10 +249,8 @@ end
 
 function Module:train(on)
   if on == nil then on = true end
-  for _, m in ipairs(self:modules()) do
-    if m.training ~= on then ms._mode(m._id) end -- a compiled step has a recording per mode
-    rawset(m, "training", on)
-  end
+  if type(on) ~= "boolean" then options.raise("%s:train: expected true or false, got %s", self.__name, tostring(on)) end
+  for _, m in ipairs(self:modules()) do put(fields(m), "training", on) end
   return self
 end
 
@@ -150,58 +271,121 @@ function Module:zero_grad()
   return self
 end
 
--- Move to a device or convert to a floating dtype, parameters and buffers. Optimizers made before keep the old tensors: make them after.
+-- Move to a device or convert to a floating dtype, parameters and buffers (those of whole numbers are moved only): all of them or, when one
+-- cannot be, none. A tensor that is held in several places stays one tensor; frozen parameters stay frozen; gradients go along.
+-- What changes is another tensor afterwards: an optimizer made before takes it up, unless it has stepped (then its step says so).
 function Module:to(where)
-  for pass = 1, 2 do
-    for _, p in ipairs(named(self, pass == 2)) do
-      local t = ms.no_grad(function() return p.tensor:to(where) end)
-      if t ~= p.tensor then rawset(p.module, p.key, ms.keep(pass == 1 and nn.parameter(t) or t)) end
+  local new, all = {}, {}
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, p in ipairs(places(self, kind)) do
+      local t = p.tensor
+      all[#all + 1] = p
+      if new[t] == nil then
+        local guard <close> = ms.no_grad()
+        local u = t:detach():to(where)
+        if not states.is_float(t) and u.dtype ~= t.dtype then u = t:to(u.device) end
+        if states.is_float(t) and not states.is_float(u) then
+          options.raise("%s:to: %s: expected a floating dtype, got %s", self.__name, p.name, u.dtype)
+        end
+        if u.dtype == t.dtype and u.device == t.device then
+          new[t] = t
+        else
+          u = ms.keep(u)
+          if kind == "parameter" then
+            parameters[u] = true
+            if t.requires_grad then u:requires_grad_() end
+            if t.grad then u.grad = t.grad:to(where) end
+          end
+          new[t] = u
+        end
+      end
+    end
+  end
+  for _, p in ipairs(all) do
+    local t = p.tensor
+    if new[t] ~= t then
+      moved[t] = parameters[t] and new[t] or nil
+      put(fields(p.module), p.key, new[t])
     end
   end
   return self
 end
 
--- name -> tensor: parameters and buffers (the tensors themselves, without their graph).
-function Module:state_dict()
+-- ---- states -----------------------------------------------------------------------------------------------------------------------------
+
+local function name_kind(what, opts, defaults)
+  local o = options.read(what, opts, defaults)
+  if o.names ~= "mascon" and o.names ~= "pytorch" then
+    options.raise("%s: option names: expected 'mascon' or 'pytorch', got '%s'", what, o.names)
+  end
+  return o, o.names == "pytorch"
+end
+
+-- name -> tensor: parameters and buffers (the tensors themselves, without their graph). Places in lists count from 1; with
+-- { names = "pytorch" } from 0, and a tensor that is held twice is there twice, as in PyTorch.
+function Module:state_dict(opts)
+  local _, torch = name_kind("state_dict", opts, { names = "mascon" })
   local state = {}
-  for pass = 1, 2 do
-    for _, p in ipairs(named(self, pass == 2)) do state[p.name] = ms.keep(p.tensor:detach()) end
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, p in ipairs(places(self, kind)) do
+      if p.first or torch then state[torch and p.torch or p.name] = ms.keep(p.tensor:detach()) end
+    end
   end
   return state
 end
 
--- Copy the values of a state_dict in. All names and shapes are checked before anything is changed. {strict = false} ignores
--- names on either side only.
-function Module:load_state_dict(state, opts)
-  local o = options.read("load_state_dict", opts, { strict = true })
-  local own, missing, unexpected = {}, {}, {}
-  for pass = 1, 2 do
-    for _, p in ipairs(named(self, pass == 2)) do own[p.name] = p.tensor end
-  end
-  for name, t in pairs(own) do
-    local s = state[name]
-    if s == nil then
-      missing[#missing + 1] = name
-    elseif table.concat(s.shape, " x ") ~= table.concat(t.shape, " x ") then
-      options.raise("load_state_dict: %s: expected %s, got %s", name, table.concat(t.shape, " x "), table.concat(s.shape, " x "))
+-- m:load_state_dict(state [, { strict = true, names = "mascon" }]) -> m. Copies the values in: all, or none when something does not fit.
+-- strict = false ignores names on either side only. names = "pytorch": a state_dict of PyTorch's, where places in lists count from 0.
+local function prepare(self, state, opts)
+  local what = self.__name
+  local o, torch = name_kind(what .. ": load_state_dict", opts, { strict = true, names = "mascon" })
+  states.check_dict(what, state)
+  local own, all, missing, unexpected = {}, {}, {}, {}
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, p in ipairs(places(self, kind)) do
+      local name = torch and p.torch or p.name
+      own[name], all[#all + 1] = true, { name = name, tensor = p.tensor }
+      if state[name] == nil and p.first then missing[#missing + 1] = name end
+      if torch and kind == "buffer" then own[name:gsub("running_mean$", "num_batches_tracked")] = true end -- a count of theirs
     end
   end
   for name in pairs(state) do
-    if own[name] == nil then unexpected[#unexpected + 1] = tostring(name) end
+    if not own[name] then unexpected[#unexpected + 1] = name end
   end
-  table.sort(missing)
-  table.sort(unexpected)
   if o.strict and (#missing > 0 or #unexpected > 0) then
-    options.raise("load_state_dict: missing: %s; not expected: %s", #missing > 0 and table.concat(missing, ", ") or "none",
-      #unexpected > 0 and table.concat(unexpected, ", ") or "none")
-  end
-  ms.no_grad(function()
-    for name, t in pairs(own) do
-      if state[name] ~= nil then t:copy_(state[name]:to(t.device)) end
+    table.sort(missing)
+    table.sort(unexpected)
+    local hint = ""
+    if not torch and #unexpected > 0 and pcall(prepare, self, state, { names = "pytorch" }) then
+      hint = "; these are PyTorch's names, which count from 0: load_state_dict(state, { names = \"pytorch\" })"
     end
-  end)
-  return self
+    options.raise("%s: load_state_dict: missing: %s; not expected: %s%s", what, #missing > 0 and table.concat(missing, ", ") or "none",
+      #unexpected > 0 and table.concat(unexpected, ", ") or "none", hint)
+  end
+  local of, copies = {}, {}
+  for _, p in ipairs(all) do
+    local name, t, s = p.name, p.tensor, state[p.name]
+    if s ~= nil then
+      local fits = s.dtype == t.dtype or (states.is_float(s) and states.is_float(t)) -- as PyTorch, but for whole numbers
+      if not fits or not states.same_shape(s, t) then
+        options.raise("%s: load_state_dict: %s: expected %s, got %s", what, name, sizes(t), sizes(s))
+      end
+      local guard <close> = ms.no_grad()
+      local before = of[t]
+      if not before then
+        of[t] = name
+        copies[#copies + 1] = { t, ms.tensor(s, { dtype = t.dtype, device = t.device }) }
+      elseif not s:eq(state[before]):logical_or(s:ne(s)):all():item() then
+        options.raise("%s: load_state_dict: %s and %s are one tensor here, and differ in the state", what, before, name)
+      end
+    end
+  end
+  return function()
+    local guard <close> = ms.no_grad()
+    for _, c in ipairs(copies) do c[1]:copy_(c[2]) end
+  end
 end
+Module.load_state_dict = states.loader(prepare)
 
 -- ---- printing: the tree, with each module's own parameters and the totals ---------------------------------------------------------
 
@@ -219,16 +403,17 @@ function Module.__tostring(self)
   local rows, left, middle = {}, 0, 0
   local function add(m, label, indent)
     local shapes = {}
-    for _, key in ipairs(m._names) do
-      local v = rawget(m, key)
-      if is_tensor(v) then shapes[#shapes + 1] = ("%s %s"):format(key, table.concat(v.shape, " x ")) end
+    local f = fields(m)
+    for _, key in ipairs(f._names) do
+      local v = f._kind[key] == "parameter" and rawget(f, key)
+      if v then shapes[#shapes + 1] = ("%s %s"):format(key, table.concat(v.shape, " x ")) end
     end
     local row = { ("  "):rep(indent) .. label .. describe(m), table.concat(shapes, ", "), thousands(m:count()) }
     left, middle = math.max(left, #row[1]), math.max(middle, #row[2])
     rows[#rows + 1] = row
-    for _, key in ipairs(m._names) do
-      local v = rawget(m, key)
-      if is_module(v) then add(v, tostring(key) .. ": ", indent + 1) end
+    for _, key in ipairs(f._names) do
+      local v = f._kind[key] == "module" and rawget(f, key)
+      if v then add(v, tostring(key) .. ": ", indent + 1) end
     end
   end
   add(self, "", 0)
@@ -242,50 +427,56 @@ end
 
 nn.module = Module
 nn.is_module = is_module
+nn.is_class = is_class
 
 -- ---- initial values (PyTorch's): in place, without gradients ------------------------------------------------------------------------
 local init = {}
 nn.init = init
-local function filled(t, f)
-  ms.no_grad(function() t:copy_(f()) end)
-  return t
+
+-- init.name(t, arguments...), by position or by name; gives t.
+local function filler(name, takes, f)
+  local list = arguments.list("nn.init." .. name, #takes, table.unpack(takes))
+  init[name] = function(t, ...)
+    if not is_tensor(t) or not states.is_float(t) then
+      options.raise("nn.init.%s: expected a floating tensor, got %s", name, is_tensor(t) and sizes(t) or type(t))
+    end
+    local o = list:read(...)
+    local guard <close> = ms.no_grad()
+    f(t, o)
+    return t
+  end
 end
-function init.uniform_(t, low, high)
-  return filled(t, function() return ms.rand(t.shape, low or 0, high or 1, { dtype = t.dtype, device = t.device }) end)
-end
-function init.normal_(t, mean, std)
-  return filled(t, function() return ms.randn(t.shape, mean or 0, std or 1, { dtype = t.dtype, device = t.device }) end)
-end
-function init.constant_(t, v)
-  ms.no_grad(function() t:fill_(v) end)
-  return t
-end
-function init.zeros_(t) return init.constant_(t, 0) end
-function init.ones_(t) return init.constant_(t, 1) end
+
+local function drawn(t, make, a, b) return t:copy_(make(t.shape, a, b, { dtype = t.dtype, device = t.device })) end
 
 -- fan_in, fan_out of a weight out x in x window...
 local function fans(t)
   local s, window = t.shape, 1
-  if #s < 2 then options.raise("nn.init: a weight of two dimensions or more is needed, got %s", table.concat(s, " x ")) end
+  if #s < 2 then options.raise("nn.init: a weight of two dimensions or more is needed, got %s", sizes(t)) end
   for i = 3, #s do window = window * s[i] end
   return s[2] * window, s[1] * window
 end
+
+local number, positive = arguments.kinds.number, arguments.kinds.positive
+filler("uniform_", { { "low", number, 0 }, { "high", number, 1 } }, function(t, o) drawn(t, ms.rand, o.low, o.high) end)
+filler("normal_", { { "mean", number, 0 }, { "std", positive, 1 } }, function(t, o) drawn(t, ms.randn, o.mean, o.std) end)
+filler("constant_", { { "value", number } }, function(t, o) t:fill_(o.value) end)
+filler("zeros_", {}, function(t) t:fill_(0) end)
+filler("ones_", {}, function(t) t:fill_(1) end)
 -- He et al. 2015; a: slope of the leaky ReLU that follows.
-function init.kaiming_uniform_(t, a)
-  local bound = math.sqrt(6 / ((1 + (a or 0) ^ 2) * fans(t)))
-  return init.uniform_(t, -bound, bound)
-end
-function init.kaiming_normal_(t, a) return init.normal_(t, 0, math.sqrt(2 / ((1 + (a or 0) ^ 2) * fans(t)))) end
+filler("kaiming_uniform_", { { "a", number, 0 } }, function(t, o)
+  local bound = math.sqrt(6 / ((1 + o.a ^ 2) * fans(t)))
+  drawn(t, ms.rand, -bound, bound)
+end)
+filler("kaiming_normal_", { { "a", number, 0 } }, function(t, o) drawn(t, ms.randn, 0, math.sqrt(2 / ((1 + o.a ^ 2) * fans(t)))) end)
 -- Glorot and Bengio 2010.
-function init.xavier_uniform_(t, gain)
-  local i, o = fans(t)
-  local bound = (gain or 1) * math.sqrt(6 / (i + o))
-  return init.uniform_(t, -bound, bound)
-end
+filler("xavier_uniform_", { { "gain", number, 1 } }, function(t, o)
+  local i, out = fans(t)
+  local bound = o.gain * math.sqrt(6 / (i + out))
+  drawn(t, ms.rand, -bound, bound)
+end)
+names.guard(init, "ms.nn.init")
 
 require "mascon.layers" (nn)
 
--- A name that is not here: say so, with the nearest one (nn.Linear is nn.linear).
-return setmetatable(nn, { __index = function(_, name)
-  options.raise("ms.nn has no '%s'%s", tostring(name), text.hint(tostring(name), text.keys(nn), "nn."))
-end })
+return names.guard(nn, "ms.nn")

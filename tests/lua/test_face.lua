@@ -139,7 +139,7 @@ end
 -- Every entry of the phrasebook that is a plain name leads to something that is there.
 function TestNames.test_the_phrasebook_leads_somewhere()
   local tables = { ms = ms, ["ms.data"] = ms.data, ["ms.ml"] = ms.ml, ["ms.plot"] = ms.plot, ["ms.image"] = ms.image,
-    ["ms.optim"] = ms.optim, ["ms.checkpoint"] = ms.checkpoint,
+    ["ms.optim"] = ms.optim, ["ms.nn"] = ms.nn, ["ms.nn.init"] = ms.nn.init, ["ms.checkpoint"] = ms.checkpoint,
     tensor = ms.zeros { 1 } }
   for where, phrases in pairs(names.phrases) do
     for foreign, ours in pairs(phrases) do
