@@ -1,6 +1,7 @@
 /* call.c -- protected calls and the message handler. */
 #include "call.h"
 #include "interrupt.h"
+#include "io/io.h"
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,6 +244,17 @@ static int tostring_call(lua_State *L) {
   return 1;
 }
 
+/* A report may quote a file or what a user typed: whatever would act on the terminal is shown instead. */
+static void put_report(FILE *to, const char *text, size_t n) {
+  char out[4 * 256];
+  for (size_t i = 0, k; i < n; i += k) {
+    k = n - i < 256 ? n - i : 256;
+    for (size_t back = 0; i + k < n && back < 3 && ((unsigned char)text[i + k] & 0xc0) == 0x80; back++) k--; /* whole characters */
+    fwrite(out, 1, ms_visible(text + i, k, true, out), to);
+  }
+  fputc('\n', to);
+}
+
 int ms_report(lua_State *L, int status) {
   if (status == LUA_OK) return 0;
   int code = MS_EXIT_ERROR, i = lua_gettop(L);
@@ -260,10 +272,11 @@ int ms_report(lua_State *L, int status) {
   lua_pushcfunction(L, tostring_call);
   lua_insert(L, -2);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) lua_pushliteral(L, "(error object that cannot be shown)");
-  const char *text = lua_tostring(L, -1);
+  size_t n;
+  const char *text = lua_tolstring(L, -1, &n);
   fflush(stdout);
-  if (code == 0) printf("%s\n", text ? text : "");
-  else fprintf(stderr, "mascon: %s\n", text ? text : "(error without a message)");
+  if (code) fputs("mascon: ", stderr);
+  put_report(code ? stderr : stdout, text ? text : "(error without a message)", text ? n : 25);
   fflush(stdout);
   lua_settop(L, i - 1);
   if (ms_was_interrupted() && code == MS_EXIT_ERROR) code = MS_EXIT_INTERRUPTED;

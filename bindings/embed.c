@@ -13,18 +13,21 @@ typedef struct embedded {
 } embedded;
 extern const embedded ms_embedded[] __attribute__((visibility("hidden")));
 
-static const luaL_Reg c_modules[] = {{"term", luaopen_mascon_term}, {"system", luaopen_mascon_system}, {NULL, NULL}};
+static const luaL_Reg c_modules[] = {
+    {"term", luaopen_mascon_term}, {"system", luaopen_mascon_system}, {"jansson", luaopen_mascon_jansson}, {NULL, NULL}};
 
 /* Fields of `ms` whose module has another name, or that are one field of a module. */
 static const struct {
   const char *field, *module, *inside;
 } aliases[] = {
-    {"plot", "plots", NULL}, {"run", "log", NULL}, {"global", "strict", "global"}, {"time", "term", "time"}, {NULL, NULL, NULL},
+    {"plot", "plots", NULL}, {"run", "log", NULL}, {"global", "strict", "global"}, {"time", "term", "time"},
+    {"with_seed", "seeds", "with_seed"}, {NULL, NULL, NULL},
 };
 
 /* Modules that are no fields of `ms`: parts of others, or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict", "text", "prompt", "log", "plots", "gnuplot", "dataset", "show", "options", "names"};
+  static const char *const names[] = {"strict", "text",    "prompt", "log",   "plots", "gnuplot", "dataset",
+                                      "show",   "options", "names",  "plain", "seeds", "jansson"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;
   return false;

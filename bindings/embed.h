@@ -13,6 +13,8 @@ int luaopen_mascon(lua_State *L);
 /* Small C modules for the Lua part: "mascon.term" (terminal, clock) and "mascon.system" (folders, files, processes). */
 int luaopen_mascon_term(lua_State *L);
 int luaopen_mascon_system(lua_State *L);
+/* "mascon.jansson": the reader behind mascon.json. */
+int luaopen_mascon_jansson(lua_State *L);
 
 /* Make require find "mascon.NAME": one entry in package.searchers, before the ones that look at files. A second call does nothing.
  */

@@ -2,6 +2,8 @@
  *
  * Functions return nil (or false) and a message on failure, like Lua's io; misuse raises. */
 #include "embed.h"
+#include "io/io.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -53,29 +56,115 @@ static int system_kind(lua_State *L) {
   return 1;
 }
 
+/* nil and the stored message, which is forgotten. */
+static int failed(lua_State *L) {
+  luaL_pushfail(L);
+  lua_pushstring(L, ms_error() ? ms_error() : "failed");
+  ms_error_clear();
+  return 2;
+}
+
 /* system.replace(path, text) -> true, or nil and a message. The text goes to a new file beside `path`, to the disk, then takes its
  * name: whoever reads `path` sees the old contents or the new, never a part. */
 static int system_replace(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  size_t n, done = 0;
-  const char *text = luaL_checklstring(L, 2, &n);
-  const char *temporary = lua_pushfstring(L, "%s.%d.new", path, (int)getpid());
-  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return fail(L, "cannot write", path, errno);
-  int err = 0;
-  while (done < n && !err) {
-    ssize_t w = write(fd, text + done, n - done);
-    if (w > 0) done += (size_t)w;
-    else if (errno != EINTR) err = errno ? errno : EIO;
-  }
-  if (!err && fsync(fd) && errno != EINVAL) err = errno;
-  if (close(fd) && !err) err = errno;
-  if (!err && rename(temporary, path)) err = errno;
-  if (err) {
-    unlink(temporary);
-    return fail(L, "cannot write", path, err);
-  }
+  size_t n;
+  const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+  if (ms_write_file(path, text, n)) return failed(L);
   lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* system.append(path, line) -> true, or nil and a message: one more line of JSON at the end of the file, whole or not at all
+ * (ms_jsonl_append). */
+static int system_append(lua_State *L) {
+  size_t n;
+  const char *path = luaL_checkstring(L, 1), *line = luaL_checklstring(L, 2, &n);
+  luaL_argcheck(L, strlen(line) == n, 2, "a zero byte in the line");
+  if (ms_jsonl_append(path, line, false)) return failed(L);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* ---- folders ------------------------------------------------------------------------------------------------------- */
+
+static int close_folder(lua_State *L) {
+  DIR **d = lua_touserdata(L, 1);
+  if (*d) closedir(*d);
+  *d = NULL;
+  return 0;
+}
+
+/* system.list(folder) -> the names in it (not . and ..), in no order; nil and a message. */
+static int system_list(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lua_newtable(L);
+  DIR **d = lua_newuserdatauv(L, sizeof *d, 0); /* closed by the collector if a push below raises */
+  *d = NULL;
+  if (luaL_newmetatable(L, "mascon.folder")) {
+    lua_pushcfunction(L, close_folder);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  if (!(*d = opendir(path))) return fail(L, "cannot list", path, errno);
+  const struct dirent *e;
+  for (lua_Integer n = 0; (e = readdir(*d));)
+    if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) {
+      lua_pushstring(L, e->d_name);
+      lua_rawseti(L, -3, ++n);
+    }
+  closedir(*d);
+  *d = NULL;
+  lua_pop(L, 1);
+  return 1;
+}
+
+#define LOCK "mascon.lock"
+
+static int lock_close(lua_State *L) {
+  int *fd = luaL_checkudata(L, 1, LOCK);
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+  return 0;
+}
+
+/* system.lock(path) -> a lock, or nil, a message and (where another process has it) what that one wrote there. The file is made if
+ * need be; it stays. The kernel gives the lock back when the process ends, however it ends; lock:close() and the collector before that.
+ * On file systems without locks: nil, a message and false. */
+static int system_lock(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  char who[80];
+  int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
+  *fd = -1;
+  if (luaL_newmetatable(L, LOCK)) {
+    lua_pushcfunction(L, lock_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, lock_close);
+    lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, lock_close);
+    lua_setfield(L, -2, "close");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_setmetatable(L, -2);
+  if ((*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666)) < 0) return fail(L, "cannot open", path, errno);
+  if (flock(*fd, LOCK_EX | LOCK_NB)) {
+    int why = errno;
+    ssize_t n = pread(*fd, who, sizeof who, 0);
+    fail(L, "cannot lock", path, why);
+    if (why == EWOULDBLOCK) lua_pushlstring(L, who, n > 0 ? (size_t)n : 0);
+    else lua_pushboolean(L, 0);
+    return 3;
+  }
+  int n = snprintf(who, sizeof who, "%ld\n", (long)getpid());
+  if (ftruncate(*fd, 0) || pwrite(*fd, who, (size_t)n, 0) != n) { /* a full disk: it is locked all the same, by nobody known */
+  }
+  return 1;
+}
+
+/* system.alive(pid) -> is there such a process? */
+static int system_alive(lua_State *L) {
+  lua_Integer pid = luaL_checkinteger(L, 1);
+  lua_pushboolean(L, pid > 0 && pid <= INT_MAX && (!kill((pid_t)pid, 0) || errno == EPERM));
   return 1;
 }
 
@@ -85,34 +174,58 @@ static int system_pid(lua_State *L) {
   return 1;
 }
 
-/* Feed `input` to the socket and collect what comes back until the other side closes. 0, or an errno. MSG_NOSIGNAL: a program that
- * ends without reading everything costs no SIGPIPE here. */
-static int converse(int fd, const char *input, size_t n, luaL_Buffer *out) {
+/* ---- other programs ------------------------------------------------------------------------------------------------ */
+
+/* What a program says: one text, grown as it comes. */
+typedef struct output {
+  int fd; /* -1: closed */
+  char *at;
+  size_t n, room;
+} output;
+
+/* Take what is there; 0, or an errno. */
+static int take(output *o) {
+  if (o->room - o->n < 4096) {
+    char *more = realloc(o->at, o->room ? 2 * o->room : 1 << 16);
+    if (!more) return ENOMEM;
+    o->at = more;
+    o->room = o->room ? 2 * o->room : 1 << 16;
+  }
+  ssize_t r = read(o->fd, o->at + o->n, o->room - o->n);
+  if (r > 0) o->n += (size_t)r;
+  else if (r == 0 || errno == ECONNRESET) close(o->fd), o->fd = -1;
+  else if (errno != EINTR && errno != EAGAIN) return errno;
+  return 0;
+}
+
+/* Feed `input` to o[0], a socket, and collect what comes back from it and from o[1] until the other side closes both. 0, or an errno.
+ * MSG_NOSIGNAL: a program that ends without reading everything costs no SIGPIPE here. */
+static int converse(output o[2], const char *input, size_t n) {
   size_t done = 0;
-  if (n == 0) shutdown(fd, SHUT_WR);
-  for (;;) {
-    struct pollfd p = {.fd = fd, .events = (short)(POLLIN | (done < n ? POLLOUT : 0))};
-    if (poll(&p, 1, -1) < 0) {
+  if (n == 0) shutdown(o[0].fd, SHUT_WR);
+  while (o[0].fd >= 0 || o[1].fd >= 0) {
+    struct pollfd p[2] = {{.fd = o[0].fd, .events = (short)(POLLIN | (done < n ? POLLOUT : 0))}, {.fd = o[1].fd, .events = POLLIN}};
+    if (poll(p, 2, -1) < 0) {
       if (errno == EINTR) continue;
       return errno;
     }
-    if (p.revents & (POLLIN | POLLHUP | POLLERR)) {
-      ssize_t r = recv(fd, luaL_prepbuffer(out), LUAL_BUFFERSIZE, 0);
-      if (r > 0) luaL_addsize(out, (size_t)r);
-      else if (r == 0 || errno == ECONNRESET) return 0;
-      else if (errno != EINTR) return errno;
-    }
-    if (done < n && (p.revents & POLLOUT)) {
-      ssize_t w = send(fd, input + done, n - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (o[0].fd >= 0 && done < n && (p[0].revents & POLLOUT)) {
+      ssize_t w = send(o[0].fd, input + done, n - done, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (w > 0) done += (size_t)w;
       else if (errno == EPIPE || errno == ECONNRESET) done = n;
       else if (errno != EINTR && errno != EAGAIN) return errno;
-      if (done == n) shutdown(fd, SHUT_WR);
+      if (done == n) shutdown(o[0].fd, SHUT_WR);
     }
+    for (int i = 0; i < 2; i++)
+      if (o[i].fd >= 0 && (p[i].revents & (POLLIN | POLLHUP | POLLERR))) {
+        int err = take(&o[i]);
+        if (err) return err;
+      }
   }
+  return 0;
 }
 
-static int spawn(pid_t *pid, char **argv, int fd) {
+static int spawn(pid_t *pid, char **argv, int fd, int complaints) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   sigset_t defaults;
@@ -122,51 +235,77 @@ static int spawn(pid_t *pid, char **argv, int fd) {
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  for (int to = 0; to <= 2; to++) posix_spawn_file_actions_adddup2(&actions, fd, to);
+  for (int to = 0; to <= 2; to++) posix_spawn_file_actions_adddup2(&actions, to < 2 ? fd : complaints, to);
   int err = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   return err;
 }
 
-/* system.run({program, argument, ...}, [input]) -> exit status, everything it printed (standard output and error together);
- * nil and a message when it cannot be started. A program killed by signal N has status 128 + N. No shell is involved. */
+/* The memory and the descriptors of a conversation; freed by the collector when something raises. */
+static int outputs_gc(lua_State *L) {
+  output *o = lua_touserdata(L, 1);
+  for (int i = 0; i < 2; i++) {
+    if (o[i].fd >= 0) close(o[i].fd);
+    free(o[i].at);
+    o[i] = (output){.fd = -1};
+  }
+  return 0;
+}
+
+static output *new_outputs(lua_State *L) {
+  output *o = lua_newuserdatauv(L, 2 * sizeof *o, 0);
+  o[0] = o[1] = (output){.fd = -1};
+  if (luaL_newmetatable(L, "mascon.outputs")) {
+    lua_pushcfunction(L, outputs_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return o;
+}
+
+/* system.run({program, argument, ...}, [input]) -> exit status, what it printed, what it wrote to standard error; nil and a message when
+ * it cannot be started. A program killed by signal N has status 128 + N. No shell is involved. */
 static int system_run(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   size_t n;
   const char *input = luaL_optlstring(L, 2, "", &n);
-  int argc = (int)luaL_len(L, 1), ends[2], status = 0;
+  int argc = (int)luaL_len(L, 1), in[2], err[2], status = 0;
   luaL_argcheck(L, argc > 0 && argc < 1000, 1, "expected {program, argument, ...}");
   luaL_checkstack(L, argc + 10, NULL);
   char **argv = lua_newuserdatauv(L, sizeof(char *) * (size_t)(argc + 1), 0);
   for (int i = 0; i < argc; i++) {
     lua_rawgeti(L, 1, i + 1);
-    argv[i] = (char *)luaL_checkstring(L, -1);
+    size_t length;
+    argv[i] = (char *)luaL_checklstring(L, -1, &length);
+    if (strlen(argv[i]) != length) return luaL_error(L, "run: argument %d has a zero byte in it", i);
   }
   argv[argc] = NULL;
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) return fail(L, "cannot start", argv[0], errno);
+  output *o = new_outputs(L);
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in)) return fail(L, "cannot start", argv[0], errno);
+  o[0].fd = in[0];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, err)) return close(in[1]), fail(L, "cannot start", argv[0], errno);
+  o[1].fd = err[0];
   pid_t pid;
-  int err = spawn(&pid, argv, ends[1]);
-  close(ends[1]);
-  if (err) {
-    close(ends[0]);
-    return fail(L, "cannot start", argv[0], err);
-  }
-  luaL_Buffer out;
-  luaL_buffinit(L, &out);
-  err = converse(ends[0], input, n, &out);
-  close(ends[0]);
+  int why = spawn(&pid, argv, in[1], err[1]);
+  close(in[1]);
+  close(err[1]);
+  if (why) return fail(L, "cannot start", argv[0], why);
+  why = converse(o, input, n);
+  for (int i = 0; i < 2; i++)
+    if (o[i].fd >= 0) close(o[i].fd), o[i].fd = -1;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
-  luaL_pushresult(&out);
-  if (err) return fail(L, "cannot talk to", argv[0], err);
+  if (why) return fail(L, "cannot talk to", argv[0], why);
   lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-  lua_insert(L, -2);
-  return 2;
+  for (int i = 0; i < 2; i++) lua_pushlstring(L, o[i].at ? o[i].at : "", o[i].n);
+  return 3;
 }
 
 int luaopen_mascon_system(lua_State *L) {
-  static const luaL_Reg functions[] = {{"mkdir", system_mkdir}, {"kind", system_kind}, {"replace", system_replace},
-                                       {"pid", system_pid},     {"run", system_run},   {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"mkdir", system_mkdir},   {"kind", system_kind}, {"replace", system_replace},
+                                       {"append", system_append}, {"list", system_list}, {"lock", system_lock},
+                                       {"alive", system_alive},   {"pid", system_pid},   {"run", system_run},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

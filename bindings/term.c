@@ -1,5 +1,6 @@
 /* term.c -- module "mascon.term": what the Lua part asks the terminal and the clock. */
 #include "embed.h"
+#include "io/io.h"
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -59,9 +60,21 @@ static int term_smart(lua_State *L) {
   return 1;
 }
 
+/* term.visible(text [, lines]) -> the text with control characters and bytes that are no UTF-8 as \DDD; lines: but for tabs and line
+ * ends. */
+static int term_visible(lua_State *L) {
+  size_t n;
+  const char *s = luaL_checklstring(L, 1, &n);
+  luaL_argcheck(L, n < SIZE_MAX / 4, 1, "too long");
+  luaL_Buffer b;
+  char *out = luaL_buffinitsize(L, &b, 4 * n);
+  luaL_pushresultsize(&b, ms_visible(s, n, lua_toboolean(L, 2), out));
+  return 1;
+}
+
 int luaopen_mascon_term(lua_State *L) {
   static const luaL_Reg functions[] = {{"isatty", term_isatty}, {"columns", term_columns}, {"time", term_time},
-                                       {"utf8", term_utf8},     {"smart", term_smart},     {NULL, NULL}};
+                                       {"utf8", term_utf8},     {"smart", term_smart},     {"visible", term_visible}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

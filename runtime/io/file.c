@@ -74,10 +74,13 @@ static void writer_free(ms_writer *w) {
   free(w);
 }
 
-/* An own name in the folder of w->path, opened exclusively; the mode follows the umask, unlike mkstemp's. */
+/* An own name in the folder of w->path, opened exclusively (which follows no link); the mode follows the umask, unlike mkstemp's. What a
+ * killed process leaves behind is hidden and says whose it was: .NAME.PID-SERIAL-TIME.mascon-tmp. */
 static int open_temp(ms_writer *w) {
   static unsigned serial;
-  size_t room = strlen(w->path) + 48;
+  const char *slash = strrchr(w->path, '/'), *name = slash ? slash + 1 : w->path;
+  int folder = (int)(name - w->path);
+  size_t room = strlen(w->path) + 64;
   if (!(w->temp = malloc(room))) {
     errno = ENOMEM;
     return -1;
@@ -86,8 +89,9 @@ static int open_temp(ms_writer *w) {
     unsigned k = __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED);
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    snprintf(w->temp, room, "%s.%ld-%u-%05lx.tmp", w->path, (long)getpid(), k, (unsigned long)t.tv_nsec & 0xfffff);
-    int fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    snprintf(w->temp, room, "%.*s.%.200s.%ld-%u-%05lx.mascon-tmp", folder, w->path, name, (long)getpid(), k,
+             (unsigned long)t.tv_nsec & 0xfffff);
+    int fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd >= 0 || errno != EEXIST) return fd;
   }
   return -1;

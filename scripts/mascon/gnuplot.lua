@@ -1,4 +1,10 @@
 -- gnuplot: what all figures of mascon.plots share -- numbers in, looks, one run of gnuplot, the file put in its place.
+--
+-- A figure's commands are made here and hold no text of anybody else's, since gnuplot runs shell commands that it finds in backticks,
+-- follows macros, and opens pipes for names that begin with < or |. Texts are lines of a data block, $text, which gnuplot does not read
+-- as commands; commands speak of them as $text[3]. Numbers are checked to be numbers, words come from lists, and gnuplot is given no
+-- file names at all: the picture comes back through a pipe.
+local plain = require "mascon.plain"
 local system = require "mascon.system"
 local term = require "mascon.term"
 local text = require "mascon.text"
@@ -6,11 +12,12 @@ local gnuplot = {}
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 
+-- A list, or what stands behind a tensor as lists; nil for anything else.
 function gnuplot.table_of(v)
-  if type(v) == "table" and #v > 0 or type(v) == "table" and getmetatable(v) == nil then return v end
-  local ok, list = pcall(function() return v:totable() end)
-  if ok and type(list) == "table" then return list end
-  return nil
+  if type(v) == "table" and (#v > 0 or getmetatable(v) == nil) then return v end
+  if type(v) ~= "table" and type(v) ~= "userdata" then return nil end
+  local list = plain(v, { whole = true })
+  return type(list) == "table" and list or nil
 end
 
 -- An array of numbers, or an error that says which argument is none. Nested arrays of one column are taken as they are meant.
@@ -30,15 +37,19 @@ function gnuplot.same_length(a, b, names)
   if #a ~= #b then error(("plot: %s differ in length: %d and %d"):format(names, #a, #b), 0) end
 end
 
--- gnuplot reads NaN as a gap; infinities cannot be drawn either.
-function gnuplot.num(x)
+-- A number for gnuplot, which reads NaN as a gap; infinities cannot be drawn either.
+function gnuplot.num(x, what)
+  if type(x) ~= "number" then error(("plot: %s: expected a number, got a %s"):format(what or "value", type(x)), 0) end
   if x ~= x or x == math.huge or x == -math.huge then return "NaN" end
   return math.type(x) == "integer" and ("%d"):format(x) or ("%.9g"):format(x)
 end
 
--- A text between double quotes, safe for gnuplot: no escapes, no enhanced markup (that is switched off), no line ends.
-function gnuplot.quote(s)
-  return '"' .. tostring(s):gsub('[\\"]', "\\%0"):gsub("[%c]", " ") .. '"'
+-- A colour, for a place between quotes.
+function gnuplot.rgb(c)
+  if type(c) ~= "string" or not (c:match("^#%x%x%x%x%x%x$") or c:match("^#%x%x%x%x%x%x%x%x$")) then
+    error(("plot: colour: expected \"#rrggbb\", got %s"):format(text.show(c)), 0)
+  end
+  return c
 end
 
 -- ---- looks -----------------------------------------------------------------------------------------------------------------------
@@ -75,24 +86,66 @@ local terminals = {
   svg = 'svg noenhanced font "DejaVu Sans,%d" linewidth 1 background "#ffffff" dynamic size %d,%d',
 }
 
-function gnuplot.heading(o, default_size)
-  local s = {}
-  local function add(fmt, ...) s[#s + 1] = select("#", ...) > 0 and fmt:format(...) or fmt end
-  local extension
+local places = { left = 1, right = 1, top = 1, bottom = 1, center = 1, inside = 1, outside = 1, above = 1, below = 1, horizontal = 1,
+  vertical = 1 }
+
+-- A figure: its commands, its blocks of data, its texts. fig:add(format, ...) appends a command.
+local Figure = { __name = "mascon.figure" }
+Figure.__index = Figure
+
+function Figure:add(fmt, ...) self[#self + 1] = select("#", ...) > 0 and fmt:format(...) or fmt end
+
+-- A text as a gnuplot expression. What a terminal or a file could take for a command of its own is made visible; a line end becomes a
+-- space. tic: the text names a place on an axis, where gnuplot looks for formats.
+function Figure:text(s, tic)
+  s = text.visible((tostring(s):gsub("[\r\n]+", " ")))
+  if tic then s = s:gsub("%%", "%%%%") end
+  self.texts[#self.texts + 1] = "." .. s -- the dot: no line of the block is the word that ends it
+  return ("$text[%d][2:*]"):format(#self.texts)
+end
+
+-- A named block of rows, each an array of ready numbers.
+function Figure:block(name, rows)
+  local lines = { "$" .. name .. " << EOD" }
+  for _, r in ipairs(rows) do lines[#lines + 1] = table.concat(r, " ") end
+  lines[#lines + 1] = "EOD"
+  self:add("%s", table.concat(lines, "\n"))
+end
+
+local function pair(v, what)
+  if type(v) ~= "table" then error(("plot: %s: expected {low, high}, got a %s"):format(what, type(v)), 0) end
+  return v[1] and gnuplot.num(v[1], what), v[2] and gnuplot.num(v[2], what)
+end
+
+-- low, high of an option such as zrange: numbers or nil.
+function gnuplot.pair(v, what)
+  pair(v, what)
+  return v[1], v[2]
+end
+
+-- A figure with what the options of all figures ask for.
+function gnuplot.figure(o, default_size)
+  local fig = setmetatable({ texts = {} }, Figure)
+  local function add(...) fig:add(...) end
   if o.file then
-    extension = o.file:match("%.(%w+)$")
+    if type(o.file) ~= "string" then error(("plot: file: expected the name of a file, got a %s"):format(type(o.file)), 0) end
+    local extension = o.file:match("%.(%w+)$")
     extension = extension and extension:lower()
     if not terminals[extension] then
-      error(("plot: file '%s': expected a name that ends in .png or .svg"):format(o.file), 0)
+      error(("plot: file %s: expected a name that ends in .png or .svg"):format(text.show(o.file)), 0)
     end
     local w, h = default_size[1], default_size[2]
-    if o.size then w, h = math.tointeger(o.size[1]), math.tointeger(o.size[2]) end
+    if o.size then
+      if type(o.size) ~= "table" then error("plot: size: expected {width, height} in pixels, got a " .. type(o.size), 0) end
+      w, h = math.tointeger(o.size[1]), math.tointeger(o.size[2])
+    end
     if not (w and h and w >= 100 and h >= 100 and w <= 10000 and h <= 10000) then
       error("plot: size: expected {width, height} in pixels, 100 to 10000", 0)
     end
+    fig.extension = extension
     add("set terminal " .. terminals[extension]:format(11, w, h))
   else
-    local columns = math.min(term.columns(1) or 80, 120)
+    local columns = math.max(40, math.min(term.columns(1) or 80, 120))
     add("set terminal dumb noenhanced size %d,%d aspect 1 mono", columns - 1, math.max(16, columns // 4))
   end
   add("set encoding utf8")
@@ -108,66 +161,70 @@ function gnuplot.heading(o, default_size)
     add("set key top right noautotitle")
   end
   local ink = o.file and " textcolor rgb '#222222'" or ""
-  if o.title then add("set title %s%s", gnuplot.quote(o.title), o.file and ' font ",13" textcolor rgb "#111111" offset 0,-0.2' or "") end
-  if o.xlabel then add("set xlabel %s%s", gnuplot.quote(o.xlabel), ink) end
-  if o.ylabel then add("set ylabel %s%s", gnuplot.quote(o.ylabel), ink) end
+  if o.title then add("set title %s%s", fig:text(o.title), o.file and ' font ",13" textcolor rgb "#111111" offset 0,-0.2' or "") end
+  if o.xlabel then add("set xlabel %s%s", fig:text(o.xlabel), ink) end
+  if o.ylabel then add("set ylabel %s%s", fig:text(o.ylabel), ink) end
   if o.logx then add("set logscale x") end
   if o.logy then add("set logscale y") end
   for _, axis in ipairs { "x", "y" } do
-    local r = o[axis .. "range"]
-    if r then add("set %srange [%s:%s]", axis, r[1] and gnuplot.num(r[1]) or "*", r[2] and gnuplot.num(r[2]) or "*") end
+    local name = axis .. "range"
+    if o[name] then
+      local low, high = pair(o[name], name)
+      add("set %s [%s:%s]", name, low or "*", high or "*")
+    end
   end
   if o.legend == false then
     add("unset key")
-  elseif type(o.legend) == "string" then
-    if not o.legend:match("^[%a ]+$") then error("plot: legend: expected false or a place such as \"top left\"", 0) end
+  elseif o.legend ~= nil then
+    for word in (type(o.legend) == "string" and o.legend or "?"):gmatch("%S+") do
+      if not places[word] then error("plot: legend: expected false or a place such as \"top left\", got " .. text.show(o.legend), 0) end
+    end
     add("set key %s", o.legend)
   end
-  return s, add
+  return fig
 end
 
--- A named block of rows, each an array of ready texts.
-function gnuplot.block(add, name, rows)
-  local lines = { "$" .. name .. " << EOD" }
-  for _, r in ipairs(rows) do lines[#lines + 1] = table.concat(r, " ") end
-  lines[#lines + 1] = "EOD"
-  add("%s", table.concat(lines, "\n"))
-end
+-- ---- drawing -----------------------------------------------------------------------------------------------------------------------
 
+-- The last bytes of a picture that is whole.
+local endings = { png = "IEND\xAE\x42\x60\x82", svg = "</svg>" }
+
+-- -d: no start-up files of the user's, which could set anything.
 local function run_gnuplot(script)
-  local status, output = system.run({ "gnuplot", "-" }, script)
+  local status, output, complaints = system.run({ "gnuplot", "-d", "-" }, script)
   if not status then
     if output:find("No such file", 1, true) then
       error("plot: gnuplot is not installed; figures need it: apt install gnuplot-nox", 0)
     end
     error("plot: " .. output, 0)
   end
-  if status ~= 0 then error(("plot: gnuplot failed (%d): %s"):format(status, output:gsub("%s+$", ""):gsub("^%s+", "")), 0) end
+  if status ~= 0 then
+    error(("plot: gnuplot failed (%d): %s"):format(status, complaints:gsub("%s+$", ""):gsub("^%s+", "")), 0)
+  end
   return output
 end
 
--- Run the script; the last command is `what` (plot ...). Returns the file's name, or prints the drawing.
-function gnuplot.finish(o, s, what)
+-- Draw; the last command is `what` (plot ...). Returns the file's name, or prints the drawing. A file that is there stays as it was until
+-- the new one is on the disk, whole.
+function Figure:finish(o, what)
+  local script = { "$text << MASCON_END", table.concat(self.texts, "\n"), "MASCON_END" }
+  if #self.texts == 0 then script = {} end
+  table.move(self, 1, #self, #script + 1, script)
+  script[#script + 1] = what
+  local drawing = run_gnuplot(table.concat(script, "\n") .. "\n")
   if not o.file then
-    s[#s + 1] = what
-    local drawing = run_gnuplot(table.concat(s, "\n") .. "\n")
     drawing = drawing:gsub("\f", ""):gsub("[ \t]+\n", "\n"):gsub("^\n+", ""):gsub("\n+$", "\n")
     io.write(drawing)
     return nil
   end
-  local folder, name = o.file:match("^(.*/)([^/]*)$")
-  if folder then assert(system.mkdir(folder:gsub("(.)/+$", "%1"))) end
-  local temporary = ("%s.%s.%d.new"):format(folder or "", name or o.file, system.pid())
-  table.insert(s, 2, "set output " .. gnuplot.quote(temporary))
-  s[#s + 1] = what
-  s[#s + 1] = "unset output"
-  local ok, message = pcall(run_gnuplot, table.concat(s, "\n") .. "\n")
-  if ok and system.kind(temporary) ~= "file" then ok, message = false, "plot: gnuplot wrote nothing" end
-  if ok then ok, message = os.rename(temporary, o.file) end
-  if not ok then
-    os.remove(temporary)
-    error(message, 0)
+  if not drawing:find(endings[self.extension], -16, true) then error("plot: gnuplot did not finish the picture", 0) end
+  local folder = o.file:match("^(.*)/[^/]*$")
+  if folder and folder ~= "" then
+    local ok, message = system.mkdir(folder)
+    if not ok then error("plot: " .. message, 0) end
   end
+  local ok, message = system.replace(o.file, drawing)
+  if not ok then error(("plot: %s; the figure is not written%s"):format(message, system.kind(o.file) and ", the old one stays" or ""), 0) end
   return o.file
 end
 

@@ -1,107 +1,299 @@
--- log: the folder a run leaves behind (ms.run): metrics.jsonl, one JSON object per epoch; summary.json, the final figures.
+-- log: the folder a run leaves behind (ms.run): run.json, how it was begun; metrics.jsonl, one JSON object per epoch; checkpoints;
+-- summary.json, the final figures.
 --
---   local run = ms.run(o.out, { options = o, resume = o.resume and last_epoch })
---   run:epoch { epoch = 3, step = 2814, loss = mean }          -- seconds since the last one are added
---   run:summary { loss_k8 = 20.9 }                              -- seed, device, options and versions are added
+--   local run = ms.run(o.out, { options = o, resume = o.resume, same = { data_set = train.name } })
+--   local at = run:peek "model"                                  -- nil: nothing to go on from
+--   run:rewind(at and at.epoch or 0)                             -- lines of later epochs are dropped
+--   run:load("model", { model = net, optimizer = adam })
+--   run:epoch { epoch = 3, step = 2814, loss = mean }            -- time, and seconds since the last one, are added
+--   run:save("model", { model = net, optimizer = adam, epoch = 3 })
+--   run:summary { loss_k8 = 20.9 }                               -- seed, device, options, versions, command and commit are added
 --   plot.lines { ..., file = run:path "loss.png" }
+--
+-- One process at a time has the folder: the kernel locks run.lock for it and lets go when the process ends, however it ends. Whoever has
+-- the folder may also clear away the temporary files of runs that were killed. A checkpoint carries the number of its run, so that one left
+-- behind by an earlier run in the same folder is not taken for this one's.
 local json = require "mascon.json"
+local plain = require "mascon.plain"
 local system = require "mascon.system"
 local term = require "mascon.term"
+local text = require "mascon.text"
 local log = {}
 
 local Run = { __name = "mascon.run" }
 Run.__index = Run
 
-local FIRST = { "epoch", "step", "seconds" }
+local FIRST = { "epoch", "step", "seconds", "time" }
+local NAN = 0 / 0
 
--- Numbers behind means and tensors; tables are gone through, other values stay.
-local function plain(v, depth)
-  local t = type(v)
-  if t ~= "table" and t ~= "userdata" then return v end
-  if v == json.null then return v end
-  local ok, got = pcall(function()
-    if v.value then return v:value() end
-    if v.item and not (v.numel and v:numel() ~= 1) then return v:item() end
-    if v.totable then return v:totable() end
-  end)
-  if ok and got ~= nil then v = got end
-  if type(v) ~= "table" or depth > 20 then return v end
-  local copy = setmetatable({}, #v == 0 and getmetatable(v) or nil)
-  for k, x in next, v do copy[k] = plain(x, depth + 1) end
-  return copy
+local function fail(fmt, ...) require("mascon.options").raise("run: " .. fmt, ...) end
+
+local function ensure(ok, message)
+  if not ok then fail("%s", message) end
+  return ok
 end
 
--- The lines of a metrics file as tables, in order, and how many lines were no JSON (the last one of a run that was killed may be torn).
+-- The contents of a JSON file; raises, with its name, when they cannot be had.
+function log.read(path, null)
+  local f, message = io.open(path, "rb")
+  if not f then fail("cannot read %s", message) end
+  local s, why = f:read("a")
+  f:close()
+  if not s then fail("cannot read %s: %s", path, why) end
+  local ok, value = pcall(json.decode, s, null)
+  if not ok then fail("%s: %s", path, value) end
+  return value
+end
+
+-- The lines of a metrics file as tables, in order, and how many lines were no JSON objects (the last one of a run that was killed may be
+-- torn). A number that JSON has no word for is NaN again.
 local function read_lines(path)
   local rows, bad = {}, 0
-  local f = io.open(path, "r")
+  local f = io.open(path, "rb")
   if not f then return rows, bad end
   for line in f:lines() do
-    local row = json.decode(line)
-    if type(row) == "table" then rows[#rows + 1] = row elseif line:match("%S") then bad = bad + 1 end
+    local ok, row = pcall(json.decode, line, NAN)
+    if ok and type(row) == "table" and getmetatable(row) == nil then
+      rows[#rows + 1] = row
+    elseif line:match("%S") then
+      bad = bad + 1
+    end
   end
   f:close()
   return rows, bad
 end
+log.read_lines = read_lines
 
-local function row_text(row) return json.encode(row, { first = FIRST }) .. "\n" end
+local function row_text(row) return json.encode(row, { first = FIRST, replace = true }) end
 
--- Drop the lines after `epoch`, and those that are no JSON.
-local function drop_after(path, epoch)
-  local kept = {}
-  for _, row in ipairs((read_lines(path))) do
-    if type(row.epoch) == "number" and row.epoch <= epoch then kept[#kept + 1] = row_text(row) end
+-- ---- opening ---------------------------------------------------------------------------------------------------------------------
+
+local locks = {} -- by folder: the run of this process that has it
+
+-- Take the folder, or raise and say who has it. A run of this process that has it gives it up: at the prompt a script is run again.
+local function lock(self)
+  local path = self:path("run.lock")
+  local before = locks[self.dir]
+  if before and before.lock then before.lock:close() end
+  local got, message, holder = system.lock(path)
+  if not got and holder == false then -- a file system without locks
+    io.stderr:write(("run: %s; nothing keeps a second run out of %s\n"):format(text.visible(message), text.visible(self.dir)))
+    return
+  elseif not got and holder then
+    fail("%s is in use by another run%s; choose another --out, or end that one", self.dir,
+      holder:match("^%d+") and (" (process %s)"):format(holder:match("^%d+")) or "")
   end
-  assert(system.replace(path, table.concat(kept)))
+  self.lock = ensure(got, message)
+  locks[self.dir] = self
 end
 
--- Open the folder `dir`, made if it is not there. opts.resume: the epoch to go on after -- lines of later ones are dropped; without it the
--- metrics start anew. opts.options: the script's options, for the summary.
-function log.open(dir, opts)
-  opts = opts or {}
-  for k in pairs(opts) do
-    if k ~= "resume" and k ~= "options" then
-      error(("run: unknown option '%s'%s"):format(k, require("mascon.text").hint(tostring(k), { "resume", "options" })), 2)
+-- Remove what killed runs were writing (runtime/io/file.c names it .NAME.PID-SERIAL-TIME.mascon-tmp); nothing of a process that lives.
+local function clear_away(dir)
+  for _, name in ipairs(ensure(system.list(dir))) do
+    local pid = name:match("^%..*%.(%d+)%-%d+%-%x+%.mascon%-tmp$")
+    pid = pid and math.tointeger(tonumber(pid))
+    if pid and not system.alive(pid) then os.remove(dir .. "/" .. name) end
+  end
+end
+
+-- The command line, quoted where a shell would want it.
+local function command()
+  if type(arg) ~= "table" then return nil end
+  local words, first = {}, 0
+  while arg[first - 1] do first = first - 1 end
+  for i = first, #arg do
+    local w = tostring(arg[i])
+    words[#words + 1] = w:match("^[%w_./:=,+@%%-]+$") and w or "'" .. w:gsub("'", "'\\''") .. "'"
+  end
+  return table.concat(words, " ")
+end
+
+-- The commit that the script's folder stands at, with -dirty where files differ from it; nil outside a checkout.
+local function commit()
+  local script = type(arg) == "table" and arg[0] or ""
+  local status, out = system.run { "git", "-c", "core.fsmonitor=false", "-C", script:match("^(.*/)[^/]*$") or ".", "describe", "--always",
+    "--dirty", "--abbrev=40", "--exclude=*" }
+  return status == 0 and out:match("^(%x+%-?d?i?r?t?y?)%s*$") or nil
+end
+
+local function versions()
+  local ms = package.loaded.mascon
+  local v = { lua = _VERSION:match("[%d%.]+") }
+  if type(ms) == "table" then v.mascon = rawget(ms, "version") end
+  return v
+end
+
+-- The options as a plain table: names only.
+local function option_values(o)
+  local copy = {}
+  for k, v in next, o or {} do
+    if type(k) == "string" then copy[k] = v end
+  end
+  return copy
+end
+
+local function value_text(v)
+  if v == nil then return "nothing" end
+  return type(v) == "table" and json.encode(v, { replace = true }) or text.show(v)
+end
+
+-- Options that may differ when a run goes on: how far, where from, where to.
+local FREE = { epochs = true, resume = true, out = true, data = true, device = true, help = true }
+
+-- Raise where the run goes on with something that must be as it was. `key_text` writes a key as the user does.
+local function agree(self, what, was, now, free, key_text)
+  local keys = {}
+  for k in pairs(was) do keys[k] = true end
+  for k in pairs(now) do keys[k] = true end
+  for _, k in ipairs(text.keys(keys)) do
+    if not free[k] and value_text(was[k]) ~= value_text(now[k]) then
+      fail("resume: %s %s: this run was begun with %s, now %s is given; give it as it was, or begin another run in another --out (%s)",
+        what, key_text(k), value_text(was[k]), value_text(now[k]), self:path("run.json"))
     end
   end
-  if type(dir) ~= "string" or dir == "" then error("run: expected the name of a folder, got " .. tostring(dir), 2) end
-  local ok, message = system.mkdir(dir)
-  if not ok then error("run: " .. message, 2) end
-  local self = setmetatable({ dir = dir, options = opts.options, last = term.time(), begun = term.time() }, Run)
-  self.metrics_path = self:path("metrics.jsonl")
-  if opts.resume then
-    if math.type(opts.resume) ~= "integer" then error("run: resume: expected the number of an epoch, got " .. tostring(opts.resume), 2) end
-    drop_after(self.metrics_path, opts.resume)
-  else
-    assert(system.replace(self.metrics_path, ""))
+end
+
+local function dashed(k) return "--" .. k:gsub("_", "-") end
+
+-- Go on with the run in the folder: what it was begun with stands in run.json.
+local function go_on(self, opts)
+  local path = self:path("run.json")
+  if system.kind(path) == nil then
+    local metrics = ""
+    if system.kind(self.metrics_path) then metrics = " (its metrics.jsonl is of a version that did not write it)" end
+    fail("resume: no run to go on with in %s: looked for run.json%s; without --resume a new one begins", self.dir, metrics)
   end
+  local was = log.read(path)
+  if type(was) ~= "table" or type(was.id) ~= "string" or type(was.options) ~= "table" or type(was.same) ~= "table" then
+    fail("%s: expected id, options and same of a run", path)
+  end
+  local free = {}
+  for k in pairs(FREE) do free[k] = true end
+  for _, k in ipairs(opts.may_change or {}) do free[k] = true end
+  -- Through the same text as what was read: 5 epochs given as 5.0 are 5.0 on both sides.
+  agree(self, "option", was.options, json.decode(json.encode(option_values(opts.options), { replace = true })), free, dashed)
+  agree(self, "the", was.same, json.decode(json.encode(opts.same or {}, { replace = true })), {}, function(k) return (k:gsub("_", " ")) end)
+  self.id = was.id
+end
+
+-- Begin a new run: the metrics and the summary of the one before go, its checkpoints stay until they are written over.
+local function begin(self, opts)
+  self.id = ("%d-%d-%d"):format(os.time(), system.pid(), math.floor(term.time() * 1e6) % 1000000)
+  os.remove(self:path("summary.json"))
+  ensure(system.replace(self.metrics_path, ""))
+  ensure(system.replace(self:path("run.json"), json.encode({ id = self.id, options = option_values(opts.options), same = opts.same or {},
+    begun = os.time(), versions = versions(), command = self.command, commit = self.commit }, { indent = "  ", replace = true }) .. "\n"))
+end
+
+-- Open the folder `dir`, which is this process's from then on; another one that has it makes this raise. Without resume a new run begins,
+-- and the folder is made if need be. opts.resume = true: the run in it goes on; raises where there is none, and where an option or one of
+-- opts.same (names and values of what the run stands on: the data set, ...) is not what it was begun with. opts.may_change: names of options
+-- that may differ, besides epochs, out, data and device. opts.options: the script's options.
+function log.open(dir, opts)
+  local names = { "resume", "options", "same", "may_change" }
+  if opts ~= nil and type(opts) ~= "table" then fail("expected a table of options, got a %s", type(opts)) end
+  opts = opts or {}
+  for k in pairs(opts) do
+    local known = false
+    for _, name in ipairs(names) do known = known or name == k end
+    if not known then fail("unknown option %s%s", text.show(k), text.hint(tostring(k), names)) end
+  end
+  if type(dir) ~= "string" or dir == "" then fail("expected the name of a folder, got %s", text.show(dir)) end
+  if opts.resume ~= nil and type(opts.resume) ~= "boolean" then
+    fail("resume: expected true or false, got %s (the epoch to go on after is for run:rewind)", text.show(opts.resume))
+  end
+  if opts.resume and system.kind(dir) == nil then
+    fail("resume: no run to go on with: there is no folder %s; without --resume a new one begins", dir)
+  end
+  ensure(system.mkdir(dir))
+  local self = setmetatable({ dir = dir, options = opts.options, last = term.time(), begun = term.time(), lock = false }, Run)
+  self.metrics_path = self:path("metrics.jsonl")
+  self.command = command()
+  if opts.options then self.commit = commit() end
+  lock(self)
+  clear_away(dir)
+  if opts.resume then go_on(self, opts) else begin(self, opts) end
   return self
+end
+
+local function mine(self)
+  if locks[self.dir] and locks[self.dir] ~= self then
+    fail("%s is no longer this run's: a later ms.run of this process has it", self.dir)
+  end
 end
 
 -- The path of a file in the run's folder.
 function Run:path(name) return self.dir .. "/" .. name end
 
--- Append one line to metrics.jsonl: means and tensors of one element are read now. `seconds`, unless given, is the time since the line
--- before.
+-- Let another process have the folder. The end of the program does it too.
+function Run:close()
+  if locks[self.dir] == self then
+    locks[self.dir] = nil
+    if self.lock then self.lock:close() end
+    self.lock = false
+  end
+end
+
+-- ---- checkpoints -------------------------------------------------------------------------------------------------------------------
+
+local function checkpoint() return require "mascon.checkpoint" end
+
+local function checkpoint_path(self, name) return self:path(name .. ".safetensors") end
+
+-- Save checkpoint `name` (ms.checkpoint.save) as one of this run.
+function Run:save(name, what)
+  mine(self)
+  local all = { run = self.id }
+  for k, v in pairs(what) do all[k] = v end
+  return checkpoint().save(checkpoint_path(self, name), all)
+end
+
+-- What checkpoint `name` says besides its tensors; nil when there is none of this run. Raises when there is one that cannot be read.
+function Run:peek(name)
+  local path = checkpoint_path(self, name)
+  if system.kind(path) == nil then return nil end
+  local at = checkpoint().peek(path)
+  return at and at.run == self.id and at or nil
+end
+
+-- The same, after ms.checkpoint.load has put the states in their places.
+function Run:load(name, into)
+  if not self:peek(name) then return nil end
+  return checkpoint().load(checkpoint_path(self, name), into)
+end
+
+-- ---- metrics -----------------------------------------------------------------------------------------------------------------------
+
+-- Go on after `epoch`: lines of later ones, and torn ones, are dropped. 0: none is kept.
+function Run:rewind(epoch)
+  mine(self)
+  if math.type(epoch) ~= "integer" or epoch < 0 then fail("rewind: expected the number of an epoch, got %s", text.show(epoch)) end
+  local kept = {}
+  for _, row in ipairs((read_lines(self.metrics_path))) do
+    if type(row.epoch) == "number" and row.epoch <= epoch then kept[#kept + 1] = row_text(row) .. "\n" end
+  end
+  ensure(system.replace(self.metrics_path, table.concat(kept)))
+end
+
+-- Append one line to metrics.jsonl: means and tensors are read now. `seconds`, unless given, is the time since the line before; `time` is
+-- the clock's, in seconds since 1970.
 function Run:epoch(values)
-  local row = {}
-  for k, v in pairs(values) do row[k] = plain(v, 0) end
-  local now = term.time()
+  mine(self)
+  if type(values) ~= "table" then fail("epoch: expected a table of metrics, got a %s", type(values)) end
+  local row, now = {}, term.time()
+  for k, v in pairs(values) do row[k] = plain(v) end
   if row.seconds == nil then row.seconds = now - self.last end
+  if row.time == nil then row.time = os.time() end
+  local ok, message = system.append(self.metrics_path, row_text(row))
+  if not ok then fail("cannot write metrics: %s", message) end
   self.last = now
-  local text = row_text(row)
-  local f, message = io.open(self.metrics_path, "a")
-  if not f then error("run: cannot write metrics: " .. message, 2) end
-  local ok, why = f:write(text)
-  local closed, why_close = f:close()
-  if not (ok and closed) then error("run: cannot write metrics: " .. tostring(why or why_close), 2) end
   return row
 end
 
 -- The lines of metrics.jsonl so far, as tables.
 function Run:metrics() return (read_lines(self.metrics_path)) end
 
--- One metric of all lines as an array, for a figure: run:column "loss".
+-- One metric of all lines that have it as an array, for a figure: run:column "loss".
 function Run:column(name)
   local list = {}
   for _, row in ipairs(self:metrics()) do
@@ -110,45 +302,25 @@ function Run:column(name)
   return list
 end
 
-local function versions()
-  local ms = package.loaded.mascon
-  local v = { lua = _VERSION:match("[%d%.]+") }
-  if type(ms) == "table" then v.mascon = rawget(ms, "version") or rawget(ms, "VERSION") end
-  return v
-end
-
--- Write summary.json, whole or not at all: the figures given, and seed, device, options, versions and seconds unless they are given.
+-- Write summary.json, whole or not at all: the figures given, and seed, device, options, versions, command, commit and seconds unless they
+-- are given.
 function Run:summary(values)
+  mine(self)
+  if type(values) ~= "table" then fail("summary: expected a table of figures, got a %s", type(values)) end
   local row = {}
-  for k, v in pairs(values) do row[k] = plain(v, 0) end
-  local o = self.options
-  if o then
-    local copy = {}
-    for k, v in next, o do
-      if type(k) == "string" then copy[k] = v end
-    end
+  for k, v in pairs(values) do row[k] = plain(v) end
+  if self.options then
+    local copy = option_values(self.options)
     row.options = row.options or copy
     if row.seed == nil then row.seed = copy.seed end
     if row.device == nil then row.device = copy.device end
   end
   row.versions = row.versions or versions()
+  row.command = row.command or self.command
+  row.commit = row.commit or self.commit
   if row.seconds == nil then row.seconds = term.time() - self.begun end
-  local ok, message = system.replace(self:path("summary.json"), json.encode(row, { indent = "  " }) .. "\n")
-  if not ok then error("run: " .. message, 2) end
+  ensure(system.replace(self:path("summary.json"), json.encode(row, { indent = "  ", replace = true }) .. "\n"))
   return row
 end
-
--- The contents of a summary.json or any other JSON file; nil and a message when it cannot be had.
-function log.read(path)
-  local f, message = io.open(path, "r")
-  if not f then return nil, message end
-  local s = f:read("a")
-  f:close()
-  local value, why = json.decode(s)
-  if value == nil then return nil, path .. ": " .. why end
-  return value
-end
-
-log.read_lines = read_lines
 
 return setmetatable(log, { __call = function(_, dir, opts) return log.open(dir, opts) end })

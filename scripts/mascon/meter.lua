@@ -23,6 +23,12 @@ function Mean:add(v, weight)
   if type(v) ~= "number" and not (type(v) == "userdata" or type(v) == "table") then
     error(("mean:add: expected a number or a tensor, got a %s"):format(type(v)), 2)
   end
+  if type(v) == "userdata" and v:numel() ~= 1 then
+    error(("mean:add: expected a tensor of one element, got %s"):format(table.concat(v.shape, " x ")), 2)
+  end
+  if weight ~= nil and not (type(weight) == "number" and weight >= 0) then
+    error(("mean:add: weight: expected a number of at least 0, got %s"):format(tostring(weight)), 2)
+  end
   weight = weight or 1
   v = detached(v)
   if weight ~= 1 then v = v * weight end

@@ -10,7 +10,8 @@
 -- not at all; without it, it is drawn with characters in the terminal. Options of all: title, xlabel, ylabel, size = {width, height} in
 -- pixels, logx, logy, xrange = {low, high}, yrange, legend = false or where ("top left").
 local gnuplot = require "mascon.gnuplot"
-local colour, num, quote, numbers = gnuplot.colour, gnuplot.num, gnuplot.quote, gnuplot.numbers
+local text = require "mascon.text"
+local colour, num, numbers = gnuplot.colour, gnuplot.num, gnuplot.numbers
 local plots = { palette = gnuplot.palette }
 
 -- ---- the figures -----------------------------------------------------------------------------------------------------------------
@@ -18,7 +19,7 @@ local plots = { palette = gnuplot.palette }
 -- plot.lines: series are arrays (x counts from 1) or { y = ..., x = ..., label = ..., points = true, dashed = true, colour = "#..." }.
 local function lines(o)
   gnuplot.check_options("lines", o, { "x", "y", "label", "points", "dashed", "colour" })
-  local s, add = gnuplot.heading(o, { 800, 500 })
+  local fig = gnuplot.figure(o, { 800, 500 })
   local curves = {}
   for i, c in ipairs(gnuplot.series_list(o)) do
     if type(c) ~= "table" or not c.y then c = { y = c, label = type(c) == "table" and c.label or nil } end
@@ -28,18 +29,18 @@ local function lines(o)
     local rows = {}
     for j = 1, #y do rows[j] = { x and num(x[j]) or tostring(j), num(y[j]) } end
     if #rows == 0 then rows[1] = { "NaN", "NaN" } end
-    gnuplot.block(add, "d" .. i, rows)
+    fig:block("d" .. i, rows)
     local style
     if o.file then
       local how = (c.points or #y == 1) and "linespoints pointtype 7 pointsize 0.7" or "lines"
-      style = ("with %s linewidth 2 linecolor rgb '%s' dashtype %s"):format(how, c.colour or colour(i), c.dashed and "2" or "1")
+      style = ("with %s linewidth 2 linecolor rgb '%s' dashtype %s"):format(how, gnuplot.rgb(c.colour or colour(i)), c.dashed and "2" or "1")
     else
       style = "with " .. (#y == 1 and "points" or "lines")
     end
-    curves[i] = ("$d%d using 1:2 %s %s"):format(i, style, c.label and "title " .. quote(c.label) or "notitle")
+    curves[i] = ("$d%d using 1:2 %s %s"):format(i, style, c.label and "title " .. fig:text(c.label) or "notitle")
   end
   if #curves == 0 then error("plot.lines: nothing to draw: expected arrays of numbers", 0) end
-  return gnuplot.finish(o, s, "plot " .. table.concat(curves, ", \\\n  "))
+  return fig:finish(o, "plot " .. table.concat(curves, ", \\\n  "))
 end
 
 -- The distinct classes in order, and the points of each.
@@ -47,6 +48,9 @@ local function by_class(x, y, class)
   local groups, order = {}, {}
   for i = 1, #x do
     local k = class[i]
+    if type(k) ~= "string" and type(k) ~= "number" or k ~= k then
+      error(("plot.scatter: class[%d]: expected a number or a text, got %s"):format(i, text.show(k)), 0)
+    end
     if not groups[k] then
       groups[k] = {}
       order[#order + 1] = k
@@ -77,7 +81,7 @@ local function scatter(o)
   end
   gnuplot.same_length(x, y, "x and y")
   if #x == 0 then error("plot.scatter: no points", 0) end
-  local s, add = gnuplot.heading(o, { 860, 640 })
+  local fig = gnuplot.figure(o, { 860, 640 })
   local class = {}
   if o.class then
     local list = gnuplot.table_of(o.class) or error("plot.scatter: class: expected an array", 0)
@@ -87,26 +91,32 @@ local function scatter(o)
     for i = 1, #x do class[i] = "" end
   end
   local groups, order = by_class(x, y, class)
+  if o.pointsize ~= nil and not (type(o.pointsize) == "number" and o.pointsize > 0 and o.pointsize < 1000) then
+    error("plot.scatter: pointsize: expected a number above 0, got " .. text.show(o.pointsize), 0)
+  end
+  if o.classes ~= nil and type(o.classes) ~= "table" then
+    error("plot.scatter: classes: expected the names by class, got a " .. type(o.classes), 0)
+  end
   local size = o.pointsize or (#x > 5000 and 0.35 or #x > 800 and 0.55 or 0.8)
   local curves, legend = {}, {}
   for i, k in ipairs(order) do
-    gnuplot.block(add, "d" .. i, groups[k])
+    fig:block("d" .. i, groups[k])
     local name = o.class and (o.classes and o.classes[k] or k) or o.label
     if o.file then
       curves[i] = ("$d%d using 1:2 with points pointtype 7 pointsize %.3g linecolor rgb '#30%s' notitle"):format(i, size,
         colour(i):sub(2))
       if name then legend[#legend + 1] = ("NaN with points pointtype 7 pointsize 1.1 linecolor rgb '%s' title %s")
-        :format(colour(i), quote(name)) end
+        :format(colour(i), fig:text(name)) end
     else
-      curves[i] = ("$d%d using 1:2 with points pointtype %s title %s"):format(i, quote(tostring(k):sub(1, 1) ~= "" and
-        tostring(k):sub(1, 1) or "*"), quote(name or ""))
+      local mark = text.visible(tostring(k)):match("^" .. utf8.charpattern)
+      curves[i] = ("$d%d using 1:2 with points pointtype %s title %s"):format(i, fig:text(mark ~= "" and mark or "*"), fig:text(name or ""))
     end
   end
   if o.class and #order > 1 and o.legend == nil then
-    add("set key outside right top")
-    add("unset rmargin")
+    fig:add("set key outside right top")
+    fig:add("unset rmargin")
   end
-  return gnuplot.finish(o, s, "plot " .. table.concat(table.move(legend, 1, #legend, #curves + 1, curves), ", \\\n  "))
+  return fig:finish(o, "plot " .. table.concat(table.move(legend, 1, #legend, #curves + 1, curves), ", \\\n  "))
 end
 
 -- Bin edges for all lists together: `bins` equal ones between the least and the greatest finite value.
@@ -117,10 +127,16 @@ local function histogram(lists, bins, range)
       if v == v and v ~= math.huge and v ~= -math.huge then low, high = math.min(low, v), math.max(high, v) end
     end
   end
-  if range then low, high = range[1] or low, range[2] or high end
-  if low > high then error("plot.hist: no finite values", 0) end
-  if low == high then low, high = low - 0.5, high + 0.5 end
-  local width, counts = (high - low) / bins, {}
+  if range then
+    local a, b = gnuplot.pair(range, "xrange")
+    low, high = a or low, b or high
+  end
+  if not (low <= high) then error("plot.hist: no finite values", 0) end
+  if low == high then
+    local reach = math.max(0.5, math.abs(low) * 1e-6)
+    low, high = low - reach, high + reach
+  end
+  local width, counts = high / bins - low / bins, {} -- neither end is so far off that the difference is infinite
   for i, list in ipairs(lists) do
     local c = {}
     for b = 1, bins do c[b] = 0 end
@@ -151,31 +167,31 @@ local function hist(o)
   local bins = o.bins or 50
   if not math.tointeger(bins) or bins < 1 or bins > 10000 then error("plot.hist: bins: expected an integer from 1 to 10000", 0) end
   local low, width, counts = histogram(lists, math.tointeger(bins), o.xrange)
-  local s, add = gnuplot.heading(o, { 800, 450 })
-  add("set style fill %s noborder", #lists > 1 and "transparent solid 0.55" or "solid 0.85")
-  if not o.xrange then add("set xrange [%s:%s]", num(low - width), num(low + width * (bins + 1))) end
-  if o.file and not o.yrange then add("set yrange [%s:*]", o.logy and "0.7" or "0") end
-  if not o.ylabel then add("set ylabel \"count\"%s", o.file and " textcolor rgb '#222222'" or "") end
+  local fig = gnuplot.figure(o, { 800, 450 })
+  fig:add("set style fill %s noborder", #lists > 1 and "transparent solid 0.55" or "solid 0.85")
+  if not o.xrange then fig:add("set xrange [%s:%s]", num(low - width), num(low + width * (bins + 1))) end
+  if o.file and not o.yrange then fig:add("set yrange [%s:*]", o.logy and "0.7" or "0") end
+  if not o.ylabel then fig:add("set ylabel 'count'%s", o.file and " textcolor rgb '#222222'" or "") end
   local curves = {}
   for i, c in ipairs(counts) do
     local rows = {}
     for b = 1, #c do
       if c[b] > 0 or not o.logy then rows[#rows + 1] = { num(low + (b - 0.5) * width), num(c[b]), num(width * (o.file and 0.96 or 1)) } end
     end
-    gnuplot.block(add, "d" .. i, rows)
-    local paint = o.file and ("linecolor rgb '%s'"):format(series[i].colour or colour(i)) or ""
-    curves[i] = ("$d%d using 1:2:3 with boxes %s %s"):format(i, paint, series[i].label and "title " .. quote(series[i].label) or "notitle")
+    fig:block("d" .. i, rows)
+    local paint = o.file and ("linecolor rgb '%s'"):format(gnuplot.rgb(series[i].colour or colour(i))) or ""
+    curves[i] = ("$d%d using 1:2:3 with boxes %s %s"):format(i, paint, series[i].label and "title " .. fig:text(series[i].label) or "notitle")
   end
   if o.threshold then
     local at, label = o.threshold, "threshold"
     if type(at) == "table" then at, label = at[1], at.label or label end
-    if type(at) ~= "number" then error("plot.hist: threshold: expected a number or { number, label = ... }", 0) end
-    add("set arrow from first %s, graph 0 to first %s, graph 1 nohead front %s", num(at), num(at),
+    if type(at) ~= "number" or at - at ~= 0 then error("plot.hist: threshold: expected a number or { number, label = ... }", 0) end
+    fig:add("set arrow from first %s, graph 0 to first %s, graph 1 nohead front %s", num(at), num(at),
       o.file and "linewidth 1.8 dashtype (9,5) linecolor rgb '#cc3311'" or "")
     curves[#curves + 1] = ("NaN with lines %s title %s"):format(o.file and "linewidth 1.8 dashtype (9,5) linecolor rgb '#cc3311'" or "",
-      quote(("%s %.4g"):format(label, at)))
+      fig:text(("%s %.4g"):format(label, at)))
   end
-  return gnuplot.finish(o, s, "plot " .. table.concat(curves, ", \\\n  "))
+  return fig:finish(o, "plot " .. table.concat(curves, ", \\\n  "))
 end
 
 -- Quartiles by linear interpolation (as numpy's), whiskers at the last value within 1.5 interquartile ranges, the rest outliers.
@@ -214,7 +230,7 @@ end
 -- plot.box: lists of values, each an array or { values, label = ... }.
 local function box(o)
   gnuplot.check_options("box", o, { "values", "label" })
-  local s, add = gnuplot.heading(o, { 640, 500 })
+  local fig = gnuplot.figure(o, { 640, 500 })
   local boxes, outliers, tics, medians, series = {}, {}, {}, {}, gnuplot.series_list(o)
   for i, c in ipairs(series) do
     local values = type(c) == "table" and (c.values or type(c[1]) ~= "number" and c[1]) or c
@@ -222,18 +238,18 @@ local function box(o)
     boxes[i] = { tostring(i), num(b.q1), num(b.low), num(b.high), num(b.q3), "0x" .. colour(i):sub(2) }
     medians[i] = { tostring(i), num(b.q2) }
     for _, x in ipairs(thin(b.out, 400)) do outliers[#outliers + 1] = { tostring(i), num(x), "0x60" .. colour(i):sub(2) } end
-    tics[i] = ("%s %d"):format(quote(type(c) == "table" and c.label or i), i)
+    tics[i] = ("%s %d"):format(fig:text(type(c) == "table" and c.label or i, true), i)
   end
   if #boxes == 0 then error("plot.box: nothing to draw: expected lists of numbers", 0) end
-  gnuplot.block(add, "box", boxes)
-  gnuplot.block(add, "median", medians)
-  add("set xtics (%s) scale 0", table.concat(tics, ", "))
-  add("set xrange [0.4:%s]", num(#boxes + 0.6))
-  add("unset key")
+  fig:block("box", boxes)
+  fig:block("median", medians)
+  fig:add("set xtics (%s) scale 0", table.concat(tics, ", "))
+  fig:add("set xrange [0.4:%s]", num(#boxes + 0.6))
+  fig:add("unset key")
   if o.file then
-    add("set grid noxtics ytics")
-    add("set boxwidth 0.45 absolute")
-    add("set style fill solid 0.45 border")
+    fig:add("set grid noxtics ytics")
+    fig:add("set boxwidth 0.45 absolute")
+    fig:add("set style fill solid 0.45 border")
   end
   local parts = {}
   if o.file then
@@ -244,19 +260,25 @@ local function box(o)
     parts[2] = "$median using ($1-0.2):2:(0.4):(0) with vectors nohead"
   end
   if #outliers > 0 then
-    gnuplot.block(add, "out", outliers)
+    fig:block("out", outliers)
     parts[#parts + 1] = o.file and "$out using 1:2:3 with points pointtype 6 pointsize 0.5 linecolor rgb variable"
       or "$out using 1:2 with points pointtype \"o\""
   end
-  return gnuplot.finish(o, s, "plot " .. table.concat(parts, ", \\\n  "))
+  return fig:finish(o, "plot " .. table.concat(parts, ", \\\n  "))
+end
+
+-- A number by the user's format; %d takes whole floats too.
+local function shown_as(format, v)
+  return format:format(format:match("%%[%d%-+ #]*[diuxXc]") and math.tointeger(v) or v)
 end
 
 -- A heat map in the terminal: the numbers themselves in columns, or two shaded characters a cell.
 local function cells_as_text(o, rows, low, high)
   local shades = { "  ", "..", "::", "--", "==", "++", "**", "##", "@@" }
   local out, width, names = {}, 1, 0
-  for _, l in ipairs(o.ylabels or {}) do names = math.max(names, #tostring(l)) end
-  local function cell(v) return o.format and o.format:format(v) or ("%.4g"):format(v) end
+  local function name_of(i) return text.visible(tostring(o.ylabels and o.ylabels[i] or "")) end
+  for i = 1, #(o.ylabels or {}) do names = math.max(names, #name_of(i)) end
+  local function cell(v) return o.format and text.visible(shown_as(o.format, v)) or ("%.4g"):format(v) end
   for _, r in ipairs(rows) do
     for _, v in ipairs(o.annotate and numbers(r, "row") or {}) do width = math.max(width, #cell(v)) end
   end
@@ -266,10 +288,10 @@ local function cells_as_text(o, rows, low, high)
       local level = v == v and math.min(8, math.max(0, (v - low) / (high - low) * 9 // 1)) or 0
       line[j] = o.annotate and (" "):rep(width + 1 - #cell(v)) .. cell(v) or shades[math.tointeger(level) + 1]
     end
-    local name = o.ylabels and tostring(o.ylabels[i]) or ""
+    local name = name_of(i)
     out[i] = (name .. (" "):rep(names - #name) .. " |" .. table.concat(line)):gsub("%s+$", "")
   end
-  if o.title then table.insert(out, 1, o.title) end
+  if o.title then table.insert(out, 1, text.visible(tostring(o.title))) end
   io.write(table.concat(out, "\n"), "\n")
 end
 
@@ -290,30 +312,41 @@ local function heatmap(o)
       data[#data + 1] = { tostring(j), tostring(i), num(v) }
     end
   end
-  if o.zrange then low, high = o.zrange[1] or low, o.zrange[2] or high end
+  if o.zrange then
+    local a, b = gnuplot.pair(o.zrange, "zrange")
+    low, high = a or low, b or high
+  end
+  for _, name in ipairs { "xlabels", "ylabels" } do
+    if o[name] ~= nil and type(o[name]) ~= "table" then
+      error(("plot.heatmap: %s: expected a list of names, got a %s"):format(name, type(o[name])), 0)
+    end
+  end
+  if o.format ~= nil and type(o.format) ~= "string" then
+    error("plot.heatmap: format: expected a format such as \"%.2f\", got a " .. type(o.format), 0)
+  end
   if low >= high then low, high = low - 0.5, low + 0.5 end
   if not o.file then return cells_as_text(o, rows, low, high) end
-  local s, add = gnuplot.heading(o, { math.min(1200, 220 + 56 * columns), math.min(1200, 160 + 48 * #rows) })
-  gnuplot.block(add, "cells", data)
-  add("set xrange [0.5:%g]", columns + 0.5)
-  add("set yrange [%g:0.5]", #rows + 0.5)
-  add("set cbrange [%s:%s]", num(low), num(high))
-  add("set palette defined (0 '#ffffff', 0.25 '#cfe1f2', 0.5 '#87bddc', 0.75 '#3787c0', 1 '#084488')")
-  add("unset grid")
-  add("set format cb \"%s\"", "%g")
-  add("unset key")
-  add("set border 0")
-  add("set rmargin %s", o.bar == false and "3" or "9")
-  add("set colorbox noborder")
-  if o.bar == false then add("unset colorbox") end
+  local fig = gnuplot.figure(o, { math.min(1200, 220 + 56 * columns), math.min(1200, 160 + 48 * #rows) })
+  fig:block("cells", data)
+  fig:add("set xrange [0.5:%g]", columns + 0.5)
+  fig:add("set yrange [%g:0.5]", #rows + 0.5)
+  fig:add("set cbrange [%s:%s]", num(low), num(high))
+  fig:add("set palette defined (0 '#ffffff', 0.25 '#cfe1f2', 0.5 '#87bddc', 0.75 '#3787c0', 1 '#084488')")
+  fig:add("unset grid")
+  fig:add("set format cb '%s'", "%g")
+  fig:add("unset key")
+  fig:add("set border 0")
+  fig:add("set rmargin %s", o.bar == false and "3" or "9")
+  fig:add("set colorbox noborder")
+  if o.bar == false then fig:add("unset colorbox") end
   local function tics(axis, labels, n)
     local list = {}
     local step = labels and 1 or math.max(1, n // 12)
-    for i = 1, n, step do list[#list + 1] = ("%s %d"):format(quote(labels and labels[i] or i), i) end
+    for i = 1, n, step do list[#list + 1] = ("%s %d"):format(fig:text(labels and labels[i] or i, true), i) end
     local long = 0
     for _, l in ipairs(labels or {}) do long = math.max(long, #tostring(l)) end
     local turn = axis == "x" and long > 4 and " rotate by -35" or ""
-    add("set %stics (%s) scale 0%s", axis, table.concat(list, ", "), turn)
+    fig:add("set %stics (%s) scale 0%s", axis, table.concat(list, ", "), turn)
   end
   tics("x", o.xlabels, columns)
   tics("y", o.ylabels, #rows)
@@ -323,13 +356,15 @@ local function heatmap(o)
     local labels = {}
     for _, c in ipairs(data) do
       local v = tonumber(c[3])
-      local shown = v and fmt:format(fmt:match("%%[%d%-+ #]*[diuxXc]") and math.tointeger(v) or v) or ""
-      labels[#labels + 1] = { c[1], c[2], quote(shown), v and v > low + 0.55 * (high - low) and "0xffffff" or "0x222222" }
+      local shown = v and v == v and text.visible(shown_as(fmt, v)) or ""
+      -- A text among data, which gnuplot takes as it stands up to the next quote.
+      if shown:find('["\\]') then error("plot.heatmap: format: expected no quotes and backslashes in it, got " .. text.show(fmt), 0) end
+      labels[#labels + 1] = { c[1], c[2], '"' .. shown .. '"', v and v > low + 0.55 * (high - low) and "0xffffff" or "0x222222" }
     end
-    gnuplot.block(add, "labels", labels)
+    fig:block("labels", labels)
     parts[2] = ("$labels using 1:2:3:4 with labels font \",%d\" textcolor rgb variable"):format(columns > 16 and 7 or 10)
   end
-  return gnuplot.finish(o, s, "plot " .. table.concat(parts, ", \\\n  "))
+  return fig:finish(o, "plot " .. table.concat(parts, ", \\\n  "))
 end
 
 -- Errors of a figure stand at the line that asked for it.

@@ -7,7 +7,9 @@
 --
 -- It shows itself only when standard error is a terminal. What is given to set() is looked at when the bar is drawn, at most ten times a
 -- second: a tensor or a mean passed there costs nothing in between.
+local plain = require "mascon.plain"
 local term = require "mascon.term"
+local text = require "mascon.text"
 local progress = {}
 
 local EVERY = 0.1 -- seconds between two drawings
@@ -35,15 +37,14 @@ local function rate_text(r)
   return ""
 end
 
--- A number, a mean (value()), a tensor (item()), a function, or anything else by tostring.
+-- A number, a mean (value()), a tensor of one element, a function that gives one, or anything else by tostring; always one line, and
+-- nothing that moves the cursor. Of a larger tensor its sizes.
 local function value_text(v)
   if type(v) == "function" then v = v() end
-  if type(v) == "table" or type(v) == "userdata" then
-    local ok, got = pcall(function() return v.value and v:value() or v:item() end)
-    if ok then v = got end
-  end
-  if math.type(v) == "float" then return ("%.4g"):format(v) end
-  return tostring(v)
+  local shape = type(v) == "userdata" and v.shape
+  local got = shape and v:numel() ~= 1 and ("tensor %s"):format(table.concat(shape, " x ")) or plain(v)
+  if math.type(got) == "float" then return ("%.4g"):format(got) end
+  return text.visible((tostring(got):gsub("%s*[\r\n]+%s*", " ")))
 end
 
 -- ---- drawing ---------------------------------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ end
 
 local function notes(self)
   local parts = {}
-  for i, key in ipairs(self.keys) do parts[i] = key .. " " .. value_text(self.notes[key]) end
+  for i, key in ipairs(self.keys) do parts[i] = text.visible(tostring(key)) .. " " .. value_text(self.notes[key]) end
   return table.concat(parts, "  ")
 end
 
@@ -204,12 +205,12 @@ local function new(opts, f, s, control, closing)
     local known = false
     for _, name in ipairs(option_names) do known = known or name == k end
     if not known then
-      error(("progress: unknown option '%s'%s"):format(k, require("mascon.text").hint(tostring(k), option_names)), 0)
+      error(("progress: unknown option %s%s"):format(text.show(k), text.hint(tostring(k), option_names)), 0)
     end
   end
   local shown = opts.shown
   if shown == nil then shown = term.isatty(ERR) end
-  return setmetatable({ f = f, s = s, control = control, closing = closing, total = opts.total, label = opts.label or "", count = 0,
+  return setmetatable({ f = f, s = s, control = control, closing = closing, total = opts.total, label = text.visible(tostring(opts.label or "")), count = 0,
     notes = {}, keys = {}, shown = shown, out = opts.out or io.stderr, clock = opts.clock or term.time, next = 0, start = 0,
     smart = term.smart(ERR), utf8 = term.utf8() }, Bar)
 end

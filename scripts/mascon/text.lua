@@ -1,5 +1,18 @@
--- text: edit distance and the nearest name, for "did you mean".
+-- text: edit distance and the nearest name, for "did you mean"; texts that are safe to show.
+local term = require "mascon.term"
 local text = {}
+
+-- visible(s [, lines]): s as a terminal, a figure or a page may have it: control characters and bytes that are not UTF-8 as Lua writes
+-- them (\27), so that a text from a file or from a user moves no cursor and sets no colour. lines: tabs and line ends stay.
+text.visible = term.visible
+
+-- Any value on one line, for a message: texts in quotes, at most 80 bytes of them.
+function text.show(v)
+  local s = tostring(v)
+  if #s > 80 then s = s:sub(1, 77) .. "..." end
+  s = text.visible(s)
+  return type(v) == "string" and "'" .. s .. "'" or s
+end
 
 -- Number of insertions, deletions, changes and swaps of neighbours that turn a into b (optimal string alignment).
 function text.distance(a, b)

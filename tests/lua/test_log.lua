@@ -1,6 +1,7 @@
--- luacheck: globals TestJson TestRun TestSystem
+-- The folder of a run: metrics, summary, checkpoints; going on; who has it.
+-- luacheck: globals TestRun TestSystem
 local lu = require "luaunit"
-local json = require "mascon.json"
+local ms = require "mascon"
 local log = require "mascon.log"
 local meter = require "mascon.meter"
 local system = require "mascon.system"
@@ -16,88 +17,95 @@ local function contents(path)
   return f:read("a")
 end
 
-TestJson = {}
-
-function TestJson.test_encode_scalars()
-  lu.assertEquals(json.encode(3), "3")
-  lu.assertEquals(json.encode(0.1), "0.1")
-  lu.assertEquals(json.encode(1 / 3), "0.333333333")
-  lu.assertEquals(json.encode(math.maxinteger), "9223372036854775807")
-  lu.assertEquals(json.encode(0 / 0), "null")
-  lu.assertEquals(json.encode(-math.huge), "null")
-  lu.assertEquals(json.encode(true), "true")
-  lu.assertEquals(json.encode(nil), "null")
-  lu.assertEquals(json.encode('a"b\\c\n\t\0é'), '"a\\"b\\\\c\\n\\t\\u0000é"')
-  lu.assertEquals(json.encode("x\xffy\xfe"), '"x\u{FFFD}y\u{FFFD}"')
-end
-
-function TestJson.test_encode_tables_in_a_stable_order()
-  lu.assertEquals(json.encode({ b = 1, a = { 1, 2 }, c = {} }), '{"a":[1,2],"b":1,"c":{}}')
-  lu.assertEquals(json.encode({ b = 1, epoch = 2 }, { first = { "epoch" } }), '{"epoch":2,"b":1}')
-  lu.assertEquals(json.encode(json.array()), "[]")
-  lu.assertEquals(json.encode({ a = { b = 1 } }, { indent = "  " }), '{\n  "a": {\n    "b": 1\n  }\n}')
-  lu.assertErrorMsgContains("cannot encode a function", json.encode, { f = print })
-  lu.assertErrorMsgContains("keys are strings", json.encode, { [2.5] = 1 })
-  local loop = {}
-  loop.loop = loop
-  lu.assertErrorMsgContains("nested deeper", json.encode, loop)
-end
-
-function TestJson.test_decode()
-  lu.assertEquals(json.decode(' {"a": [1, -2.5e3, true], "b": {"c": "x\\ny"}, "n": null} '),
-    { a = { 1, -2500.0, true }, b = { c = "x\ny" } })
-  lu.assertEquals(json.decode('"\\u00e9\\ud83d\\ude00\\ud800"'), "é😀\u{FFFD}")
-  lu.assertEquals(math.type(json.decode("7")), "integer")
-  lu.assertEquals(math.type(json.decode("7.0")), "float")
-  lu.assertIs(json.decode("[null]")[1], json.null)
-  lu.assertEquals(json.encode(json.decode("[]")), "[]")
-  lu.assertEquals(json.decode("false"), false)
-end
-
-function TestJson.test_decode_says_where_it_fails()
-  for text, what in pairs { ["{"] = "expected a key", ["[1,]"] = "expected a value", ['{"a" 1}'] = "expected :", ["01"] = "leading zero",
-    ['"abc'] = "without an end", ['"\\x"'] = "unknown escape", ["[1 2]"] = "expected , or ]", ["nul"] = "expected a value",
-    ["1 2"] = "something after", [""] = "expected a value", ['"\1"'] = "control character", ['"\\u12g4"'] = "hexadecimal",
-    [("["):rep(200)] = "nested deeper" } do
-    local v, message = json.decode(text)
-    lu.assertNil(v)
-    lu.assertStrContains(message, what)
-  end
-  local _, message = json.decode('{\n"a": 1,\n}')
-  lu.assertStrContains(message, "line 3")
-end
-
 TestRun = {}
 
-function TestRun:setUp() self.dir = temporary_folder() end
+local program = os.getenv "MASCON" or "build/mascon"
 
-function TestRun:tearDown()
-  for _, name in ipairs { "metrics.jsonl", "summary.json" } do os.remove(self.dir .. "/" .. name) end
-  os.remove(self.dir)
+function TestRun:setUp() self.dir = temporary_folder() end
+function TestRun:tearDown() system.run { "rm", "-rf", self.dir } end
+
+local function put(path, text)
+  local f <close> = assert(io.open(path, "wb"))
+  f:write(text)
 end
 
 function TestRun:test_epoch_appends_a_line()
   local run = log(self.dir)
-  run:epoch { epoch = 1, step = 10, seconds = 0.5, loss = meter.mean():add(2):add(4), bad = 0 / 0 }
-  run:epoch { epoch = 2, step = 20, seconds = 0.25, loss = { item = function() return 1.5 end } }
+  run:epoch { epoch = 1, step = 10, seconds = 0.5, time = 1, loss = meter.mean():add(2):add(4), bad = 0 / 0 }
+  run:epoch { epoch = 2, step = 20, seconds = 0.25, time = 2, loss = { item = function() return 1.5 end } }
   lu.assertEquals(contents(run.metrics_path),
-    '{"epoch":1,"step":10,"seconds":0.5,"bad":null,"loss":3}\n{"epoch":2,"step":20,"seconds":0.25,"loss":1.5}\n')
+    '{"epoch":1,"step":10,"seconds":0.5,"time":1,"bad":null,"loss":3.0}\n{"epoch":2,"step":20,"seconds":0.25,"time":2,"loss":1.5}\n')
   lu.assertEquals(run:column "loss", { 3, 1.5 })
-  lu.assertTrue(run:epoch({ epoch = 3 }).seconds >= 0)
+  local bad = run:column "bad"
+  lu.assertTrue(#bad == 1 and bad[1] ~= bad[1]) -- NaN again, in its place
+  local row = run:epoch { epoch = 3 }
+  lu.assertTrue(row.seconds >= 0)
+  lu.assertTrue(math.abs(row.time - os.time()) <= 2)
+  lu.assertErrorMsgContains("run: epoch: expected a table of metrics, got a number", run.epoch, run, 3)
 end
 
-function TestRun:test_resume_drops_later_and_torn_lines()
+function TestRun:test_tensors_among_metrics_and_figures()
+  local run = log(self.dir)
+  local row = run:epoch { epoch = 1, loss = ms.tensor(1.5), last = ms.tensor { 0.25 }, per_class = ms.tensor { 1, 2 } }
+  lu.assertEquals({ row.loss, row.last, row.per_class }, { 1.5, 0.25, { 1, 2 } })
+  run:epoch { epoch = 2, deep = { best = ms.tensor(2), all = { ms.tensor(1), meter.mean():add(7) } }, none = ms.zeros { 0 } }
+  local rows = run:metrics()
+  lu.assertEquals(rows[1].loss, 1.5)
+  lu.assertEquals({ rows[2].deep, rows[2].none }, { { best = 2, all = { 1, 7 } }, {} })
+  run:summary { conf = ms.tensor { { 1, 2 }, { 3, 4 } }, best = ms.tensor(3) }
+  local s = log.read(run:path "summary.json")
+  lu.assertEquals({ s.conf, s.best }, { { { 1, 2 }, { 3, 4 } }, 3 })
+  lu.assertErrorMsgContains("a tensor of 1000001 elements", run.epoch, run, { epoch = 3, x = ms.zeros { 1000001 } })
+  lu.assertErrorMsgContains("json: f: cannot encode a function", run.epoch, run, { epoch = 3, f = print })
+  lu.assertEquals(#run:metrics(), 2)
+end
+
+function TestRun:test_rewind_drops_later_and_torn_lines()
   local run = log(self.dir)
   for e = 1, 4 do run:epoch { epoch = e, seconds = 1, loss = 1 / e } end
   local f = assert(io.open(run.metrics_path, "a"))
   f:write('{"epoch":5,"lo')
   f:close()
-  run = log(self.dir, { resume = 2 })
+  run:close()
+  run = log(self.dir, { resume = true })
+  run:rewind(2)
   lu.assertEquals(run:column "epoch", { 1, 2 })
   run:epoch { epoch = 3, seconds = 1, loss = 9 }
   lu.assertEquals(run:column "loss", { 1, 0.5, 9 })
+  lu.assertErrorMsgContains("rewind: expected the number of an epoch, got 1.5", run.rewind, run, 1.5)
   run = log(self.dir)
   lu.assertEquals(run:metrics(), {})
+end
+
+function TestRun:test_a_torn_line_is_mended_by_the_next()
+  local run = log(self.dir)
+  run:epoch { epoch = 1, seconds = 1, time = 1 }
+  local whole = contents(run.metrics_path)
+  put(run.metrics_path, whole .. '{"epoch":2,"seco')
+  run:epoch { epoch = 2, seconds = 1, time = 1 }
+  local two = whole .. '{"epoch":2,"seconds":1,"time":1}\n'
+  lu.assertEquals(contents(run.metrics_path), two)
+  put(run.metrics_path, two:sub(1, -2)) -- whole but for its newline: nothing is lost
+  run:epoch { epoch = 3, seconds = 1, time = 1 }
+  lu.assertEquals(contents(run.metrics_path), two .. '{"epoch":3,"seconds":1,"time":1}\n')
+end
+
+function TestRun:test_a_full_disk_leaves_whole_lines()
+  -- ulimit -f: no file grows beyond 1 block (512 or 1024 bytes); ignoring SIGXFSZ turns that into an error, as a full disk would be.
+  local status, out, err = system.run { "sh", "-c", [[trap '' XFSZ; ulimit -f 1; exec "$0" -e '
+    local run = ms.run(arg[1])
+    local n = 0
+    for e = 1, 50 do
+      local ok, why = pcall(run.epoch, run, { epoch = e, text = ("x"):rep(90) })
+      if ok then n = n + 1 else print(why) break end
+    end
+    print(n, #run:metrics())' "$1"]], program, self.dir }
+  lu.assertEquals(status, 0, err)
+  lu.assertStrContains(out, "cannot write metrics: " .. self.dir .. "/metrics.jsonl: write failed: File too large")
+  local wrote, read = out:match "(%d+)\t(%d+)"
+  lu.assertEquals(wrote, read)
+  lu.assertTrue(tonumber(wrote) > 2 and tonumber(wrote) < 50)
+  lu.assertEquals(contents(self.dir .. "/metrics.jsonl"):sub(-1), "\n")
 end
 
 function TestRun:test_summary()
@@ -106,17 +114,134 @@ function TestRun:test_summary()
   local s = assert(log.read(run:path "summary.json"))
   lu.assertEquals({ s.loss_k8, s.val_accuracy, s.seed, s.device, s.options.epochs }, { 20.5, { 0.5, 0.75 }, 3, "cpu", 2 })
   lu.assertEquals(s.versions.lua, "5.4")
-  local missing, message = log.read(run:path "nothing.json")
-  lu.assertNil(missing)
-  lu.assertStrContains(message, "No such file")
+  lu.assertEquals(s.versions.mascon, ms.version)
+  lu.assertStrContains(s.command, "test_log.lua")
+  lu.assertTrue(s.commit == nil or #s.commit:match "^%x+" == 40)
+  lu.assertTrue(s.seconds >= 0)
+  lu.assertErrorMsgContains("nothing.json: No such file", log.read, run:path "nothing.json")
+  put(run:path "half.json", '{"a": 1')
+  lu.assertErrorMsgContains("half.json: json: line 1", log.read, run:path "half.json")
 end
 
 function TestRun:test_bad_folder_raises()
-  local f = assert(io.open(self.dir, "w"))
-  f:close()
+  put(self.dir, "")
   lu.assertErrorMsgContains("Not a directory", log.open, self.dir .. "/sub")
   lu.assertErrorMsgContains("expected the name of a folder", log.open, nil)
   lu.assertErrorMsgContains("unknown option 'resum'; did you mean resume?", log.open, self.dir, { resum = 1 })
+end
+
+function TestRun:test_resume_says_what_it_looked_for()
+  lu.assertErrorMsgContains("there is no folder " .. self.dir, log.open, self.dir, { resume = true })
+  lu.assertNil(system.kind(self.dir)) -- and makes none
+  assert(system.mkdir(self.dir))
+  lu.assertErrorMsgContains("looked for run.json", log.open, self.dir, { resume = true })
+  put(self.dir .. "/run.json", '{"id": 3')
+  lu.assertErrorMsgContains("run.json: json: line 1", log.open, self.dir, { resume = true })
+  put(self.dir .. "/run.json", "{}")
+  lu.assertErrorMsgContains("run.json: expected id, options and same of a run", log.open, self.dir, { resume = true })
+  lu.assertErrorMsgContains("resume: expected true or false, got 2", log.open, self.dir, { resume = 2 })
+end
+
+function TestRun:test_options_must_agree_when_a_run_goes_on()
+  local function options(changes)
+    local o = { batch = 64, lr = 1e-3, seed = 1, epochs = 5, out = self.dir, quick = false, n_critic = 4, widths = { 2, 3 }, refresh = 5.0 }
+    for k, v in pairs(changes) do o[k] = v end
+    return o
+  end
+  local same = { data_set = "MNIST" }
+  local id = log(self.dir, { options = options {}, same = same }).id
+  local function on(changes, other)
+    return log(self.dir, { options = options(changes), same = other or same, resume = true, may_change = { "refresh" } })
+  end
+  lu.assertEquals(on({}).id, id)
+  lu.assertEquals(on({ epochs = 9, out = "elsewhere", data = "x", refresh = 0.1, resume = true }).id, id)
+  for key, value in pairs { batch = 32, lr = 1e-2, seed = 2, quick = true, n_critic = 5 } do
+    lu.assertErrorMsgContains("option --" .. key:gsub("_", "-") .. ": this run was begun with " .. tostring(options {}[key]) .. ", now "
+      .. tostring(value) .. " is given", on, { [key] = value })
+  end
+  lu.assertErrorMsgContains("begun with [2,3], now [2,4] is given", on, { widths = { 2, 4 } })
+  lu.assertErrorMsgContains("the data set: this run was begun with 'MNIST', now 'Fashion' is given", on, {}, { data_set = "Fashion" })
+  lu.assertErrorMsgContains("begun with nothing, now true is given", on, { twice = true })
+end
+
+function TestRun:test_checkpoints_of_an_earlier_run_are_not_taken()
+  local model = ms.nn.linear(2, 1)
+  local run = log(self.dir, { options = {} })
+  run:save("model", { model = model, epoch = 4 })
+  lu.assertEquals(run:peek("model").epoch, 4)
+  run = log(self.dir, { options = {}, resume = true })
+  lu.assertEquals(run:load("model", { model = model }).epoch, 4)
+  run = log(self.dir, { options = {} }) -- a new one: it has saved nothing yet
+  lu.assertNil(run:peek "model")
+  lu.assertNil(run:load("model", { model = model }))
+  run = log(self.dir, { options = {}, resume = true })
+  lu.assertNil(run:peek "model")
+  lu.assertNil(run:peek "nothing")
+  put(run:path "model.safetensors", "damaged and more than eight bytes")
+  lu.assertErrorMsgContains("model.safetensors", run.peek, run, "model")
+end
+
+function TestRun:test_two_processes_in_one_folder_are_refused()
+  local run = log(self.dir)
+  local function other()
+    return system.run { program, "-e", "local run = ms.run(arg[1]); print(run.dir)", self.dir }
+  end
+  local status, _, err = other()
+  lu.assertEquals(status, 1)
+  lu.assertStrContains(err, ("%s is in use by another run (process %d)"):format(self.dir, system.pid()))
+  run:close()
+  lu.assertEquals({ other() }, { 0, self.dir .. "\n", "" })
+  -- In one process the later run has it, as when a script is run again at the prompt; the earlier one says so.
+  run = log(self.dir)
+  local later = log(self.dir)
+  lu.assertErrorMsgContains("a later ms.run of this process has it", run.epoch, run, { epoch = 1 })
+  later:epoch { epoch = 1 }
+end
+
+function TestRun:test_what_killed_runs_were_writing_is_cleared_away()
+  local run = log(self.dir)
+  local dead = 0
+  for pid = 99999, 2, -1 do
+    if not system.alive(pid) then
+      dead = pid
+      break
+    end
+  end
+  local names = { (".a.png.%d-0-1a2b3.mascon-tmp"):format(dead), (".b.png.%d-0-1a2b3.mascon-tmp"):format(system.pid()),
+    ("c.png.%d-0-1a2b3.mascon-tmp"):format(dead), ".d.png.new", ".e.mascon-tmp" }
+  for _, name in ipairs(names) do put(run:path(name), "half a figure") end
+  log(self.dir)
+  local there = {}
+  for i, name in ipairs(names) do there[i] = system.kind(run:path(name)) ~= nil end
+  lu.assertEquals(there, { false, true, true, true, true })
+end
+
+function TestRun:test_a_file_of_a_killed_writer_is_such_a_one()
+  assert(system.mkdir(self.dir))
+  -- The process dies at the limit while it writes: what is left must be what the test above clears away.
+  local status = system.run { "sh", "-c", [[ulimit -f 1; ulimit -c 0; exec "$0" -e '
+    ms.save(arg[1] .. "/x.safetensors", { x = ms.zeros { 100000 } })' "$1"]], program, self.dir }
+  lu.assertTrue(status ~= 0)
+  local left = system.list(self.dir)
+  if #left == 0 then return lu.skip "the signal was caught" end
+  lu.assertEquals(#left, 1)
+  lu.assertStrMatches(left[1], "%.x%.safetensors%.%d+%-%d+%-%x+%.mascon%-tmp")
+  log(self.dir)
+  lu.assertNil(system.kind(self.dir .. "/" .. left[1]))
+end
+
+function TestRun:test_drawing_by_the_clock_leaves_the_generator_alone()
+  ms.seed(3)
+  local a = ms.rand { 4 }:totable()
+  ms.seed(3)
+  local inside = ms.with_seed(9, function(n) return ms.rand { n } end, 4):totable()
+  lu.assertErrorMsgContains("inside", ms.with_seed, 9, function()
+    ms.rand { 5 }
+    error "inside"
+  end)
+  lu.assertEquals(ms.rand { 4 }:totable(), a)
+  ms.seed(9)
+  lu.assertEquals(ms.rand { 4 }:totable(), inside)
 end
 
 TestSystem = {}
@@ -129,7 +254,7 @@ function TestSystem.test_replace_is_whole_or_not_at_all()
   os.remove(name)
   local ok, message = system.replace("/nonexistent-folder/x", "text")
   lu.assertNil(ok)
-  lu.assertStrContains(message, "cannot write /nonexistent-folder/x: No such file")
+  lu.assertStrContains(message, "/nonexistent-folder/x: cannot write: No such file")
 end
 
 function TestSystem.test_run_gives_status_and_output()
@@ -137,9 +262,8 @@ function TestSystem.test_run_gives_status_and_output()
   local status, out = system.run({ "cat" }, big)
   lu.assertEquals(status, 0)
   lu.assertTrue(out == big)
-  status, out = system.run { "sh", "-c", "echo out; echo err >&2; exit 3" }
-  lu.assertEquals(status, 3)
-  lu.assertEquals(out, "out\nerr\n")
+  lu.assertEquals({ system.run { "sh", "-c", "echo out; echo err >&2; exit 3" } }, { 3, "out\n", "err\n" })
+  lu.assertErrorMsgContains("zero byte", system.run, { "echo", "a\0b" })
   lu.assertEquals(system.run({ "true" }, big), 0) -- it never reads: no SIGPIPE
   lu.assertEquals(system.run { "sh", "-c", "kill -9 $$" }, 128 + 9)
   local missing, message = system.run { "no-such-program-here" }
@@ -153,5 +277,7 @@ function TestSystem.test_mkdir_makes_all_and_kind_tells()
   lu.assertTrue(system.mkdir(dir .. "/a/b"))
   lu.assertEquals(system.kind(dir .. "/a/b"), "folder")
   lu.assertNil(system.kind(dir .. "/c"))
+  lu.assertEquals(system.list(dir), { "a" })
   for _, part in ipairs { "/a/b", "/a", "" } do os.remove(dir .. part) end
+  lu.assertNil((system.list(dir)))
 end
