@@ -20,8 +20,12 @@ static const luaL_Reg c_modules[] = {
 static const struct {
   const char *field, *module, *inside;
 } aliases[] = {
-    {"plot", "plots", NULL}, {"run", "log", NULL}, {"global", "strict", "global"}, {"time", "term", "time"},
-    {"with_seed", "seeds", "with_seed"}, {NULL, NULL, NULL},
+    {"plot", "plots", NULL},
+    {"run", "log", NULL},
+    {"global", "strict", "global"},
+    {"time", "term", "time"},
+    {"with_seed", "seeds", "with_seed"},
+    {NULL, NULL, NULL},
 };
 
 /* Modules that are no fields of `ms`: parts of others, or reached by an alias. */

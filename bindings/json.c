@@ -15,8 +15,8 @@ static int free_value(lua_State *L) {
   return 0;
 }
 
-/* Push the Lua value of v. Upvalues: 1 what null is in a list, 2 the metatable of lists. Index 2: what null is in an object (nil: the key
- * is left out). How deep v is was checked before. */
+/* Push the Lua value of v. Upvalues: 1 what null is in a list, 2 the metatable of lists. Index 2: what null is in an object (nil:
+ * the key is left out). How deep v is was checked before. */
 static void push_value(lua_State *L, const json_t *v) {
   luaL_checkstack(L, 6, "json");
   switch (json_typeof(v)) {

@@ -28,10 +28,18 @@ static int fail(lua_State *L, const char *what, const char *path, int err) {
   return 2;
 }
 
+/* A name as C takes it: without a zero byte, which would cut it short. */
+static const char *path_at(lua_State *L, int i) {
+  size_t n;
+  const char *path = luaL_checklstring(L, i, &n);
+  luaL_argcheck(L, strlen(path) == n, i, "a zero byte in the name");
+  return path;
+}
+
 /* system.mkdir(path) -> true, or nil and a message: makes the folder and those above it; there already is fine. */
 static int system_mkdir(lua_State *L) {
-  size_t n;
-  const char *path = luaL_checklstring(L, 1, &n);
+  const char *path = path_at(L, 1);
+  size_t n = strlen(path);
   char part[PATH_MAX];
   if (n == 0 || n >= sizeof part) return fail(L, "cannot make folder", path, ENAMETOOLONG);
   for (size_t i = 0; i <= n; i++) {
@@ -51,7 +59,7 @@ static int system_mkdir(lua_State *L) {
 /* system.kind(path) -> "file", "folder", "other", or nil when nothing is there. */
 static int system_kind(lua_State *L) {
   struct stat st;
-  if (stat(luaL_checkstring(L, 1), &st)) luaL_pushfail(L);
+  if (stat(path_at(L, 1), &st)) luaL_pushfail(L);
   else lua_pushstring(L, S_ISREG(st.st_mode) ? "file" : S_ISDIR(st.st_mode) ? "folder" : "other");
   return 1;
 }
@@ -68,7 +76,7 @@ static int failed(lua_State *L) {
  * name: whoever reads `path` sees the old contents or the new, never a part. */
 static int system_replace(lua_State *L) {
   size_t n;
-  const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+  const char *path = path_at(L, 1), *text = luaL_checklstring(L, 2, &n);
   if (ms_write_file(path, text, n)) return failed(L);
   lua_pushboolean(L, 1);
   return 1;
@@ -78,7 +86,7 @@ static int system_replace(lua_State *L) {
  * (ms_jsonl_append). */
 static int system_append(lua_State *L) {
   size_t n;
-  const char *path = luaL_checkstring(L, 1), *line = luaL_checklstring(L, 2, &n);
+  const char *path = path_at(L, 1), *line = luaL_checklstring(L, 2, &n);
   luaL_argcheck(L, strlen(line) == n, 2, "a zero byte in the line");
   if (ms_jsonl_append(path, line, false)) return failed(L);
   lua_pushboolean(L, 1);
@@ -96,7 +104,7 @@ static int close_folder(lua_State *L) {
 
 /* system.list(folder) -> the names in it (not . and ..), in no order; nil and a message. */
 static int system_list(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = path_at(L, 1);
   lua_newtable(L);
   DIR **d = lua_newuserdatauv(L, sizeof *d, 0); /* closed by the collector if a push below raises */
   *d = NULL;
@@ -128,10 +136,10 @@ static int lock_close(lua_State *L) {
 }
 
 /* system.lock(path) -> a lock, or nil, a message and (where another process has it) what that one wrote there. The file is made if
- * need be; it stays. The kernel gives the lock back when the process ends, however it ends; lock:close() and the collector before that.
- * On file systems without locks: nil, a message and false. */
+ * need be; it stays. The kernel gives the lock back when the process ends, however it ends; lock:close() and the collector before
+ * that. On file systems without locks: nil, a message and false. */
 static int system_lock(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = path_at(L, 1);
   char who[80];
   int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
   *fd = -1;
@@ -146,7 +154,8 @@ static int system_lock(lua_State *L) {
     lua_setfield(L, -2, "__index");
   }
   lua_setmetatable(L, -2);
-  if ((*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666)) < 0) return fail(L, "cannot open", path, errno);
+  if ((*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666)) < 0)
+    return fail(L, "cannot open", path, errno);
   if (flock(*fd, LOCK_EX | LOCK_NB)) {
     int why = errno;
     ssize_t n = pread(*fd, who, sizeof who, 0);
@@ -198,8 +207,8 @@ static int take(output *o) {
   return 0;
 }
 
-/* Feed `input` to o[0], a socket, and collect what comes back from it and from o[1] until the other side closes both. 0, or an errno.
- * MSG_NOSIGNAL: a program that ends without reading everything costs no SIGPIPE here. */
+/* Feed `input` to o[0], a socket, and collect what comes back from it and from o[1] until the other side closes both. 0, or an
+ * errno. MSG_NOSIGNAL: a program that ends without reading everything costs no SIGPIPE here. */
 static int converse(output o[2], const char *input, size_t n) {
   size_t done = 0;
   if (n == 0) shutdown(o[0].fd, SHUT_WR);
@@ -264,8 +273,8 @@ static output *new_outputs(lua_State *L) {
   return o;
 }
 
-/* system.run({program, argument, ...}, [input]) -> exit status, what it printed, what it wrote to standard error; nil and a message when
- * it cannot be started. A program killed by signal N has status 128 + N. No shell is involved. */
+/* system.run({program, argument, ...}, [input]) -> exit status, what it printed, what it wrote to standard error; nil and a message
+ * when it cannot be started. A program killed by signal N has status 128 + N. No shell is involved. */
 static int system_run(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   size_t n;
@@ -302,10 +311,10 @@ static int system_run(lua_State *L) {
 }
 
 int luaopen_mascon_system(lua_State *L) {
-  static const luaL_Reg functions[] = {{"mkdir", system_mkdir},   {"kind", system_kind}, {"replace", system_replace},
-                                       {"append", system_append}, {"list", system_list}, {"lock", system_lock},
-                                       {"alive", system_alive},   {"pid", system_pid},   {"run", system_run},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"mkdir", system_mkdir}, {"kind", system_kind}, {"replace", system_replace}, {"append", system_append},
+      {"list", system_list},   {"lock", system_lock}, {"alive", system_alive},     {"pid", system_pid},
+      {"run", system_run},     {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

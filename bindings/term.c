@@ -60,8 +60,8 @@ static int term_smart(lua_State *L) {
   return 1;
 }
 
-/* term.visible(text [, lines]) -> the text with control characters and bytes that are no UTF-8 as \DDD; lines: but for tabs and line
- * ends. */
+/* term.visible(text [, lines]) -> the text with control characters and bytes that are no UTF-8 as \DDD; lines: but for tabs and
+ * line ends. */
 static int term_visible(lua_State *L) {
   size_t n;
   const char *s = luaL_checklstring(L, 1, &n);
@@ -73,8 +73,8 @@ static int term_visible(lua_State *L) {
 }
 
 int luaopen_mascon_term(lua_State *L) {
-  static const luaL_Reg functions[] = {{"isatty", term_isatty}, {"columns", term_columns}, {"time", term_time},
-                                       {"utf8", term_utf8},     {"smart", term_smart},     {"visible", term_visible}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"isatty", term_isatty}, {"columns", term_columns}, {"time", term_time}, {"utf8", term_utf8},
+                                       {"smart", term_smart},   {"visible", term_visible}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -74,8 +74,8 @@ static void writer_free(ms_writer *w) {
   free(w);
 }
 
-/* An own name in the folder of w->path, opened exclusively (which follows no link); the mode follows the umask, unlike mkstemp's. What a
- * killed process leaves behind is hidden and says whose it was: .NAME.PID-SERIAL-TIME.mascon-tmp. */
+/* An own name in the folder of w->path, opened exclusively (which follows no link); the mode follows the umask, unlike mkstemp's.
+ * What a killed process leaves behind is hidden and says whose it was: .NAME.PID-SERIAL-TIME.mascon-tmp. */
 static int open_temp(ms_writer *w) {
   static unsigned serial;
   const char *slash = strrchr(w->path, '/'), *name = slash ? slash + 1 : w->path;

@@ -32,19 +32,21 @@ int ms_mkdirs(const char *path);
 
 /* ---- texts (text.c) ---------------------------------------------------------------------------------------------- */
 
-/* The length in bytes of the UTF-8 character that begins the n > 0 bytes at s (RFC 3629: no surrogates, no long forms, nothing above
- * U+10FFFF), or 0 where none does. *code (NULL is fine) gets its number. */
+/* The length in bytes of the UTF-8 character that begins the n > 0 bytes at s (RFC 3629: no surrogates, no long forms, nothing
+ * above U+10FFFF), or 0 where none does. *code (NULL is fine) gets its number. */
 size_t ms_utf8_char(const char *s, size_t n, uint32_t *code);
 bool ms_utf8(const char *s, size_t n); /* are all of them UTF-8? */
-/* s as it may be shown on a terminal: control characters, marks that turn the direction of writing, and bytes that are no UTF-8 become
- * \DDD, byte by byte, as Lua writes them; with `lines`, tabs and line ends stay. out has room for 4 * n bytes; gives how many it got.
+/* s as it may be shown on a terminal: control characters, marks that turn the direction of writing, and bytes that are no UTF-8
+ * become \DDD, byte by byte, as Lua writes them; with `lines`, tabs and line ends stay. out has room for 4 * n bytes; gives how
+ * many it got.
  */
 size_t ms_visible(const char *s, size_t n, bool lines, char *out);
 
 /* ---- JSON lines (jsonl.c) ---------------------------------------------------------------------------------------- */
 
-/* Append one line (finished JSON, no newline in it) to a file by a single write, whole or not at all: what a full disk took of it is
- * taken back. A last line without its newline is ended if it is whole, and cut off if a crash tore it. sync: fsync before returning.
+/* Append one line (finished JSON, no newline in it) to a file by a single write, whole or not at all: what a full disk took of it
+ * is taken back. A last line without its newline is ended if it is whole, and cut off if a crash tore it. sync: fsync before
+ * returning.
  */
 int ms_jsonl_append(const char *path, const char *line, bool sync);
 

@@ -25,7 +25,8 @@ static off_t last_line(int fd, off_t end) {
 static bool is_whole(int fd, off_t begin, off_t end) {
   size_t n = (size_t)(end - begin);
   char *text = malloc(n);
-  json_t *value = text && pread(fd, text, n, begin) == (ssize_t)n ? json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+  json_t *value =
+      text && pread(fd, text, n, begin) == (ssize_t)n ? json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
   bool whole = value != NULL;
   json_decref(value);
   free(text);

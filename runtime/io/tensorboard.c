@@ -159,8 +159,15 @@ typedef struct marks {
   size_t summary, value;
 } marks;
 
+/* A string that is not UTF-8 makes the reader drop the rest of the file. */
+static int check_text(const ms_events *e, const char *what, const char *s) {
+  if (ms_utf8(s, strlen(s))) return 0;
+  ms_fail("%s: %s '%.80s': expected UTF-8 text", e->path, what, s);
+  return -1;
+}
+
 static int begin_value(ms_events *e, const char *tag, int64_t step, marks *m) {
-  if (write_version(e)) return -1;
+  if (check_text(e, "the tag", tag) || write_version(e)) return -1;
   begin_event(e);
   ms_pb_int(&e->event, EVENT_STEP, step);
   m->summary = ms_pb_begin(&e->event, EVENT_SUMMARY);
@@ -200,7 +207,7 @@ int ms_events_image(ms_events *e, const char *tag, int64_t step, int width, int 
 
 int ms_events_text(ms_events *e, const char *tag, int64_t step, const char *text) {
   marks m;
-  if (begin_value(e, tag, step, &m)) return -1;
+  if (check_text(e, "the text", text) || begin_value(e, tag, step, &m)) return -1;
   size_t tensor = ms_pb_begin(&e->event, VALUE_TENSOR);
   ms_pb_int(&e->event, 1, 7); /* DT_STRING */
   size_t shape = ms_pb_begin(&e->event, 2), dim = ms_pb_begin(&e->event, 2);

@@ -99,8 +99,8 @@ local function read(path)
     bad("a checkpoint of format %s, written by mascon %s: this version (%s) reads format %d", format, tostring(metadata.mascon),
       ms.version, FORMAT)
   end
-  local state, problem = json.decode(metadata.state or "")
-  if type(state) ~= "table" then bad("its state is damaged: %s", tostring(problem)) end
+  local sound, state = pcall(json.decode, metadata.state or "")
+  if not sound or type(state) ~= "table" then bad("its state is damaged: %s", sound and "expected an object" or state) end
   if type(state.parts) ~= "table" or type(state.rng) ~= "table" or type(state.fields) ~= "table" then
     bad "its state is damaged: expected parts, rng and fields"
   end

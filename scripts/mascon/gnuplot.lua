@@ -224,7 +224,9 @@ function Figure:finish(o, what)
     if not ok then error("plot: " .. message, 0) end
   end
   local ok, message = system.replace(o.file, drawing)
-  if not ok then error(("plot: %s; the figure is not written%s"):format(message, system.kind(o.file) and ", the old one stays" or ""), 0) end
+  if not ok then
+    error(("plot: %s; the figure is not written%s"):format(message, system.kind(o.file) == "file" and ", the old one stays" or ""), 0)
+  end
   return o.file
 end
 

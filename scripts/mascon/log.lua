@@ -187,8 +187,8 @@ end
 
 -- Open the folder `dir`, which is this process's from then on; another one that has it makes this raise. Without resume a new run begins,
 -- and the folder is made if need be. opts.resume = true: the run in it goes on; raises where there is none, and where an option or one of
--- opts.same (names and values of what the run stands on: the data set, ...) is not what it was begun with. opts.may_change: names of options
--- that may differ, besides epochs, out, data and device. opts.options: the script's options.
+-- opts.same (names and values of what the run stands on: the data set, ...) is not what it was begun with. opts.may_change: names of
+-- options that may differ, besides epochs, out, data and device. opts.options: the script's options.
 function log.open(dir, opts)
   local names = { "resume", "options", "same", "may_change" }
   if opts ~= nil and type(opts) ~= "table" then fail("expected a table of options, got a %s", type(opts)) end

@@ -33,7 +33,8 @@ local function lines(o)
     local style
     if o.file then
       local how = (c.points or #y == 1) and "linespoints pointtype 7 pointsize 0.7" or "lines"
-      style = ("with %s linewidth 2 linecolor rgb '%s' dashtype %s"):format(how, gnuplot.rgb(c.colour or colour(i)), c.dashed and "2" or "1")
+      style = ("with %s linewidth 2 linecolor rgb '%s' dashtype %s"):format(how, gnuplot.rgb(c.colour or colour(i)),
+        c.dashed and "2" or "1")
     else
       style = "with " .. (#y == 1 and "points" or "lines")
     end
@@ -180,7 +181,8 @@ local function hist(o)
     end
     fig:block("d" .. i, rows)
     local paint = o.file and ("linecolor rgb '%s'"):format(gnuplot.rgb(series[i].colour or colour(i))) or ""
-    curves[i] = ("$d%d using 1:2:3 with boxes %s %s"):format(i, paint, series[i].label and "title " .. fig:text(series[i].label) or "notitle")
+    local title = series[i].label and "title " .. fig:text(series[i].label) or "notitle"
+    curves[i] = ("$d%d using 1:2:3 with boxes %s %s"):format(i, paint, title)
   end
   if o.threshold then
     local at, label = o.threshold, "threshold"
@@ -289,7 +291,7 @@ local function cells_as_text(o, rows, low, high)
       line[j] = o.annotate and (" "):rep(width + 1 - #cell(v)) .. cell(v) or shades[math.tointeger(level) + 1]
     end
     local name = name_of(i)
-    out[i] = (name .. (" "):rep(names - #name) .. " |" .. table.concat(line)):gsub("%s+$", "")
+    out[i] = name .. (" "):rep(names - #name) .. " |" .. table.concat(line):match("^(.*%S)%s*$")
   end
   if o.title then table.insert(out, 1, text.visible(tostring(o.title))) end
   io.write(table.concat(out, "\n"), "\n")

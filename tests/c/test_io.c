@@ -195,13 +195,38 @@ static void test_jsonl(void **state) {
   assert_int_equal(ms_jsonl_append(f, "{\"a\":1}", false), 0);
   assert_int_equal(ms_jsonl_append(f, "{\"a\":2}", true), 0);
   assert_file(f, "{\"a\":1}\n{\"a\":2}\n", 16);
-  put_file(f, "{\"a\":1}\n{\"a", 11); /* torn */
+  put_file(f, "{\"a\":1}\n{\"a", 11); /* torn: cut off */
   assert_int_equal(ms_jsonl_append(f, "{}", false), 0);
-  assert_file(f, "{\"a\":1}\n{\"a\n{}\n", 15);
+  assert_file(f, "{\"a\":1}\n{}\n", 11);
+  put_file(f, "{\"a\":1}\n{\"a\":2}", 15); /* whole but for its newline: kept */
+  assert_int_equal(ms_jsonl_append(f, "{}", false), 0);
+  assert_file(f, "{\"a\":1}\n{\"a\":2}\n{}\n", 19);
+  put_file(f, "{\"a", 3);
+  assert_int_equal(ms_jsonl_append(f, "{}", false), 0);
+  assert_file(f, "{}\n", 3);
   assert_int_equal(ms_jsonl_append(f, "{\n}", false), -1);
   failed("newline");
   assert_int_equal(ms_jsonl_append(folder, "{}", false), -1);
   failed(folder);
+}
+
+static void shows(const char *s, size_t n, bool lines, const char *want) {
+  char out[256];
+  out[ms_visible(s, n, lines, out)] = 0;
+  assert_string_equal(out, want);
+}
+
+static void test_visible(void **state) {
+  (void)state;
+  shows("a\x1b[31m\r\n\tb\0c", 12, false, "a\\27[31m\\13\\10\\9b\\0c");
+  shows("a\n\tb\r", 5, true, "a\n\tb\\13");
+  shows("\xc3\xa4\xe6\x97\xa5\xf0\x9f\x98\x80", 9, false, "\xc3\xa4\xe6\x97\xa5\xf0\x9f\x98\x80");
+  shows("\xff\x9b\xc3", 3, false, "\\255\\155\\195");
+  shows("\xc2\x9b\xe2\x80\xae", 5, false, "\\194\\155\\226\\128\\174"); /* C1's CSI, right-to-left override */
+  assert_false(ms_utf8("\xed\xa0\x80", 3));                             /* a surrogate */
+  assert_false(ms_utf8("\xc0\x80", 2));                                 /* a long form */
+  assert_false(ms_utf8("\xf4\x90\x80\x80", 4));
+  assert_true(ms_utf8("\xf4\x8f\xbf\xbf", 4));
 }
 
 /* ---- safetensors ------------------------------------------------------------------------------------------------- */
@@ -606,19 +631,9 @@ int main(int argc, char **argv) {
     setenv("MASCON_TEST_SELF", self, 1);
   }
 #define T1(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {T1(test_read),
-                                     T1(test_write),
-                                     T1(test_write_stream),
-                                     T1(test_write_full),
-                                     T1(test_mkdirs),
-                                     T1(test_jsonl),
-                                     T1(test_safetensors_roundtrip),
-                                     T1(test_safetensors_bad),
-                                     T1(test_safetensors_write_bad),
-                                     T1(test_protobuf),
-                                     T1(test_crc32c),
-                                     T1(test_events_golden),
-                                     T1(test_events_kinds),
-                                     T1(test_events_histogram)};
+  const struct CMUnitTest tests[] = {
+      T1(test_read),     T1(test_write),   T1(test_write_stream),          T1(test_write_full),      T1(test_mkdirs),
+      T1(test_jsonl),    T1(test_visible), T1(test_safetensors_roundtrip), T1(test_safetensors_bad), T1(test_safetensors_write_bad),
+      T1(test_protobuf), T1(test_crc32c),  T1(test_events_golden),         T1(test_events_kinds),    T1(test_events_histogram)};
   return cmocka_run_group_tests_name("io", tests, NULL, NULL);
 }

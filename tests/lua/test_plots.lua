@@ -1,7 +1,9 @@
--- luacheck: globals TestPlots
+-- luacheck: globals TestPlots TestHostilePlots
 local lu = require "luaunit"
 local plots = require "mascon.plots"
 local system = require "mascon.system"
+
+local program = os.getenv "MASCON" or "build/mascon"
 
 local function contents(path)
   local f <close> = assert(io.open(path, "rb"))
@@ -113,4 +115,186 @@ function TestPlots.test_errors_say_what_was_expected()
   lu.assertErrorMsgContains("no finite values", plots.hist, { { 0 / 0 } })
   lu.assertErrorMsgContains("nothing to draw", plots.lines, {})
   lu.assertErrorMsgContains("size: expected", plots.lines, { { 1 }, file = "x.png", size = { 1, 1 } })
+end
+
+-- ---- hostile texts -----------------------------------------------------------------------------------------------------------------
+-- Whatever a text, a number or a name says, gnuplot must not do it: not in a command, not among data, not as a name.
+
+TestHostilePlots = {}
+
+function TestHostilePlots:setUp()
+  self.dir = os.tmpname()
+  os.remove(self.dir)
+  self.dir = self.dir .. ".d"
+  assert(system.mkdir(self.dir))
+  self.mark = self.dir .. "/mark"
+  local touch = "touch " .. self.mark
+  self.texts = {
+    "`" .. touch .. "`", '"; system("' .. touch .. '"); "', "'; system('" .. touch .. "'); '", "a\n!" .. touch .. "\n", "a\r!" .. touch .. "\r",
+    "\"\nsystem '" .. touch .. "'\n", "$(" .. touch .. ")", "@evil", "x' `" .. touch .. "` '", 'x" `' .. touch .. '` "', "\\", "\\\n", "`",
+    "MASCON_END\n!" .. touch, "\nMASCON_END\n!" .. touch .. "\n", "EOD\n!" .. touch, "< " .. touch, "| " .. touch, "{/:Bold `" .. touch .. "`}",
+    "100%", "%d %s %n %", "$text[1]", "#comment", "", "a\0b", "\27]0;title\7\27[31m", "\xff\xfe", "<b>&amp;</b><script>alert(1)</script>",
+    "wörld_x^2 {}", ("long "):rep(2000),
+  }
+end
+
+function TestHostilePlots:tearDown()
+  local executed = system.kind(self.mark)
+  system.run { "rm", "-rf", self.dir }
+  lu.assertNil(executed)
+end
+
+-- Every argument that takes a text: those of which a figure has many with all the texts, title and names of axes with `t`.
+local function figures(texts, t)
+  local n = #texts
+  local lines, hists, boxes, row, ones = {}, {}, {}, {}, {}
+  for i, text in ipairs(texts) do
+    lines[i] = { x = { 1, 2 }, y = { i, 2 }, label = text }
+    hists[i] = { values = { i, 2, 2 }, label = text }
+    boxes[i] = { { 1, 2, 3, 50, i }, label = text }
+    row[i], ones[i] = i, i
+  end
+  local rows = {}
+  for i = 1, n do rows[i] = row end
+  local all = { title = t, xlabel = t, ylabel = t }
+  return {
+    lines = with(lines, all), hist = with(with(hists, { bins = 3, threshold = { 2, label = t } }), all), box = with(boxes, all),
+    scatter = with({ x = row, y = row, class = texts }, all), named = with({ x = row, y = row, class = ones, classes = texts }, all),
+    heatmap = with({ rows, annotate = true, xlabels = texts, ylabels = texts }, all), one = { x = { 1, 2 }, y = { 1, 2 }, label = t },
+  }
+end
+local function drawer(name) return plots[name] or plots.scatter end
+
+local function clean(drawing)
+  lu.assertNil(drawing:find "[%z\1-\8\11-\31\127]")
+  lu.assertTrue(utf8.len(drawing) ~= nil)
+  lu.assertNil(drawing:find "<script")
+end
+
+function TestHostilePlots:test_texts_are_shown_and_nothing_else()
+  local svg_path = self.dir .. "/x.svg"
+  for name, spec in pairs(figures(self.texts, self.texts[1])) do
+    drawer(name)(with(spec, { file = svg_path }))
+    clean(contents(svg_path))
+    local drawing = printed(function() drawer(name)(spec) end)
+    lu.assertNil(drawing:find "[%z\1-\8\11-\31\127]")
+    lu.assertNil(system.kind(self.mark), name)
+  end
+  for _, t in ipairs(self.texts) do
+    plots.hist { { 1, 2, 2 }, bins = 3, threshold = { 2, label = t }, title = t, xlabel = t, ylabel = t, file = svg_path }
+    clean(contents(svg_path))
+    lu.assertNil(system.kind(self.mark), t)
+  end
+  for _, t in ipairs { self.texts[1], self.texts[2], self.texts[3], self.texts[4] } do
+    printed(function() plots.hist { { 1, 2, 2 }, bins = 3, threshold = { 2, label = t }, title = t, xlabel = t, ylabel = t } end)
+    lu.assertNil(system.kind(self.mark), t)
+  end
+  plots.lines { { 1, 2 }, title = "it's \"so\" `x` 100% \\ a_b^2 {c} @d ä <e>", file = svg_path }
+  lu.assertStrContains(contents(svg_path), "it's \"so\" `x` 100% \\ a_b^2 {c} @d ä &lt;e>")
+  plots.box { { { 1, 2 }, label = "100% `x` %d" }, file = svg_path }
+  lu.assertStrContains(contents(svg_path), "100% `x` %d")
+end
+
+function TestHostilePlots:test_pictures_too()
+  local texts = { self.texts[1], self.texts[2], self.texts[3], "\xff\27\0`" }
+  for name, spec in pairs(figures(texts, texts[4])) do
+    local path = self.dir .. "/x.png"
+    drawer(name)(with(spec, { file = path, size = { 600, 400 } }))
+    lu.assertEquals({ png_size(path) }, { 600, 400, 25 })
+  end
+end
+
+function TestHostilePlots:test_what_is_no_text_is_refused_or_harmless()
+  local path = self.dir .. "/x.svg"
+  for _, t in ipairs(self.texts) do
+    local function refused(name, spec) lu.assertFalse((pcall(plots[name], with(spec, { file = path }))), name .. ": " .. t) end
+    refused("lines", { { 1, 2 }, legend = "top " .. t .. "x" })
+    refused("lines", { { { 1, 2 }, y = { 1, 2 }, colour = t } })
+    refused("hist", { { values = { 1, 2 }, colour = t } })
+    refused("lines", { { 1, t } })
+    refused("lines", { { 1, 2 }, xrange = { t, 2 } })
+    refused("lines", { { 1, 2 }, yrange = { 0, t } })
+    refused("lines", { { 1, 2 }, size = { t, 200 } })
+    refused("lines", { { 1, 2 }, size = t })
+    refused("hist", { { 1, 2 }, bins = t })
+    refused("hist", { { 1, 2 }, threshold = t })
+    refused("hist", { { 1, 2 }, threshold = { t } })
+    refused("hist", { { 1, 2 }, xrange = { 0, t } })
+    refused("scatter", { x = { 1 }, y = { 1 }, pointsize = t })
+    refused("scatter", { points = { { 1, t } } })
+    refused("heatmap", { matrix, zrange = { t, 1 } })
+    refused("heatmap", { { { 1, t } } })
+    pcall(plots.heatmap, with({ matrix, annotate = true, format = t }, { file = path }))
+    pcall(plots.lines, { { 1, 2 }, file = t }) -- a name without an ending
+    lu.assertNil(system.kind(self.mark), t)
+  end
+  for _, bad in ipairs { 0 / 0, math.huge, -math.huge } do
+    for _, spec in ipairs { { "lines", { { 1, bad, 3 } } }, { "lines", { { 1, 2 }, xrange = { bad, 2 } } }, { "hist", { { 1, 2, bad } } },
+      { "hist", { { 1, 2 }, threshold = bad } }, { "box", { { 1, 2, bad } } }, { "heatmap", { { { 1, bad } }, annotate = true } },
+      { "heatmap", { matrix, zrange = { bad, 1 } } }, { "scatter", { x = { 1, bad }, y = { bad, 2 }, class = { 1, 2 } } },
+      { "scatter", { x = { 1 }, y = { 1 }, pointsize = bad } }, { "scatter", { x = { 1 }, y = { 1 }, class = { bad } } } } do
+      local ok, message = pcall(plots[spec[1]], with(spec[2], { file = path }))
+      lu.assertTrue(ok or tostring(message):find "plot" ~= nil, tostring(message))
+    end
+  end
+end
+
+function TestHostilePlots:test_names_of_files()
+  for i, name in ipairs { "`touch mark`", "| touch mark", "< touch mark", "$(touch mark)", "a'b", 'a"b', "-o", "a;touch mark", "a\\", "ä", "a\27b",
+    "@x", "MASCON_END" } do
+    local path = self.dir .. "/" .. name .. (i % 2 == 0 and ".png" or ".svg")
+    lu.assertEquals(plots.lines { { 1, 2 }, title = "x", file = path }, path)
+    lu.assertTrue(#contents(path) > 500)
+    os.remove(path)
+  end
+  lu.assertErrorMsgContains("\\27[31m", plots.lines, { { 1, 2 }, file = "\27[31m" })
+  lu.assertErrorMsgContains("file: expected the name of a file, got a boolean", plots.lines, { { 1, 2 }, file = true })
+  lu.assertErrorMsgContains("zero byte", plots.lines, { { 1, 2 }, file = self.dir .. "/a\0.png" })
+  lu.assertEquals(system.list(self.dir), {})
+end
+
+-- ---- disks and programs ------------------------------------------------------------------------------------------------------------
+
+function TestHostilePlots:test_a_full_disk_keeps_the_old_figure_and_says_so()
+  local path = self.dir .. "/x.png"
+  plots.lines { { 1, 2 }, file = path }
+  local before = contents(path)
+  local status, out, err = system.run { "sh", "-c", [[trap '' XFSZ; ulimit -f 1; exec "$0" -e '
+    print(pcall(ms.plot.lines, { { 3, 1 }, file = arg[1] }))' "$1"]], program, path }
+  lu.assertEquals(status, 0, err)
+  lu.assertStrContains(out, path .. ": write failed: File too large; the figure is not written, the old one stays")
+  lu.assertTrue(contents(path) == before)
+  lu.assertEquals(system.list(self.dir), { "x.png" })
+end
+
+function TestHostilePlots:test_a_missing_gnuplot_says_so()
+  local status, out, err = system.run { "env", "PATH=" .. self.dir, program, "-e", "print(pcall(ms.plot.lines, { { 3, 1 } }))" }
+  lu.assertEquals(status, 0, err)
+  lu.assertStrContains(out, "gnuplot is not installed; figures need it: apt install gnuplot-nox")
+end
+
+-- A gnuplot that breaks off, or says nothing and succeeds, leaves the old figure too; so does one that is told to start with something.
+function TestHostilePlots:test_half_a_picture_is_none()
+  local path, fake = self.dir .. "/x.png", self.dir .. "/gnuplot"
+  plots.lines { { 1, 2 }, file = path }
+  local before = contents(path)
+  for _, does in ipairs { "head -c 100 " .. path, "exit 0", "kill -9 $$", "echo no >&2; exit 1" } do
+    local f <close> = assert(io.open(fake, "w"))
+    f:write("#!/bin/sh\ncat >/dev/null\n", does, "\n")
+    f:close()
+    system.run { "chmod", "+x", fake }
+    local _, out = system.run { "env", "PATH=" .. self.dir .. ":" .. os.getenv "PATH", program, "-e",
+      "print(pcall(ms.plot.lines, { { 3, 1 }, file = arg[1] }))", path }
+    lu.assertStrContains(out, "false\t")
+    lu.assertStrContains(out, "plot: gnuplot")
+    lu.assertTrue(contents(path) == before)
+  end
+end
+
+function TestHostilePlots:test_start_up_files_of_gnuplot_are_not_read()
+  local f <close> = assert(io.open(self.dir .. "/.gnuplot", "w"))
+  f:write("system 'touch ", self.mark, "'\n")
+  f:close()
+  local status = system.run { "env", "HOME=" .. self.dir, program, "-e", "ms.plot.lines { { 3, 1 }, file = arg[1] }", self.dir .. "/x.png" }
+  lu.assertEquals(status, 0)
 end
