@@ -65,10 +65,11 @@ static int term_smart(lua_State *L) {
 static int term_visible(lua_State *L) {
   size_t n;
   const char *s = luaL_checklstring(L, 1, &n);
+  bool lines = lua_toboolean(L, 2); /* now: the buffer may take a place on the stack */
   luaL_argcheck(L, n < SIZE_MAX / 4, 1, "too long");
   luaL_Buffer b;
   char *out = luaL_buffinitsize(L, &b, 4 * n);
-  luaL_pushresultsize(&b, ms_visible(s, n, lua_toboolean(L, 2), out));
+  luaL_pushresultsize(&b, ms_visible(s, n, lines, out));
   return 1;
 }
 

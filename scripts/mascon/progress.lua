@@ -210,7 +210,8 @@ local function new(opts, f, s, control, closing)
   end
   local shown = opts.shown
   if shown == nil then shown = term.isatty(ERR) end
-  return setmetatable({ f = f, s = s, control = control, closing = closing, total = opts.total, label = text.visible(tostring(opts.label or "")), count = 0,
+  return setmetatable({ f = f, s = s, control = control, closing = closing, total = opts.total,
+    label = text.visible(tostring(opts.label or "")), count = 0,
     notes = {}, keys = {}, shown = shown, out = opts.out or io.stderr, clock = opts.clock or term.time, next = 0, start = 0,
     smart = term.smart(ERR), utf8 = term.utf8() }, Bar)
 end

@@ -29,7 +29,7 @@ static int entries_in(const char *dir) {
   int n = 0;
   DIR *d = opendir(dir);
   assert_non_null(d);
-  for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
+  for (struct dirent *e; (e = readdir(d));) n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
   closedir(d);
   return n;
 }

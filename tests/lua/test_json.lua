@@ -73,7 +73,8 @@ end
 
 function TestJson.test_decode_says_where_it_fails()
   for text, what in pairs {
-    ["{"] = "near end of file", ["[1,]"] = "unexpected token", ['{"a" 1}'] = "':' expected", ["01"] = "invalid token", ['"abc'] = "premature end", ['"\\x"'] = "invalid escape", ["[1 2]"] = "']' expected", ["nul"] = "invalid token",
+    ["{"] = "near end of file", ["[1,]"] = "unexpected token", ['{"a" 1}'] = "':' expected", ["01"] = "invalid token",
+    ['"abc'] = "premature end", ['"\\x"'] = "invalid escape", ["[1 2]"] = "']' expected", ["nul"] = "invalid token",
     ["1 2"] = "end of file expected", [""] = "near end of file", ['"\1"'] = "control character", ['"\\u12g4"'] = "invalid escape",
     ['"\\ud800"'] = "invalid Unicode", ['"\xff"'] = "unable to decode byte 0xff", ['{"a":1,"a":2}'] = "duplicate object key",
     ['{"a\\u0000b":1}'] = "NUL byte in object key", ["NaN"] = "invalid token",

@@ -130,10 +130,13 @@ function TestHostilePlots:setUp()
   self.mark = self.dir .. "/mark"
   local touch = "touch " .. self.mark
   self.texts = {
-    "`" .. touch .. "`", '"; system("' .. touch .. '"); "', "'; system('" .. touch .. "'); '", "a\n!" .. touch .. "\n", "a\r!" .. touch .. "\r",
+    "`" .. touch .. "`", '"; system("' .. touch .. '"); "', "'; system('" .. touch .. "'); '",
+    "a\n!" .. touch .. "\n", "a\r!" .. touch .. "\r",
     "\"\nsystem '" .. touch .. "'\n", "$(" .. touch .. ")", "@evil", "x' `" .. touch .. "` '", 'x" `' .. touch .. '` "', "\\", "\\\n", "`",
     "MASCON_END\n!" .. touch, "\nMASCON_END\n!" .. touch .. "\n", "EOD\n!" .. touch, "< " .. touch, "| " .. touch, "{/:Bold `" .. touch .. "`}",
-    "100%", "%d %s %n %", "$text[1]", "#comment", "", "a\0b", "\27]0;title\7\27[31m", "\xff\xfe", "<b>&amp;</b><script>alert(1)</script>",
+    "100%", "%d %s %n %", "$text[1]", "#comment", "",
+    "a\0b", "\27]0;title\7\27[31m", "\xff\xfe",
+    "<b>&amp;</b><script>alert(1)</script>",
     "wörld_x^2 {}", ("long "):rep(2000),
   }
 end
@@ -163,7 +166,7 @@ local function figures(texts, t)
     heatmap = with({ rows, annotate = true, xlabels = texts, ylabels = texts }, all), one = { x = { 1, 2 }, y = { 1, 2 }, label = t },
   }
 end
-local function drawer(name) return plots[name] or plots.scatter end
+local function drawer(name) return rawget(plots, name) or plots.scatter end
 
 local function clean(drawing)
   lu.assertNil(drawing:find "[%z\1-\8\11-\31\127]")
@@ -240,7 +243,8 @@ function TestHostilePlots:test_what_is_no_text_is_refused_or_harmless()
 end
 
 function TestHostilePlots:test_names_of_files()
-  for i, name in ipairs { "`touch mark`", "| touch mark", "< touch mark", "$(touch mark)", "a'b", 'a"b', "-o", "a;touch mark", "a\\", "ä", "a\27b",
+  for i, name in ipairs { "`touch mark`", "| touch mark", "< touch mark", "$(touch mark)", "a'b", 'a"b', "-o", "a;touch mark", "a\\",
+    "ä", "a\27b",
     "@x", "MASCON_END" } do
     local path = self.dir .. "/" .. name .. (i % 2 == 0 and ".png" or ".svg")
     lu.assertEquals(plots.lines { { 1, 2 }, title = "x", file = path }, path)
