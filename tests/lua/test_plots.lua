@@ -132,8 +132,10 @@ function TestHostilePlots:setUp()
   self.texts = {
     "`" .. touch .. "`", '"; system("' .. touch .. '"); "', "'; system('" .. touch .. "'); '",
     "a\n!" .. touch .. "\n", "a\r!" .. touch .. "\r",
-    "\"\nsystem '" .. touch .. "'\n", "$(" .. touch .. ")", "@evil", "x' `" .. touch .. "` '", 'x" `' .. touch .. '` "', "\\", "\\\n", "`",
-    "MASCON_END\n!" .. touch, "\nMASCON_END\n!" .. touch .. "\n", "EOD\n!" .. touch, "< " .. touch, "| " .. touch, "{/:Bold `" .. touch .. "`}",
+    "\"\nsystem '" .. touch .. "'\n", "$(" .. touch .. ")", "@evil", "x' `" .. touch .. "` '",
+    'x" `' .. touch .. '` "', "\\", "\\\n", "`",
+    "MASCON_END\n!" .. touch, "\nMASCON_END\n!" .. touch .. "\n", "EOD\n!" .. touch, "< " .. touch,
+    "| " .. touch, "{/:Bold `" .. touch .. "`}",
     "100%", "%d %s %n %", "$text[1]", "#comment", "",
     "a\0b", "\27]0;title\7\27[31m", "\xff\xfe",
     "<b>&amp;</b><script>alert(1)</script>",
