@@ -39,7 +39,7 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
       break;
     }
     if (lua_type(L, i) != LUA_TNUMBER) bad(L, mark, op, a, i, "a number");
-    r.s = (ms_scalar){.value = lua_tonumber(L, i)};
+    r.s = lua_isinteger(L, i) ? ms_scalar_of_whole(lua_tointeger(L, i)) : ms_scalar_of(lua_tonumber(L, i));
     break;
   case MS_K_DTYPE: {
     const char *name = lua_tostring(L, i);
@@ -247,7 +247,7 @@ static int call_inplace(lua_State *L) {
 /* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
  * has_vjp} */
 static int ops(lua_State *L) {
-  static const char *const classes[] = {"float", "arith", "compare", "logic", "choose"};
+  static const char *const classes[] = {"float", "arith", "bound", "compare", "logic", "choose"};
   lua_createtable(L, ms_op_count(), 0);
   for (int i = 0; i < ms_op_count(); i++) {
     const ms_op *op = ms_op_at(i);
@@ -293,7 +293,7 @@ void msl_open_ops(lua_State *L) { /* stack: module, methods */
     lua_pushinteger(L, i);
     lua_pushcclosure(L, e ? call_elementwise : call_row, 1);
     set_both(L, op->name, op->n_arg && op->arg[0].is_tensor && op->arg[0].kind != MS_K_TENSORS);
-    if (e && op->elementwise_class <= MS_CLASS_ARITH) {
+    if (e && op->elementwise_class <= MS_CLASS_BOUND) {
       snprintf(name, sizeof name, "%s_", op->name);
       lua_pushinteger(L, i);
       lua_pushcclosure(L, call_inplace, 1);

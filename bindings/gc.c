@@ -131,7 +131,8 @@ void msl_push(lua_State *L, ms_tensor *t) {
     return;
   }
   if (t->is_number) {
-    if (t->is_integer_number) lua_pushinteger(L, (lua_Integer)ms_scalar_value(t->number));
+    int64_t whole;
+    if (t->is_integer_number && ms_scalar_whole(t->number, &whole)) lua_pushinteger(L, whole);
     else lua_pushnumber(L, ms_scalar_value(t->number));
     return;
   }
@@ -190,15 +191,8 @@ ms_tensor *msl_operand(lua_State *L, int i) {
     if (t) t->is_integer_number = msl_live_whole(L, i);
     return t;
   case LUA_TNUMBER:
-    if (lua_isinteger(L, i) && (lua_tointeger(L, i) > (lua_Integer)1 << 53 || lua_tointeger(L, i) < -((lua_Integer)1 << 53)))
-      return ms_fail("the whole number %lld is too large to be an operand (at most 2^53)", (long long)lua_tointeger(L, i));
-    t = ms_number(lua_tonumber(L, i));
-    if (t) t->is_integer_number = lua_isinteger(L, i);
-    return t;
-  case LUA_TBOOLEAN:
-    t = ms_number(lua_toboolean(L, i));
-    if (t) t->is_integer_number = true;
-    return t;
+    return lua_isinteger(L, i) ? ms_whole_number(lua_tointeger(L, i)) : ms_number(lua_tonumber(L, i));
+  case LUA_TBOOLEAN: return ms_whole_number(lua_toboolean(L, i));
   default: return NULL;
   }
 }

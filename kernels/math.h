@@ -98,8 +98,8 @@ static inline double m_digamma_f64(double x) {
 }
 static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
 
-/* With the sign of y; exact, where x - floor(x / y) y is not. */
-/* Whole numbers: division by 0 gives 0, by -1 cannot overflow. */
+/* Quotients are rounded down, remainders have the sign of y and are exact: x = floor_div(x, y) y + remainder(x, y).
+ * Whole numbers: division by 0 gives 0, by -1 cannot trap (the least number wraps to itself). */
 MS_F int64_t m_fmod_i64(int64_t x, int64_t y) { return y == 0 || y == -1 ? 0 : x % y; }
 MS_F int64_t m_remainder_i64(int64_t x, int64_t y) {
   int64_t r = m_fmod_i64(x, y);
@@ -111,8 +111,6 @@ MS_F int64_t m_floor_div_i64(int64_t x, int64_t y) {
   int64_t q = x / y;
   return x % y && (x < 0) != (y < 0) ? q - 1 : q;
 }
-MS_F float m_floor_div_f32(float x, float y) { return floorf(x / y); }
-MS_F double m_floor_div_f64(double x, double y) { return floor(x / y); }
 MS_F double m_remainder_f64(double x, double y) {
   double r = fmod(x, y);
   return r != 0 && (r < 0) != (y < 0) ? r + y : r;
@@ -120,6 +118,25 @@ MS_F double m_remainder_f64(double x, double y) {
 MS_F float m_remainder_f32(float x, float y) {
   float r = fmodf(x, y);
   return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+
+/* The whole number q with x = q y + remainder(x, y): floor(x / y) may round up to the next one. Whole up to a rounding of (x - r) /
+ * y. */
+MS_F double m_floor_div_f64(double x, double y) {
+  double q = x / y;
+  if (y == 0) return q;
+  double r = fmod(x, y), d = (x - r) / y;
+  if (r != 0 && (r < 0) != (y < 0)) d -= 1;
+  double f = floor(d);
+  return d == 0 ? copysign(0.0, q) : d - f > 0.5 ? f + 1 : f;
+}
+MS_F float m_floor_div_f32(float x, float y) {
+  float q = x / y;
+  if (y == 0) return q;
+  float r = fmodf(x, y), d = (x - r) / y;
+  if (r != 0 && (r < 0) != (y < 0)) d -= 1;
+  float f = floorf(d);
+  return d == 0 ? copysignf(0.0f, q) : d - f > 0.5f ? f + 1 : f;
 }
 
 #define MS_PICK(x, f, d)        _Generic((x), float : f, default : d)

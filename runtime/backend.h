@@ -148,6 +148,7 @@ enum {
 enum {
   MS_CLASS_FLOAT,
   MS_CLASS_ARITH,
+  MS_CLASS_BOUND,
   MS_CLASS_COMPARE,
   MS_CLASS_LOGIC,
   MS_CLASS_CHOOSE
@@ -184,6 +185,10 @@ const ms_op *ms_op_at(int id);
 const ms_op *ms_op_find(const char *name); /* NULL and no error when unknown */
 
 /* ---- what kernels may use of the core ---------------------------------------------------------------------------- */
+
+/* Write a number as one element of dtype (not f16, bf16): floating ones round; bool is "not 0"; an integer dtype that cannot hold
+ * it is an error. 0, or -1 after ms_fail. */
+int ms_put_number(void *p, int dtype, ms_scalar s);
 static inline int64_t ms_view_numel(const ms_view *v) {
   int64_t n = 1;
   for (int i = 0; i < v->rank; i++) n *= v->shape[i];

@@ -59,12 +59,29 @@ ms_cell *ms_cell_new(double value); /* one reference, the caller's */
 ms_cell *ms_cell_retain(ms_cell *c);
 void ms_cell_release(ms_cell *c);
 
-/* A scalar argument: a constant, or (cell != NULL) whatever the cell holds when the kernel runs. */
+/* A scalar argument: a constant, or (cell != NULL) whatever the cell holds when the kernel runs. A whole number is kept beside its
+ * nearest double, which cannot hold every one beyond 2^53. */
 typedef struct ms_scalar {
   double value;
   ms_cell *cell;
+  int64_t whole; /* the very number, where is_whole */
+  bool is_whole;
 } ms_scalar;
+static inline ms_scalar ms_scalar_of(double v) { return (ms_scalar){.value = v}; }
+static inline ms_scalar ms_scalar_of_whole(int64_t v) { return (ms_scalar){.value = (double)v, .whole = v, .is_whole = true}; }
 static inline double ms_scalar_value(ms_scalar s) { return s.cell ? s.cell->value : s.value; }
+/* Is it a whole number that an i64 holds? Then *whole is it. */
+static inline bool ms_scalar_whole(ms_scalar s, int64_t *whole) {
+  const double v = ms_scalar_value(s);
+  if (!s.cell && s.is_whole) return *whole = s.whole, true;
+  if (!(v >= -0x1p63 && v < 0x1p63) || v != (double)(int64_t)v) return false;
+  return *whole = (int64_t)v, true;
+}
+/* The same constant to the last bit (NaN too), or the same cell. */
+static inline bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b) {
+  if (a->cell || b->cell) return a->cell == b->cell;
+  return !__builtin_memcmp(&a->value, &b->value, sizeof a->value) && a->is_whole == b->is_whole && a->whole == b->whole;
+}
 
 /* One non-tensor argument of an operation; which member counts is the argument's kind (backend.h). */
 typedef union ms_attr {
@@ -110,6 +127,7 @@ ms_tensor *ms_zeros(ms_dtype dtype, int rank, const int64_t *shape, ms_device *d
 ms_tensor *ms_from_host(ms_dtype dtype, int rank, const int64_t *shape, const void *data, ms_device *device);
 /* A number as an operand: rank 0, no storage, takes the dtype of its partner. */
 ms_tensor *ms_number(double value);
+ms_tensor *ms_whole_number(int64_t value); /* an integer in the script too: decides dtypes as one */
 ms_tensor *ms_live_number(ms_cell *cell);
 
 int ms_rank(const ms_tensor *t);

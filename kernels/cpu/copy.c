@@ -75,28 +75,33 @@ static inline float load_f16(uint16_t v) { return ms_f16_to_f32(v); }
         o[i * s[0]] = (TO)(E);                                                                                                     \
       }                                                                                                                            \
   }
-/* Floating to integer: towards zero, saturating at the ends of int64; NaN gives 0. */
-static inline int64_t whole(double v) { return v != v ? 0 : v >= 0x1p63 ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v; }
+/* Floating to integer, the same with every instruction set: towards zero, the nearest end where the dtype does not reach so far,
+ * and 0 for NaN. Integers among themselves keep their low bits. */
+static inline int64_t whole_i64(double v) { return v != v ? 0 : v >= 0x1p63 ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v; }
+static inline int32_t whole_i32(double v) { return v != v ? 0 : v >= 0x1p31 ? INT32_MAX : v <= -0x1p31 ? INT32_MIN : (int32_t)v; }
+static inline uint8_t whole_u8(double v) { return v >= 255 ? 255 : v >= 0 ? (uint8_t)v : 0; }
+#define ROUND_OFF(type, v) whole_##type(v)
+#define LOW_BITS(type, v)  (v)
 
 #define FROM(name, T, F, D, I)                                                                                                     \
   CAST(name##_f32, T, float, F)                                                                                                    \
   CAST(name##_f64, T, double, D)                                                                                                   \
   CAST(name##_bf16, T, uint16_t, ms_f32_to_bf16((float)(F)))                                                                       \
   CAST(name##_f16, T, uint16_t, ms_f32_to_f16((float)(F)))                                                                         \
-  CAST(name##_i64, T, int64_t, I)                                                                                                  \
-  CAST(name##_i32, T, int32_t, I)                                                                                                  \
-  CAST(name##_u8, T, uint8_t, I)                                                                                                   \
+  CAST(name##_i64, T, int64_t, I(i64, D))                                                                                          \
+  CAST(name##_i32, T, int32_t, I(i32, D))                                                                                          \
+  CAST(name##_u8, T, uint8_t, I(u8, D))                                                                                            \
   CAST(name##_bool, T, uint8_t, (D) != 0)                                                                                          \
   static const walk_inner name##_to[MS_DTYPES] = {                                                                                 \
       [MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_BF16] = name##_bf16, [MS_F16] = name##_f16,                                \
       [MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8,     [MS_BOOL] = name##_bool};
-FROM(f32, float, v, v, whole(v))
-FROM(f64, double, v, v, whole(v))
-FROM(bf16, uint16_t, load_bf16(v), load_bf16(v), whole(load_bf16(v)))
-FROM(f16, uint16_t, load_f16(v), load_f16(v), whole(load_f16(v)))
-FROM(i64, int64_t, v, v, v)
-FROM(i32, int32_t, v, v, v)
-FROM(u8, uint8_t, v, v, v)
+FROM(f32, float, v, v, ROUND_OFF)
+FROM(f64, double, v, v, ROUND_OFF)
+FROM(bf16, uint16_t, load_bf16(v), load_bf16(v), ROUND_OFF)
+FROM(f16, uint16_t, load_f16(v), load_f16(v), ROUND_OFF)
+FROM(i64, int64_t, v, v, LOW_BITS)
+FROM(i32, int32_t, v, v, LOW_BITS)
+FROM(u8, uint8_t, v, v, LOW_BITS)
 
 walk_inner MS_NAME(ms_cpu_cast_loop)(int from, int to) {
   static const walk_inner *const table[MS_DTYPES] = {[MS_F32] = f32_to, [MS_F64] = f64_to, [MS_BF16] = bf16_to, [MS_F16] = f16_to,
@@ -118,30 +123,19 @@ MS_KERNEL(cast, .run = run_cast);
 
 /* ---- fill_: in place; full: new ---------------------------------------------------------------------------------- */
 
-static int fill(const ms_view *v, double value) {
+static int fill(const ms_call *c, const ms_view *v, ms_scalar value) {
   union {
-    float f;
-    double d;
-    int64_t l;
-    int32_t i;
-    uint16_t h;
-    uint8_t b;
-  } u = {.l = 0};
-  switch (v->dtype) {
-  case MS_F32: u.f = (float)value; break;
-  case MS_F64: u.d = value; break;
-  case MS_BF16: u.h = ms_f32_to_bf16((float)value); break;
-  case MS_F16: u.h = ms_f32_to_f16((float)value); break;
-  case MS_I64: u.l = whole(value); break;
-  case MS_I32: u.i = (int32_t)whole(value); break;
-  case MS_U8: u.b = (uint8_t)whole(value); break;
-  default: u.b = value != 0;
-  }
+    uint64_t any; /* aligned for each dtype */
+    uint16_t half;
+  } u = {0};
+  if (v->dtype == MS_BF16) u.half = ms_f32_to_bf16((float)ms_scalar_value(value));
+  else if (v->dtype == MS_F16) u.half = ms_f32_to_f16((float)ms_scalar_value(value));
+  else if (ms_put_number(&u, v->dtype, value) < 0) return ms_error_prefix("%s", c->op->name), -1;
   ms_view one = {.data = &u, .dtype = v->dtype};
   return move(v, &one);
 }
-static int run_full(ms_call *c) { return fill(&c->out[0], ms_scalar_value(c->attr[1].s)); }
-static int run_fill_(ms_call *c) { return fill(&c->in[0], ms_scalar_value(c->attr[0].s)); }
+static int run_full(ms_call *c) { return fill(c, &c->out[0], c->attr[1].s); }
+static int run_fill_(ms_call *c) { return fill(c, &c->in[0], c->attr[0].s); }
 MS_KERNEL(full, .run = run_full);
 MS_KERNEL(fill_, .run = run_fill_);
 

@@ -5,21 +5,28 @@
 #include "philox.h"
 
 #define EACH(E)                                                                                                                    \
-  int64_t n = ms_view_numel(&c->out[0]);                                                                                           \
-  MS_SWITCH(c->out[0].dtype, c->op->name, {                                                                                        \
-    T *o = c->out[0].data;                                                                                                         \
-    for (int64_t i = 0; i < n; i++) o[i] = (T)(E);                                                                                 \
-  })                                                                                                                               \
-  return 0
+  do {                                                                                                                             \
+    const int64_t n = ms_view_numel(&c->out[0]);                                                                                   \
+    MS_SWITCH(c->out[0].dtype, c->op->name, {                                                                                      \
+      T *o = c->out[0].data;                                                                                                       \
+      for (int64_t i = 0; i < n; i++) o[i] = (T)(E);                                                                               \
+    })                                                                                                                             \
+    return 0;                                                                                                                      \
+  } while (0)
 
 static int run_arange(ms_call *c) {
-  double a = c->attr[0].s.value, step = c->attr[2].s.value;
+  const ms_scalar start = c->attr[0].s, pace = c->attr[2].s;
+  const double a = ms_scalar_value(start), step = ms_scalar_value(pace);
+  int64_t first, by, stop;
+  if (ms_scalar_whole(start, &first) && ms_scalar_whole(pace, &by) &&
+      (ms_scalar_whole(c->attr[1].s, &stop) || !ms_dtype_is_float(c->out[0].dtype)))
+    EACH((int64_t)((uint64_t)first + (uint64_t)i * (uint64_t)by));
   EACH(a + (double)i * step);
 }
 MS_KERNEL(arange, .run = run_arange);
 
 static int run_linspace(ms_call *c) {
-  double a = c->attr[0].s.value, b = c->attr[1].s.value, last = (double)c->attr[2].i - 1;
+  double a = ms_scalar_value(c->attr[0].s), b = ms_scalar_value(c->attr[1].s), last = (double)c->attr[2].i - 1;
   EACH(i == last && i > 0 ? b : a + (b - a) * (last > 0 ? (double)i / last : 0));
 }
 MS_KERNEL(linspace, .run = run_linspace);

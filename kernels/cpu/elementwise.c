@@ -131,6 +131,7 @@
 #define ARITH1(name, F)   ALL1(name, SAME, F)
 #define ARITH2(name, F)   ALL2(name, SAME, F)
 #define ARITH3(name, F)   ALL3(name, SAME, F)
+#define BOUND3(name, F)   ALL3(name, SAME, F)
 #define COMPARE1(name, F) ALL1(name, BYTE, F)
 #define COMPARE2(name, F) ALL2(name, BYTE, F)
 #define CHOOSE3(name, F)  ALL3(name, BYTE, F)
@@ -193,6 +194,7 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
 
 #define COST_FLOAT   8 /* a division or an exponential, vectorised, against an addition */
 #define COST_ARITH   1
+#define COST_BOUND   1
 #define COST_COMPARE 1
 #define COST_LOGIC   1
 #define COST_CHOOSE  1

@@ -33,6 +33,7 @@ static bool same_cell(const pair *p, const ms_cell *x, const ms_cell *y) {
 static bool same_scalar(const pair *p, const ms_scalar *x, const ms_scalar *y) {
   if (!p->values && (x->cell || y->cell)) return same_cell(p, x->cell, y->cell);
   double v = ms_scalar_value(*x), w = ms_scalar_value(*y);
+  if (x->is_whole && y->is_whole && !x->cell && !y->cell) return x->whole == y->whole; /* beyond 2^53 too */
   /* Arithmetic that derivative rules do on numbers goes through a kernel when they are plain: one rounding may differ. */
   return v == w || (v != v && w != w) || (p->values && x->cell && fabs(v - w) <= 1e-14 * fabs(w));
 }

@@ -164,7 +164,10 @@ const char *ms_intern(const char *chunk); /* the same pointer for equal text, fo
 bool ms_check_numerics_on(void);
 /* The values of index input `input` lie in 1..bound: 0, or -1 after ms_fail. Host memory. */
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
-void ms_put_number(void *p, int dtype, double v); /* one element */
+/* The whole numbers of an integer dtype or bool, low..high; false: a floating one. */
+bool ms_dtype_range(int dtype, int64_t *low, int64_t *high);
+bool ms_scalar_fits(ms_scalar s, int dtype); /* can an element of dtype be this number? A floating one can be any, rounded. */
+const char *ms_scalar_str(ms_scalar s);      /* for messages: one of a few static buffers */
 extern uint64_t ms_storage_births;
 extern int64_t ms_live_tensors, ms_live_storages, ms_live_nodes;
 

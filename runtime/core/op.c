@@ -86,18 +86,6 @@ static void view_of(const ms_tensor *t, ms_view *v) {
   v->data = (char *)t->storage->data + (size_t)t->offset * ms_dtype_size(t->dtype);
 }
 
-/* Write a number operand as one element of dtype d. */
-void ms_put_number(void *p, int d, double v) {
-  switch (d) {
-  case MS_F32: *(float *)p = (float)v; break;
-  case MS_F64: *(double *)p = v; break;
-  case MS_I64: *(int64_t *)p = (int64_t)v; break;
-  case MS_I32: *(int32_t *)p = (int32_t)v; break;
-  case MS_U8: *(uint8_t *)p = (uint8_t)(int64_t)v; break;
-  default: *(bool *)p = v != 0;
-  }
-}
-
 enum { SMALL = 8 }; /* inputs that need no malloc */
 
 typedef struct gate {
@@ -115,22 +103,27 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
   if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in)))
     return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
   const ms_backend *b = device->backend;
-  const unsigned before = b->enter ? b->enter() : 0;
+  int rc = 0;
   for (int i = 0; i < n_in; i++) {
     ms_view *v = &c->in[i];
     if (!in[i]) *v = (ms_view){.absent = true};
     else if (in[i]->is_number) {
       int d = i == 0 && (op->flags & MS_ELEMENTWISE) && op->elementwise_class == MS_CLASS_CHOOSE ? MS_BOOL : number_dtype;
       *v = (ms_view){.data = &g.number[i], .number = &in[i]->number, .dtype = (uint8_t)d};
-      ms_put_number(v->data, d, ms_scalar_value(in[i]->number));
+      if (ms_put_number(v->data, d, in[i]->number) < 0) rc = -1;
     } else view_of(in[i], v);
   }
   for (int k = 0; k < n_out; k++) view_of(out[k], &g.out[k]);
   for (int i = 0; bound && i < n_in && i < MS_BOUNDS; i++) c->bound[i] = bound[i];
   if (op->flags & MS_RANDOM) c->rng = ms_default_rng();
 
-  int rc = 0;
+  if (rc < 0) {
+    ms_error_prefix("%s", op->name);
+    if (c->in != g.in) free(c->in);
+    return -1;
+  }
   size_t capacity = 0;
+  const unsigned before = b->enter ? b->enter() : 0;
   if ((c->kernel = b->kernel(c))) {
     rc = 1;
     if (c->kernel->prepare && c->kernel->prepare(c) < 0) rc = -1;
@@ -215,27 +208,61 @@ static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_devi
   return 0;
 }
 
-/* Bring the operands of an elementwise row to one dtype: fills to[] and gives that dtype, -1 on failure. */
+/* Is this number no bound at all, in a row of bounds? */
+static bool unbounded(const ms_op *op, const ms_tensor *x) {
+  return op->elementwise_class == MS_CLASS_BOUND && !x->number.cell && isinf(x->number.value);
+}
+
+/* The dtype in which integers of dtype t are compared with a number so that the answer is the true one: t where it holds the
+ * number, else i64, else (a fraction, something beyond i64) f64. There a number beyond i64 counts as infinite: no i64 rounds to
+ * that. */
+static int compared_in(int t, ms_tensor **x) {
+  const ms_scalar s = (*x)->number;
+  int64_t whole;
+  if (s.cell) return (*x)->is_integer_number ? ms_promote(t, MS_I64) : MS_F64;
+  if (ms_scalar_fits(s, t)) return t;
+  if (ms_scalar_whole(s, &whole)) return MS_I64;
+  if (fabs(s.value) >= 0x1p63) *x = ms_number(copysign(INFINITY, s.value));
+  return MS_F64;
+}
+
+/* The bounds of integers that lie outside what they can be: the last number there is, where that changes no result. */
+static ms_tensor *bounded(const ms_op *op, int i, ms_tensor *x, int t) {
+  int64_t low, high, whole = 0;
+  if (!i || x->number.cell || ms_scalar_fits(x->number, t) || !ms_dtype_range(t, &low, &high)) return x;
+  const bool below = ms_scalar_whole(x->number, &whole) ? whole < low : x->number.value < 0, lower = i == 1;
+  if (below == lower) return ms_whole_number(lower ? low : high);
+  return ms_fail("%s: the bound %s leaves nothing of %s (%lld..%lld)", op->name, ms_scalar_str(x->number), ms_dtype_name(t),
+                 (long long)low, (long long)high);
+}
+
+/* Bring the operands of an elementwise row to one dtype: fills to[] and gives that dtype, -1 on failure. Numbers take the dtype of
+ * the tensors, but one with a fraction makes integers f32; a number that does not fit is an error when it is written (scalar.c). */
 static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
-  int t = -1, from = op->elementwise_class == MS_CLASS_CHOOSE;
+  const int class = op->elementwise_class;
+  int t = -1, from = class == MS_CLASS_CHOOSE;
   bool float_number = false;
   for (int i = from; i < n; i++)
-    if (in[i]->is_number) float_number |= !in[i]->is_integer_number;
-    else t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
+    if (!in[i]->is_number) t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
+    else float_number |= !in[i]->is_integer_number && !unbounded(op, in[i]);
   if (t < 0) t = float_number || !from ? MS_F32 : MS_I64;
-  switch (op->elementwise_class) {
-  case MS_CLASS_LOGIC: t = MS_BOOL; break;
-  case MS_CLASS_FLOAT:
-    if (!ms_dtype_is_float(t)) t = MS_F32;
-    break;
-  case MS_CLASS_ARITH:
-    if (t == MS_BOOL) t = MS_I64; /* fall through */
-  default:
+  if (class == MS_CLASS_LOGIC) t = MS_BOOL;
+  else if (class == MS_CLASS_FLOAT) t = ms_dtype_is_float(t) ? t : MS_F32;
+  else if (class == MS_CLASS_COMPARE) {
+    for (int i = 0; i < n; i++) to[i] = in[i];
+    for (int i = 0; i < n && !ms_dtype_is_float(t); i++)
+      if (in[i]->is_number) t = compared_in(t, &to[i]);
+  } else {
+    if (t == MS_BOOL && class != MS_CLASS_CHOOSE) t = MS_I64;
     if (float_number && !ms_dtype_is_float(t)) t = MS_F32;
+    for (int i = from; i < n && t == MS_BOOL; i++) /* a choice: true and false stay, other numbers are numbers */
+      if (in[i]->is_number && (in[i]->number.cell || !ms_scalar_fits(in[i]->number, MS_BOOL))) t = MS_I64;
   }
   for (int i = 0; i < n; i++) {
     int want = from && i == 0 ? MS_BOOL : t;
-    to[i] = in[i]->is_number || in[i]->dtype == want ? in[i] : ms_cast(in[i], want);
+    if (class != MS_CLASS_COMPARE || !in[i]->is_number) to[i] = in[i];
+    if (in[i]->is_number) to[i] = class == MS_CLASS_BOUND ? bounded(op, i, to[i], t) : to[i];
+    else if (in[i]->dtype != want) to[i] = ms_cast(in[i], want);
     if (!to[i]) return -1;
   }
   return t;
@@ -248,17 +275,19 @@ static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
     if (in[i]->number.cell) return ms_record_fold(op, n, in);
     whole &= in[i]->is_integer_number;
   }
-  if (op->elementwise_class == MS_CLASS_CHOOSE) return ms_number(in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2]->number.value);
+  const int class = op->elementwise_class;
+  if (class == MS_CLASS_CHOOSE) return in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2];
+  whole &= class == MS_CLASS_ARITH || class == MS_CLASS_BOUND || class == MS_CLASS_COMPARE;
+  const int dtype = class == MS_CLASS_LOGIC ? MS_BOOL : whole ? MS_I64 : MS_F64;
   ms_device *cpu = ms_device_get("cpu");
-  ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : MS_F64, 0, NULL, cpu) : NULL;
+  ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : (ms_dtype)dtype, 0, NULL, cpu) : NULL;
   ms_record *record = ms_record_now; /* no part of it: the numbers are constants */
   ms_record_now = NULL;
-  int ran = r ? run_kernel(op, cpu, n, in, NULL, 1, &r, op->elementwise_class == MS_CLASS_LOGIC ? MS_BOOL : MS_F64, NULL) : -1;
+  int ran = r ? run_kernel(op, cpu, n, in, NULL, 1, &r, dtype, NULL) : -1;
   ms_record_now = record;
   if (ran < 0) return NULL;
-  ms_tensor *t = ms_number(truth ? *(bool *)ms_data(r) : *(double *)ms_data(r));
-  if (t) t->is_integer_number = whole && op->elementwise_class == MS_CLASS_ARITH;
-  return t;
+  if (truth) return ms_number(*(bool *)ms_data(r));
+  return whole ? ms_whole_number(*(int64_t *)ms_data(r)) : ms_number(*(double *)ms_data(r));
 }
 
 static bool any_needs_grad(int n, ms_tensor *const *in) {

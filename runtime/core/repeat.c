@@ -10,10 +10,7 @@ static bool same_view(const ms_rcall *a, const ms_rcall *b, int k) {
   const ms_view *v = ms_rcall_view((ms_rcall *)a, k), *w = ms_rcall_view((ms_rcall *)b, k);
   if (v->absent || w->absent) return v->absent == w->absent;
   if (v->dtype != w->dtype || v->rank != w->rank || (v->number != NULL) != (w->number != NULL)) return false;
-  if (v->number) {
-    const ms_scalar *x = &a->number[k], *y = &b->number[k];
-    return x->cell == y->cell && (x->cell || !memcmp(&x->value, &y->value, sizeof x->value));
-  }
+  if (v->number) { return ms_scalar_same(&a->number[k], &b->number[k]); }
   return a->offset[k] == b->offset[k] && !memcmp(v->shape, w->shape, v->rank * sizeof *v->shape) &&
          !memcmp(v->stride, w->stride, v->rank * sizeof *v->stride);
 }
@@ -26,7 +23,7 @@ static bool same_attr(const ms_rcall *a, const ms_rcall *b) {
     k++;
     switch (op->arg[i].kind) {
     case MS_K_SCALAR:
-      if (x->s.cell != y->s.cell || (!x->s.cell && memcmp(&x->s.value, &y->s.value, sizeof x->s.value))) return false;
+      if (!ms_scalar_same(&x->s, &y->s)) return false;
       break;
     case MS_K_INTS:
     case MS_K_DIMS:

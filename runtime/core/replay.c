@@ -192,7 +192,7 @@ static int prepare(ms_step *s) {
       if (c->in[k].number) { /* kernels may look at numbers while preparing */
         c->in[k].data = &r->call[i].immediate[k];
         c->in[k].number = &r->call[i].number[k];
-        ms_put_number(c->in[k].data, c->in[k].dtype, ms_scalar_value(r->call[i].number[k]));
+        if (ms_put_number(c->in[k].data, c->in[k].dtype, r->call[i].number[k]) < 0) return -1;
       }
     s->info.flops += flops_of(c);
     if (r->call[i].chain) { /* the last call of a chain carries its kernel */

@@ -153,8 +153,8 @@ static int run_call(const ms_step *s, ms_rcall *q) {
   int rc = 0;
   if (q->live)
     for (int k = 0; k < c->n_in; k++)
-      if (c->in[k].number) ms_put_number(c->in[k].data, c->in[k].dtype, ms_scalar_value(*c->in[k].number));
-  if (q->chain < 0) return 0; /* its numbers are fresh, the last of its chain runs it */
+      if (c->in[k].number && ms_put_number(c->in[k].data, c->in[k].dtype, *c->in[k].number) < 0) rc = -1;
+  if (q->chain < 0 && rc == 0) return 0; /* its numbers are fresh, the last of its chain runs it */
   for (int k = 0; k < c->n_in && k < MS_BOUNDS && rc == 0; k++)
     if (c->bound[k] && s->r->device->backend->host_memory) rc = ms_check_index(c->op, k, &c->in[k], c->bound[k]);
   if (rc == 0) rc = c->kernel->run(c);

@@ -126,6 +126,12 @@ ms_tensor *ms_number(double value) {
   return ms_autorelease(t);
 }
 
+ms_tensor *ms_whole_number(int64_t value) {
+  ms_tensor *t = ms_number((double)value);
+  if (t) t->number = ms_scalar_of_whole(value), t->is_integer_number = true;
+  return t;
+}
+
 ms_tensor *ms_live_number(ms_cell *cell) {
   ms_tensor *t = ms_number(cell->value);
   if (t) t->number.cell = ms_cell_retain(cell);

@@ -5,18 +5,49 @@
 static int full_shape(ms_infer *s) { return ms_out(s, 0, (int)s->attr[2].i, s->attr[0].v.n, s->attr[0].v.at); }
 MS_RULE(full, .shape = full_shape);
 
+/* Whole numbers are counted as such, to the ends of i64: in doubles the count and the values would be wrong beyond 2^53. */
 static int arange_shape(ms_infer *s) {
-  double a = s->attr[0].s.value, b = s->attr[1].s.value, step = s->attr[2].s.value;
-  if (step == 0 || !isfinite(a) || !isfinite(b) || !isfinite(step))
-    return ms_fail("arange: %g, %g, %g: expected finite numbers and a step that is not 0", a, b, step), -1;
-  double n = floor((b - a) / step * (1 + 1e-12)) + 1;
-  if (n > 1e15) return ms_fail("arange: %g elements are too many", n), -1;
-  int64_t count = n > 0 ? (int64_t)n : 0;
-  return ms_out(s, 0, (int)s->attr[3].i, 1, &count);
+  const ms_scalar start = s->attr[0].s, stop = s->attr[1].s, step = s->attr[2].s;
+  const double a = ms_scalar_value(start), b = ms_scalar_value(stop), by = ms_scalar_value(step);
+  const int dtype = (int)s->attr[3].i;
+  int64_t i, j, k, count, low, high;
+  if (by == 0 || !isfinite(a) || !isfinite(b) || !isfinite(by))
+    return ms_fail("arange: %g, %g, %g: expected finite numbers and a step that is not 0", a, b, by), -1;
+  const bool whole = ms_scalar_whole(start, &i) && ms_scalar_whole(step, &k);
+  if (whole && ms_scalar_whole(stop, &j)) {
+    const uint64_t far = k > 0 ? (uint64_t)j - (uint64_t)i : (uint64_t)i - (uint64_t)j,
+                   pace = k > 0 ? (uint64_t)k : 0 - (uint64_t)k;
+    const bool none = k > 0 ? j < i : j > i;
+    if (!none && far / pace >= (uint64_t)1e15) return ms_fail("arange: %g elements are too many", (double)far / (double)pace), -1;
+    count = none ? 0 : (int64_t)(far / pace) + 1;
+  } else {
+    const double n = floor((b - a) / by * (1 + 1e-12)) + 1;
+    if (n > 1e15) return ms_fail("arange: %g elements are too many", n), -1;
+    count = n > 0 ? (int64_t)n : 0;
+  }
+  if (ms_dtype_range(dtype, &low, &high)) {
+    if (!whole) return ms_fail("arange: start %g, step %g: expected whole numbers for %s", a, by, ms_dtype_name(dtype)), -1;
+    const __int128 last = (__int128)i + (__int128)(count - 1) * k;
+    if (count && (i < low || i > high || last < low || last > high))
+      return ms_fail("arange: %s to %s does not fit into %s (%lld..%lld)", ms_scalar_str(start), ms_scalar_str(stop),
+                     ms_dtype_name(dtype), (long long)low, (long long)high),
+             -1;
+  }
+  return ms_out(s, 0, dtype, 1, &count);
 }
 MS_RULE(arange, .shape = arange_shape);
 
-static int linspace_shape(ms_infer *s) { return ms_out(s, 0, (int)s->attr[3].i, 1, &s->attr[2].i); }
+static int linspace_shape(ms_infer *s) {
+  const int dtype = (int)s->attr[3].i;
+  int64_t low, high;
+  for (int k = 0; k < 2; k++) {
+    const double v = ms_scalar_value(s->attr[k].s);
+    if (ms_dtype_range(dtype, &low, &high) && !(v >= (double)low && v <= (double)high))
+      return ms_fail("linspace: %g does not fit into %s (%lld..%lld)", v, ms_dtype_name(dtype), (long long)low, (long long)high),
+             -1;
+  }
+  return ms_out(s, 0, dtype, 1, &s->attr[2].i);
+}
 MS_RULE(linspace, .shape = linspace_shape);
 
 static int eye_shape(ms_infer *s) { return ms_out(s, 0, (int)s->attr[1].i, 2, (int64_t[]){s->attr[0].i, s->attr[0].i}); }
@@ -39,8 +70,14 @@ MS_RULE(bernoulli, .shape = bernoulli_shape);
 
 static int randint_shape(ms_infer *s) {
   int64_t low = s->attr[0].i, high = s->attr[1].i;
+  const int dtype = (int)s->attr[3].i;
+  int64_t least, most;
   if (high < low) return ms_fail("randint: low %lld, high %lld: expected low <= high", (long long)low, (long long)high), -1;
-  return ms_out(s, 0, (int)s->attr[3].i, s->attr[2].v.n, s->attr[2].v.at);
+  if (ms_dtype_range(dtype, &least, &most) && (low < least || high > most))
+    return ms_fail("randint: %lld..%lld does not fit into %s (%lld..%lld)", (long long)low, (long long)high, ms_dtype_name(dtype),
+                   (long long)least, (long long)most),
+           -1;
+  return ms_out(s, 0, dtype, s->attr[2].v.n, s->attr[2].v.at);
 }
 MS_RULE(randint, .shape = randint_shape);
 

@@ -117,18 +117,18 @@ static int one_hot_shape(ms_infer *s) {
 }
 MS_RULE(one_hot, .shape = one_hot_shape);
 
-/* The result has x's dtype whatever the value's, as long as x's can hold a number with a fraction when it must. */
+/* The result has x's dtype, which must be able to hold the value (a floating one: rounded). */
 static int masked_fill_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *mask = c->in[1], *value = c->in[2];
   if (mask->is_number || mask->dtype != MS_BOOL) return ms_fail("masked_fill: mask is %s, expected bool", ms_shape_str(mask)), -1;
-  if (!x->is_number && !ms_dtype_is_float(x->dtype)) {
-    double v = value->is_number ? ms_scalar_value(value->number) : 0;
-    if (!(v > -0x1p63 && v < 0x1p63) || v != (double)(int64_t)v || (!value->is_number && ms_dtype_is_float(value->dtype)))
-      return ms_fail("masked_fill: x is %s, which cannot hold the value", ms_shape_str(x)), -1;
-  }
+  const int dtype = x->is_number ? MS_F32 : x->dtype;
+  if (value->is_number ? !ms_scalar_fits(value->number, dtype)
+                       : !ms_dtype_is_float(dtype) && ms_promote(dtype, value->dtype) != dtype)
+    return ms_fail("masked_fill: x is %s, which cannot hold %s", ms_shape_str(x),
+                   value->is_number ? ms_scalar_str(value->number) : ms_shape_str(value)),
+           -1;
   c->n_out = 1;
-  c->out[0] = ms_cast(ms_where(mask, value, x), x->is_number ? MS_F32 : x->dtype);
-  return c->out[0] ? 0 : -1;
+  return (c->out[0] = ms_cast(ms_where(mask, value, x), dtype)) ? 0 : -1;
 }
 MS_RULE(masked_fill, .ref = masked_fill_ref);
 

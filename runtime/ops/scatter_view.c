@@ -1,4 +1,4 @@
-/* scatter_view.c -- the adjoints of views that leave elements out (zeros with a view of them filled), and padding and flipping. */
+/* scatter_view.c -- the adjoints of views that leave elements out (zeros with a view of them filled), and flipping and padding. */
 #include "core/core.h"
 
 static int one(ms_vjp *c, ms_tensor *dx) { return (c->dx[0] = dx) ? 0 : -1; }
@@ -63,30 +63,54 @@ static int flip_vjp(ms_vjp *c) { return one(c, ms_flip(c->g[0], c->attr[0].v)); 
 MS_RULE(flip, .shape = flip_shape, .vjp = flip_vjp);
 ms_tensor *ms_flip(ms_tensor *x, ms_ints dims) { return ms_apply(MS_OP_flip, MS_IN(x), MS_ATTR(A_INTS(dims))); }
 
-/* Negative pads crop. Padding with a value v: pad(x - v) + v. */
-static int pad_ref(ms_ref *c) {
-  ms_tensor *x = c->in[0];
-  ms_ints p = c->attr[0].v;
-  double value = ms_scalar_value(c->attr[1].s);
-  c->n_out = 1;
-  if (p.n % 2 || p.n / 2 > x->rank)
-    return ms_fail("pad: %d numbers for %s: expected two for each padded dimension", p.n, ms_shape_str(x)), -1;
-  if (value - value != 0) return ms_fail("pad: value %g, expected a finite number", value), -1;
-  bool shift = value != 0;
-  if (shift) x = ms_sub(x, ms_number(value));
-  for (int k = 0; x && k < p.n / 2; k++) {
-    int d = x->rank - 1 - k;
-    int64_t before = p.at[2 * k], after = p.at[2 * k + 1], n = x->shape[d];
-    if (n + (before < 0 ? before : 0) + (after < 0 ? after : 0) < 0)
-      return ms_fail("pad: nothing is left of dimension %d (size %lld)", d + 1, (long long)n), -1;
-    if (before < 0 || after < 0) {
-      int64_t skip = before < 0 ? -before : 0;
-      x = ms_slice(x, d, skip, n - skip + (after < 0 ? after : 0), 1);
-    }
-    if (x && (before > 0 || after > 0))
-      x = ms_unslice(x, d, before > 0 ? before : 0, 1, x->shape[d] + (before > 0 ? before : 0) + (after > 0 ? after : 0));
-  }
-  if (shift) x = ms_add(x, ms_number(value));
-  return (c->out[0] = x) ? 0 : -1;
+/* ---- pad: negative numbers crop. The result is filled with the value, and what is left of x copied into its place there. --------
+ */
+
+/* Of dimension d of `size` elements, with `before` and `after` put on or taken off: what is left of it begins at *from, is *n long,
+ * and goes to *to of the result. */
+static void padded(const ms_ints *p, int rank, int d, int64_t size, int64_t *from, int64_t *n, int64_t *to) {
+  const int k = rank - 1 - d;
+  const int64_t before = 2 * k < p->n ? p->at[2 * k] : 0, after = 2 * k < p->n ? p->at[2 * k + 1] : 0;
+  *from = before < 0 ? -before : 0, *to = before > 0 ? before : 0;
+  *n = size - *from + (after < 0 ? after : 0);
 }
-MS_RULE(pad, .ref = pad_ref);
+
+static int pad_shape(ms_infer *s) {
+  const ms_tensor *x = s->in[0];
+  const ms_ints *p = &s->attr[0].v;
+  if (p->n % 2 || p->n / 2 > x->rank)
+    return ms_fail("pad: %d numbers for %s: expected two for each padded dimension", p->n, ms_shape_str(x)), -1;
+  if (!ms_scalar_fits(s->attr[1].s, x->dtype) && x->dtype != MS_BOOL)
+    return ms_fail("pad: x is %s, which cannot hold %s", ms_shape_str(x), ms_scalar_str(s->attr[1].s)), -1;
+  ms_ints v = ms_sizes(x);
+  for (int k = 0; k < p->n / 2; k++) {
+    const int d = x->rank - 1 - k;
+    for (int i = 0; i < 2; i++)
+      if (p->at[2 * k + i] > INT64_MAX / 4 || p->at[2 * k + i] < -x->shape[d])
+        return ms_fail("pad: %lld at dimension %d of %s", (long long)p->at[2 * k + i], d + 1, ms_shape_str(x)), -1;
+    int64_t from, n, to;
+    padded(p, x->rank, d, x->shape[d], &from, &n, &to);
+    if (n < 0) return ms_fail("pad: nothing is left of dimension %d (size %lld)", d + 1, (long long)x->shape[d]), -1;
+    v.at[d] += p->at[2 * k] + p->at[2 * k + 1];
+  }
+  return ms_out(s, 0, x->dtype, v.n, v.at);
+}
+
+static int pad_ref(ms_ref *c) {
+  ms_tensor *x = c->in[0], *r = c->out[0], *place = r;
+  if (!ms_apply(MS_OP_fill_, MS_IN(r), MS_ATTR(c->attr[1]))) return -1;
+  for (int d = 0; x && place && d < c->in[0]->rank; d++) {
+    int64_t from, n, to;
+    padded(&c->attr[0].v, c->in[0]->rank, d, c->in[0]->shape[d], &from, &n, &to);
+    if (n != x->shape[d]) x = ms_slice(x, d, from, n, 1);
+    if (n != place->shape[d]) place = ms_slice(place, d, to, n, 1);
+  }
+  return ms_copy_(place, x) ? 0 : -1;
+}
+
+static int pad_vjp(ms_vjp *c) {
+  ms_ints back = c->attr[0].v;
+  for (int i = 0; i < back.n; i++) back.at[i] = -back.at[i];
+  return one(c, ms_apply(MS_OP_pad, MS_IN(c->g[0]), MS_ATTR(A_INTS(back), A_NUM(0))));
+}
+MS_RULE(pad, .shape = pad_shape, .ref = pad_ref, .vjp = pad_vjp);

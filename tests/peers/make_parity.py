@@ -197,7 +197,7 @@ def loss(f):
 def floor_div(x, y):
     """Whole numbers stay whole; by 0 they give 0 (PyTorch raises)."""
     if torch.is_floating_point(torch.as_tensor(x)) or torch.is_floating_point(torch.as_tensor(y)):
-        return torch.floor(torch.div(x, y))
+        return torch.floor_divide(x, y)
     x, y = torch.broadcast_tensors(torch.as_tensor(x), torch.as_tensor(y))
     zero = y == 0
     return torch.where(zero, 0, torch.floor_divide(x, torch.where(zero, 1, y)))
