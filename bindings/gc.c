@@ -190,8 +190,7 @@ ms_tensor *msl_operand(lua_State *L, int i) {
     t = live ? ms_live_number(live) : NULL;
     if (t) t->is_integer_number = msl_live_whole(L, i);
     return t;
-  case LUA_TNUMBER:
-    return lua_isinteger(L, i) ? ms_whole_number(lua_tointeger(L, i)) : ms_number(lua_tonumber(L, i));
+  case LUA_TNUMBER: return lua_isinteger(L, i) ? ms_whole_number(lua_tointeger(L, i)) : ms_number(lua_tonumber(L, i));
   case LUA_TBOOLEAN: return ms_whole_number(lua_toboolean(L, i));
   default: return NULL;
   }
