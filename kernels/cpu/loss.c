@@ -35,9 +35,31 @@ LOGS(double)
 EACHES(float)
 EACHES(double)
 
+/* bce is of probabilities: x and t from 0 to 1 (NaN is not). -1 after ms_fail that names the first element that is none. A pass of
+ * its own over what the loss has just read: two compares beside two logarithms. */
+#define PROBABLE(T)                                                                                                                \
+  static bool probable_##T(int64_t n, const T *x, const T *t) {                                                                    \
+    int out = 0;                                                                                                                   \
+    for (int64_t i = 0; i < n; i++) out |= !(x[i] >= 0) | !(x[i] <= 1) | !(t[i] >= 0) | !(t[i] <= 1);                              \
+    return !out;                                                                                                                   \
+  }                                                                                                                                \
+  static int improbable_##T(const char *op, int64_t n, const T *x, const T *t) {                                                   \
+    for (int64_t i = 0; i < n; i++)                                                                                                \
+      for (int k = 0; k < 2; k++) {                                                                                                \
+        double v = (double)(k ? t[i] : x[i]);                                                                                      \
+        if (!(v >= 0 && v <= 1))                                                                                                   \
+          return ms_fail("%s: element %lld of %s is %g, expected 0..1", op, (long long)i + 1, k ? "target" : "x", v), -1;          \
+      }                                                                                                                            \
+    return 0;                                                                                                                      \
+  }
+PROBABLE(float)
+PROBABLE(double)
+
 #define TOTAL(T)                                                                                                                   \
-  static double total_##T(void (*each)(int64_t, const T *, const T *, T *), const T *x, const T *t, int64_t n, int cost) {         \
+  static double total_##T(void (*each)(int64_t, const T *, const T *, T *), bool (*fine)(int64_t, const T *, const T *),           \
+                          const T *x, const T *t, int64_t n, int cost, bool *good) {                                               \
     double part[GROUPS] = {0}, sum = 0;                                                                                            \
+    bool bad[GROUPS] = {false};                                                                                                    \
     int64_t chunks = (n + MS_CHUNK - 1) / MS_CHUNK;                                                                                \
     int groups = chunks < 8 ? 1 : GROUPS;                                                                                          \
     MS_PARALLEL(ms_team(n *cost), g, groups, {                                                                                     \
@@ -48,24 +70,29 @@ EACHES(double)
         int64_t m = to - from < STRIP ? to - from : STRIP;                                                                         \
         each(m, x + from, t + from, buffer);                                                                                       \
         part[g] += sum_piece_##T(buffer, m);                                                                                       \
+        if (fine && !fine(m, x + from, t + from)) bad[g] = true;                                                                   \
       }                                                                                                                            \
     });                                                                                                                            \
-    for (int g = 0; g < groups; g++) sum += part[g];                                                                               \
+    for (int g = 0; g < groups; g++) sum += part[g], *good &= !bad[g];                                                             \
     return sum;                                                                                                                    \
   }                                                                                                                                \
-  static void loss_##T(ms_call *c, void (*each)(int64_t, const T *, const T *, T *), int cost) {                                   \
+  static int loss_##T(ms_call *c, void (*each)(int64_t, const T *, const T *, T *), bool (*fine)(int64_t, const T *, const T *),   \
+                      int cost) {                                                                                                  \
     const T *x = c->in[0].data, *t = c->in[1].data;                                                                                \
     T *o = c->out[0].data;                                                                                                         \
     int64_t n = ms_view_numel(&c->in[0]);                                                                                          \
+    bool good = true;                                                                                                              \
     if (c->attr[0].i != 2) {                                                                                                       \
-      double sum = total_##T(each, x, t, n, cost);                                                                                 \
+      double sum = total_##T(each, fine, x, t, n, cost, &good);                                                                    \
       *o = (T)(c->attr[0].i == 0 ? sum / (double)n : sum);                                                                         \
-      return;                                                                                                                      \
+      return good ? 0 : improbable_##T(c->op->name, n, x, t);                                                                      \
     }                                                                                                                              \
+    if (fine && !fine(n, x, t)) return improbable_##T(c->op->name, n, x, t);                                                       \
     MS_PARALLEL(ms_team(n *cost), k, (n + MS_CHUNK - 1) / MS_CHUNK, {                                                              \
       int64_t i = k * MS_CHUNK;                                                                                                    \
       each(n - i < MS_CHUNK ? n - i : MS_CHUNK, x + i, t + i, o + i);                                                              \
     });                                                                                                                            \
+    return 0;                                                                                                                      \
   }
 TOTAL(float)
 TOTAL(double)
@@ -76,16 +103,15 @@ static bool contiguous(const ms_call *c) {
   return f32_or_f64(c);
 }
 
-#define LOSS(row, name, cost)                                                                                                      \
+#define LOSS(row, name, fine_float, fine_double, cost)                                                                             \
   static int run_##name(ms_call *c) {                                                                                              \
-    if (c->in[0].dtype == MS_F32) loss_float(c, name##_float, cost);                                                               \
-    else loss_double(c, name##_double, cost);                                                                                      \
-    return 0;                                                                                                                      \
+    return c->in[0].dtype == MS_F32 ? loss_float(c, name##_float, fine_float, cost)                                                \
+                                    : loss_double(c, name##_double, fine_double, cost);                                            \
   }                                                                                                                                \
   MS_KERNEL(row, .supports = contiguous, .run = run_##name);
-LOSS(mse_loss, mse, 1)
-LOSS(bce_loss, bce, 16)
-LOSS(bce_with_logits, bce_logits, 16)
+LOSS(mse_loss, mse, NULL, NULL, 1)
+LOSS(bce_loss, bce, probable_float, probable_double, 16)
+LOSS(bce_with_logits, bce_logits, NULL, NULL, 16)
 
 /* ---- cross entropy: N x classes, and a label per row -------------------------------------------------------------
  * BLOCK rows at a time. Where classes are few, a

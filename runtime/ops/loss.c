@@ -41,12 +41,19 @@ static int l1_ref(ms_ref *c) {
 MS_RULE(l1_loss, .ref = l1_ref);
 
 /* ---- bce: -(t log x + (1 - t) log(1 - x)), logarithms kept above -100 and the divisor of the derivative above 1e-12, as PyTorch
- * does ---- */
+ * does. The kernel refuses what is outside 0..1; so that it sees strided tensors and those of half precision too, the reference
+ * copies them first. ---- */
 
 static ms_tensor *bounded_log(ms_tensor *x) { return ms_maximum(ms_log(x), ms_number(-100)); }
 static ms_tensor *bounded_log_less(ms_tensor *x) { return ms_maximum(ms_log1p(ms_neg(x)), ms_number(-100)); }
 static int bce_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *t = c->in[1], *one = ms_number(1);
+  const int dtype = x->dtype, wide = dtype == MS_F64 ? MS_F64 : MS_F32;
+  if (dtype != wide || !ms_is_contiguous(x) || !ms_is_contiguous(t)) {
+    if (dtype != wide) x = ms_cast(x, wide), t = ms_cast(t, wide);
+    ms_tensor *y = ms_apply(MS_OP_bce_loss, MS_IN(ms_contiguous(x), ms_contiguous(t)), MS_ATTR(c->attr[0]));
+    return (c->out[0] = dtype == wide ? y : ms_cast(y, dtype)) ? 0 : -1;
+  }
   ms_tensor *a = ms_mul(t, bounded_log(x)), *b = ms_mul(ms_sub(one, t), bounded_log_less(x));
   return (c->out[0] = reduce(ms_neg(ms_add(a, b)), c->attr[0].i)) ? 0 : -1;
 }
