@@ -19,6 +19,7 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
 # ---- what this machine has ------------------------------------------------------------------------------------------------
 PKG_CONFIG ?= pkg-config
+OBJCOPY    ?= objcopy
 pkg = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 
 LUA_PC       := $(firstword $(foreach n,lua5.4 lua-5.4 lua54 lua,$(if $(call pkg,--modversion $(n)),$(n))))
@@ -42,7 +43,7 @@ comma  := ,
 INSTR  := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 BASE   := -std=gnu11 -g $(WARN) -fopenmp -fPIC -fno-semantic-interposition $(INSTR) -Iruntime -I$(BUILD) $(CPPFLAGS)
 DEPGEN  = -MMD -MP -MF $(@:.o=.d)
-LINK    = $(CC) -fopenmp $(INSTR) $(LDFLAGS) -Wl,--as-needed
+LINK    = $(CC) $(INSTR) $(LDFLAGS) -Wl,--as-needed
 
 # One object per kernel file and instruction set; kernels/cpu/backend.c picks a set at start-up.
 ARCH := $(shell uname -m)
@@ -158,21 +159,23 @@ $(BUILD)/mascon: $(PROGRAM_OBJ) $(MODULE_OBJ) $(CORE_OBJ) $(BUILD)/sources
 	$(call say,LD,$@)
 	$(Q)$(LINK) -Wl,-E -o $@ $(filter %.o,$^) $(LUA_LIBS) $(LIBS) $(EDIT_LIBS)
 
-# Exports luaopen_mascon and nothing else, so that it gets along with whatever the host program has loaded.
+# Exports luaopen_mascon and nothing else, so that it gets along with whatever the host program has loaded. nodelete: its threads sleep in
+# it when Lua closes it.
 $(BUILD)/mascon.so: $(MODULE_OBJ) $(CORE_OBJ) $(BUILD)/sources
 	$(call say,LD,$@)
 	@printf '{ global: luaopen_mascon*; local: *; };\n' > $(BUILD)/mascon.map
-	$(Q)$(LINK) -shared -Wl,--version-script=$(BUILD)/mascon.map -o $@ $(filter %.o,$^) $(LIBS)
+	$(Q)$(LINK) -shared -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/mascon.map -o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/libmascon.so: $(CORE_OBJ) $(BUILD)/sources
 	$(call say,LD,$@)
 	@printf '{ global: ms_*; local: *; };\n' > $(BUILD)/libmascon.map
-	$(Q)$(LINK) -shared -Wl,-soname,libmascon.so.0 -Wl,--version-script=$(BUILD)/libmascon.map -o $@ $(filter %.o,$^) $(LIBS)
+	$(Q)$(LINK) -shared -Wl,-z,nodelete -Wl,-soname,libmascon.so.0 -Wl,--version-script=$(BUILD)/libmascon.map -o $@ $(filter %.o,$^) $(LIBS)
 
-# One object inside: the tables of kernels are weak references, which would fetch nothing out of an archive.
+# One object inside: the tables of kernels are weak references, which would fetch nothing out of an archive. What is hidden stays so: a
+# program's own OpenMP must not find our GOMP_parallel (runtime/team.h).
 $(BUILD)/libmascon.a: $(CORE_OBJ) $(BUILD)/sources
 	$(call say,AR,$@)
-	$(Q)$(CC) -r -nostdlib -o $(BUILD)/libmascon.o $(filter %.o,$^) && rm -f $@ && ar rcs $@ $(BUILD)/libmascon.o
+	$(Q)$(CC) -r -nostdlib -o $(BUILD)/libmascon.o $(filter %.o,$^) && $(OBJCOPY) --localize-hidden $(BUILD)/libmascon.o && rm -f $@ && ar rcs $@ $(BUILD)/libmascon.o
 
 $(BUILD)/tests/%.o: tests/c/%.c $(BUILD)/flags
 	$(call say,CC,$@)

@@ -1,10 +1,10 @@
 /* main.c -- the program: options, the script, the prompt. */
-#include <omp.h>
 #include "call.h"
 #include "embed.h"
 #include "interrupt.h"
 #include "mascon.h"
 #include "prompt.h"
+#include "team.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdbool.h>
@@ -191,28 +191,14 @@ static int protected_main(lua_State *L) {
   return 0;
 }
 
-/* OpenMP's threads spin while they wait, by default for so long (300,000 rounds) that a step of many short regions takes ten times
- * as long as soon as another program wants a core: whoever could do the work has lost its turn to one who waits. 20,000 rounds
- * serve a machine of one's own as well. The library reads its variables before main begins, so the program starts itself anew,
- * once, where the user has not said how to wait; the variables are taken away again, since they are not meant for programs run from
- * scripts. */
-static void wait_briefly(char **argv) {
-  static const char mark[] = "MASCON_WAITS_BRIEFLY", spin[] = "GOMP_SPINCOUNT";
-  if (getenv(mark)) {
-    unsetenv(mark), unsetenv(spin);
-    return;
-  }
-  if (getenv("OMP_WAIT_POLICY") || getenv(spin)) return;
-  if (setenv(mark, "1", 1) || setenv(spin, "20000", 1)) return;
-  execv("/proc/self/exe", argv);
-  unsetenv(mark), unsetenv(spin); /* as it was, then */
-}
-
 int main(int argc, char **argv) {
-  wait_briefly(argv);
   start s = {.argc = argc, .argv = argv, .o = {.first = 1}};
   int code = read_options(argc, argv, &s.o);
   if (code >= 0) return code;
+  if (ms_threads_check() < 0) {
+    fprintf(stderr, "mascon: %s\n", ms_error());
+    return MS_EXIT_USAGE;
+  }
   lua_State *L = luaL_newstate();
   if (!L) {
     fputs("mascon: not enough memory to start\n", stderr);
@@ -223,6 +209,6 @@ int main(int argc, char **argv) {
   int status = lua_pcall(L, 1, 0, 0);
   if (status != LUA_OK) s.code = ms_report(L, status);
   lua_close(L);
-  omp_pause_resource_all(omp_pause_hard); /* no worker thread is left behind for exit handlers and leak checkers to stumble over */
+  ms_team_end(); /* no thread is left behind for exit handlers and leak checkers to stumble over */
   return s.code;
 }

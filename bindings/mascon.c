@@ -6,6 +6,11 @@
 void msl_open_gc(lua_State *L);
 
 __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
+  if (ms_threads_check() < 0) {
+    lua_pushstring(L, ms_error());
+    ms_error_clear();
+    return luaL_error(L, "%s", lua_tostring(L, -1));
+  }
   lua_newtable(L);
   lua_pushstring(L, MS_VERSION);
   lua_setfield(L, -2, "version");

@@ -190,7 +190,9 @@ void ms_seed(uint64_t seed);
 uint32_t ms_rng_next(ms_rng *rng); /* one draw for host-side code: shuffles, bootstraps */
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
-int ms_threads(void); /* MASCON_THREADS, else the cores this process may use */
+enum { MS_MOST_THREADS = 1024 };
+int ms_threads(void);       /* MASCON_THREADS, else the cores this process may use, by its affinity and its cgroups' quotas */
+int ms_threads_check(void); /* 0; -1 after ms_fail: MASCON_THREADS is no number from 1 to MS_MOST_THREADS */
 void ms_set_threads(int n);
 /* false: sums may be cut by the number of threads, which saves a little memory and time where there are few; the last bits then
  * depend on it. true (the default): the same bits whatever the number of threads. */

@@ -22,7 +22,7 @@ export HOME=$home XDG_CACHE_HOME=$home/cache TMPDIR=$home/tmp BUILD SAN STRESS M
 mkdir -p "$TMPDIR"
 export LUA_PATH="tests/lua/?.lua;;"
 unset LUA_PATH_5_4 LUA_INIT LUA_INIT_5_4 MASCON_COMPILE MASCON_THREADS
-export OMP_WAIT_POLICY=passive # other work on the machine must not make spinning threads wait for each other
+export OMP_WAIT_POLICY=passive # oneDNN: other work on the machine must not make spinning threads wait for each other
 if [ -n "$SAN" ]; then
   export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:strict_string_checks=1:allocator_may_return_null=1
   export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0

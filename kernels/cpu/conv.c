@@ -167,10 +167,10 @@ static void release(ms_call *c) {
 }
 
 #define COPY(T)                                                                                                                    \
-  for (int64_t line = 0; line < lines; line++) {                                                                                   \
+  MS_PARALLEL(ms_team(lines *n), line, lines, {                                                                                    \
     const T *f = (const T *)v->data + line / d2 % d1 * s1 + line % d2 * s2 + line / d2 / d1 * s0;                                  \
     for (int64_t j = 0; j < n; j++) ((T *)to)[line * n + j] = f[j * s3];                                                           \
-  }
+  })
 /* The elements of an input in row-major order: itself, or copied to `to`. Rank 4, or 1 (bias). */
 static void *contiguous(const ms_view *v, void *to) {
   if (ms_view_contiguous(v)) return v->data;
@@ -178,14 +178,8 @@ static void *contiguous(const ms_view *v, void *to) {
   int64_t n = v->shape[v->rank - 1], s3 = v->stride[v->rank - 1], d1 = is4 ? v->shape[1] : 1, d2 = is4 ? v->shape[2] : 1;
   int64_t s0 = is4 ? v->stride[0] : 0, s1 = is4 ? v->stride[1] : 0, s2 = is4 ? v->stride[2] : 0,
           lines = is4 ? v->shape[0] * d1 * d2 : 1;
-  int team = ms_team(lines * n);
-  if (v->dtype == MS_F32) {
-#pragma omp parallel for num_threads(team) if (team > 1)
-    COPY(float)
-  } else {
-#pragma omp parallel for num_threads(team) if (team > 1)
-    COPY(double)
-  }
+  if (v->dtype == MS_F32) COPY(float);
+  else COPY(double);
   return to;
 }
 

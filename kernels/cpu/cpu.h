@@ -8,10 +8,7 @@
 #ifndef MS_CPU_H
 #define MS_CPU_H
 #include "backend.h"
-#include <omp.h>
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
+#include "team.h"
 
 #define MS_JOIN3(a, b, c) a##b##_##c
 #define MS_JOIN(a, b, c)  MS_JOIN3(a, b, c)
@@ -27,7 +24,7 @@ static inline int64_t up(int64_t n, int64_t to) { return over(n, to) * to; }    
   const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA) = {__VA_ARGS__}
 
 /* The one place that decides how work is cut. `work` counts simple operations (about one element of an addition); below MS_GRAIN an
- * OpenMP region costs more than it saves. Sums are cut into MS_CHUNK elements whatever the number of threads, so their bits do not
+ * second thread costs more than it saves. Sums are cut into MS_CHUNK elements whatever the number of threads, so their bits do not
  * depend on it. */
 #define MS_GRAIN 32768
 #define MS_CHUNK 4096
@@ -39,81 +36,6 @@ static inline int ms_team(int64_t work) {
 /* How many tasks a sum is cut into that is to be added up in order: the same whatever the number of threads, unless the user has
  * said that he does not mind (ms_set_deterministic). */
 static inline int64_t ms_tasks(void) { return ms_deterministic() ? 16 : ms_threads(); }
-
-/* The control word of floating point of this thread; and another one in its place, which answers the one before. The backend sets
- * flags in that of the thread that calls a kernel (backend.c: denormals); those that help it in a region take them over, and go
- * back to their own, for they serve others too. */
-static inline unsigned ms_flags(void) {
-#if defined(__x86_64__)
-  return _mm_getcsr();
-#else
-  return 0;
-#endif
-}
-static inline unsigned ms_set_flags(unsigned flags) {
-  const unsigned before = ms_flags();
-#if defined(__x86_64__)
-  if (before != flags) _mm_setcsr(flags);
-#else
-  (void)flags;
-#endif
-  return before;
-}
-
-/* for (int64_t i = 0; i < count; i++) { ... }, shared by `team` threads. A region of one thread costs 0.3 us (libgomp makes a team
- * and a system call), as much as many a kernel: that is a plain loop here. */
-#define MS_PARALLEL(team, i, count, ...)                                                                                           \
-  do {                                                                                                                             \
-    const int team_ = (team);                                                                                                      \
-    const int64_t count_ = (count);                                                                                                \
-    if (team_ == 1 || count_ == 1) {                                                                                               \
-      for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }                                                                         \
-    } else {                                                                                                                       \
-      const unsigned flags_ = ms_flags();                                                                                          \
-      _Pragma("omp parallel num_threads(team_)") {                                                                                 \
-        const unsigned own_ = ms_set_flags(flags_);                                                                                \
-        _Pragma("omp for schedule(static) nowait") for (int64_t i = 0; i < count_; i++){__VA_ARGS__} ms_set_flags(own_);           \
-      }                                                                                                                            \
-    }                                                                                                                              \
-  } while (0)
-
-/* Tasks that differ in length, shared by `team` threads: each begins with the same stretch of them in every call, since its cache
- * may hold what it did there in the call before, and then helps the others. */
-typedef struct ms_stretch {
-  int64_t next, end;
-} __attribute__((aligned(64))) ms_stretch;
-
-static inline int64_t ms_take(ms_stretch *s, int team, int id) { /* -1: nothing is left */
-  for (int k = 0; k < team; k++) {
-    ms_stretch *q = &s[(id + k) % team];
-    if (__atomic_load_n(&q->next, __ATOMIC_RELAXED) >= q->end) continue;
-    const int64_t i = __atomic_fetch_add(&q->next, 1, __ATOMIC_RELAXED);
-    if (i < q->end) return i;
-  }
-  return -1;
-}
-
-/* for (int64_t i = 0; i < count; i++) { ... } in that way; `id` is the thread's number. */
-#define MS_TASKS(team, id, i, count, ...)                                                                                          \
-  do {                                                                                                                             \
-    const int64_t count_ = (count);                                                                                                \
-    const int team_ = (int)least(team, count_);                                                                                    \
-    if (team_ <= 1) {                                                                                                              \
-      const int id = 0;                                                                                                            \
-      (void)id;                                                                                                                    \
-      for (int64_t i = 0; i < count_; i++) { __VA_ARGS__ }                                                                         \
-    } else {                                                                                                                       \
-      ms_stretch stretch_[team_];                                                                                                  \
-      for (int t_ = 0; t_ < team_; t_++) stretch_[t_] = (ms_stretch){count_ * t_ / team_, count_ * (t_ + 1) / team_};              \
-      const unsigned flags_ = ms_flags();                                                                                          \
-      _Pragma("omp parallel num_threads(team_)") {                                                                                 \
-        const int id = omp_get_thread_num();                                                                                       \
-        const unsigned own_ = ms_set_flags(flags_);                                                                                \
-        for (int64_t i; (i = ms_take(stretch_, team_, id)) >= 0;) { __VA_ARGS__ }                                                  \
-        ms_set_flags(own_);                                                                                                        \
-      }                                                                                                                            \
-    }                                                                                                                              \
-  } while (0)
 
 /* All of a result is there: what comes after it runs on it, shared by the threads. */
 static inline void ms_run_after(const ms_call *c) {

@@ -43,10 +43,10 @@ MS_KERNEL(eye, .run = run_eye);
     T *o = c->out[0].data;                                                                                                         \
     int64_t n = ms_view_numel(&c->out[0]), blocks = (n + 3) / 4;                                                                   \
     uint64_t seed = c->rng->seed, from = c->rng->counter;                                                                          \
-    _Pragma("omp parallel for num_threads(ms_team(n * 8)) schedule(static)") for (int64_t b = 0; b < blocks; b++) {                \
+    MS_PARALLEL(ms_team(n * 8), b, blocks, {                                                                                       \
       ms_philox r = ms_philox4x32(seed, from + (uint64_t)b);                                                                       \
       for (int k = 0; k < 4 && 4 * b + k < n; k++) o[4 * b + k] = (T)(E);                                                          \
-    }                                                                                                                              \
+    });                                                                                                                            \
   }
 
 /* low + range u may round up to high, which is not to be given: then the number before it. */

@@ -58,17 +58,13 @@ static int index_select_run(ms_call *c) {
                                                                             : size == 4 ? pick_uint32_t
                                                                             : size == 2 ? pick_uint16_t
                                                                                         : pick_uint8_t;
-    int team = ms_team(rows * n * 2);
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (int64_t o = 0; o < rows; o++)
-      pick(index, n, from + (size_t)ms_offset(&outer, o) * size, step, to + (size_t)(o * n) * size);
+    MS_PARALLEL(ms_team(rows * n * 2), o, rows,
+                pick(index, n, from + (size_t)ms_offset(&outer, o) * size, step, to + (size_t)(o * n) * size););
   } else if (evenly(&inner, &even) && even == 1) {
-    int team = ms_team(rows * n * (int64_t)(bytes / 4 + 8));
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (int64_t k = 0; k < rows * n; k++) {
+    MS_PARALLEL(ms_team(rows * n * (int64_t)(bytes / 4 + 8)), k, rows * n, {
       int64_t o = k / n, i = index_value(index, (k - o * n) * index->stride[0]);
       memcpy(to + (size_t)k * bytes, from + (size_t)(ms_offset(&outer, o) + i * step) * size, bytes);
-    }
+    });
   } else {
     ms_view slot = inner;
     for (int64_t s = 1, i = inner.rank - 1; i >= 0; i--) slot.stride[i] = s, s *= inner.shape[i];

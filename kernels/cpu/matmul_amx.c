@@ -2,7 +2,6 @@
  * by the thread that uses it, some blocks of 16 rows (or columns) at a time, so that it is read once and is in its cache when it is
  * multiplied. Long inner dimensions are cut into pieces that are added up in order. What is a task depends on sizes only. */
 #include "amx_pack.h"
-#include <omp.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
@@ -95,18 +94,17 @@ void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int
   const product p = {m, n, c};
   const int64_t pitch = u.steps * AMX_TILE, pack_s = over(u.steps, PACK_STEPS), pack_b = over(u.shared, PACK_BLOCKS);
   float *packed = work, *lanes = packed + u.shared * pitch;
-#pragma omp parallel num_threads(team) if (team > 1)
-  {
-    float *lane = lanes + omp_get_thread_num() * lane_floats(&u), *edge = lane + u.strip * u.piece * AMX_TILE;
-#pragma omp for schedule(static)
-    for (int64_t t = 0; t < pack_s * pack_b; t++) {
-      const int64_t q = u.steps * (t % pack_s) / pack_s, blk = u.shared * (t / pack_s) / pack_b;
-      pack_tiles(shared, blk, u.shared * (t / pack_s + 1) / pack_b, q, u.steps * (t % pack_s + 1) / pack_s,
-                 packed + blk * pitch + q * AMX_TILE, u.steps);
-    }
+  MS_PARALLEL(team, t, pack_s * pack_b, {
+    const int64_t q = u.steps * (t % pack_s) / pack_s, blk = u.shared * (t / pack_s) / pack_b;
+    pack_tiles(shared, blk, u.shared * (t / pack_s + 1) / pack_b, q, u.steps * (t % pack_s + 1) / pack_s,
+               packed + blk * pitch + q * AMX_TILE, u.steps);
+  });
+  ms_stretch share[team];
+  ms_cut(share, team, u.tasks);
+  MS_TOGETHER(team, id, {
+    float *lane = lanes + id * lane_floats(&u), *edge = lane + u.strip * u.piece * AMX_TILE;
     MS_NAME(ms_amx_configure)(AMX_SIDE, AMX_SIDE);
-#pragma omp for schedule(dynamic) nowait
-    for (int64_t t = 0; t < u.tasks; t++) {
+    for (int64_t t; (t = ms_take(share, team, id)) >= 0;) {
       const int64_t x = u.other * t / u.tasks, y = u.other * (t + 1) / u.tasks;
       for (int64_t q = 0; q < u.steps; q += u.piece) {
         const int64_t steps = least(u.piece, u.steps - q);
@@ -117,7 +115,7 @@ void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int
       }
     }
     MS_NAME(ms_amx_release)();
-  }
+  });
 }
 #else
 size_t MS_NAME(ms_amx_bytes)(int64_t m, int64_t n, int64_t k, int lanes) { return (void)m, (void)n, (void)k, (void)lanes, 0; }

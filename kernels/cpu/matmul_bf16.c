@@ -1,7 +1,6 @@
 /* matmul_bf16.c -- matmul_bf16.h: both operands are brought into words by all threads, then tiles as in gemm.h. */
 #include "matmul_bf16.h"
 #include "bf16.h"
-#include <omp.h>
 
 enum { DEPTH = 384, COLUMNS = 256, ROWS = 14 * TILE_ROWS, EDGE = TILE_ROWS * 2 * LANES_f32 }; /* words; columns; rows of a task */
 
@@ -42,19 +41,14 @@ void MS_NAME(ms_bf16_matmul)(int64_t m, int64_t n, int64_t k, const float *a, in
   const int64_t strips = (m + ROWS - 1) / ROWS;
   int64_t groups = (n + COLUMNS - 1) / COLUMNS; /* enough tasks, whatever the number of threads */
   while (groups < panels && groups * strips < 16) groups = least(2 * groups, panels);
-#pragma omp parallel num_threads(team) if (team > 1)
-  {
-#pragma omp for schedule(static)
-    for (int64_t t = 0; t < row_tasks + panels; t++) {
-      const int64_t i = t * 16, j = (t - row_tasks) * 2 * L;
-      if (t < row_tasks) words_across(a + i * ra, ra, ca, least(16, m - i), k, wa + i * pitch, pitch);
-      else words_panel(b + j * cb, rb, cb, least(2 * L, n - j), n - j > L ? 2 * L : L, k, wb + j * depth);
-    }
-#pragma omp for schedule(dynamic)
-    for (int64_t t = 0; t < strips * groups; t++) {
-      const int64_t s = t / groups, g = t % groups;
-      tiles(wa, pitch, wb, depth, n, m * s / strips, m * (s + 1) / strips, panels * g / groups * 2 * L,
-            least(panels * (g + 1) / groups * 2 * L, up(n, 2 * L)), c, edges + omp_get_thread_num() * EDGE);
-    }
-  }
+  MS_PARALLEL(team, t, row_tasks + panels, {
+    const int64_t i = t * 16, j = (t - row_tasks) * 2 * L;
+    if (t < row_tasks) words_across(a + i * ra, ra, ca, least(16, m - i), k, wa + i * pitch, pitch);
+    else words_panel(b + j * cb, rb, cb, least(2 * L, n - j), n - j > L ? 2 * L : L, k, wb + j * depth);
+  });
+  MS_TASKS(team, id, t, strips * groups, {
+    const int64_t s = t / groups, g = t % groups;
+    tiles(wa, pitch, wb, depth, n, m * s / strips, m * (s + 1) / strips, panels * g / groups * 2 * L,
+          least(panels * (g + 1) / groups * 2 * L, up(n, 2 * L)), c, edges + id * EDGE);
+  });
 }

@@ -4,8 +4,8 @@
 #define _GNU_SOURCE
 #include "onednn.h"
 #include "mascon.h"
+#include "team.h"
 #include <dlfcn.h>
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,15 +45,29 @@ static dnnl_engine_t engine;
 static dnnl_stream_t stream;
 static dnnl_primitive_attr_t user_scratch;
 
+/* Threads of oneDNN are OpenMP's. Its library reads how they shall wait when it is loaded, which is now, unless somebody has done so
+ * before: after a thousand rounds, not 300,000, they leave their cores to ours. */
+static void (*set_omp_threads)(int);
+static int (*most_omp_threads)(void);
+
+static void *load(const char *name) {
+  const bool ours = !getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") && !setenv("GOMP_SPINCOUNT", "1000", 1);
+  void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  if (ours) unsetenv("GOMP_SPINCOUNT");
+  return lib;
+}
+
 static bool open_library(void) {
   char name[32];
   snprintf(name, sizeof name, "libdnnl.so.%d", DNNL_VERSION_MAJOR);
-  void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  void *lib = load(name);
   if (!lib) return false;
 #define F(name)                                                                                                                    \
   if (!(*(void **)&dnn.name = dlsym(lib, "dnnl_" #name))) return false;
   FUNCTIONS(F)
 #undef F
+  *(void **)&set_omp_threads = dlsym(lib, "omp_set_num_threads"); /* of what it is linked to */
+  *(void **)&most_omp_threads = dlsym(lib, "omp_get_max_threads");
   return dnn.engine_create(&engine, dnnl_cpu, 0) == dnnl_success &&
          dnn.stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success &&
          dnn.primitive_attr_create(&user_scratch) == dnnl_success &&
@@ -66,10 +80,11 @@ bool ms_dnn_ready(void) {
   return state > 0;
 }
 
-/* Inside a parallel region oneDNN uses the calling thread only; outside, as many as OpenMP would give. */
+/* Inside one of our blocks oneDNN uses the calling thread only; outside, n. Gives what was before. */
 static int limit_threads(int n) {
-  int was = omp_get_max_threads();
-  if (was != n && !omp_in_parallel()) omp_set_num_threads(n);
+  if (!set_omp_threads || !most_omp_threads) return n;
+  const int was = most_omp_threads(), want = ms_in_team() ? 1 : n;
+  if (was != want) set_omp_threads(want);
   return was;
 }
 
@@ -360,7 +375,7 @@ bool ms_dnn_conv_run(ms_dnn_conv *p, int l, float *x, float *w, float *y, float 
   }
   if (ok) ok = dnn.primitive_execute(p->primitive, stream, n, arg) == dnnl_success;
   if (ok && !p->side[p->result].same) ok = reorder(p, a, p->result, scratch);
-  if (ok && !omp_in_parallel()) ok = dnn.stream_wait(stream) == dnnl_success;
+  if (ok && !ms_in_team()) ok = dnn.stream_wait(stream) == dnnl_success;
   limit_threads(was);
   return ok;
 }

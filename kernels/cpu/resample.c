@@ -265,10 +265,10 @@ RESAMPLE_LAST(double)
 
 /* Share `count` of something out to p->teams threads, each with a row of sums `t` of its own. */
 #define SHARED(count, i, ...)                                                                                                      \
-  _Pragma("omp parallel for num_threads(p.teams) schedule(static)") for (int share = 0; share < p.teams; share++) {                \
+  MS_PARALLEL(p.teams, share, p.teams, {                                                                                           \
     void *t = p.sums + (size_t)(share * p.row) * p.size;                                                                           \
     for (int64_t i = (count)*share / p.teams; i < (count) * (share + 1) / p.teams; i++) { __VA_ARGS__ }                            \
-  }
+  });
 
 static int interpolate_prepare(ms_call *c) { return prepare(c, &c->out[0]); }
 static int interpolate_run(ms_call *c) {

@@ -157,9 +157,9 @@ static int run(ms_call *c, int d, int64_t k, bool descending) {
   if (team > room) team = room;
   item32_fill fill32 = x->dtype == MS_F32 ? fill_float : x->dtype == MS_I32 ? fill_int32_t : fill_uint8_t;
   item64_fill fill64 = x->dtype == MS_F64 ? fill_double : fill_int64_t;
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (int t = 0; t < team; t++)
+  MS_PARALLEL(team, t, team, {
     for (int64_t line = count * t / team; line < count * (t + 1) / team; line++) {
+      if (ms_interrupted()) break;
       const void *from = (const char *)x->data + ms_offset(&lines, line) * (int64_t)size;
       void *work = (char *)c->work + (size_t)t * bytes;
       int64_t o = line / inner * k * inner + line % inner;
@@ -168,6 +168,8 @@ static int run(ms_call *c, int d, int64_t k, bool descending) {
       if (size == 8) item64_line(from, step, n, k, whole, fill64, flip, work, size, to, at, inner);
       else item32_line(from, step, n, k, whole, fill32, flip, work, size, to, at, inner);
     }
+  });
+  if (ms_interrupted()) return ms_stopped(c->op->name), -1; /* indices may be missing */
   return 0;
 }
 

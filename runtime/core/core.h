@@ -23,6 +23,10 @@ typedef struct ms_storage {
   int watch_slot;
 } ms_storage;
 
+/* Cores of this process (cores.c); of that, what the control groups listed in the file `groups`, mounted below `root`, grant. */
+int ms_cores(void);
+double ms_cpu_quota(const char *groups, const char *root);
+
 typedef struct ms_node ms_node;
 
 struct ms_tensor {

@@ -2,7 +2,6 @@
  * use. */
 #include "core.h"
 #include <dlfcn.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +39,7 @@ static const ms_backend *load_module(const char *family) {
 ms_device *ms_device_get(const char *name) {
   for (int i = 0; i < n_devices; i++)
     if (!strcmp(devices[i].name, name)) return &devices[i];
-  if (!strcmp(name, "cpu")) return add(ms_backend_cpu(), 0, "cpu");
+  if (!strcmp(name, "cpu")) return ms_threads_check() < 0 ? NULL : add(ms_backend_cpu(), 0, "cpu");
   if (!strcmp(name, "trace")) return add(ms_backend_trace(), 0, "trace");
   if (!strcmp(name, "auto")) {
     ms_device *d = ms_error() ? NULL : ms_device_get("cuda");
@@ -62,23 +61,34 @@ ms_device *ms_device_get(const char *name) {
 const char *ms_device_name(const ms_device *d) { return d ? d->name : "none"; }
 int ms_device_sync(ms_device *d) { return d ? d->backend->sync() : -1; }
 
-/* ---- threads: the pool is OpenMP's, which oneDNN shares ---------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static int threads;
 
+/* What MASCON_THREADS says, 0: nothing, -1 after ms_fail. */
+static int asked_threads(void) {
+  const char *ask = getenv("MASCON_THREADS");
+  if (!ask || !*ask) return 0;
+  char *end;
+  const long n = strtol(ask, &end, 10);
+  if (*end || n < 1 || n > MS_MOST_THREADS || ask[strspn(ask, "0123456789")])
+    return ms_fail("MASCON_THREADS: expected a number from 1 to %d, got '%s'", MS_MOST_THREADS, ask), -1;
+  return (int)n;
+}
+
+int ms_threads_check(void) { return asked_threads() < 0 ? -1 : 0; }
+
 int ms_threads(void) {
   if (!threads) {
-    const char *ask = getenv("MASCON_THREADS");
-    int n = ask ? atoi(ask) : 0;
-    ms_set_threads(n > 0 ? n : omp_get_max_threads());
+    const bool failed = ms_error() != NULL;
+    const int n = asked_threads();
+    if (n < 0 && !failed) ms_error_clear(); /* told by ms_threads_check */
+    ms_set_threads(n > 0 ? n : ms_cores());
   }
   return threads;
 }
 
-void ms_set_threads(int n) {
-  threads = n < 1 ? 1 : n;
-  omp_set_num_threads(threads);
-}
+void ms_set_threads(int n) { threads = n < 1 ? 1 : n > MS_MOST_THREADS ? MS_MOST_THREADS : n; }
 
 static bool any_order;
 

@@ -1,5 +1,6 @@
 /* loader.c -- shuffled batches: permutations, and rows gathered from a set that stays in memory as it was in its file. */
 #include "data/data.h"
+#include "team.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,8 +66,8 @@ int ms_gather_rows(void *out, const void *src, size_t row_bytes, int64_t rows, c
   char *to = out;
   const char *from = src;
   size_t total = (size_t)count * row_bytes;
-#pragma omp parallel for schedule(static) if (total >= PARALLEL_BYTES) num_threads(ms_threads())
-  for (int64_t i = 0; i < count; i++) memcpy(to + (size_t)i * row_bytes, from + (size_t)(index[i] - base) * row_bytes, row_bytes);
+  MS_PARALLEL(total >= PARALLEL_BYTES ? ms_threads() : 1, i, count,
+              memcpy(to + (size_t)i * row_bytes, from + (size_t)(index[i] - base) * row_bytes, row_bytes););
   return 0;
 }
 
@@ -99,8 +100,7 @@ int ms_gather_f32(float *out, const void *src, ms_dtype dtype, int64_t row, int6
   if (check_index(index, count, rows, base)) return -1;
   int64_t rest = row / planes;
   size_t total = (size_t)count * (size_t)row * sizeof *out;
-#pragma omp parallel for schedule(static) if (total >= PARALLEL_BYTES) num_threads(ms_threads())
-  for (int64_t i = 0; i < count; i++) {
+  MS_PARALLEL(total >= PARALLEL_BYTES ? ms_threads() : 1, i, count, {
     int64_t first = (index[i] - base) * row;
     for (int p = 0; p < planes; p++) {
       float *to = out + i * row + p * rest;
@@ -108,7 +108,7 @@ int ms_gather_f32(float *out, const void *src, ms_dtype dtype, int64_t row, int6
       if (dtype == MS_U8) scale_u8(to, (const uint8_t *)src + first + p * rest, rest, a, b);
       else scale_f32(to, (const float *)src + first + p * rest, rest, a, b);
     }
-  }
+  });
   return 0;
 }
 

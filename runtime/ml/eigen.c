@@ -138,12 +138,13 @@ static void tridiagonalise(const kernels *f, int64_t n, double *a, double *diag,
     if (rest == 0) break;
     off[k] = reflection(next, n, row, v, &tau[k]);
     memcpy(row + next, v + next, (size_t)rest * sizeof *a);
-#pragma omp parallel for schedule(static) if (rest > 1500) /* below, waiting for one another costs more than it saves */
-    for (int64_t i = next; i < n; i++) {
+    if (ms_interrupted()) return;
+    MS_PARALLEL(rest > 1500 ? ms_threads() : 1, k_, rest, { /* below, waiting for one another costs more than it saves */
+      const int64_t i = next + k_;
       double *to = a + i * n + next;
       if (pending) f->update(to, old_v[i], old_w + next, old_w[i], old_v + next, rest);
       w[i] = tau[k] * f->dot(to, v + next, rest);
-    }
+    });
     double vw = 0;
     for (int64_t i = next; i < n; i++) vw += v[i] * w[i];
     for (int64_t i = next; i < n; i++) w[i] -= 0.5 * tau[k] * vw * v[i];
@@ -157,8 +158,7 @@ static void tridiagonalise(const kernels *f, int64_t n, double *a, double *diag,
 /* ---- QL ---------------------------------------------------------------------------------------------------------- */
 
 static void apply_turns(const kernels *f, double *z, int64_t ld, const turn *turns, int64_t count) {
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t from = 0; from < ld; from += SLAB) f->turn(z + from, ld, turns, count);
+  MS_TASKS(ms_threads(), id, slab, (ld + SLAB - 1) / SLAB, f->turn(z + slab * SLAB, ld, turns, count););
 }
 
 /* diag becomes the eigenvalues of the tridiagonal matrix, rows of z turn along. turns: TURNS + n of scratch. -1: no convergence. */
@@ -174,7 +174,7 @@ static int implicit_ql(const kernels *k, int64_t n, double *diag, double *off, d
       for (; m + 1 < n; m++)
         if (fabs(off[m]) <= DBL_EPSILON * (fabs(diag[m]) + fabs(diag[m + 1])) + noise + DBL_MIN) break;
       if (m == l) break;
-      if (sweep == 60) return -1;
+      if (sweep == 60 || ms_interrupted()) return -1;
       double g = (diag[l + 1] - diag[l]) / (2 * off[l]);
       g = diag[m] - diag[l] + off[l] / (g + copysign(hypot(g, 1), g));
       double s = 1, c = 1, p = 0;
@@ -257,9 +257,11 @@ int ms_eigen_symmetric(int64_t n, const double *a, double *values, double *vecto
     double *diag = line, *off = line + n, *tau = line + 2 * n;
     const kernels f = best_kernels();
     tridiagonalise(&f, n, t, diag, off, tau, line + 3 * n);
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t from = 0; from < ld; from += SLAB) f.reflect(n, t, tau, z, ld, from);
-    if (implicit_ql(&f, n, diag, off, z, ld, turns)) {
+    MS_TASKS(ms_threads(), id, slab, (ld + SLAB - 1) / SLAB, {
+      if (!ms_interrupted()) f.reflect(n, t, tau, z, ld, slab * SLAB);
+    });
+    if (ms_interrupted() || implicit_ql(&f, n, diag, off, z, ld, turns)) {
+      if (ms_interrupted()) ms_stopped("eigen");
       ms_fail("eigen: no convergence in 60 sweeps (n = %lld)", (long long)n);
     } else {
       for (int64_t i = 0; i < n; i++) order[i] = (place){diag[i], i};

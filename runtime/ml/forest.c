@@ -123,27 +123,26 @@ ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y,
   if (o.max_features == 0) o.max_features = (int64_t)sqrt((double)d);
   if (o.max_features == -1) o.max_features = d;
   ml_ranked data;
-  if (ml_ranked_open(&data, n, d, x, y, classes)) return ml_no_memory("forest");
+  if (ml_ranked_open(&data, n, d, x, y, classes)) return ms_interrupted() ? ms_stopped("forest") : ml_no_memory("forest");
   ml_tree *tree = calloc((size_t)o.trees, sizeof *tree);
   bool failed = !tree;
-#pragma omp parallel if (o.trees > 1 && !failed)
-  {
+  const int team = failed ? 1 : o.trees < ms_threads() ? (int)o.trees : ms_threads();
+  ms_stretch share[team];
+  ms_cut(share, team, o.trees);
+  MS_TOGETHER(team, id, {
     ml_grower *g = tree ? ml_grower_open(&data) : NULL;
     bool mine = !g;
-#pragma omp for schedule(dynamic)
-    for (int64_t t = 0; t < o.trees; t++)
-      if (!mine && ml_tree_grow(g, &data, &o, t, &tree[t])) mine = true;
+    for (int64_t t; !mine && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;)
+      mine = ml_tree_grow(g, &data, &o, t, &tree[t]) != 0;
     ml_grower_close(g);
-    if (mine) {
-#pragma omp atomic write
-      failed = true;
-    }
-  }
+    if (mine) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+  });
+  failed |= ms_interrupted();
   ms_forest *f = failed ? NULL : join(tree, o.trees, d, classes);
   for (int64_t t = 0; tree && t < o.trees; t++) ml_tree_close(&tree[t]);
   free(tree);
   ml_ranked_close(&data);
-  return f ? f : ml_no_memory("forest");
+  return f ? f : ms_interrupted() ? ms_stopped("forest") : ml_no_memory("forest");
 }
 
 /* ---- predict ----------------------------------------------------------------------------------------------------- */
@@ -209,16 +208,14 @@ static int predict(const ms_forest *f, int64_t n, const float *x, int32_t *predi
   int64_t block = (256 << 10) / (4 * f->features + 8 * f->classes);
   block = block < 64 ? 64 : block > 1024 ? 1024 : block;
   bool failed = false;
-#pragma omp parallel
-  {
+  const int team = ms_threads();
+  ms_stretch share[team];
+  ms_cut(share, team, (n + block - 1) / block);
+  MS_TOGETHER(team, id, {
     double *sum = ml_alloc(block * f->classes, sizeof *sum);
-    if (!sum) {
-#pragma omp atomic write
-      failed = true;
-    }
-#pragma omp for schedule(dynamic)
-    for (int64_t from = 0; from < n; from += block) {
-      if (!sum) continue;
+    if (!sum) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+    for (int64_t t; sum && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
+      const int64_t from = t * block;
       const int64_t rows = n - from < block ? n - from : block;
       sum_trees(f, rows, x + from * f->features, sum);
       for (int64_t i = 0; i < rows; i++) {
@@ -231,7 +228,8 @@ static int predict(const ms_forest *f, int64_t n, const float *x, int32_t *predi
       }
     }
     free(sum);
-  }
+  });
+  if (ms_interrupted()) return ms_stopped("forest"), -1;
   return failed ? ml_no_memory("forest"), -1 : 0;
 }
 

@@ -2,6 +2,7 @@
 #ifndef MASCON_ML_INTERNAL_H
 #define MASCON_ML_INTERNAL_H
 #include "ml/ml.h"
+#include "team.h"
 
 /* count * size bytes, aligned to 64, contents undefined; NULL without a message on overflow or when there is no memory, so that it
  * may be called from any thread. Freed by free(). */

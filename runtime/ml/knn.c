@@ -146,8 +146,7 @@ static int column_means(ms_knn *m) {
 
 static void pack_training(ms_knn *m) {
   const int64_t d = m->d, panels = m->padded / TR;
-#pragma omp parallel for schedule(static)
-  for (int64_t p = 0; p < panels; p++) {
+  MS_PARALLEL(ms_threads(), p, panels, {
     for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
       const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
       float *to = m->packed + j0 * m->padded + p * TR * depth;
@@ -164,7 +163,7 @@ static void pack_training(ms_knn *m) {
       }
       m->norm[row] = row < m->n ? (float)sum : INFINITY;
     }
-  }
+  });
   for (int64_t t = 0; t < tiles_of(m); t++) {
     float most = 0;
     for (int64_t row = t * TILE; row < (t + 1) * TILE && row < m->n; row++)
@@ -363,16 +362,14 @@ static desk *open_desk(const ms_knn *m, int64_t k) {
 static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, double *d2) {
   const kernels f = best_kernels();
   bool failed = false;
-#pragma omp parallel
-  {
+  const int team = ms_threads();
+  ms_stretch share[team];
+  ms_cut(share, team, (nq + CHUNK - 1) / CHUNK);
+  MS_TOGETHER(team, id, {
     desk *w = open_desk(m, k);
-    if (!w) {
-#pragma omp atomic write
-      failed = true;
-    }
-#pragma omp for schedule(dynamic)
-    for (int64_t from = 0; from < nq; from += CHUNK) {
-      if (!w) continue;
+    if (!w) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+    for (int64_t t; w && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
+      const int64_t from = t * CHUNK;
       const int64_t rows = nq - from < CHUNK ? nq - from : CHUNK;
       query_chunk(m, w, q + from * m->d, rows, k, &f);
       for (int64_t i = 0; i < rows; i++) {
@@ -386,7 +383,8 @@ static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t
       }
     }
     close_desk(w);
-  }
+  });
+  if (ms_interrupted()) return ms_stopped("knn"), -1;
   return failed ? ml_no_memory("knn"), -1 : 0;
 }
 

@@ -38,8 +38,7 @@ typedef uint32_t u32x8 __attribute__((vector_size(32)));
 int ml_check_finite(const char *what, int64_t n, int64_t d, const float *x) {
   const int64_t total = n * d;
   int64_t bad = total;
-#pragma omp parallel for reduction(min : bad) schedule(static) if (total > 1 << 18)
-  for (int64_t block = 0; block < (total + 4095) / 4096; block++) {
+  MS_PARALLEL(total > 1 << 18 ? ms_threads() : 1, block, (total + 4095) / 4096, {
     const int64_t from = block * 4096, to = from + 4096 < total ? from + 4096 : total;
     u32x8 worst = {0};
     int64_t i = from;
@@ -51,10 +50,10 @@ int ml_check_finite(const char *what, int64_t n, int64_t d, const float *x) {
     uint32_t any = 0;
     for (int lane = 0; lane < 8; lane++) any |= worst[lane];
     for (; i < to; i++) any |= !isfinite(x[i]);
-    if (!any) continue;
-    for (i = from; i < to; i++)
-      if (!isfinite(x[i]) && i < bad) bad = i;
-  }
+    for (i = from; any && i < to; i++)
+      for (int64_t least = __atomic_load_n(&bad, __ATOMIC_RELAXED); !isfinite(x[i]) && i < least;)
+        if (__atomic_compare_exchange_n(&bad, &least, i, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) break;
+  });
   if (bad == total) return 0;
   ms_fail("%s[%lld][%lld] = %g, expected a finite number", what, (long long)(bad / d + MS_INDEX_BASE),
           (long long)(bad % d + MS_INDEX_BASE), (double)x[bad]);

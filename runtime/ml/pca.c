@@ -42,14 +42,14 @@ static product_fn best_product(void) {
 /* ---- covariance -------------------------------------------------------------------------------------------------- */
 
 static void means(int64_t n, int64_t d, const float *x, double *mean) {
-#pragma omp parallel for schedule(static)
-  for (int64_t j0 = 0; j0 < d; j0 += 64) {
+  MS_PARALLEL(ms_threads(), block, (d + 63) / 64, {
+    const int64_t j0 = 64 * block;
     const int64_t wide = d - j0 < 64 ? d - j0 : 64;
     double sum[64] = {0};
     for (int64_t i = 0; i < n; i++)
       for (int64_t j = 0; j < wide; j++) sum[j] += (double)x[i * d + j0 + j];
     for (int64_t j = 0; j < wide; j++) mean[j0 + j] = sum[j] / (double)n;
-  }
+  });
 }
 
 int ms_covariance(int64_t n, int64_t d, const float *x, double *mean, double *covariance) {
@@ -63,21 +63,24 @@ int ms_covariance(int64_t n, int64_t d, const float *x, double *mean, double *co
   const product_fn product = best_product();
   memset(sum, 0, (size_t)(tiles * PANEL * PANEL) * sizeof *sum);
   means(n, d, x, mean);
-#pragma omp parallel
-  for (int64_t from = 0; from < n; from += BLOCK) {
+  for (int64_t from = 0; from < n && !ms_interrupted(); from += BLOCK) {
     const int64_t rows = n - from < BLOCK ? n - from : BLOCK;
-#pragma omp for schedule(static)
-    for (int64_t p = 0; p < panels; p++)
+    MS_PARALLEL(ms_threads(), p, panels, {
       for (int64_t r = 0; r < rows; r++) {
         double *to = packed + (p * BLOCK + r) * PANEL;
         const float *row = x + (from + r) * d;
         for (int64_t j = p * PANEL; j < (p + 1) * PANEL; j++) *to++ = j < d ? (double)row[j] - mean[j] : 0;
       }
-#pragma omp for schedule(dynamic)
-    for (int64_t p = panels - 1; p >= 0; p--)
-      for (int64_t q = 0; q <= p; q++)
-        product(rows, packed + p * BLOCK * PANEL, packed + q * BLOCK * PANEL, sum + (p * (p + 1) / 2 + q) * PANEL * PANEL, PANEL);
+    });
+    MS_TASKS(ms_threads(), id, t, tiles, { /* tile t = p (p + 1) / 2 + q */
+      int64_t p = (int64_t)((sqrt(8 * (double)t + 1) - 1) / 2);
+      while (p * (p + 1) / 2 > t) p--;
+      while ((p + 1) * (p + 2) / 2 <= t) p++;
+      const int64_t q = t - p * (p + 1) / 2;
+      product(rows, packed + p * BLOCK * PANEL, packed + q * BLOCK * PANEL, sum + t * PANEL * PANEL, PANEL);
+    });
   }
+  if (ms_interrupted()) return free(packed), free(sum), ms_stopped("covariance"), -1;
   for (int64_t i = 0; i < d; i++)
     for (int64_t j = 0; j <= i; j++) {
       const int64_t p = i / PANEL, q = j / PANEL;
@@ -184,21 +187,17 @@ static int project(int64_t n, int64_t count, const float *v, const double *shift
                    int64_t wide, float *out) {
   const combine_fn combine = best_combine();
   bool failed = false;
-#pragma omp parallel
-  {
+  const int team = ms_threads();
+  MS_TOGETHER(team, id, {
     double *sum = ml_alloc(ld, sizeof *sum);
-    if (!sum) {
-#pragma omp atomic write
-      failed = true;
-    }
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < n; i++) {
-      if (!sum) continue;
+    if (!sum) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+    for (int64_t i = n * id / team; sum && i < n * (id + 1) / team && !ms_interrupted(); i++) {
       combine(count, v + i * count, shift, m, ld, sum);
       for (int64_t c = 0; c < wide; c++) out[i * wide + c] = (float)(base ? base[c] + sum[c] : sum[c]);
     }
     free(sum);
-  }
+  });
+  if (ms_interrupted()) return ms_stopped("pca"), -1;
   return failed ? ml_no_memory("pca"), -1 : 0;
 }
 

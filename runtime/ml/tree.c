@@ -54,14 +54,15 @@ int ml_ranked_open(ml_ranked *t, int64_t n, int64_t d, const float *x, const int
   t->rank = d <= INT64_MAX / n ? ml_alloc(n * d, sizeof *t->rank) : NULL;
   bool failed = !t->value || !t->rank;
   if (failed) return ml_ranked_close(t), -1;
-#pragma omp parallel
-  {
+  const int team = ms_threads();
+  ms_stretch share[team];
+  ms_cut(share, team, d);
+  MS_TOGETHER(team, id, {
     uint64_t *key = ml_alloc(n, sizeof *key), *spare = ml_alloc(n, sizeof *spare);
     float *distinct = ml_alloc(n, sizeof *distinct);
     bool mine = !key || !spare || !distinct;
-#pragma omp for schedule(dynamic)
-    for (int64_t j = 0; j < d; j++) {
-      if (mine) continue;
+    for (int64_t j; (j = ms_take(share, team, id)) >= 0;) {
+      if (mine || ms_interrupted()) continue;
       for (int64_t i = 0; i < n; i++) key[i] = (uint64_t)ordered_bits(x[i * d + j]) << 32 | (uint64_t)i;
       const uint64_t *sorted = radix_sort(key, spare, n, 32, 32);
       int64_t count = 0;
@@ -75,12 +76,9 @@ int ml_ranked_open(ml_ranked *t, int64_t n, int64_t d, const float *x, const int
       else mine = true;
     }
     free(key), free(spare), free(distinct);
-    if (mine) {
-#pragma omp atomic write
-      failed = true;
-    }
-  }
-  if (failed) return ml_ranked_close(t), -1;
+    if (mine) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+  });
+  if (failed || ms_interrupted()) return ml_ranked_close(t), -1;
   return 0;
 }
 
@@ -305,6 +303,7 @@ int ml_tree_grow(ml_grower *g, const ml_ranked *t, const ms_forest_options *o, i
   int64_t waiting = 1, nodes = 1;
   g->stack[0] = (job){.count = draw_rows(g, t, o->bootstrap, &state)};
   while (waiting > 0) {
+    if (ms_interrupted()) return -1;
     const job at = g->stack[--waiting];
     for (int32_t c = 0; c < t->classes; c++) g->share[c].all = 0;
     for (int64_t i = at.from; i < at.from + at.count; i++) g->share[class_of(g->row[i])].all += weight_of(g->row[i]);

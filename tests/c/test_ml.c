@@ -4,7 +4,6 @@
 #include "ml/internal.h"
 #include <float.h>
 #include <math.h>
-#include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -376,15 +375,15 @@ static void forest_is_deterministic(void **state) {
   (void)state;
   ms_forest_options o = ms_forest_defaults();
   o.trees = 13, o.seed = 42, o.min_leaf = 3;
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int threads = ms_threads();
+  ms_set_threads(1);
   ms_forest *one = ms_forest_fit(TRAIN, PIXELS, &train_x[0][0], train_y, 10, &o);
   static double p[TEST * 10], q[TEST * 10];
   assert_int_equal(ms_forest_proba(one, TEST, &test_x[0][0], p), 0);
-  omp_set_num_threads(3);
+  ms_set_threads(3);
   ms_forest *three = ms_forest_fit(TRAIN, PIXELS, &train_x[0][0], train_y, 10, &o);
   assert_int_equal(ms_forest_proba(three, TEST, &test_x[0][0], q), 0);
-  omp_set_num_threads(threads);
+  ms_set_threads(threads);
   same_forest(one, three);
   assert_memory_equal(p, q, sizeof p);
   for (int i = 0; i < TEST; i++) {
@@ -587,12 +586,12 @@ static void eigen_threads(void **state) {
   noise_state = 5;
   for (int i = 0; i < N; i++)
     for (int j = 0; j <= i; j++) a[i * N + j] = a[j * N + i] = noise() - 0.5;
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int threads = ms_threads();
+  ms_set_threads(1);
   assert_int_equal(ms_eigen_symmetric(N, a, x, v), 0);
-  omp_set_num_threads(2);
+  ms_set_threads(2);
   assert_int_equal(ms_eigen_symmetric(N, a, y, w), 0);
-  omp_set_num_threads(threads);
+  ms_set_threads(threads);
   assert_memory_equal(x, y, sizeof x);
   assert_memory_equal(v, w, sizeof(double) * N * N);
   check_eigen(N, a, x, v, 1);
