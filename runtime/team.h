@@ -1,12 +1,13 @@
 /* team.h -- threads that share a loop.
  *
- * MS_TOGETHER runs a block once for each of `team` numbers (0, 1, ...), in the calling thread and as many others as are there at once; the
- * rest is built on it. How a block is cut depends on `team` and on nothing else: which thread ran which number, and how many threads
- * there were, is never seen in a result. Blocks must not wait for one another: one thread may run several of them, one after the other.
+ * MS_TOGETHER runs a block once for each of `team` numbers (0, 1, ...), in the calling thread and as many others as are there at
+ * once; the rest is built on it. How a block is cut depends on `team` and on nothing else: which thread ran which number, and how
+ * many threads there were, is never seen in a result. Blocks must not wait for one another: one thread may run several of them, one
+ * after the other.
  *
- * The compiler makes a function of the block: `#pragma omp parallel` becomes a call of GOMP_parallel, and that one is ours (core/team.c),
- * not the one of the compiler's library, whose threads wait as they were told before main began. Other pragmas of OpenMP that need
- * a library do not link. */
+ * The compiler makes a function of the block: `#pragma omp parallel` becomes a call of GOMP_parallel, and that one is ours
+ * (core/team.c), not the one of the compiler's library, whose threads wait as they were told before main began. Other pragmas of
+ * OpenMP that need a library do not link. */
 #ifndef MS_TEAM_H
 #define MS_TEAM_H
 #include <stdint.h>

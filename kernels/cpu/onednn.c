@@ -45,8 +45,8 @@ static dnnl_engine_t engine;
 static dnnl_stream_t stream;
 static dnnl_primitive_attr_t user_scratch;
 
-/* Threads of oneDNN are OpenMP's. Its library reads how they shall wait when it is loaded, which is now, unless somebody has done so
- * before: after a thousand rounds, not 300,000, they leave their cores to ours. */
+/* Threads of oneDNN are OpenMP's. Its library reads how they shall wait when it is loaded, which is now, unless somebody has done
+ * so before: after a thousand rounds, not 300,000, they leave their cores to ours. */
 static void (*set_omp_threads)(int);
 static int (*most_omp_threads)(void);
 

@@ -1,13 +1,13 @@
 /* team.c -- the threads behind team.h.
  *
- * One block at a time is on offer. A bit of `offered` is a number of it that nobody has begun; whoever clears the bit runs that number.
- * The caller runs its own, then what nobody has begun (a helper that sleeps, or has lost its core to another program, costs
+ * One block at a time is on offer. A bit of `offered` is a number of it that nobody has begun; whoever clears the bit runs that
+ * number. The caller runs its own, then what nobody has begun (a helper that sleeps, or has lost its core to another program, costs
  * nothing but its help), and then waits for those that are under way. What the block is may be read after a bit was won, for then
  * the block cannot end before that number has.
  *
- * Waiting: a helper that goes on asking for work is there at once, but holds a core; one that sleeps needs 50 us to come. So they ask
- * for a while and then sleep -- unless the clock has jumped while they asked: then somebody else wanted the core, and for some time they
- * sleep at once. */
+ * Waiting: a helper that goes on asking for work is there at once, but holds a core; one that sleeps needs 50 us to come. So they
+ * ask for a while and then sleep -- unless the clock has jumped while they asked: then somebody else wanted the core, and for some
+ * time they sleep at once. */
 #define _GNU_SOURCE
 #include "team.h"
 #include "mascon.h"
@@ -26,9 +26,12 @@
 #include <xmmintrin.h>
 #endif
 
-enum { MOST = 1024, WORDS = MOST / 64 }; /* numbers of a block, threads */
+enum { MOST = 1024, WORDS = MOST / 64 };  /* numbers of a block, threads */
 enum { ASKING = 1000000, JUMP = 150000 }; /* ns: how long helpers ask; what no interrupt takes, but a turn of another program */
-enum { QUIET_LEAST = 5000000, QUIET_MOST = 640000000 }; /* ns after a jump in which waiting is sleeping; doubled from jump to jump */
+enum {
+  QUIET_LEAST = 5000000,
+  QUIET_MOST = 640000000
+}; /* ns after a jump in which waiting is sleeping; doubled from jump to jump */
 
 typedef struct helper {
   _Atomic uint32_t asleep; /* the word that it sleeps on: 1 while it does */
@@ -42,7 +45,7 @@ static struct {
 } block;
 
 static _Atomic uint64_t offered[WORDS] __attribute__((aligned(64)));
-static _Atomic int words = 1; /* of `offered` that have been in use */
+static _Atomic int words = 1;                              /* of `offered` that have been in use */
 static _Atomic uint32_t turn __attribute__((aligned(64))); /* goes up with every block */
 static _Atomic uint32_t left __attribute__((aligned(64))); /* numbers that have not ended */
 static _Atomic int caller_sleeps;
@@ -97,9 +100,7 @@ static int64_t now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void sleep_on(_Atomic uint32_t *word, uint32_t value) {
-  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-}
+static void sleep_on(_Atomic uint32_t *word, uint32_t value) { syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0); }
 static void wake(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
 
 static void pause_a_little(void) {
@@ -234,8 +235,7 @@ static void alone(void (*run)(void *), void *data, int team) {
   member = was_member, inside = was_inside;
 }
 
-void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned flags)
-    __attribute__((visibility("hidden")));
+void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned flags) __attribute__((visibility("hidden")));
 void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned flags) {
   (void)flags;
   const int team = numbers < 1 ? 1 : numbers > MOST ? MOST : (int)numbers;

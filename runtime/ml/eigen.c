@@ -140,10 +140,11 @@ static void tridiagonalise(const kernels *f, int64_t n, double *a, double *diag,
     memcpy(row + next, v + next, (size_t)rest * sizeof *a);
     if (ms_interrupted()) return;
     MS_PARALLEL(rest > 1500 ? ms_threads() : 1, k_, rest, { /* below, waiting for one another costs more than it saves */
-      const int64_t i = next + k_;
-      double *to = a + i * n + next;
-      if (pending) f->update(to, old_v[i], old_w + next, old_w[i], old_v + next, rest);
-      w[i] = tau[k] * f->dot(to, v + next, rest);
+                                                            const int64_t i = next + k_;
+                                                            double *to = a + i * n + next;
+                                                            if (pending)
+                                                              f->update(to, old_v[i], old_w + next, old_w[i], old_v + next, rest);
+                                                            w[i] = tau[k] * f->dot(to, v + next, rest);
     });
     double vw = 0;
     for (int64_t i = next; i < n; i++) vw += v[i] * w[i];

@@ -73,11 +73,12 @@ int ms_covariance(int64_t n, int64_t d, const float *x, double *mean, double *co
       }
     });
     MS_TASKS(ms_threads(), id, t, tiles, { /* tile t = p (p + 1) / 2 + q */
-      int64_t p = (int64_t)((sqrt(8 * (double)t + 1) - 1) / 2);
-      while (p * (p + 1) / 2 > t) p--;
-      while ((p + 1) * (p + 2) / 2 <= t) p++;
-      const int64_t q = t - p * (p + 1) / 2;
-      product(rows, packed + p * BLOCK * PANEL, packed + q * BLOCK * PANEL, sum + t * PANEL * PANEL, PANEL);
+                                           int64_t p = (int64_t)((sqrt(8 * (double)t + 1) - 1) / 2);
+                                           while (p * (p + 1) / 2 > t) p--;
+                                           while ((p + 1) * (p + 2) / 2 <= t) p++;
+                                           const int64_t q = t - p * (p + 1) / 2;
+                                           product(rows, packed + p * BLOCK * PANEL, packed + q * BLOCK * PANEL,
+                                                   sum + t * PANEL * PANEL, PANEL);
     });
   }
   if (ms_interrupted()) return free(packed), free(sum), ms_stopped("covariance"), -1;
