@@ -18,7 +18,6 @@
 #define MS_MAX_ARGS 12 /* arguments of one row */
 #define MS_MAX_OUT  4  /* results of one row */
 #define MS_PARTS    32 /* calls of a chain */
-#define MS_BOUNDS   4  /* inputs that can be index tensors are among the first */
 
 /* A tensor as a kernel sees it. Strides count elements and may be 0 (broadcast); shape[] and stride[] hold `rank` entries.
  * data points at the first element; NULL = an optional tensor that was not given, or a tensor with no elements.
@@ -56,9 +55,9 @@ struct ms_call {
                         operation, which may be exactly the same elements as an input; and out[0] of convolution, pooling,
                         resampling and batch norm, which may lie channels last (ms_view_channels_last) if prefers_last is there */
   const ms_attr *attr;
-  int64_t bound[MS_BOUNDS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can
-                               read */
-  ms_rng *rng;              /* random operations: the counter to draw from; the core advances it after the run */
+  int64_t bound[MS_MAX_ARGS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can
+                                 read */
+  ms_rng *rng;                /* random operations: the counter to draw from; the core advances it after the run */
   void *work;
   size_t work_bytes;
   void *slot;

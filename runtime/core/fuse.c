@@ -6,6 +6,9 @@
  * of them writing, the first stays first. Within a chain two members may touch the same storage, one of them writing, only element
  * for element.
  *
+ * A call that may fail (an index out of range) leaves what the function would leave: nothing that is seen outside the step, if only
+ * after an error, changes places with it.
+ *
  * A product or convolution whose result a chain reads comes to stand at its head, where nothing between the two forbids it: the
  * chain then runs on each piece of the result as it is made. */
 #include "record.h"
@@ -43,7 +46,7 @@ typedef struct fusion {
   ms_record *r;
   unit *unit;
   int n;
-  place *place; /* by slot; one more stands for the random generator */
+  place *place; /* by slot; two more stand for the random generator, and for what is seen outside */
 } fusion;
 
 static space space_of(const ms_view *v) {
@@ -67,6 +70,14 @@ static void touches(const ms_rcall *c, int k, bool *reads, bool *writes) {
 
 /* ---- which calls depend on which --------------------------------------------------------------------------------- */
 
+/* Does a call change what is seen outside the step? */
+static bool seen(const ms_record *r, const ms_rcall *c) {
+  bool is = c->call.rng != NULL;
+  for (int k = 0; k < c->call.n_in + c->call.n_out && !is; k++)
+    is = c->slot[k] >= 0 && r->slot[c->slot[k]].kind != MS_SLOT_INTERNAL && ms_rcall_writes(c, k);
+  return is;
+}
+
 /* Does unit u depend on what the marks tell of? */
 static bool depends(const fusion *f, const unit *u, int read_marks, int write_marks) {
   for (int i = 0; i < u->n; i++) {
@@ -79,6 +90,8 @@ static bool depends(const fusion *f, const unit *u, int read_marks, int write_ma
       if ((reads && (m & write_marks)) || (writes && (m & (read_marks | write_marks)))) return true;
     }
     if (c->call.rng && (f->place[f->r->n_slot].marks & write_marks)) return true;
+    const int outside = f->place[f->r->n_slot + 1].marks;
+    if ((c->risky && (outside & (read_marks | write_marks))) || ((outside & write_marks) && seen(f->r, c))) return true;
   }
   return false;
 }
@@ -93,6 +106,7 @@ static void mark(fusion *f, const unit *u, int read_mark, int write_mark) {
       f->place[c->slot[k]].marks |= (uint8_t)((reads ? read_mark : 0) | (writes ? write_mark : 0));
     }
     if (c->call.rng) f->place[f->r->n_slot].marks |= (uint8_t)write_mark;
+    f->place[f->r->n_slot + 1].marks |= (uint8_t)(c->risky ? write_mark : seen(f->r, c) ? read_mark : 0);
   }
 }
 
@@ -118,6 +132,7 @@ static void settle(fusion *f, const unit *u) {
       else p->aligned &= is && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
       p->marks |= (uint8_t)((reads ? GROUP_READS : 0) | (writes ? GROUP_WRITES : 0));
     }
+    if (seen(f->r, c)) f->place[f->r->n_slot + 1].marks |= GROUP_READS;
   }
 }
 
@@ -166,7 +181,7 @@ static void join(unit *g, const unit *u) {
 static int grow(fusion *f, int at, unit *scratch) {
   unit *g = &scratch[0], *before = &scratch[1];
   int n_before = 0, n_behind = 0, last = at, joined = 0;
-  memset(f->place, 0, ((size_t)f->r->n_slot + 1) * sizeof *f->place);
+  memset(f->place, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->place);
   *g = f->unit[at];
   settle(f, g);
   char *fate = calloc((size_t)f->n, 1); /* of the units passed: 0 before, 1 joined, 2 behind */
@@ -229,7 +244,7 @@ static bool goes_before(const fusion *f, const ms_rcall *p, const unit *u) {
 static int head_of(fusion *f, int at) {
   const unit *u = &f->unit[at];
   if (!u->may || u->sum || u->head || u->n == MS_PARTS) return -1;
-  memset(f->place, 0, ((size_t)f->r->n_slot + 1) * sizeof *f->place);
+  memset(f->place, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->place);
   for (int i = at - 1; i >= 0 && i >= at - WINDOW; i--) { /* marks: what the units between read and write */
     const unit *p = &f->unit[i];
     const ms_rcall *c = &f->r->call[p->call[0]];
@@ -358,7 +373,8 @@ static void make_kernel(fusion *f, const unit *u, const int *count) {
 
 static bool may_join(const fusion *f, const ms_rcall *c) {
   const ms_op *op = c->call.op;
-  if (c->call.n_out != 1 || c->call.n_in > 3 || c->call.n_in < 1 || c->slot[c->call.n_in] < 0 || op->mutates || c->call.rng)
+  if (c->call.n_out != 1 || c->call.n_in > 3 || c->call.n_in < 1 || c->slot[c->call.n_in] < 0 || op->mutates || c->call.rng ||
+      c->risky)
     return false;
   if (!(op->flags & MS_ELEMENTWISE) && op->id != MS_OP_cast && op->id != MS_OP_clone && op->id != MS_OP_contiguous &&
       !is_sum(&c->call))
@@ -403,7 +419,7 @@ int ms_step_fuse(ms_step *s) {
   size_t n = (size_t)r->n_call + 1;
   unit *scratch = malloc((n + 1) * sizeof *scratch);
   int *count = calloc((size_t)r->n_slot + 1, sizeof *count);
-  f.unit = malloc(n * sizeof *f.unit), f.place = malloc(((size_t)r->n_slot + 1) * sizeof *f.place);
+  f.unit = malloc(n * sizeof *f.unit), f.place = malloc(((size_t)r->n_slot + 2) * sizeof *f.place);
   int rc = -1;
   if (!scratch || !count || !f.unit || !f.place) ms_fail("compile: out of memory");
   else {

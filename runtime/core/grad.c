@@ -27,6 +27,7 @@ void ms_set_grad(ms_tensor *t, ms_tensor *g) {
   ms_retain(g);
   ms_release(t->grad);
   t->grad = g;
+  ms_record_grad_is(t);
 }
 
 int ms_set_requires_grad(ms_tensor *t, bool on) {
@@ -239,7 +240,7 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
     ms_scope_close(mark);
     return r ? 0 : -1;
   }
-  if (t->grad) return accumulate(&t->grad, g);
+  if (t->grad) return accumulate(&t->grad, g) < 0 ? -1 : ms_record_grad_is(t);
   /* A fresh gradient may be anybody's view (expand, transpose): .grad has memory of its own. */
   int mark = ms_scope_open();
   ms_tensor *own =

@@ -114,7 +114,7 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     } else view_of(in[i], v);
   }
   for (int k = 0; k < n_out; k++) view_of(out[k], &g.out[k]);
-  for (int i = 0; bound && i < n_in && i < MS_BOUNDS; i++) c->bound[i] = bound[i];
+  for (int i = 0; bound && i < n_in && i < MS_MAX_ARGS; i++) c->bound[i] = bound[i];
   if (op->flags & MS_RANDOM) c->rng = ms_default_rng();
 
   if (rc < 0) {

@@ -169,8 +169,11 @@ int ms_record_settle(ms_record *r) {
   int n = 0;
   for (int i = 0; i < r->n_grad; i++) { /* leaves that the function made and dropped */
     ms_rgrad *g = &r->grad[i];
-    if (g->arg < 0 && g->leaf->refs == 1) ms_release(g->leaf);
-    else r->grad[n++] = *g;
+    const bool gone = g->arg < 0 && g->leaf->refs == 1;
+    if (gone) ms_release(g->leaf);
+    for (int k = 0; k < r->n_event; k++)
+      if (r->event[k].grad == i) r->event[k].grad = gone ? -1 : n;
+    if (!gone) r->grad[n++] = *g;
   }
   r->n_grad = n;
   for (int i = 0; i < n; i++) {
@@ -237,7 +240,7 @@ void ms_record_free(ms_record *r) {
   }
   for (int i = 0; i < r->n_grad; i++) ms_release(r->grad[i].leaf);
   for (int i = 0; i < r->n_slot; i++) ms_slot_hold(&r->slot[i], NULL);
-  free(r->number), free(r->grad);
+  free(r->number), free(r->grad), free(r->event);
   free(r->call), free(r->slot), free(r->table), free(r->arg), free(r->result), free(r);
 }
 
@@ -319,6 +322,17 @@ int ms_rcall_copy(ms_rcall *q, const ms_call *c) {
   return 0;
 }
 
+/* Does a call take a live number? */
+static bool looks(const ms_rcall *q) {
+  bool live = q->live;
+  for (int k = 0, a = 0; k < q->call.op->n_arg; k++) {
+    if (q->call.op->arg[k].is_tensor) continue;
+    live |= q->call.op->arg[k].kind == MS_K_SCALAR && q->attr[a].s.cell;
+    a++;
+  }
+  return live;
+}
+
 int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out) {
   ms_record *r = ms_record_now;
   if (r->n_call == r->room_call) {
@@ -351,6 +365,9 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
     if (q->slot[i] >= 0) rc = touch(r, q, q->slot[i], false);
   for (int i = 0; i < all && rc == 0; i++)
     if (q->slot[i] >= 0 && ms_rcall_writes(q, i)) rc = touch(r, q, q->slot[i], true);
+  q->nth = r->n_call;
+  for (int i = 0; i < n && i < MS_MAX_ARGS; i++) q->indexed |= c->bound[i] != 0;
+  q->risky = q->indexed || (looks(q) && (c->rng || !ms_dtype_is_float(c->n_out ? c->out[0].dtype : c->in[0].dtype)));
   r->n_call++; /* also after a failure: freeing the recording frees it */
   return rc;
 }
@@ -380,6 +397,24 @@ int ms_record_grad(ms_tensor *t, bool found) {
   r->arg = p;
   g->as = r->n_args;
   return add_arg(r, t->grad);
+}
+
+int ms_record_grad_is(ms_tensor *t) {
+  ms_record *r = ms_record_now;
+  if (!r || !t->storage) return 0;
+  if (r->n_event == r->room_event) {
+    int room = r->room_event ? 2 * r->room_event : 64;
+    ms_revent *p = realloc(r->event, (size_t)room * sizeof *p);
+    if (!p) return no_memory();
+    r->event = p, r->room_event = room;
+  }
+  ms_revent *e = &r->event[r->n_event++];
+  *e = (ms_revent){.at = r->n_call, .grad = -1, .now.slot = -1};
+  for (int i = 0; i < r->n_grad; i++)
+    if (r->grad[i].leaf == t) e->grad = i;
+  if (!t->grad) return 0;
+  e->now = ref_view(t->grad);
+  return (e->now.slot = slot_of(r, t->grad)) < 0 ? -1 : 0;
 }
 
 ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args) { return g->leaf ? g->leaf : args[g->arg]; }

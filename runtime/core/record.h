@@ -111,6 +111,7 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
 int ms_record_made(const ms_tensor *t);
 /* .grad of t is looked at (found) or set; call before it happens. 0, or -1 after ms_fail. */
 int ms_record_grad(ms_tensor *t, bool found);
+int ms_record_grad_is(ms_tensor *t); /* .grad of t is another one now */
 
 /* ---- shared by record.c and replay.c ----------------------------------------------------------------------------- */
 typedef enum ms_slot_kind { MS_SLOT_INPUT, MS_SLOT_EXTERNAL, MS_SLOT_INTERNAL, MS_SLOT_RESULT, MS_SLOT_KEPT } ms_slot_kind;
@@ -140,9 +141,13 @@ typedef struct ms_rcall {
   ms_attr *attr;
   const char *chunk;
   int line;
-  bool live; /* some number must be refreshed before each run */
-  int chain; /* how many calls the chain has that ends here; -1: an earlier member, run by the last; 0: by itself */
-  bool head; /* the first of a chain, behind which the others run piece by piece */
+  int nth;      /* which call it was when it was recorded: passes move calls */
+  bool live;    /* some number must be refreshed before each run */
+  bool indexed; /* some input is an index tensor, to be checked before each run */
+  bool risky;   /* a run may end with an error, for what it is given */
+  bool idle;    /* only its index tensors are needed, to be checked: nobody reads what it makes */
+  int chain;    /* how many calls the chain has that ends here; -1: an earlier member, run by the last; 0: by itself */
+  bool head;    /* the first of a chain, behind which the others run piece by piece */
 } ms_rcall;
 
 typedef struct ms_ref_view {
@@ -170,6 +175,12 @@ typedef struct ms_rgrad {
   ms_ref_view now; /* afterwards; slot -1: none */
 } ms_rgrad;
 
+/* .grad of a leaf was given another value, before call `at`: what is there if a later call fails. */
+typedef struct ms_revent {
+  int at, grad;    /* the leaf, among those of ms_rgrad */
+  ms_ref_view now; /* slot -1: none */
+} ms_revent;
+
 /* out = a op b, numbers. */
 typedef struct ms_rnumber {
   char op;
@@ -196,6 +207,8 @@ struct ms_record {
   ms_tensor *const *args; /* while recording */
   ms_rgrad *grad;
   int n_grad, room_grad;
+  ms_revent *event;
+  int n_event, room_event;
 };
 void ms_slot_hold(ms_slot *s, ms_storage *storage); /* retain it as the slot's, in place of what it had; NULL: none */
 int ms_record_slot(ms_record *r, ms_storage *s,
@@ -219,7 +232,8 @@ static inline void ms_view_span(const ms_view *v, size_t offset, size_t *from, s
 /* A call's copy of everything, in one block: slots -1, numbers empty. 0, or -1 after ms_fail. */
 int ms_rcall_copy(ms_rcall *q, const ms_call *c);
 void ms_rcall_drop(ms_rcall *c); /* free what it owns */
-/* dead[i] for every call that makes only what no later call reads and nobody sees outside. -1: no memory, no message. */
+/* dead[i] for every call that makes only what no later call reads and nobody sees outside; what its index tensors are made by is
+ * not (they are still to be checked). -1: no memory, no message. */
 int ms_record_dead(const ms_record *r, bool *dead);
 
 /* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another -------------------- */

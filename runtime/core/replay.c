@@ -26,8 +26,8 @@ int ms_record_dead(const ms_record *r, bool *dead) {
     const ms_rcall *c = &r->call[i];
     bool live = c->call.rng;
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) live |= c->slot[k] >= 0 && ms_rcall_writes(c, k) && needed[c->slot[k]];
-    for (int k = 0; k < c->call.n_in && live; k++)
-      if (c->slot[k] >= 0) needed[c->slot[k]] = true;
+    for (int k = 0; k < c->call.n_in; k++)
+      if (c->slot[k] >= 0 && (live || (c->indexed && k < MS_MAX_ARGS && c->call.bound[k]))) needed[c->slot[k]] = true;
     dead[i] = !live;
   }
   free(needed);
@@ -37,7 +37,14 @@ int ms_record_dead(const ms_record *r, bool *dead) {
 static int drop_dead(ms_step *s) {
   ms_record *r = s->r;
   if (!(s->dead = calloc((size_t)r->n_call + 1, 1)) || ms_record_dead(r, s->dead) < 0) return ms_fail("compile: out of memory"), -1;
-  for (int i = 0; i < r->n_call; i++) s->info.dead += s->dead[i];
+  for (int i = 0; i < r->n_call; i++) {
+    ms_rcall *c = &r->call[i];
+    s->info.dead += s->dead[i];
+    if (!s->dead[i] || !c->indexed) continue;
+    c->idle = true, s->dead[i] = false; /* it touches its index tensors, and nothing else */
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++)
+      if (k >= c->call.n_in || k >= MS_MAX_ARGS || !c->call.bound[k]) c->slot[k] = -1;
+  }
   for (int i = 0; i < r->n_slot; i++) r->slot[i].first = r->slot[i].last = -1;
   for (int i = 0; i < r->n_call; i++) {
     ms_rcall *c = &r->call[i];
@@ -180,6 +187,9 @@ static int list_written(ms_step *s) {
   return 0;
 }
 
+static int do_nothing(ms_call *c) { return (void)c, 0; }
+static const ms_kernel idle = {.run = do_nothing};
+
 static int prepare(ms_step *s) {
   ms_record *r = s->r;
   for (int i = 0; i < r->n_call; i++) {
@@ -194,6 +204,10 @@ static int prepare(ms_step *s) {
         c->in[k].number = &r->call[i].number[k];
         if (ms_put_number(c->in[k].data, c->in[k].dtype, r->call[i].number[k]) < 0) return -1;
       }
+    if (r->call[i].idle) {
+      c->kernel = &idle;
+      continue;
+    }
     s->info.flops += flops_of(c);
     if (r->call[i].chain) { /* the last call of a chain carries its kernel */
       s->info.calls += r->call[i].chain > 0;
@@ -219,8 +233,23 @@ static void join_tied(ms_record *r) {
       if (r->result[k].slot == from) r->result[k].slot = to;
     for (int k = 0; k < r->n_grad; k++)
       if (r->grad[k].now.slot == from) r->grad[k].now.slot = to;
+    for (int k = 0; k < r->n_event; k++)
+      if (r->event[k].now.slot == from) r->event[k].now.slot = to;
     r->slot[to].written |= r->slot[from].written;
     r->arg[i].slot = to;
+  }
+}
+
+/* What .grad of a leaf is while a call may fail has to be there if it does. */
+static void keep_gradients(ms_record *r) {
+  for (int i = 0; i < r->n_event; i++) {
+    const ms_revent *e = &r->event[i];
+    int until = r->n_call;
+    bool risky = false;
+    for (int k = r->n_event - 1; k > i; k--)
+      if (r->event[k].grad == e->grad) until = r->event[k].at;
+    for (int k = e->at; k < until && !risky && e->grad >= 0; k++) risky = r->call[k].risky;
+    if (risky && e->now.slot >= 0 && r->slot[e->now.slot].kind == MS_SLOT_INTERNAL) r->slot[e->now.slot].kind = MS_SLOT_RESULT;
   }
 }
 
@@ -231,6 +260,7 @@ ms_step *ms_step_build(ms_record *r, bool exact) {
   if (!r->device) r->device = ms_device_get("cpu");
   adopt(r);
   join_tied(r);
+  keep_gradients(r);
   ms_record_forget(r); /* results get new memory each time; arguments come with theirs */
   s->info.recorded = r->n_call, s->info.results = r->n_results;
   if ((!exact && ms_step_fold(s) < 0) || ms_step_repeat(s) < 0 || drop_dead(s) < 0) return ms_step_free(s), NULL;

@@ -112,7 +112,8 @@ int ms_rewrite_put(ms_rewrite *w, int at, bool replace) {
     if (!p) return no_memory();
     r->call = p, r->room_call = room;
   }
-  for (int i = 0; i < w->n_wait; i++) w->wait[i].chunk = r->call[at].chunk, w->wait[i].line = r->call[at].line;
+  for (int i = 0; i < w->n_wait; i++)
+    w->wait[i].chunk = r->call[at].chunk, w->wait[i].line = r->call[at].line, w->wait[i].nth = r->call[at].nth;
   if (replace) ms_rcall_drop(&r->call[at]);
   memmove(&r->call[at + w->n_wait], &r->call[at + replace], (size_t)(r->n_call - at - replace) * sizeof *r->call);
   memcpy(&r->call[at], w->wait, (size_t)w->n_wait * sizeof *r->call);

@@ -99,17 +99,31 @@ static ms_tensor *tensor_of(const ms_record *r, const ms_ref_view *v, ms_tensor 
   return ms_autorelease(x);
 }
 
-static int leave_gradients(const ms_record *r, ms_tensor *const *args) {
-  for (int i = 0; i < r->n_grad; i++) {
-    const ms_rgrad *g = &r->grad[i];
-    ms_tensor *leaf = ms_grad_leaf(g, args), *now = NULL;
-    if (g->now.slot >= 0) {
-      if (shows(leaf->grad, &g->now, r->slot[g->now.slot].storage, offset_of(r, &g->now, args))) continue;
-      if (!(now = tensor_of(r, &g->now, args))) return -1;
-    }
-    ms_set_grad(leaf, now);
+static int leave_gradient(const ms_record *r, const ms_rgrad *g, const ms_ref_view *v, ms_tensor *const *args) {
+  ms_tensor *leaf = ms_grad_leaf(g, args), *now = NULL;
+  if (v->slot >= 0) {
+    if (shows(leaf->grad, v, r->slot[v->slot].storage, offset_of(r, v, args))) return 0;
+    if (!(now = tensor_of(r, v, args))) return -1;
   }
+  ms_set_grad(leaf, now);
   return 0;
+}
+
+static int leave_gradients(const ms_record *r, ms_tensor *const *args) {
+  for (int i = 0; i < r->n_grad; i++)
+    if (leave_gradient(r, &r->grad[i], &r->grad[i].now, args) < 0) return -1;
+  return 0;
+}
+
+/* The call that was number `at` in the recording has failed: what the function had done until then. */
+static void leave_gradients_at(const ms_record *r, int at, ms_tensor *const *args) {
+  for (int i = 0; i < r->n_event && r->event[i].at <= at; i++) {
+    const ms_revent *e = &r->event[i];
+    bool last = e->grad >= 0;
+    for (int k = i + 1; k < r->n_event && r->event[k].at <= at; k++) last &= r->event[k].grad != e->grad;
+    if (!last || (e->now.slot >= 0 && !r->slot[e->now.slot].storage)) continue;
+    if (leave_gradient(r, &r->grad[e->grad], &e->now, args) < 0) return;
+  }
 }
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
@@ -139,10 +153,19 @@ static int enter(ms_step *s, ms_tensor *const *args) {
   return 0;
 }
 
-static void leave(ms_step *s) {
+/* Does one of the calls before call `end` write a slot? */
+static bool wrote(const ms_step *s, int slot, int end) {
+  for (int i = 0; i < end; i++)
+    for (int k = 0; k < s->r->call[i].call.n_in + s->r->call[i].call.n_out && !s->dead[i]; k++)
+      if (s->r->call[i].slot[k] == slot && ms_rcall_writes(&s->r->call[i], k)) return true;
+  return false;
+}
+
+/* ran: how many calls did. */
+static void leave(ms_step *s, int ran) {
   for (int i = 0; i < s->r->n_slot; i++) {
     ms_slot *t = &s->r->slot[i];
-    if (t->storage && t->written) t->storage->version++;
+    if (t->storage && t->written && (ran == s->r->n_call || wrote(s, i, ran))) t->storage->version++;
     if (t->kind == MS_SLOT_RESULT) ms_storage_release(t->storage);
     if (t->kind == MS_SLOT_RESULT || t->kind == MS_SLOT_INPUT) t->storage = NULL;
   }
@@ -155,7 +178,7 @@ static int run_call(const ms_step *s, ms_rcall *q) {
     for (int k = 0; k < c->n_in; k++)
       if (c->in[k].number && ms_put_number(c->in[k].data, c->in[k].dtype, *c->in[k].number) < 0) rc = -1;
   if (q->chain < 0 && rc == 0) return 0; /* its numbers are fresh, the last of its chain runs it */
-  for (int k = 0; k < c->n_in && k < MS_BOUNDS && rc == 0; k++)
+  for (int k = 0; q->indexed && k < c->n_in && k < MS_MAX_ARGS && rc == 0; k++)
     if (c->bound[k] && s->r->device->backend->host_memory) rc = ms_check_index(c->op, k, &c->in[k], c->bound[k]);
   if (rc == 0) rc = c->kernel->run(c);
   if (rc < 0) ms_error_prefix("%s at %s:%d", c->op->name, q->chunk ? q->chunk : "?", q->line);
@@ -172,19 +195,21 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   if (s->profiling) from = now();
   const ms_backend *b = r->device->backend;
   const unsigned before = b->enter ? b->enter() : 0;
-  for (int i = 0; i < r->n_call && rc == 0; i++) {
-    if (s->dead[i]) continue;
-    rc = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : run_call(s, &r->call[i]);
+  int ran = 0;
+  for (; ran < r->n_call && rc == 0; ran++) {
+    if (s->dead[ran]) continue;
+    if ((rc = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : run_call(s, &r->call[ran])) < 0) break;
     if (s->profiling) {
       double to = now();
-      s->seconds[i] += to - from, from = to;
+      s->seconds[ran] += to - from, from = to;
     }
   }
   if (b->leave) b->leave(before);
   for (int k = 0; k < r->n_results && rc == 0; k++)
     if (!(results[k] = tensor_of(r, &r->result[k], args))) rc = -1;
   if (rc == 0) rc = leave_gradients(r, args);
-  leave(s);
+  else if (ran < r->n_call && ran) leave_gradients_at(r, r->call[ran].nth, args);
+  leave(s, ran);
   if (s->profiling) s->seconds[r->n_call] += now() - begin, s->runs++;
   return rc;
 }

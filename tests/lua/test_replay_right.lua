@@ -1,9 +1,10 @@
 -- A replay is right: what it reads is what the function would read, what it writes is what the function would write, call after call.
 -- Each test is a program that a replay once had wrong, or that could not be compiled, and its kind. Eager against compiled throughout.
--- luacheck: globals TestReplayMemory TestReplayArguments TestReplayGradients
+-- luacheck: globals TestReplayMemory TestReplayArguments TestReplayGradients TestReplayErrors
 local lu = require "luaunit"
 local ms = require "mascon"
 local compiled = require "compiled"
+local nn = ms.nn
 local like_eager, replays = compiled.like_eager, compiled.replays
 
 -- The same as eagerly, and by replays.
@@ -234,4 +235,126 @@ function TestReplayGradients.test_a_grad_that_is_an_argument_or_part_of_one()
       lu.assertTrue(ok, name .. ": " .. tostring(message))
     end
   end
+end
+
+-- ---- errors --------------------------------------------------------------------------------------------------------------------------
+
+TestReplayErrors = {}
+
+-- Calls of which every fifth ends with an error: what each gives and leaves, in tensors, gradients, the generator. make() -> function,
+-- arguments by call, tensors that it changes.
+local function leaves(make)
+  local function world(compile)
+    ms.seed(3)
+    local f, arguments, kept = make()
+    local step, told = compile and ms.compile(f) or f, {}
+    for i = 1, 12 do
+      local r = table.pack(pcall(step, table.unpack(arguments(i))))
+      for k = 2, r.n do told[#told + 1] = r[1] and r[k]:totable() or r[k]:match "%w+%[%d+%] = %d+, expected %d+%.%.%d+" end
+      for _, t in ipairs(kept) do
+        told[#told + 1] = t:detach():totable()
+        told[#told + 1] = t.grad and t.grad:totable() or "no gradient"
+      end
+      told[#told + 1] = ms.rand({ 2 }):totable()
+    end
+    return told, step
+  end
+  local eager, replayed, step = world(false), world(true)
+  lu.assertEquals(replayed, eager)
+  lu.assertTrue(replays(step))
+end
+
+local function labels(i) return ms.tensor({ 1, i % 5 == 0 and 9 or 2 }, { dtype = "i64" }) end
+
+local function training(f)
+  leaves(function()
+    local w, n = ms.randn({ 2, 3 }):requires_grad_(), ms.zeros { 1 }
+    return function(x, y)
+      return f(w, n, x, function() return nn.cross_entropy(x:matmul(w), y) end)
+    end, function(i) return { ms.randn { 2, 2 }, labels(i) } end, { w, n }
+  end)
+end
+
+function TestReplayErrors.test_what_came_before_the_error_is_done_and_nothing_else()
+  training(function(w, n, _, loss)
+    w.grad = nil
+    n:add_(1)
+    loss():backward()
+    n:add_(ms.rand { 1 })
+    return n * 1
+  end)
+  training(function(w, n, _, loss)
+    n:add_(ms.rand { 1 })
+    local l = loss()
+    w.grad = nil
+    l:backward()
+    n:add_(1)
+    return l
+  end)
+  leaves(function() -- elementwise calls before and behind it would be one chain
+    local n, m = ms.zeros { 4 }, ms.ones { 5, 4 }
+    return function(x, y)
+      local a = x * 2 + 1
+      n:add_(a)
+      local rows = m:index_select(1, y)
+      local b = a * 3 - x
+      n:add_(b)
+      return rows:sum() + b:sum()
+    end, function(i) return { ms.randn { 4 }, labels(i) } end, { n }
+  end)
+end
+
+function TestReplayErrors.test_gradients_are_those_of_the_backward_passes_before_it()
+  training(function(_, n, _, loss)
+    loss():backward()
+    n:add_(1)
+    return n * 1
+  end)
+  training(function(w, n, x, loss)
+    w.grad = nil
+    x:matmul(w):square():sum():backward()
+    w.grad:mul_(2)
+    local l = loss()
+    l:backward()
+    n:add_(1)
+    return l
+  end)
+  training(function(w, n, x, loss)
+    w.grad = nil
+    x:matmul(w):square():sum():backward()
+    do
+      local _ <close> = ms.no_grad()
+      w:sub_(w.grad * 0.1)
+    end
+    local l = loss()
+    w.grad = nil
+    l:backward()
+    n:add_(1)
+    return l
+  end)
+end
+
+function TestReplayErrors.test_an_index_is_checked_though_nobody_reads_what_it_finds()
+  training(function(_, n, _, loss)
+    n:add_(1)
+    loss()
+    n:add_(1)
+    return n * 1
+  end)
+end
+
+-- A change that was not made is none to a graph from before.
+function TestReplayErrors.test_versions()
+  local a, m = ms.ones({ 2 }, { requires_grad = true }), ms.ones { 2 }
+  local step = ms.compile(function(x, y)
+    local r = ms.ones({ 3, 2 }):index_select(1, y):sum()
+    m:add_(x)
+    return r
+  end)
+  for i = 1, 4 do step(ms.ones { 2 }, labels(i)) end
+  lu.assertTrue(replays(step))
+  local l = (a * m):sum()
+  lu.assertFalse((pcall(step, ms.ones { 2 }, labels(5))))
+  l:backward()
+  lu.assertEquals(a.grad:totable(), { 5, 5 })
 end
