@@ -296,10 +296,10 @@ function TestReplayErrors.test_what_came_before_the_error_is_done_and_nothing_el
     return function(x, y)
       local a = x * 2 + 1
       n:add_(a)
-      local rows = m:index_select(1, y)
+      local found = m:index_select(1, y)
       local b = a * 3 - x
       n:add_(b)
-      return rows:sum() + b:sum()
+      return found:sum() + b:sum()
     end, function(i) return { ms.randn { 4 }, labels(i) } end, { n }
   end)
 end
