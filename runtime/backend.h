@@ -142,6 +142,7 @@ enum {
   MS_NO_GRAD = 8,     /* result carries no gradient by nature (comparisons, argmax) */
   MS_CREATE = 16,     /* no tensor input: makes one; takes dtype and device in the options */
   MS_COMPOSITE = 32,  /* only `ref`: a composition of others, no kernel wanted */
+  MS_REFUSES = 64,    /* its kernel ends with an error for some values of its inputs */
 };
 
 enum {

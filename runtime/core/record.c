@@ -367,7 +367,8 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
     if (q->slot[i] >= 0 && ms_rcall_writes(q, i)) rc = touch(r, q, q->slot[i], true);
   q->nth = r->n_call;
   for (int i = 0; i < n && i < MS_MAX_ARGS; i++) q->indexed |= c->bound[i] != 0;
-  q->risky = q->indexed || (looks(q) && (c->rng || !ms_dtype_is_float(c->n_out ? c->out[0].dtype : c->in[0].dtype)));
+  q->risky = q->indexed || c->op->flags & MS_REFUSES ||
+             (looks(q) && (c->rng || !ms_dtype_is_float(c->n_out ? c->out[0].dtype : c->in[0].dtype)));
   r->n_call++; /* also after a failure: freeing the recording frees it */
   return rc;
 }

@@ -17,14 +17,15 @@ static void adopt(ms_record *r) {
   }
 }
 
-/* A call that changes something in place is needed if that is needed afterwards. Random draws stay: they move the generator. */
+/* A call that changes something in place is needed if that is needed afterwards. Random draws stay: they move the generator; and so
+ * does what may refuse its inputs. */
 int ms_record_dead(const ms_record *r, bool *dead) {
   bool *needed = calloc((size_t)r->n_slot + 1, 1);
   if (!needed) return -1;
   for (int i = 0; i < r->n_slot; i++) needed[i] = r->slot[i].kind != MS_SLOT_INTERNAL;
   for (int i = r->n_call - 1; i >= 0; i--) {
     const ms_rcall *c = &r->call[i];
-    bool live = c->call.rng;
+    bool live = c->call.rng || c->call.op->flags & MS_REFUSES;
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) live |= c->slot[k] >= 0 && ms_rcall_writes(c, k) && needed[c->slot[k]];
     for (int k = 0; k < c->call.n_in; k++)
       if (c->slot[k] >= 0 && (live || (c->indexed && k < MS_MAX_ARGS && c->call.bound[k]))) needed[c->slot[k]] = true;

@@ -343,6 +343,28 @@ function TestReplayErrors.test_an_index_is_checked_though_nobody_reads_what_it_f
   end)
 end
 
+function TestReplayErrors.test_a_loss_that_refuses_its_inputs()
+  for _, unread in ipairs { true, false } do
+    local w, n = ms.ones({ 2 }, { requires_grad = true }), ms.zeros { 2 }
+    local step = ms.compile(function(x)
+      local y = x * w:detach()
+      local l = ms.bce_loss(y, ms.ones { 2 })
+      n:add_(y)
+      if unread then return n * 1 end
+      w.grad = nil
+      local m = ms.bce_loss(x * w, ms.ones { 2 }) + l
+      m:backward()
+      return m
+    end)
+    for _ = 1, 5 do step(ms.full({ 2 }, 0.5)) end
+    lu.assertTrue(replays(step))
+    local before = w.grad
+    lu.assertFalse((pcall(step, ms.full({ 2 }, 2))))
+    lu.assertEquals(n:totable(), { 2.5, 2.5 })
+    lu.assertTrue(before == w.grad)
+  end
+end
+
 -- A change that was not made is none to a graph from before.
 function TestReplayErrors.test_versions()
   local a, m = ms.ones({ 2 }, { requires_grad = true }), ms.ones { 2 }
