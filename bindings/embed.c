@@ -31,7 +31,7 @@ static const struct {
 /* Modules that are no fields of `ms`: parts of others, or reached by an alias. */
 static bool is_internal(const char *name) {
   static const char *const names[] = {"strict", "text",    "prompt", "log",   "plots", "gnuplot", "dataset",
-                                      "show",   "options", "names",  "plain", "seeds", "jansson"};
+                                      "show",   "options", "names",  "plain", "seeds", "jansson", "tiles"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;
   return false;

@@ -22,12 +22,11 @@ local o = ms.args.standard({
 for _, name in ipairs { "epochs", "batch", "codes", "labelled", "trees" } do
   if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
 end
-local quick = o.quick
-ms.seed(o.seed)
+if o.flip < 0 or o.flip > 1 then error(("--flip %g: expected a probability"):format(o.flip), 0) end
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local train, test = ms.data.find(o.dataset, { data = o.data, device = o.device })
-if quick then
+if o.quick then
   train, test = train:subset(1, 6000), test:subset(1, 2000)
 end
 print(("%s: %d training and %d test images, on %s"):format(train.name, #train, #test, train.device))
@@ -57,54 +56,61 @@ local function mse(data, f)
   return mean:value()
 end
 
+-- ---- what is looked at -----------------------------------------------------------------------------------------------------------
+-- Drawn once from the seed, each by a generator of its own, so that figures change nothing of what is learned.
+local show = test:subset(1, 10):images() -- what the figures reconstruct
+local noisy = ms.with_seed(o.seed, flip_pixels, show, o.flip)
+local pair = train:split(2, { seed = o.seed }):images()
+local scattered = train:split(1000, { seed = o.seed + 1 })
+local labelled = train:split(o.labelled, { seed = o.seed + 2 })
+
 -- ---- training --------------------------------------------------------------------------------------------------------------------
--- Epochs that earlier runs of this folder have done, if they are to count.
+-- The folder is ours from here on. With --resume its run goes on, with the options it was begun with: `done` epochs of all nets together.
+local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "refresh", "labelled", "trees" },
+  same = { data_set = train.name, training_images = #train } })
 local nets, done = { "codes", "plane", "denoise" }, 0
 for _, name in ipairs(o.resume and nets or {}) do
-  local at = ms.checkpoint.peek(("%s/%s.safetensors"):format(o.out, name))
-  if at and at.codes ~= o.codes then
-    error(("--resume: %s holds nets with --codes %s, not %d; choose another --out"):format(o.out, at.codes, o.codes), 0)
-  end
-  if at then done = done + at.epoch end
+  local at = run:peek(name)
+  if at and at.epoch > o.epochs then error(("--epochs %d: %s has had %d already"):format(o.epochs, name, at.epoch), 0) end
+  done = done + (at and at.epoch or 0)
+end
+if o.resume then
+  run:rewind(done)
+  print(done > 0 and ("going on after %d epochs in %s"):format(done, o.out) or ("no net is saved yet in %s: from the start"):format(o.out))
 end
 local per_epoch = #train // o.batch
 local every = math.max(1, per_epoch // 20) -- steps to a point of the loss trace
-local run = ms.run(o.out, { options = o, resume = o.resume and done or nil })
-local board = ms.tensorboard(o.out, { resume = o.resume and done * per_epoch or nil })
-local show = test:images(1, 10) -- the images that the figures reconstruct
+local board = ms.tensorboard(o.out, { resume = o.resume and done * per_epoch + 1 or nil }) -- what stands there from that step on is void
 
 -- The loss so far, over inputs and their reconstructions: one picture, rewritten while training goes on.
-local titles = { codes = "codes of " .. o.codes, plane = "codes of 2", denoise = "denoising" }
-local function draw(name, trace, model, corrupt)
-  local given = corrupt and corrupt(show) or show
-  local made = ms.no_grad(model, given)
+local titles = { codes = ("codes of %d"):format(o.codes), plane = "codes of 2", denoise = "denoising" }
+local function draw(name, trace, model, inputs)
   local curve = run:path(name .. "_loss.png")
   plot.lines { { x = trace.step, y = trace.loss, label = "loss" }, title = titles[name] .. ": sum of squared pixel errors", xlabel = "step",
     logy = true, file = curve }
-  local pairs_ = ms.image.grid(ms.cat({ given, made }), { columns = 10, scale = 3 })
-  ms.image.save(run:path(name .. ".png"), ms.image.above { ms.image.load(curve), pairs_ })
-  return pairs_
+  model:eval()
+  local images = ms.image.grid(ms.cat({ inputs, ms.no_grad(model, inputs) }), { columns = 10, scale = 3, padding = 4, background = 1 })
+  model:train()
+  ms.image.save(run:path(name .. ".png"), ms.image.above({ ms.image.load(curve), images }))
+  return images
 end
 
--- The part-th net: trained, or taken from its checkpoint with --resume and trained on.
-local function fit(part, k, corrupt)
+-- The part-th net: trained, or taken from its checkpoint with --resume and trained on. corrupt: what is done to its inputs.
+local function fit(part, k, inputs, corrupt)
   local name = nets[part]
   ms.seed(o.seed * 100 + part)
   local model = autoencoder(k)
   local adam = optim.adam(model:parameters(), { lr = o.lr })
   local trace, first = { step = {}, loss = {} }, 1
-  local checkpoint = run:path(name .. ".safetensors")
-  if o.resume then
-    local at = ms.checkpoint.resume(checkpoint, { model = model, optimizer = adam })
-    if at then
-      first, trace = at.epoch + 1, at.trace
-      print(("%s: going on after epoch %d"):format(name, at.epoch))
-    end
+  local at = o.resume and run:load(name, { model = model, optimizer = adam })
+  if at then
+    first, trace = at.epoch + 1, at.trace
+    print(("%s: going on after epoch %d"):format(name, at.epoch))
   end
   if first == 1 and part == 1 then print(model) end
 
   local loader = train:loader { batch = o.batch, shuffle = true, drop_last = true }
-  local drawn, last = ms.time(), trace.mean
+  local drawn = ms.time()
   for epoch = first, o.epochs do
     local mean, recent = ms.meter.mean(), ms.meter.mean()
     local bar = ms.progress(loader, { label = ("%s %d/%d"):format(name, epoch, o.epochs) })
@@ -125,49 +131,55 @@ local function fit(part, k, corrupt)
         bar:set { loss = recent:value() }
         recent:reset()
         if ms.time() - drawn > o.refresh then
-          draw(name, trace, model, corrupt)
+          draw(name, trace, model, inputs)
           drawn = ms.time()
         end
       end
     end
-    last, done = mean:value(), done + 1
-    trace.mean = last
-    run:epoch { epoch = done, step = done * per_epoch, net = name, net_epoch = epoch, loss = last,
+    done = done + 1
+    trace.mean = mean:value()
+    run:epoch { epoch = done, step = done * per_epoch, net = name, net_epoch = epoch, loss = trace.mean,
       mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model) }
-    ms.checkpoint.save(checkpoint, { model = model, optimizer = adam, epoch = epoch, codes = o.codes, trace = trace })
-    board:image(name .. "/reconstructions", draw(name, trace, model, corrupt), done * per_epoch)
-    print(("%s: epoch %d  loss %.3f"):format(name, epoch, last))
+    board:image(name .. "/reconstructions", draw(name, trace, model, inputs), done * per_epoch)
+    board:flush()
+    run:save(name, { model = model, optimizer = adam, epoch = epoch, trace = trace }) -- last: whatever a kill cuts short is done again
+    print(("%s: epoch %d  loss %.3f"):format(name, epoch, trace.mean))
   end
-  return model, last
+  return model, trace.mean
 end
 
 -- ---- 1: codes of eight numbers ---------------------------------------------------------------------------------------------------
-local model, loss_k8 = fit(1, o.codes)
+local model, loss_k8 = fit(1, o.codes, show)
 local encoder, decoder = model[1], model[2]
 local ae_mse = mse(test, model)
 
 -- Between two images: eleven points on the line between their codes, decoded.
 ms.no_grad(function()
-  local z = encoder(test:images(1, 2))
+  local z = encoder(pair)
   local steps = ms.linspace(0, 1, 11, { device = z.device }):reshape { 11, 1 }
-  ms.image.save(run:path "interpolation.png", decoder(ms.lerp(z[{ { 1, 1 } }], z[{ { 2, 2 } }], steps)), { columns = 11, scale = 3 })
+  local between, captions = decoder(ms.lerp(z[{ { 1, 1 } }], z[{ { 2, 2 } }], steps)), { "x1" }
+  for i = 0, 10 do captions[#captions + 1] = ("%.1f"):format(i / 10) end
+  captions[#captions + 1] = "x2"
+  plot.tiles { { pair[{ { 1, 1 } }], between, pair[{ { 2, 2 } }] }, captions = captions, title = "decoded between the codes of two images",
+    file = run:path "interpolation.png" }
 end)
 
 -- ---- 2: codes of two numbers, to be looked at -------------------------------------------------------------------------------------
-local flat, loss_k2 = fit(2, 2)
-local points, classes = test:subset(1, 1000):map(flat[1])
-plot.scatter { points = points, class = classes, classes = test.classes, title = "1,000 test images as codes of two numbers",
+local flat, loss_k2 = fit(2, 2, show)
+local points, classes = scattered:map(flat[1])
+plot.scatter { points = points, class = classes, classes = train.classes, title = "1,000 training images as codes of two numbers",
   xlabel = "code 1", ylabel = "code 2", file = run:path "plane_codes.png" }
 
 -- ---- 3: few labels ----------------------------------------------------------------------------------------------------------------
-local few, few_labels = train:subset(1, o.labelled):map(encoder)
+local few, few_labels = labelled:map(encoder)
 local codes, labels = test:map(encoder)
 local forest = ml.random_forest { trees = o.trees, seed = o.seed }:fit(few, few_labels)
 local function neighbours(k) return ml.accuracy(ml.knn { k = k }:fit(few, few_labels):predict(codes), labels) end
 
 -- ---- 4: denoising ------------------------------------------------------------------------------------------------------------------
 local function corrupt(x) return flip_pixels(x, o.flip) end
-local denoiser = fit(3, o.codes, corrupt)
+plot.tiles { noisy, title = ("noisy images: each pixel turned over with probability %g"):format(o.flip), file = run:path "noisy.png" }
+local denoiser = fit(3, o.codes, noisy, corrupt)
 ms.seed(o.seed)
 local noisy_mse = mse(test, corrupt)
 local denoise_mse = mse(test, function(x) return denoiser(corrupt(x)) end)
@@ -189,4 +201,5 @@ for _, name in ipairs { "loss_k8", "loss_k2", "forest_accuracy", "knn1_accuracy"
   "ae_mse" } do
   print(("%-16s %.4f"):format(name, summary[name]))
 end
+run:close()
 print(("figures, metrics and checkpoints are in %s"):format(o.out))

@@ -4,6 +4,7 @@
 --   plot.scatter { x = xs, y = ys, class = labels, classes = names, file = "codes.png" }
 --   plot.hist    { values, bins = 60, threshold = 0.4, file = "losses.png" }
 --   plot.box     { { values, label = "MNIST" }, { other, label = "Fashion" }, file = "norms.png" }
+--   plot.tiles   { pictures, captions = { "x1", "x2" }, file = "pair.png" }                                  -- tiles.lua
 --   plot.heatmap { rows, xlabels = names, ylabels = names, annotate = true, file = "confusion.png" }
 --
 -- Numbers come as Lua arrays or as anything with :totable() (a tensor). With `file` (.png or .svg) the figure is written there, whole or
@@ -370,7 +371,8 @@ local function heatmap(o)
 end
 
 -- Errors of a figure stand at the line that asked for it.
-for name, draw in pairs { lines = lines, scatter = scatter, hist = hist, box = box, heatmap = heatmap } do
+for name, draw in pairs { lines = lines, scatter = scatter, hist = hist, box = box, heatmap = heatmap,
+  tiles = require "mascon.tiles" } do
   plots[name] = function(o)
     local ok, result = pcall(draw, o)
     if not ok then error(result, 2) end
