@@ -11,8 +11,8 @@
 --   plot.lines { ..., file = run:path "loss.png" }
 --
 -- One process at a time has the folder: the kernel locks run.lock for it and lets go when the process ends, however it ends. Whoever has
--- the folder may also clear away the temporary files of runs that were killed. A checkpoint carries the number of its run, so that one left
--- behind by an earlier run in the same folder is not taken for this one's.
+-- the folder may also clear away the temporary files of runs that were killed. run.json also lists the checkpoints that this run has saved,
+-- so that one left behind by an earlier run in the same folder is not taken for its own.
 local json = require "mascon.json"
 local plain = require "mascon.plain"
 local system = require "mascon.system"
@@ -164,8 +164,8 @@ local function go_on(self, opts)
     fail("resume: no run to go on with in %s: looked for run.json%s; without --resume a new one begins", self.dir, metrics)
   end
   local was = log.read(path)
-  if type(was) ~= "table" or type(was.id) ~= "string" or type(was.options) ~= "table" or type(was.same) ~= "table" then
-    fail("%s: expected id, options and same of a run", path)
+  if type(was) ~= "table" or type(was.options) ~= "table" or type(was.same) ~= "table" or type(was.saved) ~= "table" then
+    fail("%s: expected options, same and saved of a run", path)
   end
   local free = {}
   for k in pairs(FREE) do free[k] = true end
@@ -173,16 +173,23 @@ local function go_on(self, opts)
   -- Through the same text as what was read: 5 epochs given as 5.0 are 5.0 on both sides.
   agree(self, "option", was.options, json.decode(json.encode(option_values(opts.options), { replace = true })), free, dashed)
   agree(self, "the", was.same, json.decode(json.encode(opts.same or {}, { replace = true })), {}, function(k) return (k:gsub("_", " ")) end)
-  self.id = was.id
+  self.record, self.saved = was, {}
+  for _, name in ipairs(was.saved) do self.saved[name] = true end
+end
+
+local function write_record(self)
+  self.record.saved = json.array(text.keys(self.saved))
+  ensure(system.replace(self:path("run.json"), json.encode(self.record, { indent = "  ", replace = true }) .. "\n"))
 end
 
 -- Begin a new run: the metrics and the summary of the one before go, its checkpoints stay until they are written over.
 local function begin(self, opts)
-  self.id = ("%d-%d-%d"):format(os.time(), system.pid(), math.floor(term.time() * 1e6) % 1000000)
+  self.record = { options = option_values(opts.options), same = opts.same or {}, begun = os.time(), versions = versions(),
+    command = self.command, commit = self.commit }
+  self.saved = {}
+  write_record(self) -- first: from here on nothing that lies in the folder is of this run
   os.remove(self:path("summary.json"))
   ensure(system.replace(self.metrics_path, ""))
-  ensure(system.replace(self:path("run.json"), json.encode({ id = self.id, options = option_values(opts.options), same = opts.same or {},
-    begun = os.time(), versions = versions(), command = self.command, commit = self.commit }, { indent = "  ", replace = true }) .. "\n"))
 end
 
 -- Open the folder `dir`, which is this process's from then on; another one that has it makes this raise. Without resume a new run begins,
@@ -243,22 +250,24 @@ local function checkpoint_path(self, name) return self:path(name .. ".safetensor
 -- Save checkpoint `name` (ms.checkpoint.save) as one of this run.
 function Run:save(name, what)
   mine(self)
-  local all = { run = self.id }
-  for k, v in pairs(what) do all[k] = v end
-  return checkpoint().save(checkpoint_path(self, name), all)
+  checkpoint().save(checkpoint_path(self, name), what)
+  if not self.saved[name] then
+    self.saved[name] = true
+    write_record(self)
+  end
 end
 
--- What checkpoint `name` says besides its tensors; nil when there is none of this run. Raises when there is one that cannot be read.
+-- What checkpoint `name` says besides its tensors; nil when this run has saved none. Raises when it cannot be read.
 function Run:peek(name)
-  local path = checkpoint_path(self, name)
-  if system.kind(path) == nil then return nil end
-  local at = checkpoint().peek(path)
-  return at and at.run == self.id and at or nil
+  if not self.saved[name] then return nil end
+  local at, message = checkpoint().peek(checkpoint_path(self, name))
+  if not at then fail("%s: this run has saved it, and it is gone (%s)", name, message) end
+  return at
 end
 
 -- The same, after ms.checkpoint.load has put the states in their places.
 function Run:load(name, into)
-  if not self:peek(name) then return nil end
+  if not self.saved[name] then return nil end
   return checkpoint().load(checkpoint_path(self, name), into)
 end
 

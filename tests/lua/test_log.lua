@@ -138,7 +138,7 @@ function TestRun:test_resume_says_what_it_looked_for()
   put(self.dir .. "/run.json", '{"id": 3')
   lu.assertErrorMsgContains("run.json: json: line 1", log.open, self.dir, { resume = true })
   put(self.dir .. "/run.json", "{}")
-  lu.assertErrorMsgContains("run.json: expected id, options and same of a run", log.open, self.dir, { resume = true })
+  lu.assertErrorMsgContains("run.json: expected options, same and saved of a run", log.open, self.dir, { resume = true })
   lu.assertErrorMsgContains("resume: expected true or false, got 2", log.open, self.dir, { resume = 2 })
 end
 
@@ -149,12 +149,12 @@ function TestRun:test_options_must_agree_when_a_run_goes_on()
     return o
   end
   local same = { data_set = "MNIST" }
-  local id = log(self.dir, { options = options {}, same = same }).id
+  log(self.dir, { options = options {}, same = same })
   local function on(changes, other)
     return log(self.dir, { options = options(changes), same = other or same, resume = true, may_change = { "refresh" } })
   end
-  lu.assertEquals(on({}).id, id)
-  lu.assertEquals(on({ epochs = 9, out = "elsewhere", data = "x", refresh = 0.1, resume = true }).id, id)
+  lu.assertNotNil(on {})
+  lu.assertNotNil(on { epochs = 9, out = "elsewhere", data = "x", refresh = 0.1, resume = true })
   for key, value in pairs { batch = 32, lr = 1e-2, seed = 2, quick = true, n_critic = 5 } do
     lu.assertErrorMsgContains("option --" .. key:gsub("_", "-") .. ": this run was begun with " .. tostring(options {}[key]) .. ", now "
       .. tostring(value) .. " is given", on, { [key] = value })
@@ -177,6 +177,15 @@ function TestRun:test_checkpoints_of_an_earlier_run_are_not_taken()
   run = log(self.dir, { options = {}, resume = true })
   lu.assertNil(run:peek "model")
   lu.assertNil(run:peek "nothing")
+  run:save("model", { model = model, epoch = 1 })
+  run = log(self.dir, { options = {}, resume = true })
+  lu.assertEquals(run:peek("model").epoch, 1)
+  local other = temporary_folder() -- the same run elsewhere: the same bytes
+  log(other, { options = {} }):save("model", { model = model, epoch = 1 })
+  lu.assertTrue(contents(other .. "/model.safetensors") == contents(run:path "model.safetensors"))
+  system.run { "rm", "-rf", other }
+  os.remove(run:path "model.safetensors")
+  lu.assertErrorMsgContains("model: this run has saved it, and it is gone", run.peek, run, "model")
   put(run:path "model.safetensors", "damaged and more than eight bytes")
   lu.assertErrorMsgContains("model.safetensors", run.peek, run, "model")
 end

@@ -1,0 +1,49 @@
+# What the test and the soak of kill -9 and --resume share. MASCON: the program; top: a scratch folder.
+
+# run_killed SECONDS OUT ARGUMENTS...: experiment 1 into OUT, going on where a run has begun, killed with -9 after SECONDS; 0 if that kill
+# hit it, 1 if it had ended well before, 2 if it failed by itself.
+run_killed() {
+  local seconds=$1 out=$2 resume=
+  shift 2
+  [ ! -f "$out/run.json" ] || resume=--resume
+  "$MASCON" scripts/mnist_autoencoder.lua --out "$out" $resume "$@" >"$top/log" 2>&1 &
+  local pid=$!
+  sleep "$seconds"
+  if kill -9 $pid 2>/dev/null; then
+    wait $pid 2>/dev/null
+    [ $? -eq 137 ] && return 0
+  fi
+  wait $pid 2>/dev/null || { cat "$top/log"; return 2; }
+  return 1
+}
+
+# finish OUT ARGUMENTS...: the same to its end.
+finish() {
+  local out=$1 resume=
+  shift
+  [ ! -f "$out/run.json" ] || resume=--resume
+  "$MASCON" scripts/mnist_autoencoder.lua --out "$out" $resume "$@" >"$top/log" 2>&1 || { cat "$top/log"; return 1; }
+}
+
+# same_result A B: the three nets byte for byte, the figures of summary.json, and each epoch of metrics.jsonl once, in order, with the same
+# numbers; nothing hidden is left in B but what A has.
+same_result() {
+  local net
+  for net in codes plane denoise; do
+    cmp "$1/$net.safetensors" "$2/$net.safetensors" || return 1
+  done
+  "$MASCON" -e '
+    local log = require "mascon.log"
+    local function text(v) return require("mascon.json").encode(v) end
+    local a, b = log.read(arg[1] .. "/summary.json"), log.read(arg[2] .. "/summary.json")
+    for k, v in pairs(a) do
+      if type(v) == "number" and k ~= "seconds" then assert(v == b[k], ("%s: %s and %s"):format(k, v, b[k])) end
+    end
+    local x, y = log.read_lines(arg[1] .. "/metrics.jsonl"), log.read_lines(arg[2] .. "/metrics.jsonl")
+    assert(#x == #y, ("%d and %d lines of metrics"):format(#x, #y))
+    for i, row in ipairs(x) do
+      for _, r in ipairs { row, y[i] } do r.seconds, r.time = nil, nil end
+      assert(row.epoch == i and text(row) == text(y[i]), "line " .. i .. " of metrics.jsonl differs")
+    end' "$1" "$2" || return 1
+  [ -z "$(find "$2" -name '*mascon-tmp')" ] || { ls -A "$2"; return 1; }
+}
