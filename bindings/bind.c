@@ -187,6 +187,7 @@ static int call_row(lua_State *L) {
   if (next <= top && next != o.at && !(next == top && msl_table_kind(L, top) == MSL_EMPTY))
     return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top - (o.at > 0), op->n_arg);
   ms_device *device = op->flags & MS_CREATE ? msl_device(L, o.at) : NULL;
+  if (op->id == MS_OP_contiguous) return push_results(L, mark, (out[0] = ms_contiguous(in[0])) ? 1 : -1, out, in[0]);
   if (op->id == MS_OP_copy_) return push_results(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);
   int n = ms_apply_n(op->id, device, n_in, in, attr, out);
   if (n > 0 && (op->flags & MS_CREATE) && msl_flag(L, o.at, op->name, "requires_grad", false)) ms_set_requires_grad(out[0], true);
@@ -244,6 +245,11 @@ static int call_inplace(lua_State *L) {
 
 /* ---- rows as data, for help, tests and tools --------------------------------------------------------------------- */
 
+static void push_derivatives(lua_State *L, const ms_op *op) { /* one text */
+  for (int k = 0; k < op->arity; k++) lua_pushfstring(L, k ? " %s" : "%s", op->derivative[k]);
+  lua_concat(L, op->arity);
+}
+
 /* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
  * has_vjp} */
 static int ops(lua_State *L) {
@@ -257,7 +263,9 @@ static int ops(lua_State *L) {
     S("name", op->name), S("signature", op->signature), S("doc", op->doc), S("sample", op->sample);
     bool e = op->flags & MS_ELEMENTWISE;
     B("elementwise", e);
-    if (e) S("class", classes[op->elementwise_class]), S("formula", op->formula), S("derivative", op->derivative);
+    if (e)
+      S("class", classes[op->elementwise_class]), S("formula", op->formula), push_derivatives(L, op),
+          lua_setfield(L, -2, "derivative");
     lua_pushinteger(L, op->arity);
     lua_setfield(L, -2, "arity");
     B("view", op->flags & MS_VIEW), B("random", op->flags & MS_RANDOM), B("create", op->flags & MS_CREATE);

@@ -193,7 +193,9 @@ static int device(lua_State *L) {
 /* ms.fail_allocation(k): the k-th allocation from now fails (tests; 0 = none) */
 static int fail_allocation(lua_State *L) { return ms_memory_fail_after(luaL_checkinteger(L, 1)), 0; }
 
-void msl_open_grad(lua_State *L) { /* stack: module, methods */
+void msl_open_grad(lua_State *L) {    /* stack: module, methods */
+  lua_pushinteger(L, MS_RNG_VERSION); /* ms.rng_version: which stream a seed gives */
+  lua_setfield(L, -3, "rng_version");
   lua_pushcfunction(L, backward);
   lua_setfield(L, -2, "backward");
   lua_pushcfunction(L, requires_grad_);

@@ -82,6 +82,67 @@ MS_F float m_softplus_f32(float x) { return (x > 0 ? x : 0) + m_log1p_f32(m_exp_
 MS_F double m_sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
 MS_F double m_softplus_f64(double x) { return (x > 0 ? x : 0) + log1p(exp(x > 0 ? -x : x)); }
 
+/* ---- for random numbers: the same bits from every compiler and for every instruction set, a GPU's too
+ * ------------------------------
+ *
+ * Whether a product and a sum become one operation is the compiler's choice everywhere else. Here every product that is added to
+ * something is written as fma, every other one is by a power of two; divisions and square roots are IEEE 754's. Nothing is libm's.
+ * The polynomials are Taylor's: sin and cos of at most pi / 4, log m = 2 artanh f of f = (m - 1) / (m + 1), |f| <= 0.172. */
+
+/* sin and cos of 2 pi u, 0 <= u < 1, u a multiple of 2^-24 (f64: 2^-53); within 2 ulp. */
+MS_F void m_turn_f32(float u, float *sine, float *cosine) {
+  const float q = floorf(fmaf(u, 4.0f, 0.5f)), r = fmaf(q, -0.25f, u), z = r * r; /* |r| <= 1/8, exact */
+  float s = 0x1.507834p+5f, c = -0x1.a6d1f2p+4f; /* (2 pi)^n / n!, n = 9 and 10, then two less each */
+  s = fmaf(s, z, -0x1.32d2ccp+6f), c = fmaf(c, z, 0x1.e1f506p+5f);
+  s = fmaf(s, z, 0x1.466bc6p+6f), c = fmaf(c, z, -0x1.55d3c8p+6f);
+  s = fmaf(s, z, -0x1.4abbcep+5f), c = fmaf(c, z, 0x1.03c1fp+6f);
+  s = fmaf(s, z, -0x1.777a5cp-23f), c = fmaf(c, z, -0x1.3bd3ccp+4f); /* what 2 pi has beyond its float */
+  const float x = fmaf(r, 0x1.921fb6p+2f, r * s), y = fmaf(c, z, 1.0f);
+  const int k = (int)q & 3;
+  *sine = k == 0 ? x : k == 1 ? y : k == 2 ? -x : -y;
+  *cosine = k == 0 ? y : k == 1 ? -x : k == 2 ? -y : x;
+}
+/* log u, 2^-24 <= u <= 1; within 2 ulp. */
+MS_F float m_ln_f32(float u) {
+  const uint32_t bits = ms_f32_bits(u), above = (bits & 0x7fffffu) > 0x3504f3u; /* sqrt(2): keeps m within 0.707 .. 1.414 */
+  const float e = (float)((int32_t)(bits >> 23) - 127 + (int32_t)above);
+  const float m = ms_bits_f32((bits & 0x7fffffu) | (above ? 0x3f000000u : 0x3f800000u));
+  const float f = (m - 1.0f) / (m + 1.0f), z = f * f;
+  float p = 2.0f / 11;
+  p = fmaf(p, z, 2.0f / 9), p = fmaf(p, z, 2.0f / 7), p = fmaf(p, z, 2.0f / 5), p = fmaf(p, z, 2.0f / 3);
+  return fmaf(e, 0.693359375f, fmaf(e, -0x1.bd0106p-13f, fmaf(f * z, p, 2.0f * f)));
+}
+MS_F void m_turn_f64(double u, double *sine, double *cosine) {
+  const double q = floor(fma(u, 4.0, 0.5)), r = fma(q, -0.25, u), z = r * r;
+  double s = 0x1.aaec32af93359p-4, c = -0x1.2a0c591af8314p-5; /* n = 17 and 18 */
+  s = fma(s, z, -0x1.6fadb9f155744p-1), c = fma(c, z, 0x1.20c62c2f2d7f5p-2);
+  s = fma(s, z, 0x1.e8f434d018d63p+1), c = fma(c, z, -0x1.b6e24f44b128fp+0);
+  s = fma(s, z, -0x1.e3074fde8871fp+3), c = fma(c, z, 0x1.f9d38a3763cc3p+2);
+  s = fma(s, z, 0x1.50783487ee782p+5), c = fma(c, z, -0x1.a6d1f2a204a8cp+4);
+  s = fma(s, z, -0x1.32d2cce62bd86p+6), c = fma(c, z, 0x1.e1f506891babbp+5);
+  s = fma(s, z, 0x1.466bc6775aae2p+6), c = fma(c, z, -0x1.55d3c7e3cbffap+6);
+  s = fma(s, z, -0x1.4abbce625be53p+5), c = fma(c, z, 0x1.03c1f081b5ac4p+6);
+  s = fma(s, z, 0x1.1a62633145c07p-52), c = fma(c, z, -0x1.3bd3cc9be45dep+4);
+  const double x = fma(r, 0x1.921fb54442d18p+2, r * s), y = fma(c, z, 1.0);
+  const int k = (int)q & 3;
+  *sine = k == 0 ? x : k == 1 ? y : k == 2 ? -x : -y;
+  *cosine = k == 0 ? y : k == 1 ? -x : k == 2 ? -y : x;
+}
+MS_F double m_ln_f64(double u) {
+  uint64_t bits;
+  memcpy(&bits, &u, 8);
+  const uint64_t rest = bits & 0xfffffffffffffu, above = rest > 0x6a09e667f3bcdu;
+  const double e = (double)((int64_t)(bits >> 52) - 1023 + (int64_t)above);
+  double m;
+  bits = rest | (above ? 0x3fe0000000000000u : 0x3ff0000000000000u);
+  memcpy(&m, &bits, 8);
+  const double f = (m - 1.0) / (m + 1.0), z = f * f;
+  double p = 2.0 / 23;
+  p = fma(p, z, 2.0 / 21), p = fma(p, z, 2.0 / 19), p = fma(p, z, 2.0 / 17), p = fma(p, z, 2.0 / 15), p = fma(p, z, 2.0 / 13);
+  p = fma(p, z, 2.0 / 11), p = fma(p, z, 2.0 / 9), p = fma(p, z, 2.0 / 7), p = fma(p, z, 2.0 / 5), p = fma(p, z, 2.0 / 3);
+  return fma(e, 0x1.62e42feep-1, fma(e, 0x1.a39ef35793c76p-33, fma(f * z, p, 2.0 * f))); /* log 2 in two parts */
+}
+
 /* Recurrence up to 10, then the asymptotic series (Abramowitz and Stegun 6.3.18); reflection below 0. */
 static inline double m_digamma_f64(double x) {
   double r = 0;
@@ -100,6 +161,7 @@ static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
 
 /* Quotients are rounded down, remainders have the sign of y and are exact: x = floor_div(x, y) y + remainder(x, y).
  * Whole numbers: division by 0 gives 0, by -1 cannot trap (the least number wraps to itself). */
+MS_F int64_t m_itself(int64_t x) { return x; }
 MS_F int64_t m_fmod_i64(int64_t x, int64_t y) { return y == 0 || y == -1 ? 0 : x % y; }
 MS_F int64_t m_remainder_i64(int64_t x, int64_t y) {
   int64_t r = m_fmod_i64(x, y);
@@ -172,10 +234,12 @@ MS_F float m_floor_div_f32(float x, float y) {
 #define m_fmod(x, y)            MS_PICK_ANY(x, fmodf, fmod, m_fmod_i64)(x, y)
 #define m_remainder(x, y)       MS_PICK_ANY(x, m_remainder_f32, m_remainder_f64, m_remainder_i64)(x, y)
 #define m_floor_div(x, y)       MS_PICK_ANY(x, m_floor_div_f32, m_floor_div_f64, m_floor_div_i64)(x, y)
-#define m_floor(x)              MS_PICK(x, floorf, floor)(x)
-#define m_ceil(x)               MS_PICK(x, ceilf, ceil)(x)
-#define m_round(x)              MS_PICK(x, rintf, rint)(x)
-#define m_trunc(x)              MS_PICK(x, truncf, trunc)(x)
+#define m_floor(x)              MS_PICK_ANY(x, floorf, floor, m_itself)(x)
+#define m_ceil(x)               MS_PICK_ANY(x, ceilf, ceil, m_itself)(x)
+#define m_round(x)              MS_PICK_ANY(x, rintf, rint, m_itself)(x)
+#define m_trunc(x)              MS_PICK_ANY(x, truncf, trunc, m_itself)(x)
+#define m_most(x, y)            ((x) >= (y) || (x) != (x) ? (x) : (y)) /* NaN where one is */
+#define m_least(x, y)           ((x) <= (y) || (x) != (x) ? (x) : (y))
 
 /* Half-precision storage formats, by bits; to nearest, ties to even. */
 MS_F float ms_bf16_to_f32(uint16_t h) { return ms_bits_f32((uint32_t)h << 16); }

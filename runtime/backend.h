@@ -15,9 +15,10 @@
 #include "mascon.h"
 
 #define MS_ABI      3
-#define MS_MAX_ARGS 12 /* arguments of one row */
-#define MS_MAX_OUT  4  /* results of one row */
-#define MS_PARTS    32 /* calls of a chain */
+#define MS_MAX_ARGS 12        /* arguments of one row */
+#define MS_MAX_OUT  4         /* results of one row */
+#define MS_PARTS    32        /* calls of a chain */
+#define MS_NO_DIM   INT64_MIN /* a dimension that was not given */
 
 /* A tensor as a kernel sees it. Strides count elements and may be 0 (broadcast); shape[] and stride[] hold `rank` entries.
  * data points at the first element; NULL = an optional tensor that was not given, or a tensor with no elements.
@@ -160,8 +161,10 @@ struct ms_op {
   int id, flags, elementwise_class, arity;
   bool mutates;               /* changes its inout arguments, or (optimizers) its list of tensors */
   const char *formula;        /* elementwise: the C expression in x, y, z, for run-time compilers */
-  const char *derivative;     /* elementwise: the derivatives as written in the row */
+  const char *derivative[3];  /* elementwise: the derivative in each operand as written in the row */
   uint32_t keep_in, keep_out; /* bit i: the derivative reads the values of input / result i */
+  bool has_reads;             /* does the row say more: */
+  uint8_t reads[3];           /* the derivative in input i reads the inputs of bits 0..2, and result 0: bit 3 */
   int n_arg, n_tensor, n_attr;
   ms_arg arg[MS_MAX_ARGS];
 };

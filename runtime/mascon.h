@@ -183,8 +183,14 @@ void ms_interrupt_clear(void);
 /* ---- random numbers (core/rng.c): Philox 4x32-10, counter in memory ---------------------------------------------- */
 
 typedef struct ms_rng {
-  uint64_t seed, counter; /* a draw of n elements takes (n + 3) / 4 counter values, whatever the number of threads */
+  uint64_t seed, counter; /* a counter value gives four words of 32 bits */
 } ms_rng;
+/* What a seed gives, to the bit, on every processor and with any number of threads; it grows when that changes. */
+#define MS_RNG_VERSION 2
+/* Counter values that n elements take: f32 a word each, all others two. */
+static inline uint64_t ms_rng_counters(int dtype, int64_t n) {
+  return ((uint64_t)n + (dtype == MS_F32 ? 3 : 1)) / (dtype == MS_F32 ? 4 : 2);
+}
 ms_rng *ms_default_rng(void);
 void ms_seed(uint64_t seed);
 uint32_t ms_rng_next(ms_rng *rng); /* one draw for host-side code: shuffles, bootstraps */

@@ -20,8 +20,10 @@ static inline ms_philox ms_philox4x32(uint64_t seed, uint64_t counter) {
   return (ms_philox){{c0, c1, c2, c3}};
 }
 
-/* Uniform in [0, 1) with 24 bits; in (0, 1] for logarithms. */
+/* Uniform in [0, 1) with 24 or 53 bits; in (0, 1] for logarithms. */
 static inline float ms_uniform_f32(uint32_t v) { return (float)(v >> 8) * 0x1p-24f; }
 static inline float ms_uniform_open_f32(uint32_t v) { return (float)((v >> 8) + 1) * 0x1p-24f; }
+static inline double ms_uniform_f64(uint32_t v, uint32_t w) { return (double)(((uint64_t)v << 32 | w) >> 11) * 0x1p-53; }
+static inline double ms_uniform_open_f64(uint32_t v, uint32_t w) { return (double)((((uint64_t)v << 32 | w) >> 11) + 1) * 0x1p-53; }
 
 #endif

@@ -37,55 +37,83 @@ static int run_eye(ms_call *c) {
 }
 MS_KERNEL(eye, .run = run_eye);
 
-/* Call E for elements i of a block of four words w, in parallel over blocks. */
-#define DRAW(T, E)                                                                                                                 \
+/* Fill the result, in parallel: each block of four words r.v makes N elements v[0..N-1] of it. */
+#define DRAW(T, N, ...)                                                                                                            \
   {                                                                                                                                \
     T *o = c->out[0].data;                                                                                                         \
-    int64_t n = ms_view_numel(&c->out[0]), blocks = (n + 3) / 4;                                                                   \
-    uint64_t seed = c->rng->seed, from = c->rng->counter;                                                                          \
+    const int64_t n = ms_view_numel(&c->out[0]), blocks = over(n, N);                                                              \
+    const uint64_t seed = c->rng->seed, from = c->rng->counter;                                                                    \
     MS_PARALLEL(ms_team(n * 8), b, blocks, {                                                                                       \
-      ms_philox r = ms_philox4x32(seed, from + (uint64_t)b);                                                                       \
-      for (int k = 0; k < 4 && 4 * b + k < n; k++) o[4 * b + k] = (T)(E);                                                          \
+      const ms_philox r = ms_philox4x32(seed, from + (uint64_t)b);                                                                 \
+      T v[N];                                                                                                                      \
+      __VA_ARGS__;                                                                                                                 \
+      for (int k = 0; k < N && N * b + k < n; k++) o[N * b + k] = v[k];                                                            \
     });                                                                                                                            \
+  }
+/* The same with elements of any dtype that want 32 or 64 bits each: E in w, of type T. */
+#define DRAW_ANY(NAME, BITS, E)                                                                                                    \
+  if (c->out[0].dtype == MS_F32) {                                                                                                 \
+    typedef float T;                                                                                                               \
+    DRAW(                                                                                                                          \
+        T, 4, for (int k = 0; k < 4; k++) {                                                                                        \
+          const uint64_t w = (uint64_t)r.v[k] << (BITS - 32);                                                                      \
+          v[k] = (T)(E);                                                                                                           \
+        })                                                                                                                         \
+  } else {                                                                                                                         \
+    MS_SWITCH(c->out[0].dtype, NAME,                                                                                               \
+              DRAW(                                                                                                                \
+                  T, 2, for (int k = 0; k < 2; k++) {                                                                              \
+                    const uint64_t w = ((uint64_t)r.v[2 * k] << 32 | r.v[2 * k + 1]) >> (64 - BITS);                               \
+                    v[k] = (T)(E);                                                                                                 \
+                  }))                                                                                                              \
   }
 
 /* low + range u may round up to high, which is not to be given: then the number before it. */
 static int run_rand(ms_call *c) {
-  double low = ms_scalar_value(c->attr[1].s), high = ms_scalar_value(c->attr[2].s), range = high - low;
-  bool single = c->out[0].dtype == MS_F32;
-  double top = range <= 0 ? INFINITY : single ? nextafterf((float)high, (float)low) : nextafter(high, low);
-#define VALUE ((T)low + (T)range * (T)ms_uniform_f32(r.v[k]))
-  MS_SWITCH_FLOAT(c->out[0].dtype, "rand", DRAW(T, VALUE < (T)top ? VALUE : (T)top))
-#undef VALUE
+  const double low = ms_scalar_value(c->attr[1].s), high = ms_scalar_value(c->attr[2].s), range = high - low;
+  if (c->out[0].dtype == MS_F32) {
+    const float a = (float)low, by = (float)range, top = range <= 0 ? INFINITY : nextafterf((float)high, a);
+    DRAW(float, 4, for (int k = 0; k < 4; k++) v[k] = fminf(fmaf(by, ms_uniform_f32(r.v[k]), a), top))
+  } else {
+    const double top = range <= 0 ? INFINITY : nextafter(high, low);
+    DRAW(double, 2, for (int k = 0; k < 2; k++) v[k] = fmin(fma(range, ms_uniform_f64(r.v[2 * k], r.v[2 * k + 1]), low), top))
+  }
   return 0;
 }
 MS_KERNEL(rand, .run = run_rand, .supports = f32_or_f64);
 
-/* Box and Muller (1958): words 2j, 2j+1 of a block give its normal numbers 2j, 2j+1. */
-static inline double normal(const ms_philox *r, int k) {
-  double radius = sqrt(-2 * (double)m_log(ms_uniform_open_f32(r->v[k & ~1])));
-  double angle = 6.283185307179586 * (double)ms_uniform_f32(r->v[k | 1]);
-  return radius * (k & 1 ? sin(angle) : cos(angle));
+/* Box and Muller (1958): two uniform numbers give two normal ones. */
+static inline void normal_f32(const uint32_t *w, float mean, float std, float *v) {
+  float s, c;
+  const float radius = sqrtf(-2.0f * m_ln_f32(ms_uniform_open_f32(w[0])));
+  m_turn_f32(ms_uniform_f32(w[1]), &s, &c);
+  v[0] = fmaf(std, radius * c, mean), v[1] = fmaf(std, radius * s, mean);
+}
+static inline void normal_f64(const uint32_t *w, double mean, double std, double *v) {
+  double s, c;
+  const double radius = sqrt(-2.0 * m_ln_f64(ms_uniform_open_f64(w[0], w[1])));
+  m_turn_f64(ms_uniform_f64(w[2], w[3]), &s, &c);
+  v[0] = fma(std, radius * c, mean), v[1] = fma(std, radius * s, mean);
 }
 static int run_randn(ms_call *c) {
-  double mean = ms_scalar_value(c->attr[1].s), std = ms_scalar_value(c->attr[2].s);
-  MS_SWITCH_FLOAT(c->out[0].dtype, "randn", DRAW(T, mean + std * normal(&r, k)))
+  const double mean = ms_scalar_value(c->attr[1].s), std = ms_scalar_value(c->attr[2].s);
+  if (c->out[0].dtype == MS_F32) DRAW(float, 4, for (int k = 0; k < 4; k += 2) normal_f32(r.v + k, (float)mean, (float)std, v + k))
+  else DRAW(double, 2, normal_f64(r.v, mean, std, v))
   return 0;
 }
 MS_KERNEL(randn, .run = run_randn, .supports = f32_or_f64);
 
 static int run_bernoulli(ms_call *c) {
-  float p = (float)ms_scalar_value(c->attr[1].s);
-  MS_SWITCH(c->out[0].dtype, "bernoulli", DRAW(T, ms_uniform_f32(r.v[k]) < p))
+  const double below = ms_scalar_value(c->attr[1].s) * 0x1p32; /* exact */
+  DRAW_ANY("bernoulli", 32, (double)w < below)
   return 0;
 }
 MS_KERNEL(bernoulli, .run = run_bernoulli);
 
+/* The upper half of 64 random bits times the number of values; all 2^64 of them: the bits. */
 static int run_randint(ms_call *c) {
-  int64_t low = c->attr[0].i;
-  uint64_t range = (uint64_t)(c->attr[1].i - low) + 1;
-  MS_SWITCH(c->out[0].dtype, "randint",
-            DRAW(T, low + (int64_t)(((unsigned __int128)((uint64_t)r.v[k] << 32 | r.v[(k + 1) & 3]) * range) >> 64)))
+  const uint64_t low = (uint64_t)c->attr[0].i, count = (uint64_t)c->attr[1].i - low + 1;
+  DRAW_ANY("randint", 64, (int64_t)(low + (count ? (uint64_t)((unsigned __int128)w * count >> 64) : w)))
   return 0;
 }
 MS_KERNEL(randint, .run = run_randint);
@@ -100,8 +128,6 @@ static int run_randperm(ms_call *c) {
     int64_t j = (int64_t)((unsigned __int128)w * (uint64_t)(i + 1) >> 64), t = o[i];
     o[i] = o[j], o[j] = t;
   }
-  /* the core advances by n/4 counters; this draw used n/2 */
-  c->rng->counter += (uint64_t)(n + 3) / 4;
   return 0;
 }
 MS_KERNEL(randperm, .run = run_randperm);

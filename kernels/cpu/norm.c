@@ -449,8 +449,8 @@ static int run_follow(ms_call *c) {
     const T *m = c->in[2].data, *rstd = c->in[3].data;
     for (int64_t i = 0; i < n; i++) {
       double r = (double)rstd[i], v = (1 / (r * r) - eps) * unbias;
-      mean[i] = (T)((double)mean[i] + momentum * ((double)m[i] - (double)mean[i]));
-      var[i] = (T)((double)var[i] + momentum * (v - (double)var[i]));
+      mean[i] = (T)((1 - momentum) * (double)mean[i] + momentum * (double)m[i]);
+      var[i] = (T)((1 - momentum) * (double)var[i] + momentum * v);
     }
   })
   return 0;

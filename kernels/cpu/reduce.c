@@ -334,8 +334,9 @@ MS_KERNEL(amin, .run = run_amin, .supports = not_half);
   return 0
 static int run_argmax(ms_call *c) { POSITION(>); }
 static int run_argmin(ms_call *c) { POSITION(<); }
-MS_KERNEL(argmax, .run = run_argmax, .supports = not_half);
-MS_KERNEL(argmin, .run = run_argmin, .supports = not_half);
+static bool along_one(const ms_call *c) { return not_half(c) && c->attr[0].i != MS_NO_DIM; }
+MS_KERNEL(argmax, .run = run_argmax, .supports = along_one);
+MS_KERNEL(argmin, .run = run_argmin, .supports = along_one);
 
 #define TRUTH(START, HIT)                                                                                                          \
   plan pl = make_plan(&c->in[0], &c->attr[0].v), *p = &pl;                                                                         \

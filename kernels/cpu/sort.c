@@ -136,7 +136,8 @@ static int prepare(ms_call *c, int d, int64_t k) {
   int64_t n = c->in[0].shape[d];
   if (n > UINT32_MAX)
     return ms_fail("%s: %lld elements along a dimension, at most %u are possible", c->op->name, (long long)n, UINT32_MAX), -1;
-  c->work_bytes = line_bytes(c, k, n) * (size_t)ms_threads();
+  const int64_t lines = n ? ms_view_numel(&c->in[0]) / n : 0;
+  c->work_bytes = line_bytes(c, k, n) * (size_t)least(ms_threads(), most(lines, 1)); /* no more threads than lines */
   return 0;
 }
 

@@ -50,9 +50,10 @@ struct ms_node {
   uint64_t seq;      /* grows with time: a node's inputs always have smaller ones */
   const char *chunk; /* interned */
   int line;
-  uint64_t mark; /* the pass that visited it last */
-  bool wanted;   /* in that pass: lies on a path to what is asked for */
-  ms_node *next; /* list of nodes to free */
+  uint32_t kept_in, kept_out; /* bit i: input / result i is here with its values */
+  uint64_t mark;              /* the pass that visited it last */
+  bool wanted;                /* in that pass: lies on a path to what is asked for */
+  ms_node *next;              /* list of nodes to free */
   ms_tensor **in;
   uint32_t *in_version;
   ms_tensor **out; /* results without their graph link; bytes only where the rule keeps them */
@@ -97,7 +98,7 @@ typedef struct ms_ref {
 typedef struct ms_vjp {
   const ms_op *op;
   int n_in, n_out;
-  ms_tensor *const *x; /* inputs; their bytes only where keep_in says so */
+  ms_tensor *const *x; /* inputs; their bytes only where keep_in says so (and reads, for what is needed) */
   ms_tensor *const *r; /* results; their bytes only where keep_out says so */
   ms_tensor *const *g; /* gradients with respect to the results; NULL = zero */
   const ms_attr *attr;
@@ -110,6 +111,8 @@ typedef struct ms_rule {
   int (*ref)(ms_ref *c);      /* the same composed of other operations, or NULL */
   int (*vjp)(ms_vjp *c);      /* derivative in public operations, or NULL: then ref is differentiated; neither: backward raises */
   uint32_t keep_in, keep_out; /* bit i: the vjp reads the values of input / result i */
+  uint8_t
+      reads[3]; /* of two or three inputs: the derivative in input i reads the inputs of these bits only; all 0: it is not said */
 } ms_rule;
 
 #define MS_RULE(name, ...) const ms_rule ms_rule_##name = {__VA_ARGS__}
@@ -168,6 +171,8 @@ const char *ms_intern(const char *chunk); /* the same pointer for equal text, fo
 bool ms_check_numerics_on(void);
 /* The values of index input `input` lie in 1..bound: 0, or -1 after ms_fail. Host memory. */
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
+/* Fill in the arguments of a row from its signature; -1 after ms_fail, which names the row and the place. */
+int ms_signature_parse(ms_op *op);
 /* The whole numbers of an integer dtype or bool, low..high; false: a floating one. */
 bool ms_dtype_range(int dtype, int64_t *low, int64_t *high);
 bool ms_scalar_fits(ms_scalar s, int dtype); /* can an element of dtype be this number? A floating one can be any, rounded. */

@@ -102,6 +102,16 @@ const char *ms_intern(const char *chunk) {
   return "?";
 }
 
+/* What the derivatives that can be asked for read: nothing else is kept, and nothing else is guarded against changes in place. */
+static void kept(const ms_op *op, int n_in, ms_tensor *const *in, uint32_t *values, uint32_t *results) {
+  *values = op->keep_in, *results = op->keep_out;
+  if (!op->has_reads) return;
+  uint32_t read = 0;
+  for (int i = 0; i < n_in && i < 3; i++)
+    if (in[i] && in[i]->requires_grad) read |= op->reads[i];
+  *values = read & 7, *results &= read >> 3;
+}
+
 int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out) {
   size_t bytes = sizeof(ms_node) + (size_t)op->n_attr * sizeof(ms_attr) + (size_t)n_in * sizeof(ms_tensor *) +
                  (size_t)n_out * 2 * sizeof(ms_tensor *) + (size_t)(n_in + n_out) * sizeof(uint32_t);
@@ -121,10 +131,11 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   ms_script_line(&chunk, &n->line);
   n->chunk = ms_intern(chunk);
   ms_live_nodes++;
+  kept(op, n_in, in, &n->kept_in, &n->kept_out);
 
   bool ok = true;
   for (int i = 0; i < n_in; i++) {
-    bool values = i >= 32 ? op->keep_in >> 31 : op->keep_in >> i & 1;
+    bool values = i >= 32 ? n->kept_in >> 31 : n->kept_in >> i & 1;
     n->in[i] = keep(in[i], values);
     ok &= !in[i] || n->in[i];
     if (in[i] && values && in[i]->storage) n->in_version[i] = in[i]->storage->version;
@@ -138,7 +149,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   for (int k = 0; k < n_out; k++) {
     ok &= (n->out[k] = ms_alias(out[k])) != NULL;
     if (!ok) break;
-    if (op->keep_out >> k & 1) n->out_version[k] = out[k]->storage->version;
+    if (n->kept_out >> k & 1) n->out_version[k] = out[k]->storage->version;
     else {
       ms_storage_release(n->out[k]->storage);
       n->out[k]->storage = NULL;
@@ -283,10 +294,10 @@ static int visit(pass *p, ms_node *n) {
     const ms_tensor *t = n->in[i];
     dx[i] = NULL;
     need[i] = t && t->requires_grad && ((t->node && t->node->wanted) || (p->n_x ? target(p, t) >= 0 : !t->node));
-    if (i < 32 && n->op->keep_in >> i & 1 && guard(n, "argument", i, t, n->in_version[i]) < 0) rc = -1;
+    if (i < 32 && n->kept_in >> i & 1 && guard(n, "argument", i, t, n->in_version[i]) < 0) rc = -1;
   }
   for (int k = 0; k < n->n_out && rc == 0; k++) {
-    if (n->op->keep_out >> k & 1 && guard(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
+    if (n->kept_out >> k & 1 && guard(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
     if (!(r[k] = unpack(n, k))) rc = -1;
   }
   ms_vjp v = {

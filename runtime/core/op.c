@@ -132,7 +132,7 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     if (c->work) ms_block_free(device, c->work, capacity);
     if (c->kernel->release) c->kernel->release(c);
     if (rc > 0 && ms_record_now && ms_record_call(c, in, out) < 0) rc = -1;
-    if (rc > 0 && c->rng && n_out) c->rng->counter += (uint64_t)(ms_numel(out[0]) + 3) / 4;
+    if (rc > 0 && c->rng && n_out) c->rng->counter += ms_rng_counters(out[0]->dtype, ms_numel(out[0]));
   }
   if (b->leave) b->leave(before);
   if (c->in != g.in) free(c->in);
@@ -312,9 +312,16 @@ static int check_mutation(const ms_op *op, int n_in, ms_tensor *const *in) {
   for (int i = 0; i < n_in; i++) {
     if (!in[i] || !in[i]->storage || (arg_of(op, i)->kind != MS_K_INOUT && arg_of(op, i)->kind != MS_K_TENSORS)) continue;
     if (check_overlap(op, in[i]) < 0) return -1;
-    in[i]->storage->version++;
   }
   return 0;
+}
+
+/* A call that changes its arguments has done so: those that failed changed nothing, and no gradient need mind them. */
+static void mutated(const ms_op *op, int n_in, ms_tensor *const *in) {
+  for (int i = 0; i < n_in; i++) {
+    const int kind = in[i] && in[i]->storage ? arg_of(op, i)->kind : -1;
+    if (kind == MS_K_INOUT || kind == MS_K_TENSORS) in[i]->storage->version++;
+  }
 }
 
 static ms_tensor *make_view(const ms_tensor *x, const ms_spec *s) {
@@ -364,7 +371,7 @@ static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *co
   return r.n_out;
 }
 
-int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
+static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
   const ms_op *op = ms_op_at(id);
   const ms_rule *rule = op->rule;
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
@@ -404,6 +411,10 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
 
   ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a, .dtype = number_dtype};
   if (rule->shape(&s) < 0) return -1;
+  for (int i = 0; i < n_in && !(op->flags & MS_VIEW); i++) /* before anything looks at values */
+    if (in[i] && in[i]->is_ghost)
+      return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, arg_of(op, i)->name),
+             -1;
   for (int i = 0; i < n_in && !(op->flags & MS_ELEMENTWISE); i++) {
     const ms_arg *arg = arg_of(op, i);
     if (!in[i] || (arg->kind != MS_K_INDEX && arg->kind != MS_K_CLASS)) continue;
@@ -418,10 +429,6 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
   if (op->flags & MS_VIEW) {
     if (!(out[0] = make_view(in[0], &s.out[0]))) return -1;
   } else {
-    for (int i = 0; i < n_in; i++)
-      if (in[i] && in[i]->is_ghost)
-        return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, arg_of(op, i)->name),
-               -1;
     for (int k = 0; k < s.n_out; k++)
       if (!(out[k] = ms_empty((ms_dtype)s.out[k].dtype, s.out[k].rank, s.out[k].shape, device))) return -1;
     int ran = rule->ref && grad && !rule->vjp ? 0 : run_kernel(op, device, n_in, in, a, s.n_out, out, number_dtype, s.bound);
@@ -442,6 +449,12 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
   }
   if (grad && ms_node_record(op, n_in, in, a, s.n_out, out) < 0) return -1;
   return s.n_out;
+}
+
+int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
+  const int n = apply(id, device, n_in, in, attr, out);
+  if (n >= 0 && ms_op_at(id)->mutates) mutated(ms_op_at(id), n_in, in);
+  return n;
 }
 
 ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr) {
@@ -512,7 +525,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   }
   if (grad && join_graph(op, n_in, met, attr, x) < 0) return NULL;
   x->storage->version++;
-  if (x->node && op->keep_out) x->node->out_version[0] = x->storage->version;
+  if (x->node) x->node->out_version[0] = x->storage->version;
   if (grad) x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */
   return x;
 }

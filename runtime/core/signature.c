@@ -16,7 +16,8 @@
 #undef E2
 #undef E3
 
-#define CLASS_FLAGS(c) ((c) == MS_CLASS_COMPARE || (c) == MS_CLASS_LOGIC ? MS_NO_GRAD : 0)
+#define CLASS_FLAGS(c)  ((c) == MS_CLASS_COMPARE || (c) == MS_CLASS_LOGIC ? MS_NO_GRAD : 0)
+#define DERIVATIVE(...) __VA_ARGS__
 #define ROW(nm, sig, fl, dc, sm, cl, ar, fm, dv)                                                                                   \
   {.name = #nm,                                                                                                                    \
    .signature = sig,                                                                                                               \
@@ -28,18 +29,18 @@
    .elementwise_class = cl,                                                                                                        \
    .arity = ar,                                                                                                                    \
    .formula = fm,                                                                                                                  \
-   .derivative = dv},
+   .derivative = {DERIVATIVE dv}},
 
 static ms_op table[MS_OP_COUNT] = {
 #define E1(name, cls, f, dx, sample, doc)                                                                                          \
-  ROW(name, "x:operand", MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 1, #f, #dx)
+  ROW(name, "x:operand", MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 1, #f, (#dx))
 #define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                 \
   ROW(name, "x:operand y:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 2, #f,          \
-      #dx " " #dy)
+      (#dx, #dy))
 #define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                             \
   ROW(name, "x:operand y:operand z:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 3,    \
-      #f, #dx " " #dy " " #dz)
-#define OP(name, flags, sig, sample, doc) ROW(name, sig, flags, doc, sample, 0, 0, NULL, NULL)
+      #f, (#dx, #dy, #dz))
+#define OP(name, flags, sig, sample, doc) ROW(name, sig, flags, doc, sample, 0, 0, NULL, (NULL))
 #include "elementwise.def"
 #include "ops.def"
 };
@@ -67,35 +68,45 @@ static int word_at(const char *words, const char *word, size_t n) {
   return -1;
 }
 
-static double number_of(const char *s) {
-  if (!strncmp(s, "math.huge", 9)) return INFINITY;
-  if (!strncmp(s, "-math.huge", 10)) return -INFINITY;
-  return strtod(s, NULL);
+static bool whole_number(const char *s, int64_t *v) {
+  char *end;
+  *v = strtoll(s, &end, 10);
+  return end != s && !*end;
 }
 
-static void default_of(ms_arg *a, const char *s, size_t n) {
+static bool any_number(const char *s, double *v) {
+  char *end;
+  if (!strcmp(s, "math.huge")) return *v = INFINITY, true;
+  if (!strcmp(s, "-math.huge")) return *v = -INFINITY, true;
+  *v = strtod(s, &end);
+  return end != s && !*end;
+}
+
+/* The default of argument a, n characters at s: is it one? */
+static bool default_of(ms_arg *a, const char *s, size_t n) {
+  char text[32];
+  int64_t v = 0;
+  if (!n || n >= sizeof text || a->has_default) return false;
+  memcpy(text, s, n), text[n] = 0;
   a->has_default = true;
-  if (!strncmp(s, "none", 4) && n == 4) {
+  if (!strcmp(text, "none") && (a->is_tensor || a->kind == MS_K_INTS || a->kind == MS_K_DIM)) {
     a->optional = true;
-    if (a->kind == MS_K_INTS) a->value.v.n = 0;
-    return;
+    if (a->kind == MS_K_DIM) a->value.i = MS_NO_DIM;
+    return true;
   }
   switch (a->kind) {
-  case MS_K_DIMS: a->value.v.n = -1; break; /* "all" */
-  case MS_K_INTS: a->value.v = (ms_ints){.n = 1, .at = {atoll(s)}}; break;
-  case MS_K_BOOL: a->value.i = *s == 't'; break;
+  case MS_K_DIMS: a->value.v.n = -1; return !strcmp(text, "all");
+  case MS_K_INTS: return whole_number(text, &v) && (a->value.v = (ms_ints){.n = 1, .at = {v}}, true);
+  case MS_K_BOOL: a->value.i = *text == 't'; return !strcmp(text, "true") || !strcmp(text, "false");
   case MS_K_OPERAND:
-  case MS_K_SCALAR: a->value.s.value = number_of(s); break;
-  case MS_K_DTYPE: {
-    char w[16];
-    snprintf(w, sizeof w, "%.*s", (int)n, s);
-    a->value.i = ms_dtype_parse(w);
-    break;
-  }
-  case MS_K_ENUM: a->value.i = word_at(a->words, s, n); break;
+  case MS_K_SCALAR: return any_number(text, &a->value.s.value);
+  case MS_K_DTYPE: return (a->value.i = ms_dtype_parse(text)) >= 0;
+  case MS_K_ENUM: return a->words && (a->value.i = word_at(a->words, text, n)) >= 0;
   case MS_K_DIM:
-  case MS_K_POSITION: a->value.i = atoll(s) > 0 ? atoll(s) - 1 : atoll(s); break; /* written as in Lua, kept as in C */
-  default: a->value.i = atoll(s);
+  case MS_K_POSITION: return whole_number(text, &v) && v != 0 && (a->value.i = v > 0 ? v - 1 : v, true); /* as in Lua; as in C */
+  case MS_K_INT: return whole_number(text, &a->value.i);
+  case MS_K_SIZE: return whole_number(text, &a->value.i) && a->value.i >= 0;
+  default: return false; /* a tensor, a shape */
   }
 }
 
@@ -108,55 +119,95 @@ static bool mentions(const char *s, char letter) {
   return false;
 }
 
-static void parse(ms_op *op) {
-  if (op->derivative) {
-    for (int i = 0; i < op->arity; i++) op->keep_in |= (uint32_t)mentions(op->derivative, "XYZ"[i]) << i;
-    op->keep_out = mentions(op->derivative, 'R');
-  } else {
+/* What the derivatives read, by input. */
+static void reads(ms_op *op) {
+  if (!op->derivative[0]) {
     op->keep_in = op->rule->keep_in, op->keep_out = op->rule->keep_out;
+    for (int i = 0; i < 3; i++) op->has_reads |= (op->reads[i] = op->rule->reads[i]) != 0;
+    return;
   }
-  op->mutates = op->name[strlen(op->name) - 1] == '_';
-  const char *s = op->signature;
-  while (*s && *s != '|') {
-    ms_arg *a = &op->arg[op->n_arg++];
-    size_t n = strcspn(s, ":");
-    snprintf(a->name, sizeof a->name, "%.*s", (int)n, s);
-    s += n + 1;
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-      n = strlen(kinds[k].word);
-      if (!strncmp(s, kinds[k].word, n) && strchr(" =(|", s[n]) /* also the end */) {
-        a->kind = kinds[k].kind, a->is_tensor = kinds[k].tensor;
-        s += n;
-        break;
-      }
-    }
-    if (*s == '(') {
-      a->words = s + 1;
-      s = strchr(s, ')') + 1;
-    }
-    if (*s == '=') {
-      n = strcspn(++s, " |");
-      default_of(a, s, n);
-      s += n;
-    }
-    if (a->is_tensor) op->n_tensor++;
-    else op->n_attr++;
-    while (*s == ' ') s++;
+  op->has_reads = true;
+  for (int i = 0; i < op->arity; i++) {
+    for (int k = 0; k < 4; k++) op->reads[i] |= (uint8_t)(mentions(op->derivative[i], "XYZR"[k]) << k);
+    op->keep_in |= op->reads[i] & 7, op->keep_out |= op->reads[i] >> 3;
   }
-  if (*s == '|') /* defaults of operands: "y=0.01 z=1" */
-    for (s++; *s;) {
-      for (int i = 0; i < op->n_arg; i++)
-        if (op->arg[i].name[0] == *s) default_of(&op->arg[i], s + 2, strcspn(s + 2, " "));
-      s += strcspn(s, " ");
-      while (*s == ' ') s++;
-    }
 }
 
+static int wrong(const ms_op *op, const char *at, const char *what) {
+  return ms_fail("row %s: \"%s\": %s at \"%.24s\"", op->name, op->signature, what, at), -1;
+}
+
+/* "name:kind", "name:kind=default": what begins at *s, which then stands behind it. */
+static int parse_argument(ms_op *op, ms_arg *a, const char **s) {
+  const char *from = *s, *p = from;
+  size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyz_0123456789");
+  if (!n || n >= sizeof a->name) return wrong(op, from, "expected a name of 1 to 19 letters");
+  if (p[n] != ':') return wrong(op, p + n, "expected a colon behind the name");
+  for (const ms_arg *b = op->arg; b < a; b++)
+    if (strlen(b->name) == n && !strncmp(b->name, p, n)) return wrong(op, from, "a name that was there");
+  snprintf(a->name, sizeof a->name, "%.*s", (int)n, p);
+  p += n + 1;
+  n = strcspn(p, " =(|");
+  bool known = false;
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds && !known; k++)
+    if ((known = strlen(kinds[k].word) == n && !strncmp(p, kinds[k].word, n)))
+      a->kind = kinds[k].kind, a->is_tensor = kinds[k].tensor;
+  if (!known) return wrong(op, p, "an unknown kind");
+  p += n;
+  if ((*p == '(') != (a->kind == MS_K_ENUM)) return wrong(op, p, "words in brackets belong to an enum, and an enum has some");
+  if (*p == '(') {
+    a->words = ++p;
+    if (!(p = strchr(p, ')')) || p == a->words) return wrong(op, a->words, "expected words and a closing bracket");
+    p++;
+  }
+  if (*p == '=') {
+    n = strcspn(++p, " |");
+    if (!default_of(a, p, n)) return wrong(op, p, "no default for an argument of this kind");
+    p += n;
+  }
+  if (*p && *p != ' ' && *p != '|') return wrong(op, p, "expected a blank");
+  *s = p;
+  return 0;
+}
+
+int ms_signature_parse(ms_op *op) {
+  const char *s = op->signature;
+  op->mutates = op->name[strlen(op->name) - 1] == '_';
+  while (*s && *s != '|') {
+    if (op->n_arg == MS_MAX_ARGS) return wrong(op, s, "more arguments than there can be");
+    ms_arg *a = &op->arg[op->n_arg];
+    if (parse_argument(op, a, &s) < 0) return -1;
+    for (int k = 0; k < op->n_arg && a->is_tensor; k++)
+      if (op->arg[k].kind == MS_K_TENSORS) return wrong(op, s, "a tensor behind a list of them");
+    op->n_arg++;
+    if (a->is_tensor) op->n_tensor++;
+    else op->n_attr++;
+    s += strspn(s, " ");
+  }
+  if (*s == '|') /* defaults of operands: "y=0.01 z=1" */
+    for (s++; *s; s += strspn(s, " ")) {
+      ms_arg *a = NULL;
+      const size_t n = strcspn(s, " ");
+      for (int i = 0; i < op->n_arg; i++)
+        if (op->arg[i].name[0] == *s && !op->arg[i].name[1] && s[1] == '=') a = &op->arg[i];
+      if (!a || !default_of(a, s + 2, n - 2)) return wrong(op, s, "no default of an operand");
+      s += n;
+    }
+  return 0;
+}
+
+/* A row that cannot be read is a mistake of whoever wrote it: nothing can be done without it, so it is said, and that is all. */
 static void parse_all(void) {
   static bool done;
   if (done) return;
   done = true;
-  for (int i = 0; i < MS_OP_COUNT; i++) parse(&table[i]);
+  for (int i = 0; i < MS_OP_COUNT; i++) {
+    if (ms_signature_parse(&table[i]) < 0) {
+      fprintf(stderr, "mascon: ops.def, elementwise.def: %s\n", ms_error());
+      abort();
+    }
+    reads(&table[i]);
+  }
 }
 
 int ms_op_count(void) { return MS_OP_COUNT; }

@@ -136,9 +136,9 @@ static int weight_grad_vjp(ms_vjp *c) { /* r = W(x, g); v in the space of w */
   if (c->need[1]) c->dx[1] = forward(x, v, c->attr + 1);
   return ms_error() ? -1 : 0;
 }
-MS_RULE(conv2d, .shape = conv2d_shape, .vjp = conv2d_vjp, .keep_in = 3);
-MS_RULE(conv2d_input_grad, .shape = input_grad_shape, .vjp = input_grad_vjp, .keep_in = 3);
-MS_RULE(conv2d_weight_grad, .shape = weight_grad_shape, .vjp = weight_grad_vjp, .keep_in = 3);
+MS_RULE(conv2d, .shape = conv2d_shape, .vjp = conv2d_vjp, .keep_in = 3, .reads = {2, 1, 0});
+MS_RULE(conv2d_input_grad, .shape = input_grad_shape, .vjp = input_grad_vjp, .keep_in = 3, .reads = {2, 1});
+MS_RULE(conv2d_weight_grad, .shape = weight_grad_shape, .vjp = weight_grad_vjp, .keep_in = 3, .reads = {2, 1});
 
 /* conv2d_input_grad by another name: x takes the place of g. Attributes: stride, padding, output_padding, dilation, groups. */
 static int conv_transpose2d(ms_ref *c) {

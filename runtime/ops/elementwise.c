@@ -8,7 +8,13 @@ static int shape(ms_infer *s) {
   return ms_out(s, 0, s->op->flags & MS_NO_GRAD ? MS_BOOL : s->dtype, rank, size);
 }
 
-/* g y x^(y-1), which is 0 for y = 0 at x = 0 too. r = x^y. Exponents people write every day need no power. */
+/* Functions in pieces: the branch that is not taken is computed too, and an infinity or NaN of its slope would come through as 0
+ * times infinity, at the latest in the second derivative. So it gets an operand at which it is tame. */
+
+/* x where it is <= 0, else 0. */
+static ms_tensor *lower_half(ms_tensor *x) { return ms_where(ms_gt(x, ms_number(0)), ms_number(0), x); }
+
+/* g y x^(y-1), and 0 for y = 0 at any x. r = x^y. Exponents people write every day need no power. */
 static ms_tensor *power_slope(ms_tensor *g, ms_tensor *x, ms_tensor *y, ms_tensor *r) {
   if (!x || !y) return NULL;
   if (y->is_number && !y->number.cell) {
@@ -21,9 +27,8 @@ static ms_tensor *power_slope(ms_tensor *g, ms_tensor *x, ms_tensor *y, ms_tenso
     if (n == -1) return ms_neg(ms_mul(g, ms_square(r)));
     if (n == -0.5) return ms_mul(g, ms_mul(y, ms_mul(r, ms_square(r))));
   }
-  ms_tensor *less = ms_sub(y, ms_number(1));
-  if (!y->is_number) less = ms_where(ms_eq(y, ms_number(0)), ms_number(1), less);
-  return ms_mul(g, ms_mul(y, ms_pow(x, less)));
+  if (!y->is_number) x = ms_where(ms_eq(y, ms_number(0)), ms_number(1), x);
+  return ms_mul(g, ms_mul(y, ms_pow(x, ms_sub(y, ms_number(1)))));
 }
 
 /* log(x), but 0 at x = 0 with y >= 0, where x^y does not change with y (or, at y = 0, has no slope: PyTorch's choice). */

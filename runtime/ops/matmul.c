@@ -32,8 +32,13 @@ static int shape(ms_infer *s) {
   return ms_out(s, 0, a->dtype, rank, size);
 }
 
-/* All dimensions but the last as one. */
-static ms_tensor *rows(ms_tensor *x) { return x && x->rank > 2 ? ms_reshape(x, MS_INTS(-1, x->shape[x->rank - 1])) : x; }
+/* All dimensions but the last as one; sizes in full, for -1 cannot be told where a size is 0. */
+static ms_tensor *rows(ms_tensor *x) {
+  if (!x || x->rank <= 2) return x;
+  int64_t n = 1;
+  for (int i = 0; i < x->rank - 1; i++) n *= x->shape[i];
+  return ms_reshape(x, MS_INTS(n, x->shape[x->rank - 1]));
+}
 
 /* r = A B with A = a or a', B = b or b'. Then dA = g B', dB = A' g; a transposed operand wants its gradient transposed too. */
 static int vjp(ms_vjp *c) {
@@ -48,7 +53,7 @@ static int vjp(ms_vjp *c) {
   }
   return ms_error() ? -1 : 0;
 }
-MS_RULE(matmul, .shape = shape, .vjp = vjp, .keep_in = 3);
+MS_RULE(matmul, .shape = shape, .vjp = vjp, .keep_in = 3, .reads = {2, 1});
 
 ms_tensor *ms_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
   return ms_apply(MS_OP_matmul, MS_IN(a, b), MS_ATTR(A_INT(ta), A_INT(tb)));
@@ -66,13 +71,7 @@ static int linear(ms_ref *c) {
     return ms_fail("linear: bias is %s, expected %lld elements", ms_shape_str(bias), (long long)w->shape[0]), -1;
   ms_ints size = ms_sizes(x);
   size.at[size.n - 1] = w->shape[0];
-  ms_tensor *y = x;
-  if (x->rank > 2) { /* sizes in full: -1 cannot be told where a size is 0 */
-    int64_t n = 1;
-    for (int i = 0; i < x->rank - 1; i++) n *= x->shape[i];
-    y = ms_reshape(x, MS_INTS(n, w->shape[1]));
-  }
-  y = ms_matmul(y, w, false, true);
+  ms_tensor *y = ms_matmul(rows(x), w, false, true);
   if (bias) y = ms_add(y, bias);
   if (x->rank > 2) y = ms_reshape(y, size);
   return c->n_out = 1, (c->out[0] = y) ? 0 : -1;

@@ -81,10 +81,11 @@ static int prod_shape(ms_infer *s) {
   s->attr[0].i = d;
   ms_ints v = ms_sizes(x);
   for (int i = d; i + 1 < v.n; i++) v.at[i] = v.at[i + 1];
-  return ms_out(s, 0, x->dtype, v.n - 1, v.at);
+  return ms_out(s, 0, ms_dtype_is_float(x->dtype) ? x->dtype : MS_I64, v.n - 1, v.at);
 }
 static int prod_ref(ms_ref *c) {
-  ms_tensor *x = c->in[0], *p = NULL;
+  ms_tensor *x = ms_dtype_is_float(c->in[0]->dtype) ? c->in[0] : ms_cast(c->in[0], MS_I64), *p = NULL;
+  if (!x) return -1;
   int64_t d = c->attr[0].i;
   for (int64_t i = 0; i < x->shape[d]; i++) {
     ms_tensor *s = ms_select(x, d, i);
@@ -121,8 +122,14 @@ static int extreme_vjp(ms_vjp *c) {
 MS_RULE(amax, .shape = same_dtype_shape, .vjp = extreme_vjp, .keep_in = 1, .keep_out = 1);
 MS_RULE(amin, .shape = same_dtype_shape, .vjp = extreme_vjp, .keep_in = 1, .keep_out = 1);
 
+/* Without a dimension: of all elements, counted row by row. */
 static int arg_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
+  if (s->attr[0].i == MS_NO_DIM) {
+    if (!ms_numel(x)) return ms_fail("%s: %s has nothing to choose from", s->op->name, ms_shape_str(x)), -1;
+    static const int64_t ones[MS_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    return ms_out(s, 0, MS_I64, s->attr[1].i ? x->rank : 0, ones);
+  }
   int d = ms_dim(s->attr[0].i, x->rank, s->op->name);
   if (d < 0) return -1;
   s->attr[0].i = d;
@@ -136,11 +143,21 @@ static int arg_shape(ms_infer *s) {
   }
   return ms_out(s, 0, MS_I64, v.n, v.at);
 }
-MS_RULE(argmax, .shape = arg_shape);
-MS_RULE(argmin, .shape = arg_shape);
+static int arg_ref(ms_ref *c) {
+  ms_ints flat = MS_INTS(ms_numel(c->in[0]));
+  ms_tensor *at = ms_apply(c->op->id, MS_IN(ms_reshape(c->in[0], flat)), MS_ATTR(A_INT(0), A_INT(false)));
+  return ms_copy_(c->out[0], at) ? 0 : -1;
+}
+MS_RULE(argmax, .shape = arg_shape, .ref = arg_ref);
+MS_RULE(argmin, .shape = arg_shape, .ref = arg_ref);
 
-static int with_position(ms_ref *c, int arg_op) {
+/* Value and position along a dimension; without one, the value only, of all elements (as in PyTorch). */
+static int with_position(ms_ref *c, int arg_op, int value_op) {
   ms_tensor *x = c->in[0];
+  if (c->attr[0].i == MS_NO_DIM) {
+    c->n_out = 1;
+    return (c->out[0] = ms_apply(value_op, MS_IN(x), MS_ATTR(A_INTS(MS_ALL), c->attr[1]))) ? 0 : -1;
+  }
   int d = ms_dim(c->attr[0].i, x->rank, c->op->name);
   if (d < 0) return -1;
   ms_tensor *at = ms_apply(arg_op, MS_IN(x), MS_ATTR(A_INT(d), A_INT(true)));
@@ -150,8 +167,8 @@ static int with_position(ms_ref *c, int arg_op) {
   c->out[1] = c->attr[1].i ? at : ms_squeeze(at, MS_INTS(d));
   return c->out[0] && c->out[1] ? 0 : -1;
 }
-static int max_ref(ms_ref *c) { return with_position(c, MS_OP_argmax); }
-static int min_ref(ms_ref *c) { return with_position(c, MS_OP_argmin); }
+static int max_ref(ms_ref *c) { return with_position(c, MS_OP_argmax, MS_OP_amax); }
+static int min_ref(ms_ref *c) { return with_position(c, MS_OP_argmin, MS_OP_amin); }
 MS_RULE(max, .ref = max_ref);
 MS_RULE(min, .ref = min_ref);
 
@@ -170,24 +187,28 @@ static ms_tensor *variance(ms_tensor *x, ms_ints d, int64_t correction, bool kee
 static int var_ref(ms_ref *c) {
   return c->n_out = 1, (c->out[0] = variance(c->in[0], c->attr[0].v, c->attr[1].i, c->attr[2].i)) ? 0 : -1;
 }
+
+/* Roots have no slope at 0; where 0 is the least there can be, PyTorch's choice is 0. x^p = 0 at x = 0, with slope 0. */
+static ms_tensor *flat_power(ms_tensor *x, double p) {
+  ms_tensor *zero = ms_eq(x, ms_number(0)), *tame = ms_where(zero, ms_number(1), x);
+  return ms_where(zero, ms_number(0), p == 0.5 ? ms_sqrt(tame) : ms_pow(tame, ms_number(p)));
+}
+
 static int std_ref(ms_ref *c) {
-  return c->n_out = 1, (c->out[0] = ms_sqrt(variance(c->in[0], c->attr[0].v, c->attr[1].i, c->attr[2].i))) ? 0 : -1;
+  return c->n_out = 1, (c->out[0] = flat_power(variance(c->in[0], c->attr[0].v, c->attr[1].i, c->attr[2].i), 0.5)) ? 0 : -1;
 }
 MS_RULE(var, .ref = var_ref);
 MS_RULE(std, .ref = std_ref);
 
-/* The 2-norm of a zero vector has gradient 0 (as in PyTorch), which the masked square root gives. */
 static int norm_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *r;
   double p = ms_scalar_value(c->attr[0].s);
   ms_ints d = c->attr[1].v;
   bool keep = c->attr[2].i;
-  if (p == 2) {
-    ms_tensor *s = ms_sum(ms_square(x), d, keep), *zero = ms_eq(s, ms_number(0));
-    r = ms_where(zero, ms_number(0), ms_sqrt(ms_where(zero, ms_number(1), s)));
-  } else if (p == 1) r = ms_sum(ms_abs(x), d, keep);
+  if (p == 2) r = flat_power(ms_sum(ms_square(x), d, keep), 0.5);
+  else if (p == 1) r = ms_sum(ms_abs(x), d, keep);
   else if (p == INFINITY) r = ms_amax(ms_abs(x), d, keep);
-  else if (p > 0) r = ms_pow(ms_sum(ms_pow(ms_abs(x), ms_number(p)), d, keep), ms_number(1 / p));
+  else if (p > 0) r = flat_power(ms_sum(flat_power(ms_abs(x), p), d, keep), 1 / p);
   else return ms_fail("norm: p = %g, expected more than 0", p), -1;
   c->n_out = 1;
   return (c->out[0] = r) ? 0 : -1;
@@ -198,8 +219,11 @@ static int logsumexp_ref(ms_ref *c) {
   ms_tensor *x = c->in[0];
   ms_ints d = c->attr[0].v;
   if (ms_dims(&d, x->rank, "logsumexp") < 0) return -1;
-  ms_tensor *most = ms_detach(ms_amax(ms_detach(x), d, true));
-  most = ms_where(ms_isfinite(most), most, ms_number(0));
+  ms_tensor *most = ms_number(0); /* of nothing: log(0) */
+  if (count_of(x, d) > 0) {
+    most = ms_detach(ms_amax(ms_detach(x), d, true));
+    most = ms_where(ms_isfinite(most), most, ms_number(0));
+  }
   ms_tensor *r = ms_add(ms_log(ms_sum(ms_exp(ms_sub(x, most)), d, true)), most);
   c->n_out = 1;
   return (c->out[0] = c->attr[1].i ? r : ms_squeeze(r, d)) ? 0 : -1;

@@ -173,11 +173,12 @@ local function check_in_place(row, args)
   local first = args[1] * 1 -- a leaf that requires gradients cannot be changed itself
   local y = first[row.name .. "_"](first, table.unpack(args, 2, args.n))
   local loss = (y * random_like(rows.generator(row.name .. 1), result)):sum()
-  if row.derivative:find "%f[%w_]X%f[^%w_]" then
-    lu.assertErrorMsgContains("was changed in place", function() ms.grad(loss, xs, { allow_unused = true }) end)
+  local reads, ok, got = row.derivative:find "%f[%w_]X%f[^%w_]", pcall(ms.grad, loss, xs, { allow_unused = true })
+  if not ok then -- only where the derivative that is asked for reads what is gone
+    lu.assertStrContains(tostring(got), "was changed in place")
+    lu.assertTrue(reads ~= nil, row.name)
     return
   end
-  local got = ms.grad(loss, xs, { allow_unused = true })
   for i in ipairs(xs) do
     compare(args.label .. " in place", flat_or_nil(got[i]), flat_or_nil(want[i]) or {}, xs[i].shape)
     lu.assertEquals(not got[i], not want[i])
