@@ -405,6 +405,30 @@ static void run_image(const ms_direct *d, const float *image, const float *bias,
     }                                                                                                                              \
   }
 
+/* The sums as they are written: only of pixels that a tap touches. The tiles also multiply what is padding, or between two rows, by
+ * 0, and 0 times an infinity or NaN is NaN. So where they come to no number, this is the result. */
+static void plain_weights(const ms_direct *d, int64_t first, int64_t last, const float *x, const float *y, float *w) {
+  const ms_conv *g = &d->g;
+  const int64_t x_plane = d->h * d->w, y_plane = d->out_h * d->out_w;
+  for (int64_t o = 0; o < d->to; o++)
+    for (int64_t c = 0; c < d->from; c++)
+      for (int64_t a = 0; a < g->kh; a++)
+        for (int64_t b = 0; b < g->kw; b++) {
+          double sum = 0;
+          for (int64_t i = first; i < last; i++)
+            for (int64_t r = 0; r < d->out_h; r++) {
+              const int64_t at = r * g->stride[0] + a * g->dilation[0] - g->pad[0];
+              if (at < 0 || at >= d->h) continue;
+              const float *row = x + (i * d->from + c) * x_plane + at * d->w, *by = y + (i * d->to + o) * y_plane + r * d->out_w;
+              for (int64_t q = 0; q < d->out_w; q++) {
+                const int64_t p = q * g->stride[1] + b * g->dilation[1] - g->pad[1];
+                if (p >= 0 && p < d->w) sum += (double)by[q] * (double)row[p];
+              }
+            }
+          *w++ = (float)sum;
+        }
+}
+
 static void run_weights(const ms_direct *d, int64_t first, int64_t last, const float *x, const float *y, float *w,
                         const char *shared, char *lane) {
   const job *j = &d->job[0];
@@ -440,6 +464,9 @@ static void run_weights(const ms_direct *d, int64_t first, int64_t last, const f
         for (int l = 0; l < L; l++) sum += v[l];
         w[(o + i) * j->terms + e] = sum;
       })
+  float any = 0; /* 0, or NaN */
+  for (int64_t i = 0; i < d->to * j->terms; i++) any += w[i] - w[i];
+  if (any != 0) plain_weights(d, first, last, x, y, w);
 }
 
 void MS_NAME(ms_direct_run)(const ms_direct *d, int64_t first, int64_t last, float *x, float *w, float *y, const float *bias,

@@ -5,9 +5,12 @@
 #define K(v) ((T)(v))
 #pragma GCC diagnostic ignored "-Wtype-limits" /* x < 0 of unsigned x: one formula serves all types */
 
+/* Integers wrap: that is what is meant, so the sanitizer of overflows is told. */
+#define MS_WRAPS __attribute__((no_sanitize("signed-integer-overflow")))
+
 /* The usual layouts get loops of their own, which gcc vectorises: all contiguous, or one operand a constant. */
 #define LOOP1(fn, TT, RT, F)                                                                                                       \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+  MS_WRAPS static void fn(int64_t n, char *const *p, const int64_t *s) {                                                           \
     typedef TT T;                                                                                                                  \
     RT *o = (RT *)p[0];                                                                                                            \
     const T *a = (const T *)p[1];                                                                                                  \
@@ -23,7 +26,7 @@
   }
 
 #define LOOP2(fn, TT, RT, F)                                                                                                       \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+  MS_WRAPS static void fn(int64_t n, char *const *p, const int64_t *s) {                                                           \
     typedef TT T;                                                                                                                  \
     RT *o = (RT *)p[0];                                                                                                            \
     const T *a = (const T *)p[1], *b = (const T *)p[2];                                                                            \
@@ -51,7 +54,7 @@
   }
 
 #define LOOP3(fn, XT, TT, RT, F)                                                                                                   \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
+  MS_WRAPS static void fn(int64_t n, char *const *p, const int64_t *s) {                                                           \
     typedef TT T;                                                                                                                  \
     RT *o = (RT *)p[0];                                                                                                            \
     const XT *a = (const XT *)p[1];                                                                                                \

@@ -111,8 +111,9 @@ typedef struct ms_rule {
   int (*ref)(ms_ref *c);      /* the same composed of other operations, or NULL */
   int (*vjp)(ms_vjp *c);      /* derivative in public operations, or NULL: then ref is differentiated; neither: backward raises */
   uint32_t keep_in, keep_out; /* bit i: the vjp reads the values of input / result i */
-  uint8_t
-      reads[3]; /* of two or three inputs: the derivative in input i reads the inputs of these bits only; all 0: it is not said */
+  bool live;                  /* the ref hands its numbers on as they came, live ones too */
+  /* Of two or three inputs: the derivative in input i reads the inputs of these bits only; all 0: it is not said. */
+  uint8_t reads[3];
 } ms_rule;
 
 #define MS_RULE(name, ...) const ms_rule ms_rule_##name = {__VA_ARGS__}

@@ -358,7 +358,7 @@ static int through_f32(const ms_op *op, ms_device *device, int n_in, ms_tensor *
 
 static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
                      ms_tensor **out) {
-  for (int i = 0, k = 0; ms_record_now && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
+  for (int i = 0, k = 0; ms_record_now && !op->rule->live && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
     if (op->arg[i].is_tensor) continue;
     if (op->arg[i].kind == MS_K_SCALAR && attr[k].s.cell)
       return ms_fail("%s: %s cannot be a number handed to a compiled step: it would not be looked at again", op->name,

@@ -42,7 +42,7 @@ static int linspace_shape(ms_infer *s) {
   int64_t low, high;
   for (int k = 0; k < 2; k++) {
     const double v = ms_scalar_value(s->attr[k].s);
-    if (ms_dtype_range(dtype, &low, &high) && !(v >= (double)low && v <= (double)high))
+    if (ms_dtype_range(dtype, &low, &high) && !(v >= (double)low && v < (double)high + 1))
       return ms_fail("linspace: %g does not fit into %s (%lld..%lld)", v, ms_dtype_name(dtype), (long long)low, (long long)high),
              -1;
   }

@@ -113,4 +113,4 @@ static int pad_vjp(ms_vjp *c) {
   for (int i = 0; i < back.n; i++) back.at[i] = -back.at[i];
   return one(c, ms_apply(MS_OP_pad, MS_IN(c->g[0]), MS_ATTR(A_INTS(back), A_NUM(0))));
 }
-MS_RULE(pad, .shape = pad_shape, .ref = pad_ref, .vjp = pad_vjp);
+MS_RULE(pad, .shape = pad_shape, .ref = pad_ref, .vjp = pad_vjp, .live = true);

@@ -175,11 +175,51 @@ function TestTaming.test_lerp_ends_where_it_should()
   lu.assertEquals(ms.lerp(ms.tensor { 1, 5 }, ms.tensor { 3, 7 }, ms.tensor { 0.5, 0.25 }):totable(), { 2, 5.5 })
 end
 
+function TestTaming.test_running_statistics_with_momentum_1_are_the_batch_s()
+  ms.seed(2)
+  local x = ms.randn({ 64, 3 }) * 3e4 + 1e6
+  local mean, var = ms.full({ 3 }, 1e-3), ms.full({ 3 }, 1e-3)
+  ms.batch_norm(x, nil, nil, mean, var, true, 1)
+  local _, batch = ms.batch_normalize(x)
+  lu.assertTrue(mean:eq(batch):all():item())
+end
+
 function TestTaming.test_clamp_with_nan_bounds()
   local x = ms.tensor { -1, 2, nan }
   lu.assertTrue(x:clamp(nan, 1):isnan():all():item())
   lu.assertTrue(x:clamp(0, nan):isnan():all():item())
   lu.assertEquals(x:clamp(0, 1):isnan():totable(), { false, false, true })
+end
+
+-- The corner of an image is under four of the nine taps: what is not finite there is in the gradients of those, and of no others.
+function TestTaming.test_an_infinity_reaches_the_taps_that_touch_it_only()
+  for _, case in ipairs { { 1, 8, 28 }, { 3, 8, 12 }, { 2, 2, 9 }, { 8, 4, 32 } } do
+    local c, o, size = table.unpack(case)
+    for _, stride in ipairs { 1, 2 } do
+      for _, value in ipairs { inf, nan } do
+        ms.seed(3)
+        local x, w = ms.rand({ 3, c, size, size }, 0.5, 1), ms.rand({ o, c, 3, 3 }):requires_grad_()
+        local y = ms.conv2d(x, w, nil, { padding = 1, stride = stride })
+        local g = ms.rand(y.shape, 0.5, 1)
+        local clean = ms.grad((y * g):sum(), w)
+        x[{ 2, 1, 1, 1 }] = value
+        y = ms.conv2d(x, w, nil, { padding = 1, stride = stride })
+        local dw = ms.grad((y * g):sum(), w)
+        for a = 1, 3 do
+          for b = 1, 3 do
+            local touched = stride == 1 and a < 3 and b < 3 or a == 2 and b == 2
+            local got, want = dw[{ {}, 1, a, b }], clean[{ {}, 1, a, b }]
+            local what = ("%d to %d, stride %d, tap %d %d"):format(c, o, stride, a, b)
+            if touched then
+              lu.assertFalse(got:isfinite():any():item(), what)
+            else
+              lu.assertTrue((got - want):abs():max():item() < 1e-3 * want:abs():max():item(), what)
+            end
+          end
+        end
+      end
+    end
+  end
 end
 
 -- ---- changes in place ------------------------------------------------------------------------------------------------------------------
