@@ -3,12 +3,12 @@
 local program = require "programs.program"
 local Draw = require "programs.draw"
 local base = require "programs.base"
-local spices = require "programs.spices"
 local training = require "programs.training"
 local generate = {}
 
 local all = {}
-for _, from in ipairs { spices, training } do
+for _, from in ipairs { require "programs.spices", require "programs.sharing", require "programs.families", require "programs.gradients",
+  training } do
   for name, s in pairs(from) do
     if type(s) == "table" then all[#all + 1] = { name = name, spice = s } end
   end
@@ -74,12 +74,13 @@ function generate.program(seed, k, only, without)
       if d.env[name] ~= nil and name:find "^[vwin]%d" then d:result(name) end
     end
   end
+  if d.trailing then d:result(d.trailing) end
   for _, s in ipairs(program.zone(d, "argument")) do
     for _, name in ipairs(s.define) do
       if name:find "^a" then d:watch(name) end
     end
   end
-  return { statements = d.statements, calls = d.calls, dtype = d.dtype, spices = names, seed = seed, k = k }
+  return { statements = d.statements, calls = d.calls, protected = d.protected, dtype = d.dtype, spices = names, seed = seed, k = k }
 end
 
 function generate.title(p) return ("seed %d, program %d: %s"):format(p.seed, p.k, table.concat(p.spices, ", ")) end

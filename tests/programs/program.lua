@@ -33,6 +33,12 @@ end
 local function whole(k, top, shape)
   return ((num(k, shape, "f64") + 1) * (top / 2)):floor():clamp(0, top - 1):to("i64") + 1
 end
+-- f(...), or "raised" and the message.
+local function protected(f, ...)
+  local r = table.pack(pcall(f, ...))
+  if r[1] then return table.unpack(r, 2, r.n) end
+  return "raised", tostring(r[2])
+end
 ]]
 
 -- For a program run by itself: eager and compiled beside each other.
@@ -117,16 +123,17 @@ function program.text(p, comment)
   for _, s in ipairs(zone(p, "between")) do
     if s.after then outside[#outside + 1] = s end
   end
+  local call = p.protected and "protected(step" .. (#names > 0 and ", " or "") .. list .. ")" or ("step(%s)"):format(list)
   if #outside > 0 then
-    add(2, ("local r = table.pack(step(%s))"):format(list))
+    add(2, ("local r = table.pack(%s)"):format(call))
     add(2, 'see("result", table.unpack(r, 1, r.n))')
     for _, s in ipairs(outside) do add(2, s.text) end
   else
-    add(2, ('see("result", step(%s))'):format(list))
+    add(2, ('see("result", %s)'):format(call))
   end
   for _, s in ipairs(zone(p, "see")) do add(2, ("see(%q, %s)"):format(s.text, s.text)) end
   add(1, "end")
-  add(1, 'see("generator", ms.rand { 2 })')
+  add(1, 'see("generator", ms.rng_state())')
   out[#out + 1] = "end"
   out[#out + 1] = TAIL
   return table.concat(out, "\n")
@@ -139,6 +146,7 @@ function program.environment(ms)
     "error", "os", "rawequal", "setmetatable" } do
     env[name] = _G[name]
   end
+  env.compile = function(f) return f end
   local chunk = HEAD .. "return num, whole"
   env.num, env.whole = assert(load(chunk, "=head"))()
   return env
