@@ -13,7 +13,7 @@ local minimise = require "programs.minimise"
 local WITHOUT = {}
 for _, name in ipairs { "kept", "carried", "reassigned", "large_numbers", "tables", "rate_inside", "hyper_parameters",
   "layer_settings", "loading", "replaced_parameters", "luas_own_random", "looking_at_numbers", "freezing", "numbers",
-  "assigned_gradients", "gradient_between" } do
+  "assigned_gradients", "gradient_between", "gradient_read", "powers", "nothing", "errors" } do
   WITHOUT[name] = true
 end
 

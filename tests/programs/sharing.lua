@@ -103,7 +103,7 @@ spices.fed_back = { -- a result of the last call is an argument of the next
     local e = d:body(("(%s):tanh()"):format(d:fit(d.shape_back)))
     if not e then return end
     table.insert(d.statements, 1, { zone = "result", text = e })
-    d:between(("%s[1] = r[1]"):format(d.last), nil, { after = true })
+    d:between(("%s[1] = r[1]:detach()"):format(d.last), nil, { after = true })
   end,
 }
 
