@@ -2,7 +2,7 @@
 --
 -- Integers, texts, booleans, lists and tables by name are themselves. What JSON has no way to say is a table with one key that begins
 -- with "$":
---   {"$number": "0x1.8p+1"}   a float whose JSON text would read as another number (or as an integer); also "nan", "inf", "-inf"
+--   {"$number": "nan"}        also "inf", "-inf"
 --   {"$bytes": "ff00"}        a text that is not UTF-8, in hexadecimal
 --   {"$tensor": "=name"}      a tensor, saved under that name
 --   {"$table": [[k, v], ..]}  a table with other keys than 1..n or texts, or with keys that begin with "$"
@@ -23,9 +23,7 @@ local function number(x)
   if math.type(x) == "integer" then return x end
   if x ~= x then return { ["$number"] = "nan" } end
   if x == math.huge or x == -math.huge then return { ["$number"] = x > 0 and "inf" or "-inf" } end
-  local again = json.decode(json.encode(x))
-  if math.type(again) == "float" and string.pack("n", again) == string.pack("n", x) then return x end
-  return { ["$number"] = ("%a"):format(x) }
+  return x
 end
 
 local function bytes(s)
@@ -108,7 +106,7 @@ end
 function fields.unpack(value, tensors)
   local go
   local special = {
-    ["$number"] = function(s) return words[s] or (type(s) == "string" and s:find "^%-?0x" and tonumber(s)) end,
+    ["$number"] = function(s) return words[s] end,
     ["$bytes"] = function(s)
       if type(s) ~= "string" or #s % 2 == 1 or s:find "%X" then return nil end
       return (s:gsub("..", function(h) return string.char(tonumber(h, 16)) end))
