@@ -1,5 +1,5 @@
 -- Checkpoints: several parts and any fields, to the last bit; whole or not at all; what does not fit names the file and changes nothing.
--- luacheck: globals TestCheckpoint TestCheckpointFits TestCheckpointFields
+-- luacheck: globals TestCheckpoint TestCheckpointFits TestCheckpointFields TestCheckpointMemory
 local lu = require "luaunit"
 local ms = require "mascon"
 local checks = require "checks"
@@ -293,4 +293,71 @@ function TestCheckpointFields:test_what_cannot_be_saved_is_named()
     fails(expected, checkpoint.save, self.path, what)
   end
   lu.assertEquals(checkpoint.peek(self.path), { kept = 1 })
+end
+
+-- ---- memory that runs out ------------------------------------------------------------------------------------------------------------
+
+TestCheckpointMemory = class()
+
+-- Let the k-th allocation of act() fail, for every k: it raises, and state() is what it was; at last it runs through.
+local function every_allocation_fails(act, state)
+  local before, failures = state(), 0
+  for k = 1, 2000 do
+    ms.fail_allocation(k)
+    local ok, message = pcall(act)
+    ms.fail_allocation(0)
+    if ok then break end
+    failures = k
+    lu.assertStrContains(tostring(message), "out of memory")
+    lu.assertEquals(state(), before, "after failure of allocation " .. k)
+  end
+  lu.assertTrue(failures > 0 and failures < 2000, failures .. " allocations")
+end
+
+function TestCheckpointMemory:test_nothing_changes_when_memory_runs_out()
+  ms.seed(2)
+  local model = net()
+  local adam = optim.adam(model:parameters(), { lr = 0.1 })
+  train(model, adam, 2)
+  checkpoint.save(self.path, { model = model, adam = adam, mean = ms.ones { 2 } })
+  train(model, adam, 1)
+  local function state() return { values(model), values(adam), { ms.rng_state() } } end
+  every_allocation_fails(function() checkpoint.load(self.path, { model = model, adam = adam }) end, state)
+  local fresh = net()
+  local unstepped = optim.adam(fresh:parameters())
+  every_allocation_fails(function() checkpoint.load(self.path, { model = fresh, adam = unstepped }) end,
+    function() return { values(fresh), values(unstepped), { ms.rng_state() } } end)
+  lu.assertEquals(values(unstepped), values(adam))
+  every_allocation_fails(function() model:to "f64" end, function()
+    local list = {}
+    for i, p in ipairs(model:parameters()) do list[i] = { p.dtype, p.requires_grad, p:totable() } end
+    return list
+  end)
+  lu.assertEquals(model[1].weight.dtype, "f64")
+  local function file()
+    local f <close> = assert(io.open(self.path, "rb"))
+    return f:read "a"
+  end
+  local old = file()
+  every_allocation_fails(function() checkpoint.save(self.path, { model = model, mean = ms.zeros { 2 } }) end,
+    function() return file() == old end)
+end
+
+function TestCheckpointMemory:test_a_step_that_fails_can_be_made_again() -- luacheck: ignore self
+  for _, make in ipairs { function(p) return optim.adam(p) end, function(p) return optim.sgd(p, { momentum = 0.9 }) end } do
+    local function run(fail)
+      local a, b = ms.ones({ 3 }, { requires_grad = true }), ms.ones({ 2 }, { requires_grad = true })
+      local o = make { a, b }
+      a.grad, b.grad = ms.ones { 3 }, ms.ones { 2 }
+      for k = 1, fail and 100 or 0 do
+        ms.fail_allocation(k)
+        local ok = pcall(o.step, o)
+        ms.fail_allocation(0)
+        if ok then break end
+      end
+      if not fail then o:step() end
+      return { a:totable(), b:totable(), values(o) }
+    end
+    lu.assertEquals(run(true), run(false))
+  end
 end
