@@ -1,5 +1,5 @@
 /* optim.c -- optimizer updates: all parameters in one region, of each a part for every thread. PyTorch's formulas (facts of
- * torch.optim). */
+ * torch.optim). Without weight decay the parameter stays out of the gradient: 0 * infinity would be NaN. */
 #include "cpu.h"
 #include "../math.h"
 
@@ -49,12 +49,12 @@ static inline double counted(const ms_call *c, int n, int tensor) { return *(con
     T *restrict p = AT(T, 0);                                                                                                      \
     const T *restrict g = AT(T, 1);                                                                                                \
     if (groups == 2) {                                                                                                             \
-      for (int64_t i = 0; i < m; i++) p[i] -= lr * (g[i] + wd * p[i]);                                                             \
+      for (int64_t i = 0; i < m; i++) p[i] -= lr * (plain ? g[i] : g[i] + wd * p[i]);                                              \
     } else {                                                                                                                       \
       const bool fresh = counted(c, n, tensor) == 1;                                                                               \
       T *restrict b = AT(T, 2);                                                                                                    \
       for (int64_t i = 0; i < m; i++) {                                                                                            \
-        T d = g[i] + wd * p[i];                                                                                                    \
+        T d = plain ? g[i] : g[i] + wd * p[i];                                                                                     \
         b[i] = fresh ? d : mu * b[i] + keep * d;                                                                                   \
         p[i] -= lr * (nesterov ? d + mu * b[i] : b[i]);                                                                            \
       }                                                                                                                            \
@@ -63,9 +63,9 @@ static inline double counted(const ms_call *c, int n, int tensor) { return *(con
 
 static int run_sgd(ms_call *c) {
   const int groups = (int)c->attr[0].i, n = c->n_in / groups;
-  const bool nesterov = c->attr[5].i;
   const double rate = ms_scalar_value(c->attr[1].s), momentum = ms_scalar_value(c->attr[2].s),
                dampening = ms_scalar_value(c->attr[3].s), decay = ms_scalar_value(c->attr[4].s);
+  const bool nesterov = c->attr[5].i, plain = decay == 0;
   if (groups == 4) count(c, n);
   PIECES(n, COST_SGD, , {
     if (c->in[tensor].dtype == MS_F32) SGD(float)
@@ -85,7 +85,7 @@ MS_KERNEL(sgd_, .run = run_sgd);
     T *restrict mo = AT(T, 2);                                                                                                     \
     T *restrict v = AT(T, 3);                                                                                                      \
     for (int64_t i = 0; i < m; i++) {                                                                                              \
-      T d = decoupled ? g[i] : g[i] + wd * p[i];                                                                                   \
+      T d = plain ? g[i] : g[i] + wd * p[i];                                                                                       \
       T q = decoupled ? p[i] * shrink : p[i];                                                                                      \
       mo[i] = b1 * mo[i] + c1 * d;                                                                                                 \
       v[i] = b2 * v[i] + c2 * d * d;                                                                                               \
@@ -100,9 +100,9 @@ static const age NEW = {-1, 0, 0};
 
 static int run_adam(ms_call *c) {
   const int n = c->n_in / 5;
-  const bool decoupled = c->attr[6].i;
   const double lr = ms_scalar_value(c->attr[1].s), beta1 = ms_scalar_value(c->attr[2].s), beta2 = ms_scalar_value(c->attr[3].s),
                eps = ms_scalar_value(c->attr[4].s), decay = ms_scalar_value(c->attr[5].s);
+  const bool decoupled = c->attr[6].i, plain = decoupled || decay == 0;
   count(c, n);
   PIECES(n, COST_ADAM, age a = NEW, {
     const double t = counted(c, n, tensor);

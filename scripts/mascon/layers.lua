@@ -114,7 +114,7 @@ return function(nn)
 
   -- ---- without state ----
 
-  -- nn.dropout(p): elements become 0 with probability p in training
+  -- nn.dropout([p = 0.5]): in training, elements become 0 with probability p, the others x / (1 - p)
   local Dropout = layer("dropout", 1, { { "p", kinds.probability, 0.5 } })
   function Dropout:forward(x) return ms.dropout(x, self.p, self.training) end
 
@@ -127,7 +127,11 @@ return function(nn)
   local Identity = layer("identity", 0, {})
   function Identity.forward(_, x) return x end
 
-  -- forward(x) = f(x, option)
+  -- nn.leaky_relu([negative_slope = 0.01]): x where x > 0, else negative_slope x
+  --
+  -- nn.elu([alpha = 1]): x where x > 0, else alpha (exp(x) - 1)
+  --
+  -- nn.softmax([dim = -1]), nn.log_softmax([dim = -1])
   for name, takes in pairs { leaky_relu = { "negative_slope", kinds.number, 0.01 }, elu = { "alpha", kinds.number, 1.0 },
     softmax = { "dim", kinds.dimension, -1 }, log_softmax = { "dim", kinds.dimension, -1 } } do
     local f, key = ms[name], takes[1]
@@ -163,7 +167,7 @@ return function(nn)
     function class:forward(x) return (f(x, self.size, self.stride, self.padding)) end
   end
 
-  -- nn.upsample(factor [, mode]): mode "nearest", "bilinear" or "bicubic"; factor a number or {height, width}
+  -- nn.upsample(factor [, mode = "nearest"]): mode "nearest", "bilinear" or "bicubic"; factor a number or {height, width}
   local Upsample = layer("upsample", 2,
     { { "factor", kinds.sizes }, { "mode", kinds.one_of("nearest", "bilinear", "bicubic"), "nearest" } })
   function Upsample:forward(x)

@@ -72,6 +72,18 @@ local function put(f, key, value)
   if f._made and not rawequal(old, value) then changed(f, key, old, value) end
 end
 
+-- From now on field `key` is of that kind; nil: a plain value.
+local function enlist(f, key, kind)
+  if kind and not f._seen[key] then
+    local twin = math.type(key) == "integer" and tostring(key) or math.tointeger(tonumber(key))
+    if f._seen[twin] then options.raise("%s: fields [%s] and '%s' would have one name in a state_dict", f.__name, key, key) end
+    f._seen[key] = true
+    f._names[#f._names + 1] = key
+  end
+  f._kind[key] = kind
+end
+
+-- Every assignment to a field of a module.
 local function assign(self, key, value)
   local f = fields(self)
   local was, kind = f._kind[key], nil
@@ -94,11 +106,7 @@ local function assign(self, key, value)
   check_name(f, key, kind)
   local takes = f.takes
   if takes and f._made and value ~= nil and not kind and takes.by_name[key] then value = takes:check(key, value) end
-  if kind and not f._seen[key] then
-    f._seen[key] = true
-    f._names[#f._names + 1] = key
-  end
-  f._kind[key] = kind
+  enlist(f, key, kind)
   put(f, key, value)
 end
 
@@ -139,22 +147,20 @@ function Module.__pairs(self) return next, fields(self) end
 function Module:forward() options.raise("%s: has no forward; write function %s:forward(x)", self.__name, self.__name) end
 
 -- A tensor that belongs to the state but is not trained (running means); saved and moved with the module.
-function Module:register_buffer(name, tensor)
+function Module:register_buffer(name, tensor, ...)
+  options.none(self.__name .. ":register_buffer", ...)
   if not is_tensor(tensor) then
     options.raise("%s:register_buffer: %s: expected a tensor, got %s", self.__name, tostring(name), type(tensor))
   end
   local f = fields(self)
   check_name(f, name, "buffer")
-  if not f._seen[name] then
-    f._seen[name] = true
-    f._names[#f._names + 1] = name
-  end
-  f._kind[name] = "buffer"
+  enlist(f, name, "buffer")
   put(f, name, ms.keep(tensor))
 end
 
 -- nn.parameter(tensor) -> the tensor, requiring gradients: assign it to a field to register it.
-function nn.parameter(tensor)
+function nn.parameter(tensor, ...)
+  options.none("nn.parameter", ...)
   if not is_tensor(tensor) then options.raise("nn.parameter: expected a tensor, got %s", type(tensor)) end
   local p = ms.keep(tensor:detach():requires_grad_())
   parameters[p] = true
@@ -257,11 +263,15 @@ end
 function Module:eval() return self:train(false) end
 
 function Module:apply(f)
+  if type(f) ~= "function" then options.raise("%s:apply: expected a function of a module, got %s", self.__name, type(f)) end
   for _, m in ipairs(self:modules()) do f(m) end
   return self
 end
 
 function Module:requires_grad_(on)
+  if on ~= nil and type(on) ~= "boolean" then
+    options.raise("%s:requires_grad_: expected true or false, got %s", self.__name, tostring(on))
+  end
   for _, p in ipairs(self:parameters()) do p:requires_grad_(on ~= false) end
   return self
 end
@@ -274,7 +284,9 @@ end
 -- Move to a device or convert to a floating dtype, parameters and buffers (those of whole numbers are moved only): all of them or, when one
 -- cannot be, none. A tensor that is held in several places stays one tensor; frozen parameters stay frozen; gradients go along.
 -- What changes is another tensor afterwards: an optimizer made before takes it up, unless it has stepped (then its step says so).
-function Module:to(where)
+function Module:to(where, ...)
+  options.none(self.__name .. ":to", ...)
+  if where == nil then options.raise("%s:to: expected a dtype, a device, or { dtype =, device = }, got nothing", self.__name) end
   local new, all = {}, {}
   for _, kind in ipairs { "parameter", "buffer" } do
     for _, p in ipairs(places(self, kind)) do
@@ -313,7 +325,8 @@ end
 
 -- ---- states -----------------------------------------------------------------------------------------------------------------------------
 
-local function name_kind(what, opts, defaults)
+local function name_kind(what, opts, defaults, ...)
+  options.none(what, ...)
   local o = options.read(what, opts, defaults)
   if o.names ~= "mascon" and o.names ~= "pytorch" then
     options.raise("%s: option names: expected 'mascon' or 'pytorch', got '%s'", what, o.names)
@@ -323,8 +336,8 @@ end
 
 -- name -> tensor: parameters and buffers (the tensors themselves, without their graph). Places in lists count from 1; with
 -- { names = "pytorch" } from 0, and a tensor that is held twice is there twice, as in PyTorch.
-function Module:state_dict(opts)
-  local _, torch = name_kind("state_dict", opts, { names = "mascon" })
+function Module:state_dict(opts, ...)
+  local _, torch = name_kind(self.__name .. ": state_dict", opts, { names = "mascon" }, ...)
   local state = {}
   for _, kind in ipairs { "parameter", "buffer" } do
     for _, p in ipairs(places(self, kind)) do
@@ -336,9 +349,9 @@ end
 
 -- m:load_state_dict(state [, { strict = true, names = "mascon" }]) -> m. Copies the values in: all, or none when something does not fit.
 -- strict = false ignores names on either side only. names = "pytorch": a state_dict of PyTorch's, where places in lists count from 0.
-local function prepare(self, state, opts)
+local function prepare(self, state, opts, ...)
   local what = self.__name
-  local o, torch = name_kind(what .. ": load_state_dict", opts, { strict = true, names = "mascon" })
+  local o, torch = name_kind(what .. ": load_state_dict", opts, { strict = true, names = "mascon" }, ...)
   states.check_dict(what, state)
   local own, all, missing, unexpected = {}, {}, {}, {}
   for _, kind in ipairs { "parameter", "buffer" } do

@@ -196,8 +196,9 @@ local function follow(o)
 end
 
 -- Forget the gradients of all parameters.
-function Optimizer:zero_grad()
+function Optimizer:zero_grad(...)
   local o = inside[self]
+  options.none(o.what .. ": zero_grad", ...)
   if next(moved) then follow(o) end
   for _, p in ipairs(o.parameters) do p.grad = nil end
 end
@@ -248,8 +249,9 @@ local function scalar(x) return ms.keep(ms.tensor(x, { dtype = "f64" })) end
 
 -- Everything needed to go on, as tensors by name: "momentum.2", "step.2" of the second parameter that has been stepped, and the
 -- hyper-parameters ("lr", "weight_decay", ..., "beta1", "beta2", 0 or 1 for what is true or false), f64.
-function Optimizer:state_dict()
+function Optimizer:state_dict(...)
   local o, out = inside[self], {}
+  options.none(o.what .. ": state_dict", ...)
   for i, p in ipairs(o.parameters) do
     local s = o.state[p]
     if s and s.step:item() > 0 then
@@ -331,8 +333,9 @@ end
 -- counts for a new run only; set o.lr after loading to change it). Tensors are copied into those that are there, which recorded steps
 -- know; a parameter without state in the dict has none afterwards. Whatever does not fit -- another optimizer's state, a wrong shape, an
 -- entry too many or too few -- is an error, and nothing has changed then. Gives o.
-local function prepare(self, state)
+local function prepare(self, state, ...)
   local o = inside[self]
+  options.none(o.what .. ": load_state_dict", ...)
   local function fail(...) options.raise("%s: load_state_dict: %s", o.what, string.format(...)) end
   states.check_dict(o.what, state)
   if next(moved) then follow(o) end
@@ -374,8 +377,9 @@ local SGD = class { states = { "momentum" }, has_nesterov = true, truths = { "ne
 function optim.sgd(parameters, opts)
   return new(SGD, "optim.sgd", parameters, opts, { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false }, {})
 end
-function SGD:step()
+function SGD:step(...)
   local o = inside[self]
+  if (...) ~= nil then options.none(o.what .. ": step", ...) end
   local momentum = o.momentum ~= 0
   local list, n = gather(o, momentum and SGD.states or nil)
   if n == 0 then return end
@@ -395,8 +399,9 @@ local function adam(what, decay, decoupled)
 end
 optim.adam = adam("optim.adam", 0, false)
 optim.adamw = adam("optim.adamw", 0.01, true)
-function Adam:step()
+function Adam:step(...)
   local o = inside[self]
+  if (...) ~= nil then options.none(o.what .. ": step", ...) end
   local list, n = gather(o, Adam.states)
   if n == 0 then return end
   local cell, guard <close> = o.cell, ms.no_grad()

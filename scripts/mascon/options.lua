@@ -47,6 +47,13 @@ function options.read(what, given, defaults)
   return o
 end
 
+-- Raise when there are arguments that nobody reads: options.none("o:step", ...).
+function options.none(what, ...)
+  local n = select("#", ...)
+  while n > 0 and select(n, ...) == nil do n = n - 1 end
+  if n > 0 then options.raise("%s: expected no more arguments, got %s", what, type((select(n, ...)))) end
+end
+
 -- A positive whole number, or an error naming the argument.
 function options.count(what, name, v)
   if type(v) ~= "number" or math.tointeger(v) == nil or v < 1 then

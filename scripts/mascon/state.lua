@@ -41,8 +41,8 @@ end
 -- things or none, find the first half by state.prepare_of.
 local halves = setmetatable({}, { __mode = "k" })
 function state.loader(prepare)
-  local function load_state_dict(self, dict, opts)
-    prepare(self, dict, opts)()
+  local function load_state_dict(self, dict, ...)
+    prepare(self, dict, ...)()
     return self
   end
   halves[load_state_dict] = prepare

@@ -82,11 +82,24 @@ function TestRegistration.test_names_that_cannot_be()
   fails("Net.count: count is a method", function() m.count = nn.relu() end)
   fails("a module in field 'a.b': expected a name without dots", function() m["a.b"] = nn.relu() end)
   fails("Net.training: expected true or false, got nil", function() m.training = nil end)
+  m[2] = nn.relu()
+  fails("fields [2] and '2' would have one name in a state_dict", function() m["2"] = nn.relu() end)
   m.forward = function(_, x) return x + 1 end
   lu.assertEquals(m(ms.ones { 1 }):item(), 2)
   m.inner = nn.class "Inner" ()
   m.inner.outer = m
   fails("inner.outer: the module holds itself", m.parameters, m)
+end
+
+function TestRegistration.test_arguments_that_nobody_reads_are_refused()
+  local m = nn.linear(1, 1)
+  fails("linear:to: expected no more arguments, got string", m.to, m, "f64", "cpu")
+  fails("linear:to: expected a dtype, a device", m.to, m)
+  fails("nn.parameter: expected no more arguments, got boolean", nn.parameter, ms.ones { 1 }, false)
+  fails("linear:register_buffer: expected no more arguments", m.register_buffer, m, "b", ms.ones { 1 }, false)
+  fails("linear:requires_grad_: expected true or false, got 1", m.requires_grad_, m, 1)
+  fails("linear:apply: expected a function of a module, got nil", m.apply, m)
+  fails("linear: state_dict: expected no more arguments", m.state_dict, m, {}, "x")
 end
 
 function TestRegistration.test_classes_of_classes_and_metamethods()

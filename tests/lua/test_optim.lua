@@ -135,6 +135,17 @@ function TestOptimSteps.test_parameters_of_both_dtypes_in_one_optimizer()
   end
 end
 
+function TestOptimSteps.test_an_infinite_parameter_is_not_in_the_gradient_without_decay()
+  for _, make in ipairs(makers) do
+    local a = leaf(math.huge, 1)
+    local o = make { a }
+    o.weight_decay = 0
+    a.grad = ms.zeros({ 2 }, { dtype = "f64" })
+    o:step()
+    lu.assertEquals(a:totable(), { math.huge, 1 })
+  end
+end
+
 function TestOptimSteps.test_the_same_bits_on_any_number_of_threads()
   local before = ms.threads()
   local function run(make, threads)
@@ -267,6 +278,13 @@ function TestOptimFields.test_unknown_fields_are_refused_with_a_hint()
   fails("step cannot be assigned", function() s.step = 1 end)
   fails("unknown option 'learning_rate'", optim.sgd, { leaf(1) }, { learning_rate = 1 })
   fails("ms.optim has no 'AdamW'; did you mean ms.optim.adamw?", function() return optim.AdamW end)
+end
+
+function TestOptimFields.test_arguments_that_nobody_reads_are_refused()
+  local o = optim.sgd { leaf(1) }
+  fails("optim.sgd: step: expected no more arguments, got function", o.step, o, print)
+  fails("optim.sgd: zero_grad: expected no more arguments, got boolean", o.zero_grad, o, false)
+  fails("optim.sgd: load_state_dict: expected no more arguments, got table", o.load_state_dict, o, {}, { strict = false })
 end
 
 function TestOptimFields.test_what_is_set_is_used()
