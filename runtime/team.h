@@ -12,6 +12,8 @@
 #define MS_TEAM_H
 #include <stdint.h>
 
+/* Call run(data) once for each number 0..team - 1 (at most 1024). */
+void ms_team_run(void (*run)(void *), void *data, int team);
 /* The number of the block that this thread runs. */
 int ms_member(void);
 /* Is this thread inside of a block? There another MS_TOGETHER is a plain loop. */

@@ -244,6 +244,20 @@ typedef struct ms_patch { /* a view that follows an argument or a result */
   size_t offset;
 } ms_patch;
 
+/* How many threads a step pays for (pace.c). Level k is ms_threads() >> k threads. */
+enum { MS_PACE_LEVELS = 11 };
+typedef struct ms_pace {
+  double mean[MS_PACE_LEVELS]; /* seconds of a run lately, 0: not tried */
+  double calm;                 /* the least that the mean of this level has been, creeping up */
+  int level, trial;            /* in use; being tried, or -1 */
+  int tried, runs, wait, gap;  /* runs of the trial; in all; until the next trial; between trials */
+  double sum, begin;           /* seconds of the trial; when this run began */
+  bool fewer;                  /* the last trial was of fewer threads */
+  uint64_t count;              /* of shared blocks when it began */
+} ms_pace;
+void ms_pace_begin(ms_pace *p);
+void ms_pace_end(ms_pace *p);
+
 struct ms_step {
   ms_record *r;
   ms_storage *arena;
@@ -256,6 +270,7 @@ struct ms_step {
   double *seconds; /* by call, and of whole runs behind the last one; NULL: never profiled */
   bool profiling;
   int runs; /* profiled */
+  ms_pace pace;
 };
 
 int ms_step_fold(ms_step *s);          /* pass: convolutions take in the pooling or upsampling beside them (fold.c) */

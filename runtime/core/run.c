@@ -195,6 +195,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   if (s->profiling) from = now();
   const ms_backend *b = r->device->backend;
   const unsigned before = b->enter ? b->enter() : 0;
+  ms_pace_begin(&s->pace);
   int ran = 0;
   for (; ran < r->n_call && rc == 0; ran++) {
     if (s->dead[ran]) continue;
@@ -204,6 +205,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
       s->seconds[ran] += to - from, from = to;
     }
   }
+  ms_pace_end(&s->pace);
   if (b->leave) b->leave(before);
   for (int k = 0; k < r->n_results && rc == 0; k++)
     if (!(results[k] = tensor_of(r, &r->result[k], args))) rc = -1;

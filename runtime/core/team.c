@@ -26,8 +26,9 @@
 #include <xmmintrin.h>
 #endif
 
-enum { MOST = 1024, WORDS = MOST / 64 };  /* numbers of a block, threads */
-enum { ASKING = 1000000, JUMP = 150000 }; /* ns: how long helpers ask; what no interrupt takes, but a turn of another program */
+enum { MOST = 1024, WORDS = MOST / 64 };      /* numbers of a block, threads */
+enum { ASKING = 1000000, PATIENCE = 200000 }; /* ns: how long helpers ask for work, the caller for their ends */
+enum { JUMP = 150000 };                       /* ns: what no interrupt takes, but a turn of another program */
 enum {
   QUIET_LEAST = 5000000,
   QUIET_MOST = 640000000
@@ -105,7 +106,7 @@ static void wake(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_P
 
 static void pause_a_little(void) {
 #if defined(__x86_64__)
-  for (int i = 0; i < 4; i++) _mm_pause();
+  _mm_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
 #endif
@@ -125,7 +126,7 @@ static bool ask(_Atomic uint32_t *word, uint32_t value, bool equal, int64_t most
   const int64_t begin = now();
   if (begin < atomic_load_explicit(&quiet_until, memory_order_relaxed)) return false;
   for (int64_t before = begin, t;; before = t) {
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 32; i++) {
       if ((atomic_load_explicit(word, memory_order_acquire) == value) == equal) return true;
       pause_a_little();
     }
@@ -235,10 +236,8 @@ static void alone(void (*run)(void *), void *data, int team) {
   member = was_member, inside = was_inside;
 }
 
-void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned flags) __attribute__((visibility("hidden")));
-void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned flags) {
-  (void)flags;
-  const int team = numbers < 1 ? 1 : numbers > MOST ? MOST : (int)numbers;
+void ms_team_run(void (*run)(void *), void *data, int team) {
+  if (team > MOST) team = MOST; /* ms_threads() is not more */
   int threads = team < ms_threads() ? team : ms_threads();
   if (threads > 1 && !inside) shared++;
   if (cap && threads > cap) threads = cap;
@@ -261,17 +260,21 @@ void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned f
   atomic_fetch_add(&turn, 1);
   for (int i = 1; i < threads; i++) call_helper(&helpers[i]);
 
-  const int64_t begin = now();
   inside = true;
   for (int m = 0; m >= 0; m = take(0)) run_number(m);
   member = 0, inside = false;
-  /* Who has not ended although it had as much to do has lost its core: ours is free for it. */
-  const int64_t patience = 3 * (now() - begin) + 100000;
   for (uint32_t n; (n = atomic_load(&left));) {
-    if (ask(&left, 0, true, patience)) break;
+    if (ask(&left, 0, true, PATIENCE)) break; /* who takes so long may have lost its core: ours is free for it */
     atomic_store(&caller_sleeps, 1);
     if ((n = atomic_load(&left))) sleep_on(&left, n);
     atomic_store(&caller_sleeps, 0);
   }
   atomic_flag_clear(&busy);
+}
+
+/* What the compiler calls for `#pragma omp parallel num_threads(numbers)`. */
+void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned flags) __attribute__((visibility("hidden")));
+void GOMP_parallel(void (*run)(void *), void *data, unsigned numbers, unsigned flags) {
+  (void)flags;
+  ms_team_run(run, data, (int)numbers);
 }
