@@ -237,7 +237,7 @@ static void alone(void (*run)(void *), void *data, int team) {
 }
 
 void ms_team_run(void (*run)(void *), void *data, int team) {
-  if (team > MOST) team = MOST; /* ms_threads() is not more */
+  team = team < 1 ? 1 : team > MOST ? MOST : team; /* ms_threads() is not more */
   int threads = team < ms_threads() ? team : ms_threads();
   if (threads > 1 && !inside) shared++;
   if (cap && threads > cap) threads = cap;

@@ -3,7 +3,7 @@
 # core, and when the process is stopped and goes on. Fair is the time alone x runnable threads / cores (2 threads of ours on 2 cores).
 #   tests/bench/sharing.sh                      of build/mascon
 #   OLD=path tests/bench/sharing.sh             of another binary too, in turn
-#   ROUNDS=3 SECONDS_EACH=3 ONLY=name WRITE=1   WRITE puts the table into tests/bench/RESULTS.md
+#   ROUNDS=3 SECONDS_EACH=3 ONLY=name WRITE=1   WRITE puts the table into tests/bench/RESULTS.md; CGROUP=folder: the group goes there
 # The quota wants a control group of its own, so root; without it that row is left out and said so.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -33,7 +33,7 @@ quiet() {
 # A control group that may use one core; sets group and its file of processes.
 make_group() {
   local root
-  for root in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup /sys/fs/cgroup/unified; do
+  for root in ${CGROUP:-} /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup /sys/fs/cgroup/unified; do
     group=$root/mascon-sharing.$$
     mkdir "$group" 2>/dev/null || continue
     if [ -e "$group/cpu.max" ] && echo '100000 100000' >"$group/cpu.max"; then return 0; fi
