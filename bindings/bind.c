@@ -28,6 +28,10 @@ static int64_t base0(lua_State *L, int mark, const ms_op *op, const ms_arg *a, i
 static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i) {
   ms_attr r = {.v = {.n = 0}};
   int ok = 1;
+  if (a->kind != MS_K_SCALAR && msl_live(L, i)) { /* decides a size or a way */
+    lua_pushvalue(L, i);
+    msl_look(L, i = lua_gettop(L));
+  }
   switch (a->kind) {
   case MS_K_BOOL:
     if (!lua_isboolean(L, i)) bad(L, mark, op, a, i, "true or false");
@@ -295,6 +299,8 @@ static void set_both(lua_State *L, const char *name, bool method) { /* stack: mo
 
 void msl_open_ops(lua_State *L) { /* stack: module, methods */
   char name[32];
+  msl_takes_live(call_row, 0), msl_takes_live(call_elementwise, 0);
+  msl_takes_live(call_unary_event, 0), msl_takes_live(call_inplace, 0);
   for (int i = 0; i < ms_op_count(); i++) {
     const ms_op *op = ms_op_at(i);
     bool e = op->flags & MS_ELEMENTWISE;

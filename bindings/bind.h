@@ -66,5 +66,12 @@ void msl_open_compile(lua_State *L);
 /* The cell of a live number (compile.c) at a stack index, or NULL. */
 ms_cell *msl_live(lua_State *L, int i);
 bool msl_live_whole(lua_State *L, int i); /* is it an integer to Lua? */
+/* Push a live number as Lua's arithmetic on others gives it (msl_push does, for a number operand with a cell). */
+void msl_push_lent(lua_State *L, ms_cell *c, bool whole);
+/* Put the plain number in the place of the live one at i: the recording is then for this number alone. false: it is none. */
+bool msl_look(lua_State *L, int i);
+/* f works with live numbers itself, but for the arguments in `looked` (bit 0: the first). Any other C function that is called with
+ * a live number gets the plain one (looks.c). */
+void msl_takes_live(lua_CFunction f, int looked);
 
 #endif

@@ -1,157 +1,45 @@
 /* compile.c -- ms.compile(fn): calls of fn by what they are called with, each recorded, compared and then replayed (core/record.h).
  *
- * A step keeps one state per key; the key is everything that shapes a recording: types, shapes, strides, dtypes and devices of the
- * tensors (in nested tables too), texts and booleans by value, numbers by being numbers, gradient mode, train/eval mode of all
- * modules, and which of the leaves whose .grad it finds have one. Numbers go in as live numbers. What comes out carries no graph,
- * in any call. */
+ * A step keeps one state per key (states.c); the key is everything that shapes a recording: types, shapes, strides, dtypes and
+ * devices of the tensors (in nested tables too), texts and booleans by value, numbers by being numbers, gradient mode, what was set
+ * in modules and optimizers since they were made (train/eval mode among it), which of the leaves whose .grad it finds have one, and
+ * which of the leaves it works with want one. Numbers go in as live numbers; those that the function looks at are known by value.
+ * What comes out carries no graph, in any call. */
 #include "steps.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MODE_ON, MODE_OFF, MODE_CHECK };
-enum { MAX_STATES = 64, MAX_RESTARTS = 8 };
+enum { MAX_RESTARTS = 8 };
 static int mode;
-static bool profile_all; /* MASCON_PROFILE */
-static bool inside;      /* a step's function is running: steps in it are plain calls */
-static int mode_key;     /* registry: number that stands for the train/eval modes of all modules (nn.lua keeps it) */
-
-/* ---- states ------------------------------------------------------------------------------------------------------ */
-
-static void drop(state *s) { /* what was recorded */
-  ms_record_free(s->first);
-  ms_step_free(s->step);
-  s->first = NULL, s->step = NULL;
-  if (s->calls > 1) s->calls = 1;
-}
-
-static int state_gc(lua_State *L) {
-  state *s = lua_touserdata(L, 1);
-  if (profile_all && s->step) msl_profile_to_stderr(s->step);
-  drop(s);
-  for (int i = 0; i < s->n_number; i++) ms_cell_release(s->cell[i]);
-  free(s->key);
-  s->n_number = 0, s->key = NULL;
-  return 0;
-}
-
-static int step_gc(lua_State *L) {
-  step *st = lua_touserdata(L, 1);
-  for (int i = 0; i < st->n_watch; i++) ms_release(st->watch[i]);
-  free(st->watch);
-  st->watch = NULL, st->n_watch = 0;
-  return 0;
-}
-
-static lua_Integer hash(const leaves *v) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (size_t i = 0; i < v->n_key; i += 8) {
-    uint64_t x = 0;
-    memcpy(&x, v->key + i, v->n_key - i < 8 ? v->n_key - i : 8);
-    h = (h ^ x) * 0x9E3779B97F4A7C15u;
-    h ^= h >> 29;
-  }
-  return (lua_Integer)h;
-}
-
-static int set_key(state *s, const leaves *v) {
-  unsigned char *key = malloc(v->n_key + 1);
-  if (!key) return ms_fail("compile: out of memory"), -1;
-  memcpy(key, v->key, v->n_key);
-  free(s->key);
-  s->key = key, s->n_key = v->n_key;
-  return 0;
-}
-
-/* Find the state of a key and push it; else *at is where it belongs, and nothing is pushed. states: their table. */
-static state *find_state(lua_State *L, int states, const leaves *v, lua_Integer *at) {
-  for (*at = hash(v);; ++*at) {
-    lua_rawgeti(L, states, *at);
-    state *s = lua_touserdata(L, -1);
-    if (!s) return lua_pop(L, 1), NULL;
-    if (s->n_key == v->n_key && !memcmp(s->key, v->key, v->n_key)) return s;
-    lua_pop(L, 1);
-  }
-}
-
-/* The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */
-static state *state_of(lua_State *L, step *st, const leaves *v, int n) {
-  lua_Integer at;
-  lua_getiuservalue(L, 1, 2);
-  int states = lua_gettop(L);
-  state *s = find_state(L, states, v, &at);
-  if (!s && st->n_states == MAX_STATES) {
-    st->overflow++;
-    lua_pushnil(L);
-  } else if (!s) {
-    size_t bytes = sizeof *s + (size_t)v->n_number * sizeof *s->cell;
-    s = lua_newuserdatauv(L, bytes, 3);
-    memset(s, 0, bytes);
-    luaL_setmetatable(L, "mascon.step_state");
-    for (int i = 0; i < v->n_number; i++) {
-      if (!(s->cell[i] = ms_cell_new(v->number[i]))) msl_leave(L, ms_scope_open());
-      s->n_number++;
-    }
-    if (set_key(s, v) < 0) msl_leave(L, ms_scope_open());
-    lua_newtable(L);
-    for (int i = 0; i < n; i++) msl_anchor(L, i + 2, lua_gettop(L), 0);
-    lua_setiuservalue(L, -2, 3);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, states, at);
-    st->n_states++;
-  }
-  lua_remove(L, states);
-  return s;
-}
-
-/* Leaves whose .grad the recording found join the key; then s is the only state with such a key, at index `at`. */
-static int watch_gradients(lua_State *L, step *st, state *s, int at, leaves *v, const ms_record *r) {
-  int before = st->n_watch;
-  for (int i = 0; i < r->n_grad; i++) {
-    const ms_rgrad *g = &r->grad[i];
-    bool known = g->arg >= 0 || !g->found;
-    for (int k = 0; k < st->n_watch && !known; k++) known = st->watch[k] == g->leaf;
-    if (known) continue;
-    if (st->n_watch == st->room_watch) {
-      int room = st->room_watch ? 2 * st->room_watch : 32;
-      ms_tensor **p = realloc(st->watch, (size_t)room * sizeof *p);
-      if (!p) return ms_fail("compile: out of memory"), -1;
-      st->watch = p, st->room_watch = room;
-    }
-    st->watch[st->n_watch++] = ms_retain(g->leaf);
-    msl_key(v, &(unsigned char){g->birth != 0}, 1);
-  }
-  if (st->n_watch == before) return 0;
-  if (v->problem) return ms_fail("compile: %s", v->problem), -1;
-  if (set_key(s, v) < 0) return -1;
-  lua_newtable(L);
-  lua_pushvalue(L, at);
-  lua_rawseti(L, -2, hash(v));
-  lua_setiuservalue(L, 1, 2);
-  st->n_states = 1;
-  return 0;
-}
+bool msl_profile_all, msl_compile_off;
+static bool inside; /* a step's function is running: steps in it are plain calls */
 
 /* ---- running the function ---------------------------------------------------------------------------------------- */
 
-/* Stands on the stack while the function runs, and cleans up when it ends with an error. */
+/* Stands on the stack while the function runs, and cleans up when it ends with an error. Uservalue: the list of what was lent. */
 typedef struct guard {
   ms_record *r;
   ms_check *check;
   bool on, was_inside;
   bool held; /* the call left something behind */
+  looking before;
 } guard;
 
 static int guard_close(lua_State *L) {
   guard *g = lua_touserdata(L, 1);
+  msl_stop_looking(L, &g->before);
   if (g->r) ms_record_abort(g->r);
   ms_check_free(g->check);
   if (g->on) inside = g->was_inside;
   g->r = NULL, g->check = NULL, g->on = false;
+  if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) msl_take_back(L, lua_gettop(L));
   return 0;
 }
 
 static guard *push_guard(lua_State *L) {
-  guard *g = lua_newuserdatauv(L, sizeof *g, 0);
+  guard *g = lua_newuserdatauv(L, sizeof *g, 1);
   *g = (guard){.on = true, .was_inside = inside};
   luaL_setmetatable(L, "mascon.step_guard");
   lua_toclose(L, -1);
@@ -159,8 +47,9 @@ static guard *push_guard(lua_State *L) {
   return g;
 }
 
-/* Replace the results base+1.. by what leaves the step: the same without graphs. The template is pushed. */
-static void settle_results(lua_State *L, int base, results *r) {
+/* Replace the results base+1.. by what leaves the step: the same without graphs. all: in tensors of their own, so that who else
+ * holds what the function gave can be told. The template is pushed. */
+static void settle_results(lua_State *L, int base, results *r, bool all) {
   int count = lua_gettop(L) - base;
   luaL_checkstack(L, 12, "compile");
   lua_createtable(L, count, 0);
@@ -170,7 +59,7 @@ static void settle_results(lua_State *L, int base, results *r) {
     lua_rawseti(L, template, k);
   }
   for (int k = 0; k < r->n; k++)
-    if (r->out[k]->node || r->out[k]->requires_grad) r->out[k] = ms_detach(r->out[k]);
+    if (all || r->out[k]->node || r->out[k]->requires_grad) r->out[k] = ms_detach(r->out[k]);
   for (int k = 1; k <= count && !ms_error(); k++) {
     lua_rawgeti(L, template, k);
     msl_from_template(L, template + 1, r->v, r->out);
@@ -188,7 +77,7 @@ static int call_plain(lua_State *L, int n, const leaves *v) {
   for (int i = 0; i < n; i++) lua_pushvalue(L, i + 2);
   lua_call(L, n, LUA_MULTRET);
   int count = lua_gettop(L) - base;
-  settle_results(L, base, &r);
+  settle_results(L, base, &r, false);
   msl_leave(L, mark);
   lua_settop(L, base + count);
   return count;
@@ -196,23 +85,42 @@ static int call_plain(lua_State *L, int n, const leaves *v) {
 
 /* Call the function under a recording, which stays in the guard. Leaves the results behind base and the template behind them, gives
  * their number; what r->out[] holds belongs to the current scope. s: numbers go in as live ones, NULL: as they are. */
-static int call_recorded(lua_State *L, guard *g, int nth, int n, const leaves *v, state *s, results *r) {
+static int call_recorded(lua_State *L, guard *g, int at, int nth, int n, const leaves *v, state *s, results *r) {
   int base = lua_gettop(L);
   r->v = v, r->n = 0, r->problem = NULL, r->born = ms_storage_births;
+  lua_newtable(L);
+  if (s) lua_pushvalue(L, -1), lua_setiuservalue(L, at, 1);
+  loan w = {.v = v, .cell = s ? s->cell : NULL, .looked = s ? s->looked : NULL, .list = base + 1};
   lua_getiuservalue(L, 1, 1);
-  for (int i = 0, k = 0; i < n; i++)
-    if (s) msl_push_with_live(L, i + 2, v, s->cell, &k, 0);
+  msl_begin_lending();
+  for (int i = 0; i < n; i++)
+    if (s) msl_lend(L, i + 2, &w);
     else lua_pushvalue(L, i + 2);
   if (!(g->r = ms_record_begin(nth, v->n, v->tensor))) msl_leave(L, ms_scope_open());
+  msl_start_looking(L, &g->before, s && s->n_number > s->n_looked);
   lua_call(L, n, LUA_MULTRET);
-  int count = lua_gettop(L) - base;
-  settle_results(L, base, r);
+  msl_stop_looking(L, &g->before);
+  int count = lua_gettop(L) - base - 1;
+  settle_results(L, base + 1, r, true);
   int rc = ms_record_end(g->r, r->n, r->out);
+  const char *changed = msl_take_back(L, base + 1);
+  if (s) lua_pushnil(L), lua_setiuservalue(L, at, 1);
+  lua_remove(L, base + 1);
+  if (changed && !ms_error())
+    rc = (ms_fail("compile: %s of a table among the arguments was set inside the step: a replay runs no Lua and would not set it "
+                  "again. Return the value, or hand in a tensor and change it in place (x:copy_(y))",
+                  changed),
+          -1);
   if (r->problem) rc = (ms_fail("compile: %s in the results", r->problem), -1);
   /* What the call made and nobody holds is garbage now: let it go. */
   lua_gc(L, LUA_GCCOLLECT);
   lua_gc(L, LUA_GCCOLLECT);
   if (rc == 0 && !ms_error()) g->held = ms_record_settle(g->r) < 0;
+  if (rc == 0 && !ms_error() && msl_lent()) {
+    ms_fail("compile: a number handed to the step, or made of one, is still held after the call, by a table or variable of the "
+            "script: a replay runs no Lua and would not put it there again. Return it from the step instead");
+    g->held = true;
+  }
   return count;
 }
 
@@ -271,7 +179,7 @@ static int check(lua_State *L, int at, state *s, const leaves *v, int n) {
   int mark = msl_enter(L), values = 0;
   char calls[1024] = ""; /* how the calls differ */
   if ((g->check = ms_check_begin(s->step, v->tensor))) {
-    int base = lua_gettop(L), count = call_recorded(L, g, s->total, n, v, NULL, &r);
+    int base = lua_gettop(L), count = call_recorded(L, g, 0, s->total, n, v, NULL, &r);
     lua_getiuservalue(L, at, 1);
     int template = lua_gettop(L);
     if (!ms_error() && ms_record_compare(s->first, g->r, true) < 0 && s->n_number) {
@@ -298,27 +206,57 @@ static int make_step(lua_State *L, int at, int template, state *s, guard *g) {
   int rc = ms_record_compare(s->first, g->r, false);
   if (rc == 0) rc = compare_templates(L, lua_gettop(L), template, s->first->nth, g->r->nth);
   lua_pop(L, 1);
-  if (rc < 0) return drop(s), -1; /* a later call may try again */
+  if (rc < 0) return msl_drop_recordings(s), -1; /* a later call may try again */
   ms_record *r = g->r;
   g->r = NULL;
   ms_step_free(s->step);
-  if (!(s->step = ms_step_build(r, mode == MODE_CHECK))) return drop(s), -1;
+  if (!(s->step = ms_step_build(r, mode == MODE_CHECK))) return msl_drop_recordings(s), -1;
   lua_pushvalue(L, template);
   lua_setiuservalue(L, at, 1);
   s->calls = 3, s->n_values = (int)lua_rawlen(L, template);
   if (ms_step_moves(s->step) && mode != MODE_CHECK) ms_record_free(s->first), s->first = NULL;
-  if (profile_all) ms_step_profile(s->step, true);
+  if (msl_profile_all) ms_step_profile(s->step, true);
   return 0;
+}
+
+/* The function looked at numbers: what was recorded is good for their values only, and is not kept. The next call with these values
+ * has a state of its own. */
+static void remember_looks(state *s, const ms_record *r) {
+  if (!s->n_looked) snprintf(s->place, sizeof s->place, "%s", msl_first_look());
+  for (int i = 0; i < s->n_number; i++) {
+    if (s->looked[i] || !ms_record_looked(r, s->cell[i])) continue;
+    s->looked[i] = true;
+    s->n_looked++;
+  }
+  msl_drop_recordings(s);
+}
+
+/* The call left fields or frozen leaves other than it found them. Once may be a beginning. */
+static void be_steady(state *s, const char *what) {
+  msl_drop_recordings(s);
+  if (++s->unsteady == 1) return;
+  ms_fail(
+      "compile: %s inside the step, and is otherwise after the call than before: a replay runs no Lua and would not set it again. "
+      "Set it outside, or keep the value in a tensor that is changed in place (register_buffer)",
+      what);
 }
 
 static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
   results r;
+  const int64_t set = msl_settings, frozen = msl_frozen_key(st);
   guard *g = push_guard(L);
-  int mark = msl_enter(L), base = lua_gettop(L), count = call_recorded(L, g, s->total, n, v, s, &r);
+  int mark = msl_enter(L), base = lua_gettop(L), count = call_recorded(L, g, base, s->total, n, v, s, &r);
   if (g->held && !s->first && !s->step && !s->forgiven) { /* a state made late, by an optimizer after an error: look again */
     s->forgiven = true;
     ms_error_clear();
-  } else if (!ms_error() && watch_gradients(L, st, s, at, v, g->r) == 0) {
+  } else if (ms_error()) {
+  } else if (g->r->n_looked) {
+    remember_looks(s, g->r);
+  } else if (msl_settings != set) {
+    be_steady(s, msl_last_set);
+  } else if (msl_frozen_key(st) != frozen) {
+    be_steady(s, "requires_grad of a tensor from outside was switched");
+  } else if (msl_watch_leaves(st, g->r) == 0) {
     if (s->first) {
       make_step(L, at, base + count + 1, s, g);
     } else {
@@ -335,8 +273,15 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
 
 /* What was recorded is of no use for the gradients as they are: begin again, a few times. */
 static void restart(state *s) {
-  drop(s);
+  msl_drop_recordings(s);
   s->eager = ++s->restarts > MAX_RESTARTS;
+}
+
+static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
+  const int64_t set = msl_settings;
+  int count = call_plain(L, n, v);
+  st->unsteady += msl_settings != set;
+  return count;
 }
 
 static int step_body(lua_State *L) {
@@ -351,22 +296,21 @@ static int step_body(lua_State *L) {
   }
   leaves v;
   v.n = v.n_number = 0, v.n_key = 0, v.problem = NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &mode_key);
-  msl_key_int(&v, lua_tointeger(L, -1));
-  lua_pop(L, 1);
+  msl_key_int(&v, msl_settings);
   msl_key_int(&v, ms_grad_enabled() | ms_get_precision() << 1 | ms_deterministic() << 3);
+  msl_key_int(&v, msl_grads_key(st) ^ msl_frozen_key(st));
   for (int i = 0; i < n; i++) msl_read_leaf(L, i + 2, &v, 0);
   for (int i = 1, j; i < v.n; i++) { /* which share memory */
     for (j = 0; v.tensor[j]->storage != v.tensor[i]->storage; j++) {}
     if (j < i) msl_key(&v, &(unsigned char){(unsigned char)j}, 1);
     msl_key(&v, &(unsigned char){j < i}, 1);
   }
-  for (int i = 0; i < st->n_watch; i++) msl_key(&v, &(unsigned char){st->watch[i]->grad != NULL}, 1);
   if (v.problem) return msl_raise(L, ms_scope_open(), "compile: %s in the arguments", v.problem);
   if (mode == MODE_OFF || ms_check_numerics_on()) return call_plain(L, n, &v);
-  state *s = state_of(L, st, &v, n);
+  st->calls++;
+  state *s = msl_state_of(L, st, &v, n);
   int at = lua_gettop(L);
-  if (!s) return call_plain(L, n, &v);
+  if (!s) return run_plain(L, st, n, &v);
   s->total++;
   for (int i = 0; i < s->n_number; i++) s->cell[i]->value = v.number[i];
   if (s->calls == 0) s->calls = 1;
@@ -382,7 +326,7 @@ static int step_body(lua_State *L) {
     if (s->first && !ms_record_grads_match(s->first, v.tensor)) restart(s);
     if (!s->eager) return record(L, st, at, s, &v, n);
   }
-  return call_plain(L, n, &v);
+  return run_plain(L, st, n, &v);
 }
 
 /* An error that ends a coroutine closes nothing of what stands on its stack (the guard): there, the call is a protected one. */
@@ -409,45 +353,24 @@ static int compile(lua_State *L) {
   return 1;
 }
 
-/* ms._mode(delta): modules report that their train/eval mode changed (nn.lua). */
-static int change_mode(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &mode_key);
-  lua_Integer now = lua_tointeger(L, -1) ^ luaL_checkinteger(L, 1);
-  lua_pushinteger(L, now);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &mode_key);
-  return 0;
-}
-
-/* ms._cell(value) -> a live number that is nobody's argument; ms._cell(cell, value) sets it (an optimizer's learning rate). */
-static int cell(lua_State *L) {
-  ms_cell *c = msl_live(L, 1);
-  if (c) return c->value = luaL_checknumber(L, 2), 0;
-  if (!(c = ms_cell_new(luaL_checknumber(L, 1)))) msl_leave(L, ms_scope_open());
-  msl_push_live(L, c, false);
-  ms_cell_release(c);
-  return 1;
-}
-
-static void class(lua_State *L, const char *name, const char *event, lua_CFunction f) { /* leaves it */
-  luaL_newmetatable(L, name);
-  lua_pushcfunction(L, f);
-  lua_setfield(L, -2, event);
-}
-
 void msl_open_compile(lua_State *L) { /* stack: module, methods */
   const char *ask = getenv("MASCON_COMPILE"), *profile = getenv("MASCON_PROFILE");
-  profile_all = profile && *profile && strcmp(profile, "0");
+  msl_profile_all = profile && *profile && strcmp(profile, "0");
   if (ask && *ask && strcmp(ask, "on") && strcmp(ask, "off") && strcmp(ask, "check"))
     luaL_error(L, "MASCON_COMPILE: expected on, off or check, got '%s'", ask);
   mode = ask && !strcmp(ask, "off") ? MODE_OFF : ask && !strcmp(ask, "check") ? MODE_CHECK : MODE_ON;
-  static const luaL_Reg functions[] = {{"compile", compile}, {"_mode", change_mode}, {"_cell", cell}, {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 0);
-  lua_pop(L, 1);
+  msl_compile_off = mode == MODE_OFF;
+  lua_pushcfunction(L, compile);
+  lua_setfield(L, -3, "compile");
+  msl_open_settings(L);
 
-  class(L, "mascon.step_state", "__gc", state_gc);
-  class(L, "mascon.step_guard", "__close", guard_close);
-  class(L, "mascon.step", "__gc", step_gc);
+  msl_open_looks(L);
+  msl_open_states(L);
+  msl_open_live(L);
+  luaL_newmetatable(L, "mascon.step_guard");
+  lua_pushcfunction(L, guard_close);
+  lua_setfield(L, -2, "__close");
+  luaL_getmetatable(L, "mascon.step");
   lua_pushcfunction(L, step_call);
   lua_setfield(L, -2, "__call");
   lua_newtable(L);
@@ -456,6 +379,6 @@ void msl_open_compile(lua_State *L) { /* stack: module, methods */
   lua_pushcfunction(L, msl_step_profile);
   lua_setfield(L, -2, "profile");
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 3);
-  msl_open_live(L);
+  lua_pop(L, 2);
+  msl_takes_live(step_call, 0), msl_takes_live(step_body, 0);
 }

@@ -132,7 +132,8 @@ void msl_push(lua_State *L, ms_tensor *t) {
   }
   if (t->is_number) {
     int64_t whole;
-    if (t->is_integer_number && ms_scalar_whole(t->number, &whole)) lua_pushinteger(L, whole);
+    if (t->number.cell) msl_push_lent(L, t->number.cell, t->is_integer_number);
+    else if (t->is_integer_number && ms_scalar_whole(t->number, &whole)) lua_pushinteger(L, whole);
     else lua_pushnumber(L, ms_scalar_value(t->number));
     return;
   }

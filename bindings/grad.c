@@ -196,6 +196,7 @@ static int fail_allocation(lua_State *L) { return ms_memory_fail_after(luaL_chec
 void msl_open_grad(lua_State *L) {    /* stack: module, methods */
   lua_pushinteger(L, MS_RNG_VERSION); /* ms.rng_version: which stream a seed gives */
   lua_setfield(L, -3, "rng_version");
+  msl_takes_live(set_mode, 0);
   lua_pushcfunction(L, backward);
   lua_setfield(L, -2, "backward");
   lua_pushcfunction(L, requires_grad_);

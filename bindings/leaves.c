@@ -1,5 +1,6 @@
 /* leaves.c -- the arguments of a compiled step as a list of tensors and numbers and a key, and its results as a template. */
 #include "steps.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,13 @@ void msl_key(leaves *v, const void *p, size_t n) {
 }
 void msl_key_int(leaves *v, int64_t x) { msl_key(v, &x, sizeof x); }
 
+/* Whole numbers that a double, and so a live number, cannot hold: they are known by value. */
+static bool is_large(lua_State *L, int i) {
+  if (!lua_isinteger(L, i)) return false;
+  lua_Integer n = lua_tointeger(L, i);
+  return n > (lua_Integer)1 << 53 || n < -((lua_Integer)1 << 53);
+}
+
 static void read_tensor(leaves *v, ms_tensor *t) {
   if (v->n == MAX_LEAVES) {
     v->problem = "more than 256 tensors";
@@ -75,11 +83,16 @@ void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
   ms_ints sizes;
   size_t n;
   unsigned char type = (unsigned char)lua_type(L, i);
-  if (type == LUA_TNUMBER && lua_isinteger(L, i)) type = 100;
+  if (is_large(L, i)) type = 101;
+  else if (type == LUA_TNUMBER && lua_isinteger(L, i)) type = 100;
   msl_key(v, &type, 1);
   switch (lua_type(L, i)) {
   case LUA_TNIL: break;
   case LUA_TNUMBER:
+    if (type == 101) {
+      msl_key_int(v, lua_tointeger(L, i));
+      break;
+    }
     if (v->n_number == MAX_LEAVES) {
       v->problem = "more than 256 numbers";
       break;
@@ -142,26 +155,120 @@ void msl_anchor(lua_State *L, int i, int list, int depth) {
   }
 }
 
-void msl_push_with_live(lua_State *L, int i, const leaves *v, ms_cell **cells, int *k, int depth) {
-  if (lua_type(L, i) == LUA_TNUMBER) {
-    msl_push_live(L, cells[*k], v->whole[*k]);
-    ++*k;
-    return;
-  }
+void msl_describe(lua_State *L, int i, char *out, size_t size, int depth) {
+  size_t n = strlen(out);
+  ms_tensor *t = msl_to(L, i);
   fields f;
-  if (depth == TABLE_DEPTH || !plain_table(L, i) || read_fields(L, i, &f)) {
-    lua_pushvalue(L, i);
-    return;
+  const char *text = luaL_typename(L, i);
+  char own[48];
+  if (n + 8 > size) return;
+  if (t) text = ms_shape_str(t);
+  else if (lua_type(L, i) == LUA_TBOOLEAN) text = lua_toboolean(L, i) ? "true" : "false";
+  else if (lua_type(L, i) == LUA_TSTRING) snprintf(own, sizeof own, "'%.40s'", lua_tostring(L, i)), text = own;
+  else if (plain_table(L, i) && depth < 3 && !read_fields(L, i, &f)) {
+    luaL_checkstack(L, 8, "compile");
+    snprintf(out + n, size - n, "{");
+    for (int k = 0; k < f.list + f.n; k++) {
+      n = strlen(out);
+      snprintf(out + n, size - n, "%s%s%s", k ? ", " : "", k < f.list ? "" : f.name[k - f.list], k < f.list ? "" : " = ");
+      push_field(L, i, &f, k);
+      msl_describe(L, lua_gettop(L), out, size, depth + 1);
+      lua_pop(L, 1);
+    }
+    n = strlen(out), text = "}";
   }
-  luaL_checkstack(L, 8, "compile");
-  lua_createtable(L, f.list, f.n);
-  int to = lua_gettop(L);
-  for (int j = 0; j < f.list + f.n; j++) {
-    push_field(L, i, &f, j);
-    msl_push_with_live(L, lua_gettop(L), v, cells, k, depth + 1);
-    lua_remove(L, -2);
-    set_field(L, to, &f, j);
+  snprintf(out + n, size - n, "%s", text);
+}
+
+/* ---- lending: live numbers in the place of the arguments' numbers -------------------------------------------------- */
+
+/* A number becomes a live one, unless the key knows it by value. Replaces the value on top. */
+static void lend_number(lua_State *L, loan *w) {
+  int k = w->k++;
+  if (w->looked[k] || msl_live(L, -1)) return; /* live already: a table that is there twice */
+  msl_push_lent(L, w->cell[k], w->v->whole[k]);
+  lua_remove(L, -2);
+}
+
+static void note(lua_State *L, loan *w) { lua_rawseti(L, w->list, ++w->n); } /* pops */
+
+static void lend_table(lua_State *L, int i, loan *w, int depth) {
+  fields f;
+  if (depth == TABLE_DEPTH || read_fields(L, i, &f)) return;
+  luaL_checkstack(L, 12, "compile");
+  for (int k = 0; k < f.list + f.n; k++) {
+    push_field(L, i, &f, k);
+    int at = lua_gettop(L);
+    if (plain_table(L, at)) lend_table(L, at, w, depth + 1);
+    lua_pushvalue(L, i), note(L, w);
+    if (k < f.list) lua_pushinteger(L, k + 1);
+    else lua_pushstring(L, f.name[k - f.list]);
+    note(L, w);
+    lua_pushvalue(L, at), note(L, w);
+    if ((lua_type(L, at) == LUA_TNUMBER && !is_large(L, at)) || msl_live(L, at)) {
+      lend_number(L, w);
+      lua_pushvalue(L, at);
+      set_field(L, i, &f, k);
+    }
+    note(L, w); /* what lies there now */
   }
+  lua_pushvalue(L, i), note(L, w);
+  lua_pushinteger(L, f.list + f.n), note(L, w);
+  lua_pushboolean(L, false), note(L, w); /* false and true: a count of fields, and no field */
+  lua_pushboolean(L, true), note(L, w);
+}
+
+void msl_lend(lua_State *L, int i, loan *w) {
+  lua_pushvalue(L, i);
+  if (lua_type(L, i) == LUA_TNUMBER && !is_large(L, i)) lend_number(L, w);
+  else if (plain_table(L, i)) lend_table(L, i, w, 0);
+}
+
+/* Live numbers that the function put into a table: plain ones. */
+static void settle_fields(lua_State *L, int i) {
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    if (!msl_live(L, -1)) continue;
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    msl_look(L, lua_gettop(L));
+    lua_rawset(L, i);
+  }
+}
+
+const char *msl_take_back(lua_State *L, int list) {
+  static char what[64];
+  const char *changed = NULL;
+  luaL_checkstack(L, 12, "compile");
+  int top = lua_gettop(L);
+  for (lua_Integer n = (lua_Integer)lua_rawlen(L, list) - 3; n > 0; n -= 4, lua_settop(L, top)) {
+    for (int k = 0; k < 4; k++) lua_rawgeti(L, list, n + k);               /* table, key, what was there, what was put there */
+    if (lua_isboolean(L, top + 3) && !lua_rawequal(L, top + 3, top + 4)) { /* the count of fields */
+      lua_Integer count = 0;
+      for (lua_pushnil(L); lua_next(L, top + 1); lua_pop(L, 1)) count++;
+      if (count == lua_tointeger(L, top + 2)) continue;
+      changed = "a field";
+      settle_fields(L, top + 1);
+      continue;
+    }
+    lua_pushvalue(L, top + 2);
+    lua_rawget(L, top + 1);
+    if (lua_rawequal(L, -1, top + 4)) {
+      if (lua_rawequal(L, top + 3, top + 4)) continue;
+      lua_pushvalue(L, top + 2);
+      lua_pushvalue(L, top + 3);
+      lua_rawset(L, top + 1);
+      continue;
+    }
+    lua_pushvalue(L, top + 2);
+    snprintf(what, sizeof what, "field '%.40s'", lua_tostring(L, -1));
+    changed = what;
+    lua_pop(L, 1);
+    lua_pushvalue(L, top + 2);
+    lua_insert(L, -2);
+    msl_look(L, lua_gettop(L));
+    lua_rawset(L, top + 1);
+  }
+  return changed;
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
@@ -188,6 +295,11 @@ void msl_to_template(lua_State *L, int i, results *r, int depth) {
   fields f;
   if (t) {
     tensor_to_template(L, i, t, r);
+    return;
+  }
+  ms_cell *live = msl_live(L, i);
+  if (live) { /* one of the template's own, that no recording waits for */
+    msl_push_live(L, live, msl_live_whole(L, i));
     return;
   }
   const char *problem = NULL;

@@ -1,13 +1,20 @@
 /* live.c -- live numbers: what a compiled step gets in place of numbers. Arithmetic on them is written down and done again before
- * each run; to look at one (compare, print) is refused, since a replay would not look again. */
+ * each run. Whatever looks at one (compares, prints, takes it as a size) gets the plain number, and the recording is then for this
+ * number alone: looks.c sees the looks that Lua does not tell anybody. */
 #include "steps.h"
+#include <stdio.h>
 
 static const void *number_meta;
 
 typedef struct live {
   ms_cell *cell;
   bool whole;
+  unsigned lending; /* the recording that gave it out; 0: none, a constant of an optimizer */
 } live;
+
+static unsigned lending;
+static int lent;
+static char first_look[128];
 
 static live *live_at(lua_State *L, int i) {
   live *c = lua_touserdata(L, i);
@@ -27,21 +34,47 @@ bool msl_live_whole(lua_State *L, int i) {
   return c && c->whole;
 }
 
-void msl_push_live(lua_State *L, ms_cell *c, bool whole) {
+static live *push(lua_State *L, ms_cell *c, bool whole) {
   live *p = lua_newuserdatauv(L, sizeof *p, 0);
-  *p = (live){NULL, whole};
+  *p = (live){NULL, whole, 0};
   luaL_setmetatable(L, "mascon.number");
   p->cell = ms_cell_retain(c);
+  return p;
 }
+
+void msl_push_live(lua_State *L, ms_cell *c, bool whole) { push(L, c, whole); }
+void msl_push_lent(lua_State *L, ms_cell *c, bool whole) {
+  push(L, c, whole)->lending = lending;
+  lent++;
+}
+void msl_begin_lending(void) {
+  if (!++lending) lending = 1;
+  lent = 0, *first_look = 0;
+}
+const char *msl_first_look(void) { return first_look; }
+int msl_lent(void) { return lent; }
 
 static int live_gc(lua_State *L) {
   live *p = lua_touserdata(L, 1);
+  if (p->cell && p->lending && p->lending == lending) lent--;
   ms_cell_release(p->cell);
   p->cell = NULL;
   return 0;
 }
 
-static int live_arith(lua_State *L) { /* upvalues: the operation as a character, as its row */
+bool msl_look(lua_State *L, int i) {
+  live *p = live_at(L, i);
+  if (!p) return false;
+  double v = ms_record_look(p->cell);
+  if (!*first_look) msl_script_line(L, first_look, sizeof first_look);
+  if (p->whole) lua_pushinteger(L, (lua_Integer)v);
+  else lua_pushnumber(L, v);
+  lua_replace(L, i);
+  return true;
+}
+
+/* Operations that are written down: upvalues are the operation as a character, and its row for a tensor on the other side. */
+static int live_arith(lua_State *L) {
   char op = (char)lua_tointeger(L, lua_upvalueindex(1));
   if (op == '~') { /* unary minus: x * -1, which keeps the sign of zero */
     lua_settop(L, 1);
@@ -50,7 +83,7 @@ static int live_arith(lua_State *L) { /* upvalues: the operation as a character,
   }
   live *a = live_at(L, 1), *b = live_at(L, 2);
   int mark = msl_enter(L);
-  if (msl_to(L, 1) || msl_to(L, 2)) { /* a tensor on the other side */
+  if (msl_to(L, 1) || msl_to(L, 2)) {
     msl_push(L, ms_apply((int)lua_tointeger(L, lua_upvalueindex(2)), MS_IN(msl_operand(L, 1), msl_operand(L, 2)), NULL));
     msl_leave(L, mark);
     return 1;
@@ -59,49 +92,74 @@ static int live_arith(lua_State *L) { /* upvalues: the operation as a character,
     return msl_raise(L, mark, "arithmetic on a number of the step and a %s", luaL_typename(L, a ? 2 : 1));
   bool whole = op != '/' && op != '^' && (a ? a->whole : lua_isinteger(L, 1)) && (b ? b->whole : lua_isinteger(L, 2));
   ms_cell *c = ms_record_number(op, a ? a->cell : NULL, a ? 0 : lua_tonumber(L, 1), b ? b->cell : NULL, b ? 0 : lua_tonumber(L, 2));
-  if (c) msl_push_live(L, c, whole);
+  if (c) msl_push_lent(L, c, whole);
   ms_cell_release(c);
   msl_leave(L, mark);
   return 1;
 }
 
-static int live_refuse(lua_State *L) { /* upvalue: what was tried */
-  return msl_raise(L, ms_scope_open(),
-                   "%s a number handed to a compiled step: the step would not look again. Compute with it only, hand the decision "
-                   "in as a text or "
-                   "boolean, or decide outside",
-                   lua_tostring(L, lua_upvalueindex(1)));
+/* Lua's own operators on the plain numbers; upvalues: which one, and its row for a tensor on the other side (-1: none). */
+static int looked_arith(lua_State *L) {
+  int op = (int)lua_tointeger(L, lua_upvalueindex(1)), id = (int)lua_tointeger(L, lua_upvalueindex(2));
+  if (id >= 0 && (msl_to(L, 1) || msl_to(L, 2))) {
+    int mark = msl_enter(L);
+    msl_push(L, ms_apply(id, MS_IN(msl_operand(L, 1), msl_operand(L, 2)), NULL));
+    msl_leave(L, mark);
+    return 1;
+  }
+  msl_look(L, 1), msl_look(L, 2);
+  lua_settop(L, op == LUA_OPBNOT ? 1 : 2);
+  lua_arith(L, op);
+  return 1;
+}
+
+static int looked_compare(lua_State *L) {
+  msl_look(L, 1), msl_look(L, 2);
+  lua_pushboolean(L, lua_compare(L, 1, 2, (int)lua_tointeger(L, lua_upvalueindex(1))));
+  return 1;
+}
+
+static int looked_concat(lua_State *L) {
+  msl_look(L, 1), msl_look(L, 2);
+  lua_concat(L, 2);
+  return 1;
+}
+
+static int looked_tostring(lua_State *L) {
+  msl_look(L, 1);
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+static int refuse_index(lua_State *L) {
+  return msl_raise(L, ms_scope_open(), "a number has no fields: this one was handed to a compiled step");
+}
+
+static void event(lua_State *L, const char *name, lua_CFunction f, int a, int b) {
+  lua_pushinteger(L, a);
+  lua_pushinteger(L, b);
+  lua_pushcclosure(L, f, 2);
+  lua_setfield(L, -2, name);
 }
 
 void msl_open_live(lua_State *L) {
   luaL_newmetatable(L, "mascon.number");
   number_meta = lua_topointer(L, -1);
-  static const struct {
-    const char *event;
-    char op;
-    int id;
-  } events[] = {{"__add", '+', MS_OP_add}, {"__sub", '-', MS_OP_sub}, {"__mul", '*', MS_OP_mul},
-                {"__div", '/', MS_OP_div}, {"__pow", '^', MS_OP_pow}, {"__unm", '~', MS_OP_neg}};
-  for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
-    lua_pushinteger(L, events[i].op);
-    lua_pushinteger(L, events[i].id);
-    lua_pushcclosure(L, live_arith, 2);
-    lua_setfield(L, -2, events[i].event);
-  }
-  static const char *const refused[][2] = {{"__lt", "comparing"},
-                                           {"__le", "comparing"},
-                                           {"__eq", "comparing"},
-                                           {"__tostring", "printing"},
-                                           {"__concat", "printing"},
-                                           {"__index", "looking into"},
-                                           {"__mod", "taking a remainder of"},
-                                           {"__idiv", "whole division of"}};
-  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-    lua_pushstring(L, refused[i][1]);
-    lua_pushcclosure(L, live_refuse, 1);
-    lua_setfield(L, -2, refused[i][0]);
-  }
-  lua_pushcfunction(L, live_gc);
-  lua_setfield(L, -2, "__gc");
+  event(L, "__add", live_arith, '+', MS_OP_add), event(L, "__sub", live_arith, '-', MS_OP_sub);
+  event(L, "__mul", live_arith, '*', MS_OP_mul), event(L, "__div", live_arith, '/', MS_OP_div);
+  event(L, "__pow", live_arith, '^', MS_OP_pow), event(L, "__unm", live_arith, '~', MS_OP_neg);
+  event(L, "__mod", looked_arith, LUA_OPMOD, MS_OP_remainder), event(L, "__idiv", looked_arith, LUA_OPIDIV, MS_OP_floor_div);
+  event(L, "__band", looked_arith, LUA_OPBAND, -1), event(L, "__bor", looked_arith, LUA_OPBOR, -1);
+  event(L, "__bxor", looked_arith, LUA_OPBXOR, -1), event(L, "__bnot", looked_arith, LUA_OPBNOT, -1);
+  event(L, "__shl", looked_arith, LUA_OPSHL, -1), event(L, "__shr", looked_arith, LUA_OPSHR, -1);
+  event(L, "__lt", looked_compare, LUA_OPLT, 0), event(L, "__le", looked_compare, LUA_OPLE, 0);
+  event(L, "__eq", looked_compare, LUA_OPEQ, 0), event(L, "__concat", looked_concat, 0, 0);
+  event(L, "__tostring", looked_tostring, 0, 0), event(L, "__index", refuse_index, 0, 0);
+  event(L, "__gc", live_gc, 0, 0);
+  lua_pushboolean(L, false);
+  lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
+  msl_takes_live(live_arith, 0);
+  msl_takes_live(looked_arith, 0);
+  msl_takes_live(live_gc, 0);
 }

@@ -101,6 +101,12 @@ void msl_at_most(lua_State *L, int n, const char *what) {
 bool msl_ints(lua_State *L, int i, ms_ints *v) {
   v->n = 0;
   if (msl_to_shape(L, i, v)) return true;
+  if (msl_live(L, i)) {
+    lua_pushvalue(L, i);
+    msl_look(L, lua_gettop(L));
+    bool ok = msl_ints(L, lua_gettop(L), v);
+    return lua_pop(L, 1), ok;
+  }
   if (lua_isinteger(L, i) || (lua_isnumber(L, i) && floor(lua_tonumber(L, i)) == lua_tonumber(L, i))) {
     v->at[v->n++] = (int64_t)lua_tonumber(L, i);
     return true;
@@ -110,6 +116,7 @@ bool msl_ints(lua_State *L, int i, ms_ints *v) {
   if (n > MS_MAX_RANK) return false;
   for (int64_t k = 1; k <= n; k++) {
     lua_rawgeti(L, i, k);
+    msl_look(L, lua_gettop(L));
     int ok;
     v->at[v->n++] = lua_tointegerx(L, -1, &ok);
     lua_pop(L, 1);

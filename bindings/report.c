@@ -2,6 +2,16 @@
 #include "steps.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Which numbers are known by value, and since where. */
+static const char *values(const state *s, char *out, size_t size) {
+  int n = snprintf(out, size, " with");
+  for (int i = 0, k = 0; i < s->n_number && n < (int)size; i++)
+    if (s->looked[i]) n += snprintf(out + n, size - (size_t)n, "%s number %d = %.6g", k++ ? "," : "", i + 1, s->cell[i]->value);
+  if (n < (int)size) snprintf(out + n, size - (size_t)n, ", which is looked at (%.*s)", (int)strcspn(s->place, " "), s->place);
+  return out;
+}
 
 /* step:report() -> text */
 int msl_step_report(lua_State *L) {
@@ -15,7 +25,12 @@ int msl_step_report(lua_State *L) {
   int parts = lua_gettop(L), n = 0;
   for (lua_pushnil(L); lua_next(L, states); lua_pop(L, 1)) {
     const state *s = lua_touserdata(L, -1);
+    if (!s || (s->n_looked > s->n_keyed && !s->step)) continue; /* leads on to those with values */
     any++;
+    lua_getiuservalue(L, -1, 4); /* what tells it from the others */
+    lua_pushfstring(L, "(%s)%s: ", lua_tostring(L, -1), s->n_looked ? values(s, line, sizeof line) : "");
+    lua_rawseti(L, parts, ++n);
+    lua_pop(L, 1);
     if (!s->step) {
       snprintf(line, sizeof line, "called %d time%s, %s\n", s->total, s->total == 1 ? "" : "s",
                s->eager ? "not replayed: .grad of what it trains is set anew from outside" : "not replayed yet");
@@ -51,8 +66,14 @@ int msl_step_report(lua_State *L) {
     lua_pushstring(L, line);
     lua_rawseti(L, parts, ++n);
   }
+  if (st->unsteady > 1) {
+    snprintf(line, sizeof line, "%d calls changed fields of modules or optimizers: no recording fits the next call then\n",
+             st->unsteady);
+    lua_pushstring(L, line);
+    lua_rawseti(L, parts, ++n);
+  }
   if (!any) {
-    lua_pushliteral(L, "not called yet\n");
+    lua_pushstring(L, msl_compile_off ? "runs eagerly: MASCON_COMPILE=off\n" : "not called yet\n");
     lua_rawseti(L, parts, ++n);
   }
   lua_getglobal(L, "table");
@@ -110,7 +131,7 @@ void msl_profile_to_stderr(const ms_step *s) { profile_lines(s, put_stderr, NULL
 static void profile_states(lua_State *L, int states, bool on) {
   for (lua_pushnil(L); lua_next(L, states); lua_pop(L, 1)) {
     const state *s = lua_touserdata(L, -1);
-    if (s->step && ms_step_profile(s->step, on) < 0) msl_leave(L, ms_scope_open());
+    if (s && s->step && ms_step_profile(s->step, on) < 0) msl_leave(L, ms_scope_open());
   }
 }
 
@@ -119,7 +140,11 @@ static void profile_states(lua_State *L, int states, bool on) {
  */
 int msl_step_profile(lua_State *L) {
   luaL_checkudata(L, 1, "mascon.step");
-  lua_Integer n = luaL_checkinteger(L, 2) + WARM;
+  if (!lua_isinteger(L, 2) || lua_tointeger(L, 2) < 1)
+    return msl_raise(L, ms_scope_open(), "profile: expected how often to run the step, a whole number from 1 on, got %s",
+                     luaL_tolstring(L, 2, NULL));
+  if (msl_compile_off) return lua_pushliteral(L, "nothing was replayed: MASCON_COMPILE=off\n"), 1;
+  lua_Integer n = lua_tointeger(L, 2) + WARM;
   int args = lua_gettop(L) - 2, rc = LUA_OK;
   lua_getiuservalue(L, 1, 2);
   lua_insert(L, 3);
@@ -135,7 +160,12 @@ int msl_step_profile(lua_State *L) {
   if (rc != LUA_OK) return lua_error(L);
   for (lua_pushnil(L); lua_next(L, 4); lua_pop(L, 1)) {
     const state *s = lua_touserdata(L, -1);
-    if (s->step) profile_lines(s->step, put_text, L);
+    if (!s || !s->step) continue;
+    lua_getiuservalue(L, -1, 4);
+    lua_pushfstring(L, "(%s): ", lua_tostring(L, -1));
+    put_text(L, lua_tostring(L, -1));
+    lua_pop(L, 2);
+    profile_lines(s->step, put_text, L);
   }
   if (!lua_rawlen(L, 2)) put_text(L, "nothing was replayed\n");
   lua_getglobal(L, "table");

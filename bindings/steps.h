@@ -1,5 +1,6 @@
-/* steps.h -- what the files of ms.compile share: live.c (live numbers), leaves.c (arguments and results as lists), compile.c
- * (calls), report.c (what was recorded, and what it costs). */
+/* steps.h -- what the files of ms.compile share: live.c (live numbers), looks.c (what a recording notices of the Lua that runs),
+ * leaves.c (arguments and results as lists), settings.c (fields of modules), states.c (what is known by key), compile.c (calls),
+ * report.c (what was recorded, and what it costs). */
 #ifndef MS_STEPS_H
 #define MS_STEPS_H
 #include "bind.h"
@@ -24,8 +25,42 @@ void msl_key_int(leaves *v, int64_t x);
 void msl_read_leaf(lua_State *L, int i, leaves *v, int depth);
 /* Append to the list at `list` what the key knows by its address: it has to stay alive as long as the key. */
 void msl_anchor(lua_State *L, int i, int list, int depth);
-/* Push the argument at i with its numbers as live ones, cells[*k]... */
-void msl_push_with_live(lua_State *L, int i, const leaves *v, ms_cell **cells, int *k, int depth);
+/* The arguments as text: "3 x 4 f32, number, {x = 2 f32}". */
+void msl_describe(lua_State *L, int i, char *out, size_t size, int depth);
+
+/* The loan of one call: live numbers lie in the place of the arguments' numbers, in their tables too, until they are taken back.
+ * Tables stay the ones they are, so that what the function does to them is done to the caller's, and is seen. */
+typedef struct loan {
+  const leaves *v;
+  ms_cell *const *cell;
+  const bool *looked; /* by number: the key knows its value, it stays */
+  int k;              /* the next number */
+  int list;           /* stack index of the list to write down in: table, key, what was there, what lies there */
+  lua_Integer n;
+} loan;
+void msl_lend(lua_State *L, int i, loan *w); /* pushes the argument at i as the function gets it */
+/* Undo what the list at `list` tells; what of it the function has changed stays, and is named: NULL, or "field 'x'". */
+const char *msl_take_back(lua_State *L, int list);
+
+/* Live numbers (live.c). `whole`: one that began as an integer and stayed one. Those that a recording gives out are counted:
+ * msl_lent() of them are still held. */
+void msl_push_live(lua_State *L, ms_cell *c, bool whole);
+void msl_begin_lending(void); /* count from 0 */
+int msl_lent(void);
+void msl_open_live(lua_State *L);
+
+/* Notice what Lua does until msl_stop_looking: the fresh answers it asks for (math.random, os.time) are refused, and with `numbers`
+ * each look at a live number is answered with the plain one (looks.c). */
+typedef struct looking {
+  lua_Hook hook;
+  int mask, count;
+  bool on;
+} looking;
+void msl_start_looking(lua_State *L, looking *before, bool numbers);
+void msl_stop_looking(lua_State *L, looking *before);
+const char *msl_first_look(void);      /* the script's line that looked first since msl_begin_lending */
+bool msl_looks_are_seen(lua_State *L); /* false with a Lua whose insides are others than known: numbers are known by value then */
+void msl_open_looks(lua_State *L);
 
 /* Results as a template: tensors that the step makes are light userdata, place k in out[]; arguments given back MAX_LEAVES + i;
  * live numbers and leaves captured from outside themselves. */
@@ -40,34 +75,63 @@ void msl_to_template(lua_State *L, int i, results *r, int depth);               
 void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out); /* pushes */
 bool msl_same_template(lua_State *L, int i, int j, int depth);
 
-/* Live numbers. `whole`: one that began as an integer and stayed one. */
-void msl_push_live(lua_State *L, ms_cell *c, bool whole);
-void msl_open_live(lua_State *L);
-
-/* What is known for one key. Uservalues: 1 the template of the results, 2 the same of the first recording, 3 list of objects. */
+/* What is known for one key. Uservalues: 1 the template of the results, 2 the same of the first recording, 3 list of objects, 4 the
+ * arguments as text. */
 typedef struct state {
   unsigned char *key;
   size_t n_key;
   int total, calls; /* of this key; 0..2 until it replays, 3 then */
   int restarts;     /* recordings that were of no use */
+  int unsteady;     /* recordings whose call left fields or frozen leaves other than it found them */
   bool eager;       /* too many of them */
   bool forgiven;    /* a recording left something behind, once */
+  uint64_t last;    /* call of the step that used it last */
   int n_number, n_values;
-  ms_record *first; /* call 2; later as long as there is something to compare with it */
+  int n_looked, n_keyed; /* numbers that the function looks at; those of them whose values are in the key */
+  char place[128];       /* the script's line that looked first */
+  bool *looked;          /* by number */
+  ms_record *first;      /* call 2; later as long as there is something to compare with it */
   ms_step *step;
   ms_cell *cell[];
 } state;
 
+/* Leaves from outside of which something belongs to the key: whether they have a .grad, or whether they want one. */
+typedef struct leaf_list {
+  int n, room;
+  struct {
+    ms_tensor *leaf;
+    uint64_t id;
+    bool before; /* how it was when first met: the key counts from there */
+  } * at;
+} leaf_list;
+
 /* A compiled function. Uservalues: 1 the function, 2 its states by the hash of their keys. */
 typedef struct step {
   int n_states, overflow;
-  int n_watch, room_watch;
-  ms_tensor **watch; /* leaves whose .grad the function finds: whether there is one belongs to the key */
+  int unsteady; /* calls that ran as they are and changed fields of modules or optimizers */
+  uint64_t calls, leaves;
+  leaf_list grads, frozen;
+  uint64_t frozen_at, frozen_key; /* what `frozen` adds to the key, found when ms_freezes was frozen_at */
 } step;
+
+/* states.c. The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */
+state *msl_state_of(lua_State *L, step *st, leaves *v, int n);
+void msl_drop_recordings(state *s);
+int64_t msl_grads_key(const step *st);              /* what the leaves with and without .grad add to the key */
+int64_t msl_frozen_key(step *st);                   /* the same for the frozen ones */
+int msl_watch_leaves(step *st, const ms_record *r); /* of a recording; -1 after ms_fail */
+void msl_open_states(lua_State *L);
+
+/* settings.c. What was set in modules and optimizers since they were made: a sum (by exclusive or) over their fields, 0 where all
+ * is as it was, so that going back gives the former sum again; and what was set last, in words. */
+extern int64_t msl_settings;
+extern char msl_last_set[128];
+void msl_open_settings(lua_State *L);
 
 int msl_step_report(lua_State *L);
 int msl_step_profile(lua_State *L);
 void msl_profile_to_stderr(const ms_step *s);
-enum { WARM = 3 }; /* calls until a step replays */
+extern bool msl_profile_all, msl_compile_off; /* MASCON_PROFILE=1, MASCON_COMPILE=off */
+enum { WARM = 3 };                            /* calls until a step replays */
 
 #endif

@@ -28,6 +28,7 @@ static int table_shape(lua_State *L, int i, ms_ints *v) {
 static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, int64_t **l, const char **complaint) {
   if (depth == v->n) {
     int ok = 1;
+    msl_look(L, lua_gettop(L));
     if (lua_isboolean(L, -1)) {
       if (*d) *(*d)++ = lua_toboolean(L, -1);
       if (*l) *(*l)++ = lua_toboolean(L, -1);
@@ -256,6 +257,7 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int whi
     return ms_index_select(x, (*d)++, t);
   }
   int ok;
+  msl_look(L, i);
   lua_Integer at = lua_tointegerx(L, i, &ok);
   if (ok && lua_type(L, i) == LUA_TNUMBER) {
     if (at == 0 || at > size || at < -size)
@@ -499,6 +501,7 @@ static int tensor_tostring(lua_State *L) {
 }
 
 void msl_open_tensor(lua_State *L) { /* stack: module, methods */
+  msl_takes_live(tensor_newindex, 2);
   static const luaL_Reg methods[] = {
       {"totable", tensor_totable}, {"item", tensor_item},       {"size", tensor_size},
       {"numel", tensor_numel},     {"dim", tensor_dim},         {"to", tensor_to},

@@ -9,6 +9,7 @@
 
 static bool enabled = true;
 static uint64_t next_seq, next_mark;
+uint64_t ms_freezes;
 
 bool ms_grad_enabled(void) { return enabled; }
 bool ms_set_grad_enabled(bool on) {
@@ -34,6 +35,7 @@ int ms_set_requires_grad(ms_tensor *t, bool on) {
   if (on && !ms_dtype_is_float(t->dtype))
     return ms_fail("requires_grad: only floating tensors can have gradients, this is %s", ms_shape_str(t)), -1;
   if (t->node && !on) return ms_fail("requires_grad: this tensor is the result of %s; use :detach()", t->node->op->name), -1;
+  ms_freezes += t->requires_grad != on;
   t->requires_grad = on;
   return 0;
 }

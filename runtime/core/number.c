@@ -21,6 +21,38 @@ ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb)
   return out;
 }
 
+double ms_record_look(ms_cell *c) {
+  ms_record *r = ms_record_now;
+  if (!r) return c->value;
+  for (int i = 0; i < r->n_looked; i++)
+    if (r->looked[i] == c) return c->value;
+  ms_cell **p = realloc(r->looked, (size_t)(r->n_looked + 1) * sizeof *p);
+  if (!p) return ms_fail("compile: out of memory while recording"), c->value;
+  r->looked = p;
+  p[r->n_looked++] = ms_cell_retain(c);
+  return c->value;
+}
+
+double ms_record_decides(ms_scalar *s) {
+  if (s->cell) *s = (ms_scalar){.value = ms_record_look(s->cell)};
+  return s->value;
+}
+
+/* Is c, or what was made of it by number[0..n-1], the cell `made`? */
+static bool made_of(const ms_record *r, int n, const ms_cell *made, const ms_cell *c) {
+  if (made == c) return true;
+  for (int i = n - 1; i >= 0; i--)
+    if (r->number[i].out == made)
+      return (r->number[i].a && made_of(r, i, r->number[i].a, c)) || (r->number[i].b && made_of(r, i, r->number[i].b, c));
+  return false;
+}
+
+bool ms_record_looked(const ms_record *r, const ms_cell *c) {
+  for (int i = 0; i < r->n_looked; i++)
+    if (made_of(r, r->n_number, r->looked[i], c)) return true;
+  return false;
+}
+
 ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in) {
   ms_scalar a = in[0]->number, b = {0};
   if (n > 1) b = in[1]->number;

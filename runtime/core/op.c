@@ -358,15 +358,14 @@ static int through_f32(const ms_op *op, ms_device *device, int n_in, ms_tensor *
 
 static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
                      ms_tensor **out) {
+  ms_attr a[MS_MAX_ARGS];
+  if (op->n_attr) memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
   for (int i = 0, k = 0; ms_record_now && !op->rule->live && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
     if (op->arg[i].is_tensor) continue;
-    if (op->arg[i].kind == MS_K_SCALAR && attr[k].s.cell)
-      return ms_fail("%s: %s cannot be a number handed to a compiled step: it would not be looked at again", op->name,
-                     op->arg[i].name),
-             -1;
+    if (op->arg[i].kind == MS_K_SCALAR) ms_record_decides(&a[k].s);
     k++;
   }
-  ms_ref r = {.op = op, .n_in = n_in, .n_out = n_out, .in = in, .attr = attr, .device = device, .out = out};
+  ms_ref r = {.op = op, .n_in = n_in, .n_out = n_out, .in = in, .attr = a, .device = device, .out = out};
   if (op->rule->ref(&r) < 0 || ms_error()) return -1;
   return r.n_out;
 }
@@ -376,6 +375,7 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   const ms_rule *rule = op->rule;
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
   if (!device && !(device = ms_device_get("cpu"))) return -1;
+  if (ms_record_now && ms_grad_enabled()) ms_record_leaves(n_in, in);
 
   ms_attr a[MS_MAX_ARGS];
   if (op->n_attr) {
@@ -485,6 +485,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   ms_device *device = NULL;
   ms_tensor *x = in[0], *met[SMALL];
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return NULL;
+  if (ms_record_now && ms_grad_enabled()) ms_record_leaves(n_in, in);
   if (x->is_number) return ms_fail("%s_: a number cannot be changed in place", op->name);
   if (check_overlap(op, x) < 0) return NULL;
   bool grad = ms_grad_enabled() && any_needs_grad(n_in, in);

@@ -142,7 +142,11 @@ static int end_grads(ms_record *r) {
     ms_tensor *now = g->leaf->grad;
     g->now.slot = -1;
     g->wants = g->leaf->requires_grad;
-    if (now && (now->node || now->requires_grad)) ms_set_grad(g->leaf, now = ms_detach(now));
+    if (now && (now->node || now->requires_grad)) { /* the leaf alone holds it: kept_elsewhere */
+      ms_tensor *bare = ms_alias(now);
+      if (bare) ms_set_grad(g->leaf, bare);
+      ms_release(now = bare);
+    }
     if (ms_error()) return -1;
     if (!now) continue;
     g->now = ref_view(now);
@@ -163,6 +167,29 @@ int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results) {
   for (int i = 0; i < r->n_slot; i++) /* made inside, touched by no call: uploaded */
     if (r->slot[i].kind == MS_SLOT_EXTERNAL && r->slot[i].first < 0 && r->slot[i].birth > r->birth) r->slot[i].constant = true;
   return end_grads(r);
+}
+
+/* Is a result or gradient that calls made held by somebody else than the results and the leaves? Results are tensors of their own.
+ */
+static bool kept_elsewhere(const ms_record *r, int slot) {
+  const ms_slot *s = &r->slot[slot];
+  if ((s->kind != MS_SLOT_RESULT && s->kind != MS_SLOT_KEPT) || s->storage->watch != r) return false;
+  int ours = 0;
+  for (int i = 0; i < r->n_results; i++) ours += r->result[i].slot == slot;
+  for (int i = 0; i < r->n_grad; i++) {
+    const ms_rgrad *g = &r->grad[i];
+    if (g->now.slot != slot) continue;
+    if (!g->leaf) return false; /* an argument's: the caller has it */
+    bool again = false;         /* one tensor as .grad of two leaves */
+    int leaves = 0;
+    for (int k = 0; k < r->n_grad; k++) {
+      if (!r->grad[k].leaf || r->grad[k].leaf->grad != g->leaf->grad) continue;
+      again |= k < i, leaves++;
+    }
+    if (g->leaf->grad->refs > leaves) return true;
+    ours += !again;
+  }
+  return ms_storage_users(s->storage) > ours;
 }
 
 int ms_record_settle(ms_record *r) {
@@ -188,7 +215,7 @@ int ms_record_settle(ms_record *r) {
   }
   for (int i = 0; i < r->n_slot; i++) {
     ms_slot *s = &r->slot[i];
-    if (s->kind == MS_SLOT_INTERNAL && s->storage)
+    if (s->storage && (s->kind == MS_SLOT_INTERNAL || kept_elsewhere(r, i)))
       return ms_fail("compile: what %s made is still held after the call, by a table or variable of the script: a replay runs no "
                      "Lua and "
                      "would not put it there again. Return it from the step instead",
@@ -239,6 +266,9 @@ void ms_record_free(ms_record *r) {
     ms_cell_release(n->a), ms_cell_release(n->b), ms_cell_release(n->out);
   }
   for (int i = 0; i < r->n_grad; i++) ms_release(r->grad[i].leaf);
+  for (int i = 0; i < r->n_leaf; i++) ms_release(r->leaf[i]);
+  for (int i = 0; i < r->n_looked; i++) ms_cell_release(r->looked[i]);
+  free(r->leaf), free(r->looked);
   for (int i = 0; i < r->n_slot; i++) ms_slot_hold(&r->slot[i], NULL);
   free(r->number), free(r->grad), free(r->event);
   free(r->call), free(r->slot), free(r->table), free(r->arg), free(r->result), free(r);
@@ -416,6 +446,28 @@ int ms_record_grad_is(ms_tensor *t) {
   if (!t->grad) return 0;
   e->now = ref_view(t->grad);
   return (e->now.slot = slot_of(r, t->grad)) < 0 ? -1 : 0;
+}
+
+void ms_record_leaves(int n, ms_tensor *const *in) {
+  ms_record *r = ms_record_now;
+  for (int i = 0; i < n; i++) {
+    ms_tensor *t = in[i];
+    if (!t || !t->storage || t->node || !ms_dtype_is_float(t->dtype) || t->storage->birth > r->birth) continue;
+    bool known = false; /* what the key tells of arguments is enough */
+    for (int k = 0; k < r->n_given && !known; k++) known = r->args[k] == t;
+    for (int k = r->n_leaf - 1; k >= 0 && !known; k--) known = r->leaf[k] == t;
+    if (known) continue;
+    if (r->n_leaf == r->room_leaf) {
+      int room = r->room_leaf ? 2 * r->room_leaf : 64;
+      ms_tensor **p = realloc(r->leaf, (size_t)room * sizeof *p);
+      if (!p) {
+        no_memory();
+        return;
+      }
+      r->leaf = p, r->room_leaf = room;
+    }
+    r->leaf[r->n_leaf++] = ms_retain(t);
+  }
 }
 
 ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args) { return g->leaf ? g->leaf : args[g->arg]; }

@@ -100,6 +100,13 @@ double ms_step_seconds(const ms_step *s, int i, int *runs);
 /* Arithmetic with live numbers inside a step: a new cell whose value is a op b ('+', '-', '*', '/', '^'), computed anew before each
  * run. A NULL cell stands for the constant beside it. NULL after ms_fail. */
 ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb);
+/* The value of a live number that decides something here and now (a way, a size): from then on the recording is good for this value
+ * only. Outside of recordings: the value. */
+double ms_record_look(ms_cell *c);
+/* The same for a number that decides a shape: it is a plain one from then on. */
+double ms_record_decides(ms_scalar *s);
+/* Was c looked at, or something made of it? */
+bool ms_record_looked(const ms_record *r, const ms_cell *c);
 /* The same for an operation of a derivative rule or composite on numbers only. */
 ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in);
 
@@ -109,6 +116,9 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
 /* t is new, and calls will fill it: a result that its row composes. Other new storages that a call reads first were filled with
  * numbers by the host. 0, or -1 after ms_fail. */
 int ms_record_made(const ms_tensor *t);
+/* Operands of an operation (views too): leaves from outside are noted, for whether they want gradients decides what is recorded. */
+void ms_record_leaves(int n, ms_tensor *const *in);
+extern uint64_t ms_freezes; /* how often requires_grad of some leaf was switched */
 /* .grad of t is looked at (found) or set; call before it happens. 0, or -1 after ms_fail. */
 int ms_record_grad(ms_tensor *t, bool found);
 int ms_record_grad_is(ms_tensor *t); /* .grad of t is another one now */
@@ -209,6 +219,10 @@ struct ms_record {
   int n_grad, room_grad;
   ms_revent *event;
   int n_event, room_event;
+  ms_tensor **leaf; /* retained: leaves from outside that were operands */
+  int n_leaf, room_leaf;
+  ms_cell **looked; /* retained */
+  int n_looked;
 };
 void ms_slot_hold(ms_slot *s, ms_storage *storage); /* retain it as the slot's, in place of what it had; NULL: none */
 int ms_record_slot(ms_record *r, ms_storage *s,

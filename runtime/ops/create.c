@@ -1,5 +1,5 @@
 /* create.c -- tensors out of nothing. */
-#include "core/core.h"
+#include "core/record.h"
 #include <math.h>
 
 static int full_shape(ms_infer *s) { return ms_out(s, 0, (int)s->attr[2].i, s->attr[0].v.n, s->attr[0].v.at); }
@@ -7,6 +7,7 @@ MS_RULE(full, .shape = full_shape);
 
 /* Whole numbers are counted as such, to the ends of i64: in doubles the count and the values would be wrong beyond 2^53. */
 static int arange_shape(ms_infer *s) {
+  for (int m = 0; m < 3; m++) ms_record_decides(&s->attr[m].s); /* a recording has one length */
   const ms_scalar start = s->attr[0].s, stop = s->attr[1].s, step = s->attr[2].s;
   const double a = ms_scalar_value(start), b = ms_scalar_value(stop), by = ms_scalar_value(step);
   const int dtype = (int)s->attr[3].i;

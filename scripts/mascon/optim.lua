@@ -80,11 +80,11 @@ local function take(o, values)
     if name == "betas" then
       for i = 1, 2 do
         o.beta[i] = v[i]
-        ms._cell(o.cell[i], v[i])
+        ms._cell(o.cell[i], v[i], ("%s: betas[%d]"):format(o.what, i))
       end
     else
       o[name] = v
-      if o.cell[name] then ms._cell(o.cell[name], v) end
+      if o.cell[name] then ms._cell(o.cell[name], v, o.what .. ": " .. name) end
     end
   end
   local has, now = choice(o)

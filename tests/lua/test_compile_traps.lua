@@ -72,7 +72,7 @@ function TestCompileTraps.test_a_state_carried_in_a_variable()
     hidden = hidden * 0.5 + x
     return hidden
   end)
-  fails({ "mul at ", "a tensor from outside the step is another one in call 3 than in call 2", "as an argument" }, 3, step, ms.ones { 2 })
+  fails({ "what add at ", "made is still held after the call", "Return it from the step" }, 3, step, ms.ones { 2 })
 end
 
 function TestCompileTraps.test_a_tensor_reassigned_outside()
@@ -135,22 +135,6 @@ function TestCompileTraps.test_looking_at_values_inside()
   end
 end
 
-function TestCompileTraps.test_looking_at_numbers_inside()
-  local looks = {
-    comparing = function(a, b) return a < b end,
-    printing = function(a) return "at " .. a end,
-    ["taking a remainder"] = function(a) return a % 2 end,
-  }
-  for what, look in pairs(looks) do
-    local step = ms.compile(look)
-    step(1, 2)
-    raises({ what .. " ", "a number handed to a compiled step" }, step, 3, 4)
-  end
-  local counting = ms.compile(function(n) for _ = 1, n do end end)
-  counting(2)
-  raises("'for' limit", counting, 2)
-end
-
 function TestCompileTraps.test_the_generator_started_anew_inside()
   local step = ms.compile(function()
     ms.seed(1)
@@ -158,19 +142,6 @@ function TestCompileTraps.test_the_generator_started_anew_inside()
   end)
   step()
   raises({ "ms.seed inside a compiled step" }, step)
-end
-
--- Operations made of others look at some of their numbers once; those say so.
-function TestCompileTraps.test_numbers_where_they_would_be_read_once()
-  local step = ms.compile(function(x, p) return ms.dropout(x, p) end)
-  step(ms.ones { 4 }, 0.5)
-  raises({ "dropout: p cannot be a number handed to a compiled step" }, step, ms.ones { 4 }, 0.5)
-end
-
-function TestCompileTraps.test_sizes_from_numbers()
-  local step = ms.compile(function(n) return ms.zeros { n } end)
-  step(3)
-  raises("zeros", step, 3)
 end
 
 function TestCompileTraps.test_arguments_that_cannot_be_told_apart()

@@ -1,0 +1,252 @@
+-- A replay runs no Lua: whatever the function's Lua looked at, asked, set or kept has to be right in every call all the same, or an error
+-- by call 3. Numbers handed in that Lua looks at are known by value; the rest says what to do.
+-- luacheck: globals TestReplayNumbers TestReplayFresh TestReplayTables TestReplayKept
+local lu = require "luaunit"
+local ms = require "mascon"
+local compiled = require "compiled"
+local raises, replays = compiled.raises, compiled.replays
+
+-- f(...) eagerly and compiled, for each list of arguments in turn, over and over: the same results. Gives the step.
+local function same_for(lists, f, rounds)
+  local step = ms.compile(f)
+  for _ = 1, rounds or 5 do
+    for _, list in ipairs(lists) do
+      local want, got = f(table.unpack(list)), step(table.unpack(list))
+      if type(want) == "userdata" then want, got = want:totable(), got:totable() end
+      lu.assertEquals(got, want)
+    end
+  end
+  return step
+end
+
+-- Call step(x) until an error, in call `at` at the latest; its message.
+local function fails_by(at, parts, step, ...)
+  for _ = 1, at - 1 do
+    local ok, message = pcall(step, ...)
+    if not ok then return raises(parts, error, message, 0) end
+  end
+  return raises(parts, step, ...)
+end
+
+-- ---- numbers that Lua looks at --------------------------------------------------------------------------------------------------
+
+TestReplayNumbers = {}
+
+local one = ms.ones { 1 }
+
+function TestReplayNumbers.test_compared()
+  local four = { { one, 0 }, { one, 2 }, { one, 4 } }
+  lu.assertTrue(replays(same_for(four, function(x, n) if n == 0 then return x * 0 end return x / n end)))
+  same_for(four, function(x, n) if n ~= 4 then return x * n end return x + n end)
+  same_for(four, function(x, n) if n < 3 then return x * n end return x + n end)
+  same_for(four, function(x, n) if n >= 2 then return x * n end return x + n end)
+  local limit = 2
+  same_for(four, function(x, n) if n == limit then return x * 7 end return x end)
+  same_for({ { one, 1, 1 }, { one, 1, 2 } }, function(x, n, m) if n == m then return x * 7 end return x end)
+  same_for({ { one, { layers = 2 } }, { one, { layers = 3 } } }, function(x, cfg) if cfg.layers == 2 then return x * 7 end return x end)
+end
+
+-- The number that decides comes late: in the calls that are recorded, both ways look alike.
+function TestReplayNumbers.test_compared_with_a_number_that_comes_late()
+  local step = ms.compile(function(x, n) if n == 0 then return x * 0 end return x / n end)
+  for n = 9, 1, -1 do lu.assertAlmostEquals(step(one, n):item(), 1 / n, 1e-7) end
+  lu.assertEquals(step(one, 0):item(), 0)
+  local rate, other = { 0.1, 0.5 }, ms.compile(function(x, epoch) return x * ({ 0.5, 0.25 })[epoch] end)
+  for _ = 1, 4 do
+    for epoch = 1, 2 do lu.assertEquals(other(one, epoch):item(), ({ 0.5, 0.25 })[epoch]) end
+  end
+  local h = ms.compile(function(x, epoch) return x * (rate[epoch] or 1) end)
+  for epoch = 9, 1, -1 do lu.assertAlmostEquals(h(one, epoch):item(), rate[epoch] or 1, 1e-7) end
+end
+
+function TestReplayNumbers.test_as_a_key()
+  local warm = { 0.5, 0.25, [2.5] = 3 }
+  same_for({ { one, 1 }, { one, 2 }, { one, 3 }, { one, 2.5 } }, function(x, n) return x * (warm[n] or 1) end)
+  same_for({ { one, 1 }, { one, 2 } }, function(x, n)
+    local t = {}
+    t[n] = 5
+    return x * (t[1] or 7)
+  end)
+  same_for({ { one, 1 }, { one, 2 } }, function(x, n) return x * (rawget(warm, n) or 9) end)
+end
+
+function TestReplayNumbers.test_asked_by_functions_that_were_captured()
+  local type, kind, tonumber, floor, max, equal = type, math.type, tonumber, math.floor, math.max, rawequal
+  local lists = { { one, 1 }, { one, 2.5 }, { one, -3 } }
+  same_for(lists, function(x, n) return type(n) == "number" and x or x * 9 end)
+  same_for(lists, function(x, n) return kind(n) == "integer" and x or x * 9 end)
+  same_for(lists, function(x, n) return x * tonumber(n) end)
+  same_for(lists, function(x, n) return x * floor(n) end)
+  same_for(lists, function(x, n) return x * max(n, 2) end)
+  same_for(lists, function(x, n) return equal(n, 1) and x or x * 9 end)
+  same_for(lists, function(x, n) return x, select("#", n) end)
+  same_for(lists, function(_, n) return tostring(n) .. ("%g"):format(n) .. n end)
+  same_for({ { one, 1 }, { one, 2 } }, function(x, n) return x * (select(n, 4, 5)) + #("ab"):rep(n) + (n // 2) + n % 2 + (n | 4) end)
+end
+
+-- What is made of a number that was handed in is looked at.
+function TestReplayNumbers.test_made_of_others()
+  same_for({ { one, 1 }, { one, 2 }, { one, 3 } }, function(x, n)
+    local m = n * 2 + 1
+    if m == 5 then return x * 7 end
+    return x * m
+  end)
+end
+
+function TestReplayNumbers.test_as_a_size_or_a_position()
+  local x = ms.arange(0, 11):view { 3, 4 }
+  local lists = { { 1 }, { 2 }, { 3 } }
+  same_for(lists, function(n) return ms.zeros { n } end)
+  same_for(lists, function(n) return ms.ones({ 2, n }):sum() end)
+  same_for(lists, function(n) return x:slice(2, 1, n) end)
+  same_for(lists, function(n) return x[n] end)
+  same_for(lists, function(n) return x[{ {}, { 1, n } }] end)
+  same_for(lists, function(n) return x[{ n, n }] * n end)
+  same_for(lists, function(n) return (x:split(n, 2)[1]) end)
+  same_for(lists, function(n) return ms.tensor { n, 2 * n } end)
+  same_for(lists, function(n) return ms.arange(1, n) end)
+  same_for(lists, function(n)
+    local s = x[1]
+    for _ = 1, n do s = s * 2 end
+    return s
+  end)
+  same_for({ { 1 }, { 2 } }, function(d) return x:sum(d) end)
+end
+
+-- Only those that are looked at are known by value: the others stay live.
+function TestReplayNumbers.test_the_others_stay_live()
+  local ran = 0
+  local step = ms.compile(function(x, n, rate)
+    ran = ran + 1
+    if n == 2 then x = x * 10 end
+    return x * rate
+  end)
+  for i = 1, 20 do lu.assertAlmostEquals(step(one, 2, i / 4):item(), 10 * i / 4, 1e-6) end
+  lu.assertTrue(ran <= 5, ran)
+  lu.assertStrContains(step:report(), "test_replay_lua.lua:")
+end
+
+-- Operations made of others look at some of their numbers once.
+function TestReplayNumbers.test_where_an_operation_looks_once()
+  local step = ms.compile(function(x, p) return ms.dropout(x, p) end)
+  for i = 1, 12 do
+    local y = step(ms.ones { 40 }, i % 2 / 2)
+    lu.assertEquals(y:amax():item(), i % 2 == 1 and 2 or 1)
+    lu.assertEquals(y:amin():item(), i % 2 == 1 and 0 or 1)
+  end
+end
+
+function TestReplayNumbers.test_whole_numbers_that_no_double_holds()
+  same_for({ { one, (1 << 53) + 1 }, { one, (1 << 53) + 2 } }, function(x, n) return x * (n % 2 + 1) end)
+end
+
+-- A number that operations on numbers give is as live as one that Lua's arithmetic gives.
+function TestReplayNumbers.test_made_by_an_operation()
+  same_for({ { one, 1 }, { one, 2 }, { one, 5 } }, function(x, n) return x * ms.add(n, 1) end)
+  same_for({ { one, 1 }, { one, 2 }, { one, 5 } }, function(x, n) return x * ms.mul(n, n) end)
+end
+
+function TestReplayNumbers.test_held_after_the_call()
+  local seen = 0
+  local step = ms.compile(function(x, n)
+    seen = seen + n
+    return x * n
+  end)
+  fails_by(3, { "a number handed to the step, or made of one, is still held", "Return it" }, step, one, 2)
+end
+
+-- Through a coroutine, a protected call, no_grad, a metamethod, a step inside: looks are looks.
+function TestReplayNumbers.test_looked_at_in_other_places()
+  local old = coroutine.wrap(function(n)
+    while true do n = coroutine.yield(n == 1 and 5 or 6) end
+  end)
+  local function pick(n) return n == 1 and 5 or 6 end
+  local t = setmetatable({}, { __index = function(_, n) return n == 1 and 5 or 6 end })
+  local inner = ms.compile(function(x, n) return n == 1 and x * 5 or x * 6 end)
+  for _, f in ipairs { function(x, n) return x * old(n) end, function(x, n) return x * coroutine.wrap(pick)(n) end,
+    function(x, n) return x * select(2, pcall(pick, n)) end, function(x, n) return x * ms.no_grad(pick, n) end,
+    function(x, n) return x * t[n] end, inner, function(x, n) return inner(x, n) + 0 end } do
+    same_for({ { one, 3 }, { one, 1 }, { one, 2 } }, f)
+  end
+end
+
+function TestReplayNumbers.test_whatever_hook_was_there_is_there_again()
+  local events = 0
+  debug.sethook(function() events = events + 1 end, "", 1000)
+  local step = ms.compile(function(x, n) return n == 1 and x or x * 2 end)
+  for _ = 1, 5 do step(one, 1) end
+  local hook, mask, count = debug.gethook()
+  debug.sethook()
+  lu.assertEquals({ type(hook), mask, count }, { "function", "", 1000 })
+  local failing = ms.compile(function(x, n) return x + n + missing.field end) -- luacheck: ignore missing
+  for _ = 1, 3 do pcall(failing, one, 1) end
+  lu.assertNil(debug.gethook())
+end
+
+-- ---- what would be another answer in each call ----------------------------------------------------------------------------------
+
+TestReplayFresh = {}
+
+function TestReplayFresh.test_asked_for_inside()
+  local random = math.random
+  for what, ask in pairs { ["math.random"] = function() return random(3) end, ["os.time"] = function() return os.time() % 2 end,
+    ["os.clock"] = function() return os.clock() * 0 end, ["os.date"] = function() return #os.date() end,
+    ["math.randomseed"] = function() return math.randomseed(3) or 1 end, ["io.read"] = function() return io.read(0) or 1 end } do
+    local step = ms.compile(function(x) return x * ask() end)
+    raises({ what .. " inside a compiled step", "test_replay_lua.lua", "as an argument" }, function()
+      for _ = 1, what == "io.read" and 2 or 3 do step(one) end
+    end)
+  end
+end
+
+-- ---- tables handed in -----------------------------------------------------------------------------------------------------------
+
+TestReplayTables = {}
+
+function TestReplayTables.test_written_to()
+  local function write(key, value, nested)
+    local step = ms.compile(function(x, st)
+      local t = nested and st.deep or st
+      t[key] = type(value) == "function" and value(t, x) or value
+      return x
+    end)
+    fails_by(3, { "of a table among the arguments was set inside the step", "Return the value" }, step, one,
+      { h = ms.zeros { 2 }, n = 1, deep = { n = 2, h = 1 } })
+  end
+  write("h", function(st, x) return st.h + x end)
+  write("n", function(st) return st.n + 1 end)
+  write("new", 1)
+  write("new", function(_, x) return x * 2 end)
+  write("n", function(st) return st.n + 1 end, true)
+end
+
+-- The caller's table holds what eager calls would have put there, whatever the call: also after the error.
+function TestReplayTables.test_stay_as_an_eager_call_leaves_them()
+  local step = ms.compile(function(x, st)
+    st.n = st.n + 1
+    return x * st.n
+  end)
+  local st = { n = 1, other = 2, list = { 3, 4 } }
+  for i = 1, 3 do
+    pcall(step, one, st)
+    lu.assertEquals(st, { n = 1 + i, other = 2, list = { 3, 4 } })
+  end
+  local failing = ms.compile(function(_, t) return t.n + t.missing.field end)
+  for _ = 1, 3 do
+    lu.assertFalse(pcall(failing, one, st))
+    lu.assertEquals(st, { n = 4, other = 2, list = { 3, 4 } })
+  end
+end
+
+-- It is the caller's table that the function sees, also twice, and by another way.
+function TestReplayTables.test_are_the_callers_own()
+  local cfg = { k = 2, sub = { k = 5 } }
+  local known = { [cfg] = 3 }
+  local f = function(x, a, b) return x * a.k * b.sub.k * cfg.k * (known[a] or 0) * (a == b and 1 or 0) end
+  local step = ms.compile(f)
+  for i = 1, 8 do
+    cfg.k = i
+    lu.assertEquals(step(one, cfg, cfg):item(), f(one, cfg, cfg):item())
+  end
+  lu.assertEquals(cfg, { k = 8, sub = { k = 5 } })
+end
