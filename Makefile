@@ -116,7 +116,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory build-tests
 	@BUILD=$(BUILD) ONLY='$(ONLY)' tests/run.sh
 
-build-tests: all $(TESTS)
+build-tests: all $(TESTS) $(BUILD)/tests/failing.so
 
 bench: all
 	@BUILD=$(BUILD) ONLY='$(ONLY)' tests/bench/run.sh
@@ -185,6 +185,12 @@ $(BUILD)/tests/%.o: tests/c/%.c $(BUILD)/flags
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(patsubst tests/c/%.c,$(BUILD)/tests/%.o,$(TEST_SHARED)) $(BUILD)/libmascon.a
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ -lcmocka $(LIBS)
+
+# malloc that fails on purpose, preloaded by tests/alloc; without its instrumentation, which stands before malloc itself.
+$(BUILD)/tests/failing.so: tests/alloc/failing.c $(BUILD)/flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fPIC -shared $(LUA_CFLAGS) -o $@ $< -ldl
 
 # ---- checks -------------------------------------------------------------------------------------------------------------------------
 san: setup-test

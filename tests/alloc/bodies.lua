@@ -1,0 +1,166 @@
+-- bodies.lua: the pieces of work that sweep.lua disturbs. run(folder) gives a text that tells right from wrong; it starts from the seed, so that
+-- it repeats itself. before: put a file there that run replaces; check: raise when that file is damaged.
+local ms = require "mascon"
+local nn, optim, ml = ms.nn, ms.optim, ms.ml
+
+local function digest(...)
+  local text = {}
+  for i, t in ipairs { ... } do text[i] = type(t) == "userdata" and ("%.9g"):format(t:detach():double():sum():item()) or tostring(t) end
+  return table.concat(text, " ")
+end
+
+local function net()
+  ms.seed(1)
+  local model = nn.sequential { nn.conv2d(1, 2, 3), nn.relu(), nn.flatten(), nn.linear(2 * 4 * 4, 3) }
+  return model, optim.adam(model:parameters(), { lr = 0.01 })
+end
+
+local function batch() return ms.randn { 4, 1, 6, 6 }, ms.randint(1, 3, { 4 }) end
+
+local function read_all(path)
+  local f = assert(io.open(path, "rb"))
+  local s = f:read "a"
+  f:close()
+  return s
+end
+
+local function kept(name, make)
+  local path = function(folder) return folder .. "/" .. name end
+  local old, new
+  return function(folder)
+    make(path(folder))
+    new = new or read_all(path(folder))
+    return digest(#read_all(path(folder)))
+  end, function(folder) -- before
+    if not old then
+      old = true
+      make(path(folder))
+      new = read_all(path(folder))
+    end
+    local f = assert(io.open(path(folder), "wb"))
+    f:write(new)
+    f:close()
+  end, function(folder)
+    if read_all(path(folder)) ~= new then error(name .. " is damaged") end
+  end
+end
+
+local bodies = {}
+local function add(name, run, before, check) bodies[#bodies + 1] = { name = name, run = run, before = before, check = check } end
+
+add("eager-training", function()
+  local model, adam = net()
+  local last
+  for _ = 1, 2 do
+    local x, y = batch()
+    last = nn.cross_entropy(model(x), y)
+    adam:zero_grad()
+    last:backward()
+    adam:step()
+  end
+  return digest(last, model:parameters()[1])
+end)
+
+add("compiled-training", function()
+  local model, adam = net()
+  local step = ms.compile(function(x, y)
+    local loss = nn.cross_entropy(model(x), y)
+    adam:zero_grad()
+    loss:backward()
+    adam:step()
+    return loss
+  end)
+  local last
+  for _ = 1, 5 do last = step(batch()) end
+  return digest(last, model:parameters()[1])
+end)
+
+add("double-backward", function()
+  ms.seed(2)
+  local x = ms.randn({ 3, 4 }, { requires_grad = true })
+  local g = ms.grad((x:tanh() * x):sum(), x)
+  return digest(ms.grad(g:square():sum(), x))
+end)
+
+add("modes", function()
+  local x = ms.ones({ 2 }, { requires_grad = true })
+  local a = ms.no_grad(function() return (x * 2):sum() end)
+  local b
+  do
+    local guard <close> = ms.no_grad() -- luacheck: ignore guard
+    b = x * 3
+  end
+  local s <close> = ms.scope()
+  local c = s:keep(x + 1)
+  return digest(a, b, c, a.requires_grad)
+end)
+
+add("tables", function()
+  local x = ms.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+  local list = x:totable()
+  x[{ 1, {} }] = 9
+  return digest(x, #list, tostring(x), tostring(x.shape), x[x:gt(5):select(2, 1)], ms.cat({ x, x }, 1), x:sort(2))
+end)
+
+local save, before_save, check_save = kept("model.safetensors", function(path)
+  local model = net()
+  ms.save(path, model:state_dict(), { note = "x" })
+end)
+add("save", save, before_save, check_save)
+
+local save_all, before_all, check_all = kept("all.safetensors", function(path)
+  local model, adam = net()
+  ms.checkpoint.save(path, { model = model, optimizer = adam, epoch = 3, best = 1 / 3, notes = { "a", "b" } })
+end)
+add("checkpoint", save_all, before_all, check_all)
+
+add("checkpoint-load", function(folder)
+  local path = folder .. "/load.safetensors"
+  local model, adam = net()
+  if not io.open(path) then ms.checkpoint.save(path, { model = model, optimizer = adam, epoch = 3 }) end
+  local rest = ms.checkpoint.load(path, { model = model, optimizer = adam })
+  return digest(rest.epoch, model:parameters()[1], model:parameters()[4])
+end)
+
+local image, before_image, check_image = kept("x.png", function(path) ms.seed(3) ms.image.save(path, ms.rand { 3, 8, 8 }) end)
+add("image", image, before_image, check_image)
+add("image-load", function(folder)
+  local path = folder .. "/y.png"
+  ms.seed(3)
+  if not io.open(path) then ms.image.save(path, ms.rand { 3, 8, 8 }) end
+  return digest(ms.image.load(path))
+end)
+
+add("idx", function(folder)
+  local path = folder .. "/x.gz"
+  ms.data.write_idx(path, ms.tensor({ { 1, 2 }, { 3, 4 } }, { dtype = "u8" }))
+  return digest(ms.data.read_idx(path))
+end)
+
+add("data", function()
+  ms.seed(4)
+  local ds = ms.data.tensors { ms.rand { 12, 1, 2, 2 }, ms.randint(1, 3, { 12 }) }
+  local sum = 0
+  for x in ds:subset(1, 10):loader { batch = 4, shuffle = true } do sum = sum + x:sum():item() end
+  return digest(("%.5f"):format(sum), (ds:map(function(x) return x:flatten(2) end)))
+end)
+
+add("classical", function()
+  ms.seed(5)
+  local x, y = ms.randn { 30, 3 }, ms.randint(1, 3, { 30 })
+  local forest = ml.random_forest({ trees = 3, seed = 1 }):fit(x, y)
+  local knn = ml.knn({ k = 3 }):fit(x, y)
+  local pca = ml.pca({ components = 2 }):fit(x)
+  return digest(forest:predict(x), knn:predict(x), pca:transform(x):abs())
+end)
+
+add("run-folder", function(folder)
+  local out = folder .. "/run"
+  local run = ms.run(out)
+  run:epoch { epoch = 1, loss = 0.5 }
+  run:summary { final = 1 / 3 }
+  if run.close then run:close() end
+  return digest(#read_all(out .. "/summary.json") > 10)
+end)
+
+return bodies
