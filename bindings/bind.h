@@ -3,6 +3,7 @@
 #ifndef MS_BIND_H
 #define MS_BIND_H
 #include "core/core.h"
+#include "protect.h"
 #include <lauxlib.h>
 #include <lua.h>
 

@@ -2,6 +2,7 @@
 #include "call.h"
 #include "interrupt.h"
 #include "io/io.h"
+#include "protect.h"
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,7 +214,9 @@ int ms_call(lua_State *L, int nargs, int nresults) {
   lua_insert(L, base);
   ms_interrupt_begin(L);
   if (keeping) ms_usual_hook(L, keep_on_return, LUA_MASKRET);
+  const int mark = msl_guard_begin();
   int status = lua_pcall(L, nargs, nresults, base);
+  if (status != LUA_OK) msl_guard_end(mark);
   ms_interrupt_end(L);
   keeping = NULL;
   lua_remove(L, base);

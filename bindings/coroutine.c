@@ -95,7 +95,9 @@ static int with_turn(lua_State *L, int co) {
   } else set(&begin);
   msl_here(other);
   ms_running(other);
+  const int mark = msl_guard_begin();
   int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  msl_guard_end(mark); /* resume says by its results, too, that there was an error */
   const modes end = now();
   set(&mine);
   msl_here(L);

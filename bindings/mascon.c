@@ -16,6 +16,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   lua_setfield(L, -2, "version");
   msl_open_gc(L);
   msl_open_coroutine(L);
+  msl_open_protect(L);
   lua_newtable(L); /* methods of tensors */
   msl_open_shape(L);
   msl_open_tensor(L);

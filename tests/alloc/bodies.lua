@@ -5,7 +5,7 @@ local nn, optim, ml = ms.nn, ms.optim, ms.ml
 
 local function digest(...)
   local text = {}
-  for i, t in ipairs { ... } do text[i] = type(t) == "userdata" and ("%.9g"):format(t:detach():double():sum():item()) or tostring(t) end
+  for i, t in ipairs { ... } do text[i] = type(t) == "userdata" and ("%.6g"):format(t:detach():double():sum():item()) or tostring(t) end
   return table.concat(text, " ")
 end
 

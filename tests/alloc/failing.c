@@ -1,9 +1,11 @@
-/* failing.c -- malloc and its like, made to fail on purpose. Preloaded (LD_PRELOAD), it stands before the C library's; as a Lua module,
- * the same file tells it when:
+/* failing.c -- malloc and its like, made to fail on purpose. Preloaded (LD_PRELOAD), it stands before the C library's; as a Lua
+ * module, the same file tells it when:
  *
  *   failing.arm(k, n)    of the allocations from now on, number k to k + n - 1 give NULL (n = 0: all from k on)
  *   failing.disarm()     -> how many allocations were asked for since, how many were refused
  *   failing.live()       -> blocks that are allocated and not freed
+ *   failing.unfinished() -> finalizers since arm that Lua could not call for want of memory (and never will: what they hold is
+ * lost)
  *
  * Not counted: what libgomp allocates, which ends the process when it gets none (it has no other way to say so). One thread counts
  * exactly; with several, which of two comes first is chance, as it is in life. */
@@ -26,6 +28,7 @@ static void *(*real_aligned)(size_t, size_t);
 static void (*real_free)(void *);
 
 static atomic_long seen, refused, live;
+static long unfinished;
 static long first, last; /* refused are numbers first..last; first = 0: none */
 static uintptr_t spared_from, spared_to;
 
@@ -128,6 +131,7 @@ static int arm(lua_State *L) {
   luaL_argcheck(L, k >= 1, 1, "expected 1 or more");
   dl_iterate_phdr(spare_gomp, NULL);
   seen = 0;
+  unfinished = 0;
   refused = 0;
   last = n ? k + n - 1 : INT64_MAX;
   first = k;
@@ -141,8 +145,18 @@ static int disarm(lua_State *L) {
 }
 static int live_blocks(lua_State *L) { return lua_pushinteger(L, live), 1; }
 
+static int unfinished_finalizers(lua_State *L) { return lua_pushinteger(L, unfinished), 1; }
+
+/* Lua tells of an error in __gc by a warning, in pieces. */
+static void count_warning(void *data, const char *text, int more) {
+  (void)data, (void)more;
+  if (strstr(text, "__gc")) unfinished++;
+}
+
 int luaopen_failing(lua_State *L) {
-  static const luaL_Reg functions[] = {{"arm", arm}, {"disarm", disarm}, {"live", live_blocks}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"arm", arm}, {"disarm", disarm}, {"live", live_blocks}, {"unfinished", unfinished_finalizers}, {NULL, NULL}};
+  lua_setwarnf(L, count_warning, NULL);
   luaL_newlib(L, functions);
   return 1;
 }
