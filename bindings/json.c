@@ -1,6 +1,6 @@
 /* json.c -- module "mascon.jansson": JSON texts as Lua values. Reading only; json.lua writes. */
 #include "embed.h"
-#include <jansson.h>
+#include "io/json.h"
 #include <lauxlib.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -9,8 +9,8 @@ enum { MAX_DEPTH = 100 };
 
 /* The value being turned over: a userdata, so that it is freed when Lua raises on the way. */
 static int free_value(lua_State *L) {
-  json_t **v = lua_touserdata(L, 1);
-  json_decref(*v);
+  ms_json **v = luaL_checkudata(L, 1, "mascon.jansson");
+  ms_json_free(*v);
   *v = NULL;
   return 0;
 }
@@ -73,23 +73,26 @@ static int decode(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &n);
   json_error_t why;
   lua_settop(L, 2);
-  json_t **held = lua_newuserdatauv(L, sizeof *held, 0), *v = *held = NULL;
+  ms_json **held = lua_newuserdatauv(L, sizeof *held, 0);
+  *held = NULL;
   if (luaL_newmetatable(L, "mascon.jansson")) {
     lua_pushcfunction(L, free_value);
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
-  v = *held = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
-  if (!v) {
+  *held = ms_json_parse(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+  if (!*held && why.line < 0) return lua_pushfstring(L, "json: %s", why.text), lua_error(L);
+  if (!*held) {
     lua_pushfstring(L, "json: line %d, column %d: %s", why.line, why.column, why.text);
     return lua_error(L);
   }
+  const json_t *v = ms_json_root(*held);
   if (too_deep(v, MAX_DEPTH)) {
     lua_pushfstring(L, "json: nested deeper than %d", MAX_DEPTH);
     return lua_error(L);
   }
   push_value(L, v);
-  json_decref(v);
+  ms_json_free(*held);
   *held = NULL;
   return 1;
 }

@@ -153,6 +153,8 @@ const char *ms_stb_reason(void) {
 
 /* ---- writer ------------------------------------------------------------------------------------------------------ */
 
+static _Thread_local unsigned char *compressed; /* what the writer took from compress_zlib and has not freed */
+
 /* zlib in place of stb's own compressor: smaller and several times faster. */
 static unsigned char *compress_zlib(unsigned char *data, int n, int *out_n, int level) {
   uLongf room = compressBound((uLong)n);
@@ -163,18 +165,28 @@ static unsigned char *compress_zlib(unsigned char *data, int n, int *out_n, int 
     return NULL;
   }
   *out_n = (int)room;
-  return out;
+  return compressed = out;
+}
+
+static void writer_free(void *p) {
+  if (p == compressed) compressed = NULL;
+  free(p);
 }
 
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STBI_WRITE_NO_STDIO
 #define STBIW_ZLIB_COMPRESS compress_zlib
+#define STBIW_MALLOC(n)     malloc(n)
+#define STBIW_REALLOC(p, n) realloc(p, n)
+#define STBIW_FREE(p)       writer_free(p)
 #define STBIW_ASSERT(x)     ((void)sizeof(x))
 #include <stb/stb_image_write.h>
 
 uint8_t *ms_stb_png(const uint8_t *pixels, int width, int height, int channels, int *size) {
-  return stbi_write_png_to_mem(pixels, 0, width, height, channels, size);
+  uint8_t *png = stbi_write_png_to_mem(pixels, 0, width, height, channels, size);
+  writer_free(compressed); /* left behind where there is no memory for the whole */
+  return png;
 }
 
 #ifdef __clang__

@@ -1,8 +1,8 @@
 /* jsonl.c -- append-only files of one JSON object per line. */
 #include "io/io.h"
+#include "io/json.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,14 +21,16 @@ static off_t last_line(int fd, off_t end) {
   return 0;
 }
 
-/* Is the piece from begin to end a whole JSON text (its newline alone is missing)? */
-static bool is_whole(int fd, off_t begin, off_t end) {
+/* Is the piece from begin to end a whole JSON text (its newline alone is missing)? 1, 0; -1 and errno. */
+static int is_whole(int fd, off_t begin, off_t end) {
   size_t n = (size_t)(end - begin);
   char *text = malloc(n);
-  json_t *value =
-      text && pread(fd, text, n, begin) == (ssize_t)n ? json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
-  bool whole = value != NULL;
-  json_decref(value);
+  json_error_t why;
+  if (!text || pread(fd, text, n, begin) != (ssize_t)n) return free(text), -1;
+  ms_json *value = ms_json_parse(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+  int whole = value ? 1 : 0;
+  if (!value && why.line < 0) whole = -1, errno = ENOMEM;
+  ms_json_free(value);
   free(text);
   return whole;
 }
@@ -48,12 +50,14 @@ static int write_all(int fd, const char *at, size_t n) {
 static int append(int fd, const char *buf, size_t n, bool sync) {
   off_t end = lseek(fd, 0, SEEK_END), begin = end < 0 ? -1 : last_line(fd, end);
   if (begin < 0) return -1;
-  bool ended = begin == end, whole = !ended && is_whole(fd, begin, end);
+  bool ended = begin == end;
+  int whole = ended ? 0 : is_whole(fd, begin, end);
+  if (whole < 0) return -1;
   if (!ended && !whole) {
     if (ftruncate(fd, begin)) return -1;
     end = begin;
   }
-  if (!write_all(fd, buf + !whole, n + whole) && (!sync || !fsync(fd))) return 0;
+  if (!write_all(fd, buf + !whole, n + (size_t)whole) && (!sync || !fsync(fd))) return 0;
   int why = errno;
   if (ftruncate(fd, end)) return errno = why, -1; /* then the next call cuts it off */
   errno = why;

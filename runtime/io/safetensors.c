@@ -1,9 +1,9 @@
 /* safetensors.c -- https://github.com/huggingface/safetensors: u64 header size, JSON header, data without holes or overlaps. */
 #include "io/io.h"
+#include "io/json.h"
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,8 +21,8 @@ static const struct {
               {"I64", MS_I64}, {"I32", MS_I32}, {"U8", MS_U8},     {"BOOL", MS_BOOL}};
 
 struct ms_st_private {
-  json_t *header; /* owns the names and the metadata */
-  char *name;     /* for messages */
+  ms_json *header; /* owns the names and the metadata */
+  char *name;      /* for messages */
   const uint8_t *data;
   size_t size; /* of the data */
   void *map;
@@ -129,12 +129,13 @@ static int read_entries(ms_safetensors *s) {
   struct ms_st_private *p = s->private;
   const char *key;
   json_t *value;
-  s->entries = calloc(json_object_size(p->header) + 1, sizeof *s->entries);
+  json_t *header = ms_json_root(p->header);
+  s->entries = calloc(json_object_size(header) + 1, sizeof *s->entries);
   if (!s->entries) {
     ms_fail("%s: out of memory", p->name);
     return -1;
   }
-  json_object_foreach(p->header, key, value) {
+  json_object_foreach(header, key, value) {
     if (!strcmp(key, "__metadata__")) {
       if (read_metadata(s, value)) return -1;
     } else if (read_entry(p, key, value, &s->entries[s->n++])) return -1;
@@ -176,9 +177,10 @@ static int parse(ms_safetensors *s, const uint8_t *bytes, size_t size) {
   json_error_t why;
   p->data = bytes + 8 + n;
   p->size = size - 8 - (size_t)n;
-  p->header = json_loadb((const char *)bytes + 8, (size_t)n, JSON_REJECT_DUPLICATES, &why);
+  p->header = ms_json_parse((const char *)bytes + 8, (size_t)n, 0, &why);
   if (!p->header) {
-    ms_fail("%s: bad safetensors header, at byte %d: %s", p->name, why.position, why.text);
+    if (why.line < 0) ms_fail("%s: %s", p->name, why.text);
+    else ms_fail("%s: bad safetensors header, at byte %d: %s", p->name, why.position, why.text);
     return -1;
   }
   return read_entries(s);
@@ -228,7 +230,7 @@ ms_safetensors *ms_safetensors_open(const char *path) {
 void ms_safetensors_close(ms_safetensors *s) {
   if (!s) return;
   if (s->private) {
-    json_decref(s->private->header);
+    ms_json_free(s->private->header);
     if (s->private->map) munmap(s->private->map, s->private->map_size);
     free(s->private->name);
   }
@@ -252,11 +254,10 @@ const char *ms_safetensors_metadata(const ms_safetensors *s, const char *key) {
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-/* Add "key": value to an object, stealing value; -1 when the key is taken, the text is not UTF-8 or memory ran out. */
+/* Add "key": value to an object; -1 when the key is taken or the text is not UTF-8. */
 static int put(const char *path, json_t *object, const char *what, const char *key, json_t *value) {
   if (json_object_get(object, key)) {
     ms_fail("%s: two %s of the name '%s'", path, what, key);
-    json_decref(value);
     return -1;
   }
   if (!value || json_object_set_new(object, key, value)) {
@@ -280,37 +281,40 @@ static json_t *describe(const char *path, const ms_st_entry *e, size_t begin) {
                    (json_int_t)(begin + e->bytes));
 }
 
-static json_t *make_header(const char *path, int n, const ms_st_entry *entries, int n_metadata, const ms_st_pair *metadata) {
+typedef struct contents {
+  const char *path;
+  int n, n_metadata;
+  const ms_st_entry *entries;
+  const ms_st_pair *metadata;
+} contents;
+
+/* NULL after ms_fail. Where memory lacks it does not come back (json.h). */
+static json_t *make_header(void *data) {
+  const contents *c = data;
   json_t *header = json_object(), *map = json_object();
-  int bad = !header || !map;
-  for (int i = 0; !bad && i < n_metadata; i++) bad = put(path, map, "metadata", metadata[i].key, json_string(metadata[i].value));
-  if (!bad && n_metadata) bad = json_object_set(header, "__metadata__", map);
+  for (int i = 0; i < c->n_metadata; i++)
+    if (put(c->path, map, "metadata", c->metadata[i].key, json_string(c->metadata[i].value))) return NULL;
+  if (c->n_metadata) json_object_set(header, "__metadata__", map);
   size_t at = 0;
-  for (int i = 0; !bad && i < n; i++) {
-    if (!strcmp(entries[i].name, "__metadata__")) {
-      ms_fail("%s: the name '__metadata__' is reserved", path);
-      bad = -1;
-      break;
-    }
-    json_t *value = describe(path, &entries[i], at);
-    bad = value ? put(path, header, "tensors", entries[i].name, value) : -1;
-    at += entries[i].bytes;
+  for (int i = 0; i < c->n; i++) {
+    if (!strcmp(c->entries[i].name, "__metadata__")) return ms_fail("%s: the name '__metadata__' is reserved", c->path);
+    json_t *value = describe(c->path, &c->entries[i], at);
+    if (!value || put(c->path, header, "tensors", c->entries[i].name, value)) return NULL;
+    at += c->entries[i].bytes;
   }
-  json_decref(map);
-  if (!bad) return header;
-  json_decref(header);
-  return ms_fail("%s: out of memory for the header", path);
+  return header;
 }
 
 int ms_safetensors_write(const char *path, int n, const ms_st_entry *entries, int n_metadata, const ms_st_pair *metadata) {
-  json_t *header = make_header(path, n, entries, n_metadata, metadata);
-  if (!header) return -1;
-  char *text = json_dumps(header, JSON_COMPACT);
-  json_decref(header);
-  size_t size = text ? strlen(text) : 0;
-  if (!text || size > HEADER_CAP - 8) {
+  contents c = {path, n, n_metadata, entries, metadata};
+  bool no_memory;
+  char *text = ms_json_write(make_header, &c, JSON_COMPACT, &no_memory);
+  if (!text && no_memory) ms_fail("%s: out of memory for the header", path);
+  if (!text) return -1;
+  size_t size = strlen(text);
+  if (size > HEADER_CAP - 8) {
     free(text);
-    ms_fail("%s: expected a header of at most %d bytes", path, HEADER_CAP);
+    ms_fail("%s: expected a header of at most %d bytes, got %zu", path, HEADER_CAP, size);
     return -1;
   }
   /* Spaces behind the header make the data begin on a multiple of 8. */

@@ -1,5 +1,5 @@
--- bodies.lua: the pieces of work that sweep.lua disturbs. run(folder) gives a text that tells right from wrong; it starts from the seed, so that
--- it repeats itself. before: put a file there that run replaces; check: raise when that file is damaged.
+-- bodies.lua: the pieces of work that sweep.lua disturbs. run(folder) gives a text that tells right from wrong; it starts from the seed, so
+-- that it repeats itself. before: put a file there that run replaces; check: raise when that file is damaged.
 local ms = require "mascon"
 local nn, optim, ml = ms.nn, ms.optim, ms.ml
 

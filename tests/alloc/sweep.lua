@@ -2,10 +2,11 @@
 --
 --   LD_PRELOAD=build/tests/failing.so mascon tests/alloc/sweep.lua [every [offset [body ...]]]
 --
--- A body is work with a result that can be compared. It runs once undisturbed; then, for k = 1, 2, ..., with allocation k failing (alone; with
--- the two behind it, since Lua and the core try again once; with all that follow), until it runs through. Afterwards it must have raised an
--- error that says so, or given the right result; the file it was to replace holds the old or the new content, whole; modes are what they were;
--- and nothing is left behind: no tensor, no block (but for what a finalizer held that Lua had no memory to call). every = 7 takes every 7th k.
+-- A body (bodies.lua) is work with a result that can be compared. It runs once undisturbed; then, for k = 1, 2, ..., with allocation k
+-- failing (alone; with the two behind it, since Lua and the core try again once; with all that follow), until it runs through. Afterwards
+-- it must have raised an error that says so, or given the right result; the file it was to replace holds the old or the new content,
+-- whole; modes are what they were; and nothing is left behind: no tensor, no block (but for what a finalizer held that Lua had no memory to call).
+-- every = 7 takes every 7th k.
 package.cpath = (os.getenv "BUILD" or "build") .. "/tests/?.so;" .. package.cpath
 local failing = require "failing"
 local ms = require "mascon"
@@ -26,7 +27,9 @@ local function complain(name, k, n, what)
   bad = bad + 1
   local key = name .. what:gsub("%d+", "#")
   shown[key] = (shown[key] or 0) + 1
-  if shown[key] <= 3 then print(("not ok %s: allocation %d (%s): %s"):format(name, k, n == 0 and "and all behind it" or n .. " of them", what)) end
+  if shown[key] <= 3 then
+    print(("not ok %s: allocation %d (%s): %s"):format(name, k, n == 0 and "and all behind it" or n .. " of them", what))
+  end
 end
 
 -- The state of the library that must not change.
@@ -56,10 +59,11 @@ local function try(name, body, folder, expected, k, n)
   result = nil -- luacheck: ignore
   settle()
   local now = ms.memory()
-  if failing.unfinished() > 0 then
-    return { refused = refused, seen = seen, raised = not ok, unfinished = true, all = 0, blocks = 0, tensors = 0, nodes = 0, bytes = 0 }
-  end
-  return { refused = refused, seen = seen, raised = not ok, all = failing.live(), blocks = failing.live() - live, tensors = now.tensors - memory.tensors,
+  local none = { refused = refused, seen = seen, raised = not ok, unfinished = true, all = 0, blocks = 0, tensors = 0, nodes = 0,
+    bytes = 0 }
+  if failing.unfinished() > 0 then return none end
+  return { refused = refused, seen = seen, raised = not ok, all = failing.live(), blocks = failing.live() - live,
+    tensors = now.tensors - memory.tensors,
     nodes = now.nodes - memory.nodes, bytes = now.live - memory.live }
 end
 
@@ -80,7 +84,7 @@ local function run(name, body)
       tries, raised = tries + 1, raised + (got.raised and 1 or 0)
       -- What grows once (a list that doubled) is no leak: it has to grow each time.
       local growing = leaks(got)
-      for i = 1, growing and 6 or 0 do
+      for i = 1, growing and 10 or 0 do
         local before = got.all
         got = try(name, body, folder, expected, k, n)
         if got.unfinished then growing = false end

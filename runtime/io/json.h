@@ -1,0 +1,21 @@
+/* json.h -- jansson behind a fence. By itself it ends the process, or drops a key in silence, when an allocation fails in the wrong
+ * place, and a text of small values becomes fifty times its size in memory. Here all that a text becomes lies in one heap, which
+ * has a limit and is given up as a whole: what does not fit is an error, and nothing of jansson runs on after it. */
+#ifndef MS_JSON_H
+#define MS_JSON_H
+#include <jansson.h>
+#include <stdbool.h>
+
+typedef struct ms_json ms_json;
+
+/* The n bytes of text as a document; flags are jansson's (JSON_REJECT_DUPLICATES is always on). Its values may take 64 MB and 32
+ * times the text. NULL: *why tells line, column, position and text as jansson does; line is -1 when it is memory that lacks. */
+ms_json *ms_json_parse(const char *text, size_t n, size_t flags, json_error_t *why);
+json_t *ms_json_root(const ms_json *d); /* belongs to the document: no json_decref */
+void ms_json_free(ms_json *d);          /* NULL is well */
+
+/* What make(data) builds of jansson's values, as text in memory of malloc; its own errors (NULL) are left to it. flags are
+ * jansson's. NULL and *no_memory when memory lacks. */
+char *ms_json_write(json_t *(*make)(void *data), void *data, size_t flags, bool *no_memory);
+
+#endif
