@@ -5,8 +5,8 @@
 -- A body (bodies.lua) is work with a result that can be compared. It runs once undisturbed; then, for k = 1, 2, ..., with allocation k
 -- failing (alone; with the two behind it, since Lua and the core try again once; with all that follow), until it runs through. Afterwards
 -- it must have raised an error that says so, or given the right result; the file it was to replace holds the old or the new content,
--- whole; modes are what they were; and nothing is left behind: no tensor, no block (but for what a finalizer held that Lua had no memory to call).
--- every = 7 takes every 7th k.
+-- whole; modes are what they were; and nothing is left behind: no tensor, no block (but for what a finalizer held that Lua had no memory
+-- to call). every = 7 takes every 7th k.
 package.cpath = (os.getenv "BUILD" or "build") .. "/tests/?.so;" .. package.cpath
 local failing = require "failing"
 local ms = require "mascon"
