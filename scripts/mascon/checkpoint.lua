@@ -22,6 +22,7 @@ local checkpoint = {}
 
 -- 1 (mascon 0.1, not written down): one step count for all parameters of an optimizer. 2: a count for each; parts by any name.
 local FORMAT = 2
+local PART = "^[%a_][%w_]*$" -- names of parts
 
 local function sorted(t)
   local list = {}
@@ -62,7 +63,7 @@ function checkpoint.save(path, what)
   for _, part in ipairs(sorted(what)) do
     local thing = what[part]
     if has(thing, "state_dict") then
-      if not part:match "^[%a_][%w_]*$" then
+      if not part:match(PART) then
         options.raise("checkpoint.save: '%s': expected letters, digits and _ in the name of a part", part)
       end
       parts[#parts + 1] = part
@@ -105,7 +106,12 @@ local function read(path)
     bad "its state is damaged: expected parts, rng and fields"
   end
   local out, left = { parts = {} }, {}
-  for _, part in ipairs(state.parts) do out.parts[part] = {} end
+  for _, part in pairs(state.parts) do
+    if type(part) ~= "string" or not part:match(PART) or out.parts[part] then
+      bad("its state is damaged: part %s", tostring(part))
+    end
+    out.parts[part] = {}
+  end
   for name, t in pairs(tensors) do
     local part, key = name:match "^([%a_][%w_]*)%.(.+)$"
     if part and out.parts[part] then out.parts[part][key] = t else left[name] = t end
@@ -117,6 +123,7 @@ local function read(path)
   local extra = next(left)
   if extra then bad("unexpected tensor '%s'", extra) end
   local g = out.rng
+  if type(out.fields) ~= "table" or type(g) ~= "table" then bad "its state is damaged: expected tables of fields" end
   if math.type(g.stream) ~= "integer" or math.type(g.seed) ~= "integer" or math.type(g.counter) ~= "integer" then
     bad "its state is damaged: expected the generator's stream, seed and counter"
   end

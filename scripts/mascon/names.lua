@@ -109,16 +109,15 @@ end
 
 -- The end of an error message for a name that `where` ("ms.plot", "tensor") lacks; list: the names it has. "" when nothing is near.
 function names.hint(where, key, list)
-  local phrases = PHRASES[where] or {}
+  local phrases, prefix = PHRASES[where] or {}, where == "tensor" and "x:" or where .. "."
   local said = phrases[key:lower()] or phrases[(key:lower():gsub("_+$", ""))]
   if said then
-    local prefix = where == "tensor" and "x:" or where .. "."
     return ("; did you mean %s%s?"):format(said:find "[.:{#(= ]" and "" or prefix, said)
   end
   local plain = snake(key)
-  if plain ~= key and contains(list, plain) then return ("; did you mean %s.%s?"):format(where, plain) end
+  if plain ~= key and contains(list, plain) then return ("; did you mean %s%s?"):format(prefix, plain) end
   for _, k in ipairs(list) do -- PyTorch's ReLU, MSELoss, LogSoftmax: the same letters
-    if k:gsub("_", "") == key:gsub("_", ""):lower() then return ("; did you mean %s.%s?"):format(where, k) end
+    if k:gsub("_", "") == key:gsub("_", ""):lower() then return ("; did you mean %s%s?"):format(prefix, k) end
   end
   local other = where ~= "tensor" and (elsewhere(where, key) or elsewhere(where, plain))
   if other then return ("; did you mean %s?"):format(other) end
