@@ -16,6 +16,7 @@ local function kind(t) return setmetatable(t, Kind) end
 
 local function read_integer(s)
   local n = tonumber(s)
+  if math.type(n) == "float" and math.abs(n) > 2 ^ 53 then return nil end -- 9007199254740993.0 was rounded already
   return n and math.tointeger(n)
 end
 
@@ -298,7 +299,7 @@ local function parse_or_exit(defaults, opts)
   if ok then return e end
   if getmetatable(e) ~= Stop then error(e, 0) end
   local out = e.exit_code == 0 and io.stdout or io.stderr
-  out:write(e.message, "\n")
+  out:write(text.visible(e.message, true), "\n")
   os.exit(e.exit_code, true)
 end
 

@@ -176,7 +176,9 @@ Bar.__close = function(self, err) self:finish(err) end
 -- Notes behind the count: p:set { loss = x }. Numbers, means, tensors, functions, texts; false takes one away.
 function Bar:set(values)
   local fresh = {}
+  if type(values) ~= "table" then error("progress:set: expected a table of notes, got a " .. type(values), 2) end
   for key, v in pairs(values) do
+    if type(key) ~= "string" then error("progress:set: expected texts as keys, got " .. text.show(key), 2) end
     if self.notes[key] == nil and v ~= false then fresh[#fresh + 1] = key end
     self.notes[key] = v or nil
     if v == false then

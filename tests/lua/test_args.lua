@@ -77,6 +77,14 @@ function TestArgs.test_bad_number_names_option_expected_and_got()
   lu.assertStrContains(message, "test.lua: --epochs: expected an integer, got 'five'")
   message = refusal("--epochs", "1.5")
   lu.assertStrContains(message, "expected an integer, got '1.5'")
+  for _, bad in ipairs { "", " ", "9223372036854775808", "9007199254740993.0", "1e999", "nan", "inf", "-", "3;", "3 4", "0x",
+    "1_000" } do
+    lu.assertStrContains(refusal("--epochs", bad), "--epochs: expected an integer, got '" .. bad .. "'")
+    lu.assertStrContains(refusal("--epochs=" .. bad), "--epochs: expected an integer, got '" .. bad .. "'")
+  end
+  for _, bad in ipairs { "", "nan", "-nan", "inf", "-inf", "1e999", "0.1.2", "1,5", "0,1" } do
+    lu.assertStrContains(refusal("--lr", bad), "--lr: expected a number, got '" .. bad .. "'")
+  end
   message = refusal("--lr", "1e999")
   lu.assertStrContains(message, "--lr: expected a number, got '1e999'")
 end
@@ -88,6 +96,9 @@ function TestArgs.test_unknown_option_suggests_the_nearest()
   lu.assertStrContains(message, "did you mean --no-quick?")
   message = refusal("--xyzzy-plugh")
   lu.assertNotStrContains(message, "did you mean")
+  for _, given in ipairs { "--=3", "--ep=3", "---epochs", "--no-epochs", "--no-no-quick", "--epochs ", "--Epochs", "--quick " } do
+    refusal(given, "3")
+  end
   message = refusal("-q")
   lu.assertStrContains(message, "unknown option -q")
 end

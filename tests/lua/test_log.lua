@@ -280,6 +280,14 @@ function TestSystem.test_run_gives_status_and_output()
   lu.assertStrContains(message, "cannot start no-such-program-here: No such file")
 end
 
+-- A report may quote a file: it must not act on the terminal that it is printed on.
+function TestSystem.test_reports_show_what_would_act_on_a_terminal()
+  local status, out, err = system.run { program, "-e", [[error("a\27[2J\r\8\xc2\x9b\xff\127 ]] .. ("ä"):rep(500) .. [[\n\tnext line", 0)]] }
+  lu.assertEquals({ status, out }, { 1, "" })
+  lu.assertStrContains(err, "mascon: a\\27[2J\\13\\8\\194\\155\\255\\127 " .. ("ä"):rep(500) .. "\n\tnext line")
+  lu.assertNil(err:find "[%z\1-\8\11-\31\127\xff]")
+end
+
 function TestSystem.test_mkdir_makes_all_and_kind_tells()
   local dir = temporary_folder()
   lu.assertTrue(system.mkdir(dir .. "/a//b/"))

@@ -1,5 +1,6 @@
 -- luacheck: globals TestProgress TestMeter
 local lu = require "luaunit"
+local ms = require "mascon"
 local progress = require "mascon.progress"
 local meter = require "mascon.meter"
 
@@ -127,6 +128,33 @@ function TestProgress.test_break_and_error_close_bar_and_iterator()
   lu.assertEquals(closed, 3)
 end
 
+function TestProgress.test_notes_are_on_one_line()
+  local s = stage()
+  for _ in progress(1, s.opts) do
+    progress.set { loss = ms.tensor(0.5), grad = ms.ones { 2, 3 }, mean = meter.mean():add(ms.tensor { 2.5 }), flag = ms.tensor(3):gt(2),
+      text = "two\nlines" }
+  end
+  lu.assertStrContains(s.written[#s.written], "flag true  grad tensor 2 x 3  loss 0.5  mean 2.5  text two lines")
+  for _, written in ipairs(s.written) do lu.assertNil(written:match "\n.") end
+end
+
+-- A label or a note may come from a file: it must not move the cursor, set colours or name the window.
+function TestProgress.test_labels_and_notes_cannot_act_on_the_terminal()
+  local s = stage()
+  s.opts.label = "\27]0;mine\7\27[2J\rx"
+  for _ in progress(1, s.opts) do progress.set { ["k\27[31m"] = "v\27[0m\8\127\xc2\x9b1m\xff" } end
+  local all = table.concat(s.written)
+  lu.assertNil(all:find "[%z\1-\8\11\12\14-\26\28-\31\127]")
+  lu.assertNil(all:find "\27[^%[]")
+  for at in all:gmatch "\27%[(.)" do lu.assertEquals(at, "K") end -- our own: clear to the end of the line
+  lu.assertNil(all:find "\xc2\x9b")
+  lu.assertStrContains(all, "\\27]0;mine\\7\\27[2J\\13x")
+  lu.assertStrContains(all, "k\\27[31m v\\27[0m\\8\\127\\194\\1551m\\255")
+  lu.assertErrorMsgContains("expected a table of notes, got a number", function()
+    for _ in progress(1, s.opts) do progress.set(3) end
+  end)
+end
+
 TestMeter = {}
 
 -- Something with + and item() that counts how often it is read.
@@ -148,6 +176,8 @@ function TestMeter.test_mean_of_numbers_with_weights()
   lu.assertEquals(m:count(), 4)
   lu.assertTrue(m:reset():value() ~= m:value()) -- NaN
   lu.assertErrorMsgContains("expected a number or a tensor, got a string", m.add, m, "x")
+  lu.assertErrorMsgContains("expected a tensor of one element, got 2", m.add, m, ms.ones { 2 })
+  lu.assertErrorMsgContains("weight: expected a number of at least 0, got -1", m.add, m, 1, -1)
 end
 
 function TestMeter.test_a_tensor_is_read_once_and_late()
