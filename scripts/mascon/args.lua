@@ -16,7 +16,7 @@ local function kind(t) return setmetatable(t, Kind) end
 
 local function read_integer(s)
   local n = tonumber(s)
-  if math.type(n) == "float" and math.abs(n) > 2 ^ 53 then return nil end -- 9007199254740993.0 was rounded already
+  if math.type(n) == "float" and math.abs(n) >= 2 ^ 53 then return nil end -- 9007199254740993.0 was rounded already
   return n and math.tointeger(n)
 end
 
