@@ -71,6 +71,8 @@ MS_KERNEL(eye, .run = run_eye);
 /* low + range u may round up to high, which is not to be given: then the number before it. */
 static int run_rand(ms_call *c) {
   const double low = ms_scalar_value(c->attr[1].s), high = ms_scalar_value(c->attr[2].s), range = high - low;
+  if (!(range >= 0 && range < INFINITY))
+    return ms_fail("rand: low %g, high %g: expected finite numbers, low <= high", low, high), -1;
   if (c->out[0].dtype == MS_F32) {
     const float a = (float)low, by = (float)range, top = range <= 0 ? INFINITY : nextafterf((float)high, a);
     DRAW(float, 4, for (int k = 0; k < 4; k++) v[k] = fminf(fmaf(by, ms_uniform_f32(r.v[k]), a), top))
@@ -97,6 +99,7 @@ static inline void normal_f64(const uint32_t *w, double mean, double std, double
 }
 static int run_randn(ms_call *c) {
   const double mean = ms_scalar_value(c->attr[1].s), std = ms_scalar_value(c->attr[2].s);
+  if (!(std >= 0)) return ms_fail("randn: std = %g, expected 0 or more", std), -1;
   if (c->out[0].dtype == MS_F32) DRAW(float, 4, for (int k = 0; k < 4; k += 2) normal_f32(r.v + k, (float)mean, (float)std, v + k))
   else DRAW(double, 2, normal_f64(r.v, mean, std, v))
   return 0;
@@ -104,7 +107,8 @@ static int run_randn(ms_call *c) {
 MS_KERNEL(randn, .run = run_randn, .supports = f32_or_f64);
 
 static int run_bernoulli(ms_call *c) {
-  const double below = ms_scalar_value(c->attr[1].s) * 0x1p32; /* exact */
+  const double p = ms_scalar_value(c->attr[1].s), below = p * 0x1p32;                 /* exact */
+  if (!(p >= 0 && p <= 1)) return ms_fail("bernoulli: p = %g, expected 0..1", p), -1; /* a live one, in a replay */
   DRAW_ANY("bernoulli", 32, (double)w < below)
   return 0;
 }

@@ -63,7 +63,7 @@ MS_RULE(rand, .shape = random_shape);
 MS_RULE(randn, .shape = random_shape);
 
 static int bernoulli_shape(ms_infer *s) {
-  double p = s->attr[1].s.value;
+  double p = ms_scalar_value(s->attr[1].s);
   if (!(p >= 0 && p <= 1)) return ms_fail("bernoulli: p = %g, expected 0..1", p), -1;
   return ms_out(s, 0, (int)s->attr[2].i, s->attr[0].v.n, s->attr[0].v.at);
 }

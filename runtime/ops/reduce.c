@@ -143,9 +143,14 @@ static int arg_shape(ms_infer *s) {
   }
   return ms_out(s, 0, MS_I64, v.n, v.at);
 }
+/* For the kernel: one dimension, and no half precision. */
 static int arg_ref(ms_ref *c) {
-  ms_ints flat = MS_INTS(ms_numel(c->in[0]));
-  ms_tensor *at = ms_apply(c->op->id, MS_IN(ms_reshape(c->in[0], flat)), MS_ATTR(A_INT(0), A_INT(false)));
+  ms_tensor *x = c->in[0];
+  const bool half = x->dtype == MS_F16 || x->dtype == MS_BF16, whole = c->attr[0].i == MS_NO_DIM;
+  if (!half && !whole) return ms_fail("%s: no kernel for %s", c->op->name, ms_shape_str(x)), -1;
+  if (half) x = ms_cast(x, MS_F32);
+  if (whole) x = ms_reshape(x, MS_INTS(ms_numel(c->in[0])));
+  ms_tensor *at = ms_apply(c->op->id, MS_IN(x), MS_ATTR(A_INT(whole ? 0 : c->attr[0].i), A_INT(!whole && c->attr[1].i)));
   return ms_copy_(c->out[0], at) ? 0 : -1;
 }
 MS_RULE(argmax, .shape = arg_shape, .ref = arg_ref);

@@ -276,6 +276,10 @@ function TestWhole.test_extremes_without_a_dimension()
   lu.assertEquals(x:transpose():argmin():item(), 4) -- counted row by row of what is seen
   lu.assertEquals(x:to("i32"):max().dtype, "i32")
   lu.assertEquals(ms.tensor(7):argmax():item(), 1)
+  for _, dtype in ipairs { "f16", "bf16" } do
+    local h = x:to(dtype)
+    lu.assertEquals({ h:argmax():item(), h:max().dtype, h:argmin(2):totable() }, { 2, dtype, { 3, 2 } })
+  end
   local y = ms.tensor({ 1, 4, 4 }, { requires_grad = true })
   lu.assertEquals(ms.grad(y:max(), y):totable(), { 0, 0.5, 0.5 }) -- PyTorch shares between ties here
   lu.assertErrorMsgContains("nothing to choose from", ms.zeros({ 0 }).argmax, ms.zeros { 0 })

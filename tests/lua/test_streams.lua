@@ -81,6 +81,20 @@ function TestBits.test_draws_that_follow_do_not_overlap()
   end
 end
 
+-- Also in a replay, where the number is another one by then.
+function TestBits.test_distributions_that_there_are_not()
+  lu.assertErrorMsgContains("rand: low 1, high 0", ms.rand, { 2 }, 1, 0)
+  lu.assertErrorMsgContains("rand: low 0, high inf", ms.rand, { 2 }, 0, math.huge)
+  lu.assertErrorMsgContains("randn: std = -1", ms.randn, { 2 }, 0, -1)
+  lu.assertErrorMsgContains("bernoulli: p = 1.5", ms.bernoulli, { 2 }, 1.5)
+  local x = ms.zeros { 2 }
+  local step = ms.compile(function(v, p) return v + ms.bernoulli({ 2 }, p) + ms.randn({ 2 }, 0, p) + ms.rand({ 2 }, 0, p) end)
+  for _, p in ipairs { 0.5, 0.25, 0.5, 0.125, 0.75 } do step(x, p) end
+  lu.assertErrorMsgContains("bernoulli: p = 2", step, x, 2.0)
+  lu.assertErrorMsgContains("expected", step, x, -1.0)
+  lu.assertEquals(step(x, 0.0).shape, { 2 })
+end
+
 TestChiSquare = {}
 
 -- Counts in equally likely cells: chi-square of `cells` - 1 degrees of freedom, within five deviations.
