@@ -227,6 +227,15 @@ function base.matmul(d)
   return d:body(e)
 end
 
+-- Two products whose results meet, one of them changed in place first: chains behind products.
+function base.gate(d)
+  local h, t = base.matmul(d), base.matmul(d)
+  if not h or not t then return end
+  if d:chance(0.7) then d:act(("%s:%s()"):format(h, d:pick { "relu_", "tanh_", "neg_", "mul_(0.5)", "add_(1)" }):gsub("%)%(%)", ")")) end
+  local e = d:pick { "%t * %h + (1 - %t) * %x", "%h * %t", "%t + %h", "(%t - %h):tanh() * %t", "%h * %t + %h" }
+  return d:body(Draw.fill(e, { h = h, t = t, x = base.partner(d, t) })) and (d:chance(0.5) and base.matmul(d) or true)
+end
+
 function base.softmax(d)
   local x = d:tensor(function(t) return Draw.is_float(t) and #t.shape > 0 end)
   return x and d:body(("%s:%s()"):format(x, d:pick { "softmax", "log_softmax" }))
@@ -239,6 +248,18 @@ function base.again(d)
     if s.zone == "body" and s.expr and #s.define == 1 and s.define[1]:sub(1, 1) == "v" then list[#list + 1] = s.expr end
   end
   return #list > 0 and d:body(d:pick(list))
+end
+
+-- A change in place, and then what the same operation gives of the changed tensor.
+function base.changed_again(d)
+  local x = d:tensor(function(t) return Draw.is_float(t) and not t.requires_grad end)
+  if not x then return end
+  local f = d:pick { "tanh", "sigmoid", "sin", "neg", "square", "relu", "add", "mul" }
+  local y = ""
+  if f == "add" or f == "mul" then y = d:chance(0.5) and tostring(d:constant()) or d:fit(d.env[x].shape, d.env[x].dtype) end
+  if not d:act(("%s:%s_(%s)"):format(x, f, y)) then return end
+  d:calm()
+  return d:body(("%s:%s(%s)"):format(x, f, y) .. d:pick { "", " * 2", ":sum()", " + " .. x })
 end
 
 -- Several elementwise operations in one expression.
@@ -271,7 +292,8 @@ function base.loop(d)
     text = ("%s = %s\nfor i = 1, %d do %s = (%s * 0.7 + %s):tanh() end"):format(name, x, d:int(2, 4), name, name, y) }
 end
 
-base.list = { { 14, base.unary }, { 16, base.binary }, { 4, base.ternary }, { 10, base.view }, { 7, base.in_place }, { 5, base.reduction },
-  { 7, base.matmul }, { 2, base.softmax }, { 3, base.again }, { 6, base.chain }, { 2, base.convert }, { 1, base.loop } }
+base.list = { { 14, base.unary }, { 16, base.binary }, { 4, base.ternary }, { 10, base.view }, { 9, base.in_place }, { 3, base.changed_again },
+  { 5, base.reduction }, { 7, base.matmul }, { 2, base.gate }, { 2, base.softmax }, { 3, base.again }, { 6, base.chain }, { 2, base.convert },
+  { 1, base.loop } }
 
 return base

@@ -31,9 +31,9 @@ spices.losses = { kinds = { { 6, from_rows.of { "mse_loss", "l1_loss", "bce_loss
   "cross_entropy", "softmax", "log_softmax", "normalize" } } } }
 spices.rows = { kinds = { { 12, from_rows.any } } }
 spices.chains = { kinds = { { 12, base.chain }, { 6, base.matmul }, { 5, base.in_place } } }
-spices.products = { kinds = { { 12, base.matmul }, { 5, base.chain }, { 3, base.in_place } } }
+spices.products = { kinds = { { 8, base.matmul }, { 4, base.gate }, { 5, base.chain }, { 3, base.in_place } } }
 spices.slices = { kinds = { { 10, base.view }, { 4, base.in_place } } }
-spices.repetition = { kinds = { { 6, base.again }, { 5, base.in_place } } }
+spices.repetition = { kinds = { { 6, base.again }, { 5, base.in_place }, { 4, base.changed_again } } }
 spices.empty = { setup = function(d) d:argument(("ms.zeros({ %s }, { dtype = %q })"):format(d:pick { "0", "0, 3", "2, 0" }, d.dtype)) end }
 
 return spices

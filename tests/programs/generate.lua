@@ -34,7 +34,7 @@ function generate.program(seed, k, only, without)
       end
     end
   else
-    for _ = 1, d:int(1, 4) do
+    for _ = 1, d:int(0, 3) do
       local s = d:pick(all)
       local seen = without and without[s.name]
       for _, c in ipairs(chosen) do seen = seen or c == s end

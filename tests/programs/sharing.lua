@@ -64,7 +64,7 @@ spices.changed_outside = { -- captured tensors and results are changed between t
     if d:chance(0.6) then
       d:between([[
 for i = 1, r.n do
-  if type(r[i]) == "userdata" and not r[i].requires_grad and r[i].dtype:find "^f" then r[i]:fill_(call) end
+  if type(r[i]) == "userdata" and r[i].dtype:find "^f" then r[i]:detach():fill_(call) end
 end]], nil, { after = true })
     end
   end,
