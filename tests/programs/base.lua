@@ -292,8 +292,10 @@ function base.loop(d)
     text = ("%s = %s\nfor i = 1, %d do %s = (%s * 0.7 + %s):tanh() end"):format(name, x, d:int(2, 4), name, name, y) }
 end
 
-base.list = { { 14, base.unary }, { 16, base.binary }, { 4, base.ternary }, { 10, base.view }, { 9, base.in_place }, { 3, base.changed_again },
-  { 5, base.reduction }, { 7, base.matmul }, { 2, base.gate }, { 2, base.softmax }, { 3, base.again }, { 6, base.chain }, { 2, base.convert },
-  { 1, base.loop } }
+base.list = {
+  { 14, base.unary }, { 16, base.binary }, { 4, base.ternary }, { 10, base.view }, { 9, base.in_place }, { 3, base.changed_again },
+  { 5, base.reduction }, { 7, base.matmul }, { 2, base.gate }, { 2, base.softmax }, { 3, base.again }, { 6, base.chain },
+  { 2, base.convert }, { 1, base.loop },
+}
 
 return base
