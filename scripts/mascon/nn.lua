@@ -59,17 +59,11 @@ local function check_list(self, key, list)
   end
 end
 
--- A module's field gets another value after the module was made: compiled steps have a recording of their own for it.
-local function changed(f, key, old, new)
-  local set = rawget(ms, "_set")
-  if set then return set(f._mark, tostring(key), old, new, ("%s.%s"):format(f.__name, tostring(key))) end
-  if key == "training" then ms._mode(f._mark) end
-end
-
+-- Give a field a value. After the module was made, compiled steps have a recording of their own for another value.
 local function put(f, key, value)
   local old = rawget(f, key)
   rawset(f, key, value)
-  if f._made and not rawequal(old, value) then changed(f, key, old, value) end
+  if f._made and not rawequal(old, value) then ms._set(f._mark, tostring(key), old, value, ("%s.%s"):format(f.__name, tostring(key))) end
 end
 
 -- From now on field `key` is of that kind; nil: a plain value.

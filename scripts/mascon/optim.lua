@@ -73,23 +73,19 @@ local function check(class, what, given)
   return out
 end
 
--- Take over checked values: fields, cells, and the choice of a recording.
+-- Take over checked values: cells (inside a compiled step that raises, and nothing has changed), fields, and the choice of a recording.
 local function take(o, values)
   local had, nesterov = choice(o)
   for name, v in pairs(values) do
-    if name == "betas" then
-      for i = 1, 2 do
-        o.beta[i] = v[i]
-        ms._cell(o.cell[i], v[i], ("%s: betas[%d]"):format(o.what, i))
-      end
-    else
-      o[name] = v
-      if o.cell[name] then ms._cell(o.cell[name], v, o.what .. ": " .. name) end
-    end
+    if o.cell[name] then ms._cell(o.cell[name], v, o.what .. ": " .. name) end
+  end
+  for i, v in ipairs(values.betas or {}) do ms._cell(o.cell[i], v, ("%s: betas[%d]"):format(o.what, i)) end
+  for name, v in pairs(values) do
+    if name == "betas" then o.beta[1], o.beta[2] = v[1], v[2] else o[name] = v end
   end
   local has, now = choice(o)
-  if had ~= has then ms._mode(o.marks[1]) end
-  if nesterov ~= now then ms._mode(o.marks[2]) end
+  if had ~= has then ms._mode(o.marks[1], o.what .. ": momentum") end
+  if nesterov ~= now then ms._mode(o.marks[2], o.what .. ": nesterov") end
 end
 
 -- The hyper-parameters as they are, with some changed.

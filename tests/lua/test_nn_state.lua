@@ -1,5 +1,5 @@
 -- Modules: what is registered, what moves, what a state_dict is; layers made by position and by name; prints.
--- luacheck: globals TestRegistration TestTo TestStateDict TestLayers TestInit TestFieldsSet
+-- luacheck: globals TestRegistration TestTo TestStateDict TestLayers TestInit TestFieldsSet TestCompiledModules
 local lu = require "luaunit"
 local ms = require "mascon"
 local checks = require "checks"
@@ -426,4 +426,70 @@ function TestInit.test_by_position_and_name()
   fails("nn.init.zeros_: expected a floating tensor, got nil", nn.init.zeros_)
   fails("nn.init.zeros_: expected a floating tensor, got 2 i64", nn.init.zeros_, ms.zeros({ 2 }, { dtype = "i64" }))
   fails("a weight of two dimensions or more", nn.init.xavier_uniform_, ms.zeros { 3 })
+end
+
+-- ---- what recorded steps see ----------------------------------------------------------------------------------------------------------
+
+TestCompiledModules = {}
+
+-- The same calls eagerly and compiled; change(module, call) runs before each.
+local function side_by_side(make, change, dtype)
+  ms.seed(1)
+  local a, b = make(), make()
+  b:load_state_dict(a:state_dict())
+  local function f(m)
+    return function(x)
+      for _, p in ipairs(m:parameters()) do p.grad = nil end
+      local y = m(x)
+      y:square():mean():backward()
+      return y
+    end
+  end
+  local eager, step = f(a), ms.compile(f(b))
+  for call = 1, 14 do
+    change(a, call)
+    change(b, call)
+    local x = ms.randn { 4, 3 }:to(call >= 9 and dtype or "f32")
+    local want, got = eager(x), step(x)
+    lu.assertEquals(got.dtype, want.dtype)
+    lu.assertTrue((got - want):abs():le(1e-5):all():item(), "call " .. call)
+    for i, p in ipairs(a:parameters()) do
+      local q = b:parameters()[i]
+      lu.assertEquals(q.grad == nil, p.grad == nil, "call " .. call)
+      if p.grad then lu.assertTrue((p.grad - q.grad):abs():le(1e-5):all():item(), ("call %d, gradient %d"):format(call, i)) end
+    end
+  end
+end
+
+local function stack() return nn.sequential { nn.linear(3, 4), nn.batch_norm(4), nn.leaky_relu(0.1), nn.dropout(0), nn.linear(4, 2) } end
+
+function TestCompiledModules.test_fields_by_hand()
+  side_by_side(stack, function(m, call)
+    if call == 5 then m[3].negative_slope = 0.5 end
+    if call == 7 then m[2].momentum = 0.9 end
+    if call == 9 then m[2].training = false end
+    if call == 11 then m[3].negative_slope = 0.1 end
+    if call == 13 then m[2].training = true end
+  end)
+end
+
+function TestCompiledModules.test_parameters_assigned_anew_and_loaded()
+  local states = {}
+  side_by_side(stack, function(m, call)
+    if call == 4 then
+      states[m] = {}
+      for k, t in pairs(m:state_dict()) do states[m][k] = t:clone() end
+    end
+    if call == 6 then m[1].weight = nn.parameter(ms.ones { 4, 3 }) end
+    if call == 8 then m[5].bias = nil end
+    if call == 10 then m[5].bias = nn.parameter(ms.ones { 2 }) end
+    if call == 12 then m:load_state_dict(states[m]) end
+  end)
+end
+
+function TestCompiledModules.test_modules_replaced_and_converted()
+  side_by_side(stack, function(m, call)
+    if call == 5 then m[3] = nn.tanh() end
+    if call == 9 then m:to "f64" end
+  end, "f64")
 end

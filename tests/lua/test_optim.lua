@@ -472,3 +472,19 @@ function TestOptimCompiled.test_a_state_loaded_between_calls_is_seen()
     end)
   end
 end
+
+function TestOptimCompiled.test_a_number_set_inside_is_an_error_and_stays_as_it_was()
+  local w = ms.ones({ 1 }, { requires_grad = true })
+  local o = optim.adam({ w }, { lr = 0.5 })
+  local halve = false
+  local step = ms.compile(function(x)
+    if halve then o.lr = o.lr / 2 end
+    o:zero_grad();
+    (w * x):sum():backward()
+    o:step()
+  end)
+  step(ms.ones { 1 })
+  halve = true
+  fails("optim.adam: lr was set inside a compiled step", step, ms.ones { 1 })
+  lu.assertEquals(o.lr, 0.5)
+end
