@@ -369,7 +369,7 @@ static bool supports(const ms_call *c) {
   int large = c->op->id == MS_OP_normalize || c->op->id == MS_OP_batch_normalize ? 1 : 2;
   for (int i = large; i < c->n_in; i++)
     if (!c->in[i].absent && !ms_view_contiguous(&c->in[i])) return false;
-  return f32_or_f64(c) && grid_of(c, &g);
+  return f32_or_f64(c) && ms_view_numel(&c->out[0]) && grid_of(c, &g); /* statistics of nothing: the reference */
 }
 
 /* Workspace: the parts, then a copy of x for the derivative where x is not contiguous. */
