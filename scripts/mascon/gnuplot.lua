@@ -62,23 +62,57 @@ function gnuplot.colour(i) return palette[(i - 1) % #palette + 1] end
 
 local common = { "title", "xlabel", "ylabel", "file", "size", "logx", "logy", "xrange", "yrange", "legend" }
 
-function gnuplot.check_options(what, o, own)
-  if type(o) ~= "table" then error(("plot.%s: expected a table, got a %s"):format(what, type(o)), 0) end
-  local names = table.move(common, 1, #common, #own + 1, { table.unpack(own) })
-  for k in pairs(o) do
+local function check_keys(what, t, names)
+  for k in pairs(t) do
     if type(k) == "string" then
       local known = false
       for _, name in ipairs(names) do known = known or name == k end
-      if not known then error(("plot.%s: unknown option '%s'%s"):format(what, k, text.hint(k, names)), 0) end
+      if not known then error(("plot.%s: unknown option %s%s"):format(what, text.show(k), text.hint(k, names)), 0) end
     end
   end
 end
 
--- An array part of plain numbers, or one tensor: one series; else a list of series.
-function gnuplot.series_list(o)
-  if type(o[1]) == "number" then return { table.move(o, 1, #o, 1, {}) } end
-  if #o == 0 and (o.y or o.values) then return { o } end
-  return table.move(o, 1, #o, 1, {})
+function gnuplot.check_options(what, o, own)
+  if type(o) ~= "table" then error(("plot.%s: expected a table, got a %s"):format(what, type(o)), 0) end
+  local names = table.move(common, 1, #common, #own + 1, { table.unpack(own) })
+  check_keys(what, o, names)
+end
+
+-- The series of a figure, each { [data] = numbers, and its options }. A series is an array or a tensor, { [data] = ..., options }, or
+-- { numbers, options }; the figure's array part holds several, or is one itself. `names`: a series' options, which may stand among the
+-- figure's where there is one series only; `shared` is one that serves all of them.
+function gnuplot.series(what, o, data, names, shared)
+  local allowed, list = table.move(names, 1, #names, 2, { data }), {}
+  local function series(c, given)
+    local one = { [data] = c }
+    for _, name in ipairs(names) do one[name] = given[name] end
+    list[#list + 1] = one
+  end
+  if type(o[1]) == "number" then
+    series(table.move(o, 1, #o, 1, {}), o)
+  elseif #o == 0 and o[data] ~= nil then
+    series(o[data], o)
+  else
+    for i = 1, #o do
+      local c = o[i]
+      if type(c) ~= "table" then
+        series(c, #o == 1 and o or {})
+      else
+        if getmetatable(c) == nil then check_keys(what, c, allowed) end
+        local wrapped = c[data] == nil and type(c[1]) ~= "number" and c[1] ~= nil
+        series(c[data] or (wrapped and c[1]) or c, c)
+        for _, name in ipairs(#o == 1 and names or {}) do
+          if list[i][name] == nil then list[i][name] = o[name] end
+        end
+      end
+    end
+    for _, name in ipairs(#o > 1 and allowed or {}) do
+      if o[name] ~= nil and name ~= shared then
+        error(("plot.%s: %s belongs into one of the %d series: { ..., %s = ... }"):format(what, name, #o, name), 0)
+      end
+    end
+  end
+  return list
 end
 
 local terminals = {

@@ -22,10 +22,9 @@ local function lines(o)
   gnuplot.check_options("lines", o, { "x", "y", "label", "points", "dashed", "colour" })
   local fig = gnuplot.figure(o, { 800, 500 })
   local curves = {}
-  for i, c in ipairs(gnuplot.series_list(o)) do
-    if type(c) ~= "table" or not c.y then c = { y = c, label = type(c) == "table" and c.label or nil } end
+  for i, c in ipairs(gnuplot.series("lines", o, "y", { "x", "label", "points", "dashed", "colour" }, "x")) do
     local y = numbers(c.y, "y")
-    local x = c.x and numbers(c.x, "x") or o.x and c ~= o and numbers(o.x, "x")
+    local x = (c.x or o.x) and numbers(c.x or o.x, "x")
     if x then gnuplot.same_length(x, y, "x and y") end
     local rows = {}
     for j = 1, #y do rows[j] = { x and num(x[j]) or tostring(j), num(y[j]) } end
@@ -157,14 +156,8 @@ end
 -- { x, label = "..." }).
 local function hist(o)
   gnuplot.check_options("hist", o, { "bins", "threshold", "values", "label", "colour" })
-  local series, lists = gnuplot.series_list(o), {}
-  for i, c in ipairs(series) do
-    if type(c) ~= "table" or not (c.values or type(c[1]) ~= "number") then
-      c = { values = c, label = type(c) == "table" and c.label or o.label }
-      series[i] = c
-    end
-    lists[i] = numbers(c.values or c[1], "values")
-  end
+  local series, lists = gnuplot.series("hist", o, "values", { "label", "colour" }), {}
+  for i, c in ipairs(series) do lists[i] = numbers(c.values, "values") end
   if #lists == 0 then error("plot.hist: nothing to draw: expected an array of numbers", 0) end
   local bins = o.bins or 50
   if not math.tointeger(bins) or bins < 1 or bins > 10000 then error("plot.hist: bins: expected an integer from 1 to 10000", 0) end
@@ -234,14 +227,13 @@ end
 local function box(o)
   gnuplot.check_options("box", o, { "values", "label" })
   local fig = gnuplot.figure(o, { 640, 500 })
-  local boxes, outliers, tics, medians, series = {}, {}, {}, {}, gnuplot.series_list(o)
+  local boxes, outliers, tics, medians, series = {}, {}, {}, {}, gnuplot.series("box", o, "values", { "label" })
   for i, c in ipairs(series) do
-    local values = type(c) == "table" and (c.values or type(c[1]) ~= "number" and c[1]) or c
-    local b = five_numbers(numbers(values, "values"))
+    local b = five_numbers(numbers(c.values, "values"))
     boxes[i] = { tostring(i), num(b.q1), num(b.low), num(b.high), num(b.q3), "0x" .. colour(i):sub(2) }
     medians[i] = { tostring(i), num(b.q2) }
     for _, x in ipairs(thin(b.out, 400)) do outliers[#outliers + 1] = { tostring(i), num(x), "0x60" .. colour(i):sub(2) } end
-    tics[i] = ("%s %d"):format(fig:text(type(c) == "table" and c.label or i, true), i)
+    tics[i] = ("%s %d"):format(fig:text(c.label or i, true), i)
   end
   if #boxes == 0 then error("plot.box: nothing to draw: expected lists of numbers", 0) end
   fig:block("box", boxes)

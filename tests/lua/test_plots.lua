@@ -106,6 +106,26 @@ function TestPlots:test_the_old_file_stays_when_drawing_fails()
   lu.assertTrue(contents(path) == before)
 end
 
+function TestPlots:test_options_of_a_series_are_never_dropped()
+  local path = self.dir .. "/lines.svg"
+  local function has(draw, spec, ...)
+    draw(with(spec, { file = path }))
+    local svg = contents(path)
+    for _, text in ipairs { ... } do lu.assertTrue(svg:find(text, 1, true) ~= nil, text) end
+  end
+  has(plots.lines, { 1, 2, 3, label = "mine", dashed = true, colour = "#123456" }, "mine", "dasharray", "rgb( 18,  52,  86)")
+  has(plots.lines, { { 1, 2, 3, label = "mine", dashed = true } }, "mine", "dasharray")
+  has(plots.lines, { { { 1, 2, 3 }, label = "mine" } }, "mine")
+  has(plots.lines, { y = { 1, 2 }, x = { 3, 4 }, label = "mine" }, "mine")
+  has(plots.lines, { { 1, 2 }, { 2, 3 }, x = { 7, 9 } }, "> 9<")
+  has(plots.hist, { { 1, 2, 3 }, label = "mine" }, "mine")
+  has(plots.hist, { 1, 2, 3, label = "mine" }, "mine")
+  has(plots.box, { { { 1, 2, 3 }, label = "mine" }, { values = { 2, 4 }, label = "other" } }, "mine", "other")
+  lu.assertErrorMsgContains("plot.lines: unknown option 'lable'; did you mean label?", plots.lines, { { y = { 1, 2 }, lable = "x" } })
+  lu.assertErrorMsgContains("plot.box: unknown option 'colour'", plots.box, { { { 1, 2 }, colour = "#112233" } })
+  lu.assertErrorMsgContains("label belongs into one of the 2 series", plots.lines, { { 1, 2 }, { 2, 3 }, label = "x" })
+end
+
 function TestPlots.test_errors_say_what_was_expected()
   lu.assertErrorMsgContains("y[2]: expected a number, got a string", plots.lines, { { 1, "x" } })
   lu.assertErrorMsgContains("x and y differ in length: 2 and 1", plots.lines, { { x = { 1, 2 }, y = { 1 } } })
