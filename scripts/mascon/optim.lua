@@ -29,7 +29,7 @@ local beta = { "0 <= beta < 1", function(x) return x >= 0 and x < 1 end }
 
 local function number(what, name, value, rule)
   if type(value) ~= "number" or not rule[2](value) then
-    options.raise("%s: %s: expected %s, got %s", what, name, rule[1], type(value) == "string" and "'" .. value .. "'" or tostring(value))
+    options.raise("%s: %s: expected %s, got %s", what, name, rule[1], states.word(value))
   end
   return value + 0.0
 end
@@ -124,9 +124,9 @@ end
 -- ---- making --------------------------------------------------------------------------------------------------------------------------
 
 local function parameter_list(what, parameters)
-  local empty = type(parameters) == "table" and next(parameters) == nil
-  if type(parameters) ~= "table" or empty then
-    options.raise("%s: expected a list of parameters (model:parameters()), got %s", what, empty and "an empty one" or type(parameters))
+  local empty = type(parameters) == "table" and next(parameters) == nil and debug.getmetatable(parameters) == nil
+  if type(parameters) ~= "table" or empty or debug.getmetatable(parameters) then
+    options.raise("%s: expected a list of parameters (model:parameters()), got %s", what, empty and "an empty one" or states.word(parameters))
   end
   local n, seen, list = #parameters, {}, {}
   for k in pairs(parameters) do
@@ -136,7 +136,7 @@ local function parameter_list(what, parameters)
   end
   for i = 1, n do
     local p = parameters[i]
-    if not is_tensor(p) then options.raise("%s: parameter %d: expected a tensor, got %s", what, i, type(p)) end
+    if not is_tensor(p) then options.raise("%s: parameter %d: expected a tensor, got %s", what, i, states.word(p)) end
     if p.dtype ~= "f32" and p.dtype ~= "f64" then options.raise("%s: parameter %d: expected f32 or f64, got %s", what, i, sizes(p)) end
     if not p.requires_grad then options.raise("%s: parameter %d does not require gradients", what, i) end
     if not p.is_leaf then

@@ -12,6 +12,16 @@ function state.sizes(t)
   return ("%s %s"):format(#shape > 0 and table.concat(shape, " x ") or "scalar", t.dtype)
 end
 
+-- What v is, in a word, for messages.
+function state.word(v)
+  if type(v) == "string" then return "'" .. v .. "'" end
+  if type(v) == "number" or type(v) == "boolean" then return tostring(v) end
+  if state.is_tensor(v) then return "a tensor" end
+  local meta = debug.getmetatable(v)
+  if type(v) == "table" and meta and rawget(meta, "is_module") then return "a module" end
+  return v == nil and "nil" or "a " .. type(v)
+end
+
 function state.same_shape(a, b) return table.concat(a.shape, " ") == table.concat(b.shape, " ") end
 
 function state.is_float(t)
