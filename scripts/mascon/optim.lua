@@ -126,7 +126,8 @@ end
 local function parameter_list(what, parameters)
   local empty = type(parameters) == "table" and next(parameters) == nil and debug.getmetatable(parameters) == nil
   if type(parameters) ~= "table" or empty or debug.getmetatable(parameters) then
-    options.raise("%s: expected a list of parameters (model:parameters()), got %s", what, empty and "an empty one" or states.word(parameters))
+    local got = empty and "an empty one" or states.word(parameters)
+    options.raise("%s: expected a list of parameters (model:parameters()), got %s", what, got)
   end
   local n, seen, list = #parameters, {}, {}
   for k in pairs(parameters) do
