@@ -25,6 +25,12 @@ static int64_t base0(lua_State *L, int mark, const ms_op *op, const ms_arg *a, i
   return v > 0 ? v - 1 : v;
 }
 
+static ms_tensor *number_of(ms_scalar s) {
+  ms_plain v;
+  ms_scalar_constant(s, &v);
+  return ms_number(v.value);
+}
+
 static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i) {
   ms_attr r = {.v = {.n = 0}};
   int ok = 1;
@@ -38,12 +44,12 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
     r.i = lua_toboolean(L, i);
     break;
   case MS_K_SCALAR:
-    if ((r.s.cell = msl_live(L, i))) {
-      r.s.value = r.s.cell->value;
+    if (msl_live(L, i)) {
+      r.s = ms_scalar_of_cell(msl_live(L, i));
       break;
     }
     if (lua_type(L, i) != LUA_TNUMBER) bad(L, mark, op, a, i, "a number");
-    r.s = lua_isinteger(L, i) ? ms_scalar_of_whole(lua_tointeger(L, i)) : ms_scalar_of(lua_tonumber(L, i));
+    r.s = ms_scalar_of_plain(msl_plain(L, i));
     break;
   case MS_K_DTYPE: {
     const char *name = lua_tostring(L, i);
@@ -178,7 +184,7 @@ static int call_row(lua_State *L) {
         lua_pop(L, 1);
       }
     } else if (!given) {
-      in[n_in++] = a->optional ? NULL : ms_number(a->value.s.value);
+      in[n_in++] = a->optional ? NULL : number_of(a->value.s);
     } else {
       ms_tensor *t = a->kind == MS_K_OPERAND ? msl_operand(L, i) : msl_to(L, i);
       if (!t && lua_type(L, i) == LUA_TUSERDATA) return ms_scope_close(mark), msl_check(L, i, op->name), 0;
@@ -208,7 +214,7 @@ static int operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
   for (int k = 0; k < op->arity; k++) {
     if ((in[k] = msl_operand(L, k + 1))) continue;
     const ms_arg *a = &op->arg[k];
-    if (lua_isnoneornil(L, k + 1) && a->has_default) in[k] = ms_number(a->value.s.value);
+    if (lua_isnoneornil(L, k + 1) && a->has_default) in[k] = number_of(a->value.s);
     else if (lua_isnone(L, k + 1)) msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
     else if (lua_istable(L, k + 1) && k + 1 == top) return -1;
     else if (lua_type(L, k + 1) == LUA_TUSERDATA) ms_scope_close(mark), msl_check(L, k + 1, op->name);

@@ -19,7 +19,9 @@ int msl_raise(lua_State *L, int mark, const char *fmt, ...) MS_PRINTF(3, 4);
 void msl_push(lua_State *L, ms_tensor *t);
 /* The tensor at a stack index; raises when it is something else or was freed by its scope. */
 ms_tensor *msl_check(lua_State *L, int i, const char *what);
-ms_tensor *msl_to(lua_State *L, int i);      /* NULL when it is no live tensor */
+ms_tensor *msl_to(lua_State *L, int i);  /* NULL when it is no live tensor */
+ms_plain msl_plain(lua_State *L, int i); /* the number at i */
+void msl_push_plain(lua_State *L, ms_plain v);
 ms_tensor *msl_operand(lua_State *L, int i); /* tensor, number or boolean; NULL otherwise. Numbers belong to the current scope */
 /* A list of integers at index i (a table, a shape or one number), without conversion of base. false when it is no such thing. Named
  * keys of the table are not looked at: msl_table_kind tells whether there are any. */

@@ -126,7 +126,7 @@ static int call_recorded(lua_State *L, guard *g, int at, int nth, int n, const l
 
 static const char *words(lua_State *L, int i) { /* pushes */
   const ms_cell *live = msl_live(L, i);
-  if (live) lua_pushnumber(L, live->value), i = lua_gettop(L);
+  if (live) msl_push_plain(L, ms_cell_get(live)), i = lua_gettop(L);
   if (lua_islightuserdata(L, i)) return "a tensor";
   return lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TNUMBER ? luaL_tolstring(L, i, NULL) : luaL_typename(L, i);
 }
@@ -312,7 +312,7 @@ static int step_body(lua_State *L) {
   int at = lua_gettop(L);
   if (!s) return run_plain(L, st, n, &v);
   s->total++;
-  for (int i = 0; i < s->n_number; i++) s->cell[i]->value = v.number[i];
+  for (int i = 0; i < s->n_number; i++) ms_cell_set(s->cell[i], v.number[i]);
   if (s->calls == 0) s->calls = 1;
   else if (s->step) {
     switch (ms_step_fit(s->step, v.tensor)) {

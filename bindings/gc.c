@@ -131,10 +131,11 @@ void msl_push(lua_State *L, ms_tensor *t) {
     return;
   }
   if (t->is_number) {
+    ms_plain v;
     int64_t whole;
-    if (t->number.cell) msl_push_lent(L, t->number.cell, t->is_integer_number);
-    else if (t->is_integer_number && ms_scalar_whole(t->number, &whole)) lua_pushinteger(L, whole);
-    else lua_pushnumber(L, ms_scalar_value(t->number));
+    if (!ms_scalar_constant(t->number, &v)) msl_push_lent(L, ms_scalar_cell(t->number), t->is_integer_number);
+    else if (t->is_integer_number && ms_plain_whole(v, &whole)) lua_pushinteger(L, whole);
+    else lua_pushnumber(L, v.value);
     return;
   }
   box *b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -180,6 +181,16 @@ ms_tensor *msl_check(lua_State *L, int i, const char *what) {
   else lua_pushfstring(L, "%s%s: expected a tensor, got %s", line, what, lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
   lua_error(L);
   return NULL;
+}
+
+ms_plain msl_plain(lua_State *L, int i) {
+  if (!lua_isinteger(L, i)) return (ms_plain){.value = lua_tonumber(L, i)};
+  return (ms_plain){(double)lua_tointeger(L, i), lua_tointeger(L, i), true};
+}
+
+void msl_push_plain(lua_State *L, ms_plain v) {
+  if (v.is_whole) lua_pushinteger(L, v.whole);
+  else lua_pushnumber(L, v.value);
 }
 
 ms_tensor *msl_operand(lua_State *L, int i) {

@@ -98,7 +98,7 @@ void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
       break;
     }
     v->whole[v->n_number] = lua_isinteger(L, i);
-    v->number[v->n_number++] = lua_tonumber(L, i);
+    v->number[v->n_number++] = msl_plain(L, i);
     break;
   case LUA_TSTRING: {
     const char *s = lua_tolstring(L, i, &n);
@@ -320,18 +320,13 @@ void msl_to_template(lua_State *L, int i, results *r, int depth) {
   }
 }
 
-static void push_number(lua_State *L, int i, const ms_cell *c) {
-  if (msl_live_whole(L, i)) lua_pushinteger(L, (lua_Integer)c->value);
-  else lua_pushnumber(L, c->value);
-}
-
 void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out) {
   const ms_cell *live;
   if (lua_islightuserdata(L, i)) {
     intptr_t k = (intptr_t)lua_touserdata(L, i) - 1;
     msl_push(L, k < MAX_LEAVES ? out[k] : v->tensor[k - MAX_LEAVES]);
   } else if ((live = msl_live(L, i))) {
-    push_number(L, i, live);
+    msl_push_plain(L, ms_cell_get(live));
   } else if (plain_table(L, i)) {
     luaL_checkstack(L, 6, "compile");
     lua_newtable(L);
@@ -351,7 +346,7 @@ bool msl_same_template(lua_State *L, int i, int j, int depth) {
   if (a && b) return true;
   if (a || b) { /* run from plain numbers, to check */
     int at = a ? j : i;
-    return lua_type(L, at) == LUA_TNUMBER && (a ? a : b)->value == lua_tonumber(L, at);
+    return lua_type(L, at) == LUA_TNUMBER && ms_cell_get(a ? a : b).value == lua_tonumber(L, at);
   }
   if (!plain_table(L, i) || !plain_table(L, j)) {
     lua_Number x = lua_tonumber(L, i), y = lua_tonumber(L, j);

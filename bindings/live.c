@@ -65,34 +65,34 @@ static int live_gc(lua_State *L) {
 bool msl_look(lua_State *L, int i) {
   live *p = live_at(L, i);
   if (!p) return false;
-  double v = ms_record_look(p->cell);
+  ms_plain v = ms_record_look(p->cell);
   if (!*first_look) msl_script_line(L, first_look, sizeof first_look);
-  if (p->whole) lua_pushinteger(L, (lua_Integer)v);
-  else lua_pushnumber(L, v);
+  msl_push_plain(L, v);
   lua_replace(L, i);
   return true;
 }
 
-/* Operations that are written down: upvalues are the operation as a character, and its row for a tensor on the other side. */
+/* Operations that are written down; upvalue: the row. */
 static int live_arith(lua_State *L) {
-  char op = (char)lua_tointeger(L, lua_upvalueindex(1));
-  if (op == '~') { /* unary minus: x * -1, which keeps the sign of zero */
+  int row = (int)lua_tointeger(L, lua_upvalueindex(1));
+  if (row == MS_OP_neg) { /* unary minus: x * -1, which keeps the sign of zero */
     lua_settop(L, 1);
     lua_pushinteger(L, -1);
-    op = '*';
+    row = MS_OP_mul;
   }
   live *a = live_at(L, 1), *b = live_at(L, 2);
   int mark = msl_enter(L);
   if (msl_to(L, 1) || msl_to(L, 2)) {
-    msl_push(L, ms_apply((int)lua_tointeger(L, lua_upvalueindex(2)), MS_IN(msl_operand(L, 1), msl_operand(L, 2)), NULL));
+    msl_push(L, ms_apply(row, MS_IN(msl_operand(L, 1), msl_operand(L, 2)), NULL));
     msl_leave(L, mark);
     return 1;
   }
   if ((!a && lua_type(L, 1) != LUA_TNUMBER) || (!b && lua_type(L, 2) != LUA_TNUMBER))
     return msl_raise(L, mark, "arithmetic on a number of the step and a %s", luaL_typename(L, a ? 2 : 1));
-  bool whole = op != '/' && op != '^' && (a ? a->whole : lua_isinteger(L, 1)) && (b ? b->whole : lua_isinteger(L, 2));
-  ms_cell *c = ms_record_number(op, a ? a->cell : NULL, a ? 0 : lua_tonumber(L, 1), b ? b->cell : NULL, b ? 0 : lua_tonumber(L, 2));
-  if (c) msl_push_lent(L, c, whole);
+  const ms_scalar in[2] = {a ? ms_scalar_of_cell(a->cell) : ms_scalar_of_plain(msl_plain(L, 1)),
+                           b ? ms_scalar_of_cell(b->cell) : ms_scalar_of_plain(msl_plain(L, 2))};
+  ms_cell *c = ms_record_number(row, 2, in);
+  if (c) msl_push_lent(L, c, ms_cell_get(c).is_whole);
   ms_cell_release(c);
   msl_leave(L, mark);
   return 1;
@@ -145,9 +145,9 @@ static void event(lua_State *L, const char *name, lua_CFunction f, int a, int b)
 void msl_open_live(lua_State *L) {
   luaL_newmetatable(L, "mascon.number");
   number_meta = lua_topointer(L, -1);
-  event(L, "__add", live_arith, '+', MS_OP_add), event(L, "__sub", live_arith, '-', MS_OP_sub);
-  event(L, "__mul", live_arith, '*', MS_OP_mul), event(L, "__div", live_arith, '/', MS_OP_div);
-  event(L, "__pow", live_arith, '^', MS_OP_pow), event(L, "__unm", live_arith, '~', MS_OP_neg);
+  event(L, "__add", live_arith, MS_OP_add, 0), event(L, "__sub", live_arith, MS_OP_sub, 0);
+  event(L, "__mul", live_arith, MS_OP_mul, 0), event(L, "__div", live_arith, MS_OP_div, 0);
+  event(L, "__pow", live_arith, MS_OP_pow, 0), event(L, "__unm", live_arith, MS_OP_neg, 0);
   event(L, "__mod", looked_arith, LUA_OPMOD, MS_OP_remainder), event(L, "__idiv", looked_arith, LUA_OPIDIV, MS_OP_floor_div);
   event(L, "__band", looked_arith, LUA_OPBAND, -1), event(L, "__bor", looked_arith, LUA_OPBOR, -1);
   event(L, "__bxor", looked_arith, LUA_OPBXOR, -1), event(L, "__bnot", looked_arith, LUA_OPBNOT, -1);

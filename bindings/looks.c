@@ -127,6 +127,7 @@ static int try_looks(lua_State *L) {
   for (size_t i = 0; i < sizeof each / sizeof *each && all; i++) {
     looking before;
     ms_cell *c = ms_cell_new(7);
+    if (c) ms_cell_set(c, (ms_plain){7, 7, true});
     if (!c || luaL_loadstring(L, each[i]) != LUA_OK) return ms_cell_release(c), 0;
     msl_push_live(L, c, true);
     ms_cell_release(c);

@@ -8,7 +8,8 @@
 static const char *values(const state *s, char *out, size_t size) {
   int n = snprintf(out, size, " with");
   for (int i = 0, k = 0; i < s->n_number && n < (int)size; i++)
-    if (s->looked[i]) n += snprintf(out + n, size - (size_t)n, "%s number %d = %.6g", k++ ? "," : "", i + 1, s->cell[i]->value);
+    if (s->looked[i])
+      n += snprintf(out + n, size - (size_t)n, "%s number %d = %.6g", k++ ? "," : "", i + 1, ms_cell_get(s->cell[i]).value);
   if (n < (int)size) snprintf(out + n, size - (size_t)n, ", which is looked at (%.*s)", (int)strcspn(s->place, " "), s->place);
   return out;
 }

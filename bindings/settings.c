@@ -74,12 +74,12 @@ static int change_mode(lua_State *L) {
  */
 static int cell(lua_State *L) {
   ms_cell *c = msl_live(L, 1);
-  if (c && ms_recording() && c->value != luaL_checknumber(L, 2))
+  if (c && ms_recording() && ms_cell_get(c).value != luaL_checknumber(L, 2))
     return msl_raise(L, ms_scope_open(),
                      "%s was set inside a compiled step: a replay runs no Lua and would not set it again. Set it "
                      "outside, between the calls",
                      luaL_optstring(L, 3, "a number"));
-  if (c) return c->value = luaL_checknumber(L, 2), 0;
+  if (c) return ms_cell_set(c, (ms_plain){.value = luaL_checknumber(L, 2)}), 0;
   if (!(c = ms_cell_new(luaL_checknumber(L, 1)))) msl_leave(L, ms_scope_open());
   msl_push_live(L, c, false);
   ms_cell_release(c);

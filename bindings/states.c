@@ -145,7 +145,7 @@ static state *new_state(lua_State *L, const leaves *v, int n, const state *from)
   memcpy(s->key, v->key, v->n_key);
   s->n_key = v->n_key;
   for (int i = 0; i < v->n_number; i++, s->n_number++)
-    if (!(s->cell[i] = ms_cell_new(v->number[i]))) no_memory(L);
+    if (!(s->cell[i] = ms_cell_new(v->number[i].value))) no_memory(L);
   if (from) {
     memcpy(s->looked, from->looked, (size_t)v->n_number);
     memcpy(s->place, from->place, sizeof s->place);
@@ -191,7 +191,7 @@ state *msl_state_of(lua_State *L, step *st, leaves *v, int n) {
     if (from) lua_remove(L, -2);
     if (s->n_looked == s->n_keyed) break;
     for (int i = 0; i < v->n_number; i++)
-      if (s->looked[i]) msl_key_int(v, i), msl_key(v, &v->number[i], sizeof v->number[i]);
+      if (s->looked[i]) msl_key_int(v, i), msl_key(v, &v->number[i].value, sizeof v->number[i].value);
     if (v->problem) msl_raise(L, ms_scope_open(), "compile: %s in the arguments", v->problem);
   }
   lua_remove(L, states);

@@ -14,7 +14,7 @@ typedef struct leaves {
   int n, n_number;
   const char *problem; /* why this is no list of arguments */
   ms_tensor *tensor[MAX_LEAVES];
-  double number[MAX_LEAVES];
+  ms_plain number[MAX_LEAVES];
   bool whole[MAX_LEAVES]; /* the number is an integer to Lua */
   size_t n_key;
   unsigned char key[KEY_BYTES];

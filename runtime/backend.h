@@ -192,6 +192,10 @@ const ms_op *ms_op_find(const char *name); /* NULL and no error when unknown */
 /* Write a number as one element of dtype (not f16, bf16): floating ones round; bool is "not 0"; an integer dtype that cannot hold
  * it is an error. 0, or -1 after ms_fail. */
 int ms_put_number(void *p, int dtype, ms_scalar s);
+#ifndef MS_RULES /* a kernel's value is not a rule's: what a rule reads while a step is recorded stays so in its replays */
+double ms_scalar_value(ms_scalar s);               /* now */
+bool ms_scalar_whole(ms_scalar s, int64_t *whole); /* is it, now, a whole number that an i64 holds? Then *whole is it. */
+#endif
 static inline int64_t ms_view_numel(const ms_view *v) {
   int64_t n = 1;
   for (int i = 0; i < v->rank; i++) n *= v->shape[i];

@@ -50,38 +50,34 @@ typedef struct ms_ints {
   int64_t at[MS_MAX_RANK];
 } ms_ints;
 
-/* A number that a recorded step may read anew at each replay (learning rate, noise level). */
-typedef struct ms_cell {
-  int refs;
+/* A number as the script knows it: `value`; a whole one also to its last bit, which a double cannot hold beyond 2^53. */
+typedef struct ms_plain {
   double value;
-} ms_cell;
+  int64_t whole; /* the very number, where is_whole */
+  bool is_whole;
+} ms_plain;
+
+bool ms_plain_whole(ms_plain v, int64_t *whole); /* is it a whole number that an i64 holds? Then *whole is it. */
+
+/* A number that a recorded step reads anew at each replay (learning rate, noise level). */
+typedef struct ms_cell ms_cell;
 ms_cell *ms_cell_new(double value); /* one reference, the caller's */
 ms_cell *ms_cell_retain(ms_cell *c);
 void ms_cell_release(ms_cell *c);
+ms_plain ms_cell_get(const ms_cell *c);
+void ms_cell_set(ms_cell *c, ms_plain value);
 
-/* A scalar argument: a constant, or (cell != NULL) whatever the cell holds when the kernel runs. A whole number is kept beside its
- * nearest double, which cannot hold every one beyond 2^53. */
+/* A scalar argument: a constant, or whatever a cell holds when the kernel runs. Nobody but core/scalar.c looks inside: kernels ask
+ * for the value when they run (backend.h), rules that decide something by it say so (ms_decides, core/core.h). */
 typedef struct ms_scalar {
-  double value;
-  ms_cell *cell;
-  int64_t whole; /* the very number, where is_whole */
-  bool is_whole;
+  uint64_t opaque[4];
 } ms_scalar;
-static inline ms_scalar ms_scalar_of(double v) { return (ms_scalar){.value = v}; }
-static inline ms_scalar ms_scalar_of_whole(int64_t v) { return (ms_scalar){.value = (double)v, .whole = v, .is_whole = true}; }
-static inline double ms_scalar_value(ms_scalar s) { return s.cell ? s.cell->value : s.value; }
-/* Is it a whole number that an i64 holds? Then *whole is it. */
-static inline bool ms_scalar_whole(ms_scalar s, int64_t *whole) {
-  const double v = ms_scalar_value(s);
-  if (!s.cell && s.is_whole) return *whole = s.whole, true;
-  if (!(v >= -0x1p63 && v < 0x1p63) || v != (double)(int64_t)v) return false;
-  return *whole = (int64_t)v, true;
-}
-/* The same constant to the last bit (NaN too), or the same cell. */
-static inline bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b) {
-  if (a->cell || b->cell) return a->cell == b->cell;
-  return !__builtin_memcmp(&a->value, &b->value, sizeof a->value) && a->is_whole == b->is_whole && a->whole == b->whole;
-}
+ms_scalar ms_scalar_of(double v);
+ms_scalar ms_scalar_of_whole(int64_t v);
+ms_scalar ms_scalar_of_plain(ms_plain v);
+ms_scalar ms_scalar_of_cell(ms_cell *c);           /* does not retain it */
+ms_cell *ms_scalar_cell(ms_scalar s);              /* NULL: a constant */
+bool ms_scalar_constant(ms_scalar s, ms_plain *v); /* false: it is live, *v what it is now: good for a check, not to compute with */
 
 /* One non-tensor argument of an operation; which member counts is the argument's kind (backend.h). */
 typedef union ms_attr {

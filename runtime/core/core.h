@@ -8,6 +8,9 @@
  */
 #ifndef MS_CORE_H
 #define MS_CORE_H
+#ifndef MS_INSIDE /* the core itself; rules and bindings are outside */
+#define MS_RULES
+#endif
 #include "backend.h"
 
 typedef struct ms_storage {
@@ -132,7 +135,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   (int)(sizeof((ms_tensor *[]){__VA_ARGS__}) / sizeof(ms_tensor *)), (ms_tensor *[]) { __VA_ARGS__ }
 #define MS_ATTR(...) ((ms_attr[]){__VA_ARGS__})
 #define A_INT(x)     ((ms_attr){.i = (x)})
-#define A_NUM(x)     ((ms_attr){.s = {.value = (x)}})
+#define A_NUM(x)     ((ms_attr){.s = ms_scalar_of(x)})
 #define A_INTS(x)    ((ms_attr){.v = (x)})
 #define MS_INTS(...) ((ms_ints){.n = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .at = {__VA_ARGS__}})
 
@@ -176,6 +179,11 @@ int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
 int ms_signature_parse(ms_op *op);
 /* The whole numbers of an integer dtype or bool, low..high; false: a floating one. */
 bool ms_dtype_range(int dtype, int64_t *low, int64_t *high);
+/* For rules: the number by which something is decided here and now, a shape or a way. While a step is recorded a live number is a
+ * constant from then on, and the recording good for this value only. */
+ms_plain ms_decides(ms_scalar *s);
+double ms_decided(ms_scalar s);                              /* for references, which the gate gives constants */
+bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b); /* the same constant to the last bit (NaN too), or the same cell */
 bool ms_scalar_fits(ms_scalar s, int dtype); /* can an element of dtype be this number? A floating one can be any, rounded. */
 const char *ms_scalar_str(ms_scalar s);      /* for messages: one of a few static buffers */
 extern uint64_t ms_storage_births;

@@ -114,7 +114,7 @@ int ms_fold_up_back_through(fold *f, int i) {
     if (!(mask >> k & 1)) {
       if (!small_operand(f, m, k, small, &in[k])) return 0;
     } else if (v->number) {
-      if (m->number[k].cell || m->number[k].value != 0) return 0;
+      if (ms_scalar_cell(m->number[k]) || ms_scalar_value(m->number[k]) != 0) return 0;
     } else if (!same_shape(v, &m->call.out[0]) || v->dtype != small->dtype) return 0;
     else found++;
   }

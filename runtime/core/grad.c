@@ -50,7 +50,7 @@ static void drop_tensors(ms_node *n) {
   }
   for (int i = 0, a = 0; i < n->op->n_arg; i++) {
     if (n->op->arg[i].is_tensor) continue;
-    if (n->op->arg[i].kind == MS_K_SCALAR) ms_cell_release(n->attr[a].s.cell), n->attr[a].s.cell = NULL;
+    if (n->op->arg[i].kind == MS_K_SCALAR) ms_cell_release(ms_scalar_cell(n->attr[a].s)), n->attr[a].s = ms_scalar_of(0);
     a++;
   }
 }
@@ -145,7 +145,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   for (int i = 0, a = 0; i < op->n_arg; i++) {
     if (op->arg[i].is_tensor) continue;
     n->attr[a] = attr[a];
-    if (op->arg[i].kind == MS_K_SCALAR) ms_cell_retain(attr[a].s.cell);
+    if (op->arg[i].kind == MS_K_SCALAR) ms_cell_retain(ms_scalar_cell(attr[a].s));
     a++;
   }
   for (int k = 0; k < n_out; k++) {

@@ -3,12 +3,44 @@
 #include <math.h>
 #include <stdlib.h>
 
-void ms_rnumber_run(const ms_rnumber *n) {
-  double a = n->a ? n->a->value : n->ca, b = n->b ? n->b->value : n->cb;
-  n->out->value = n->op == '+' ? a + b : n->op == '-' ? a - b : n->op == '*' ? a * b : n->op == '/' ? a / b : pow(a, b);
+/* Anything elementwise, by the kernel that computes it for plain numbers. */
+static int by_kernel(const ms_rnumber *n) {
+  ms_tensor *in[3];
+  int mark = ms_scope_open();
+  for (int i = 0; i < n->n; i++) {
+    ms_plain v;
+    ms_scalar_constant(n->in[i], &v); /* or what it is now */
+    in[i] = v.is_whole ? ms_whole_number(v.whole) : ms_number(v.value);
+  }
+  ms_tensor *t = ms_apply(n->op, n->n, in, NULL);
+  ms_plain v;
+  if (t && ms_scalar_constant(t->number, &v)) ms_cell_set(n->out, v);
+  ms_scope_close(mark);
+  return t ? 0 : -1;
 }
 
-ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb) {
+/* What scripts and rules write all the time, as Lua computes it: whole numbers wrap. */
+int ms_rnumber_run(const ms_rnumber *n) {
+  ms_plain v[2] = {{0}}, r = {0};
+  for (int i = 0; i < n->n && i < 2; i++) ms_scalar_constant(n->in[i], &v[i]); /* or what it is now */
+  const double a = v[0].value, b = v[1].value;
+  const uint64_t i = (uint64_t)v[0].whole, j = (uint64_t)v[1].whole;
+  r.is_whole = v[0].is_whole && v[1].is_whole;
+  switch (n->op) {
+  case MS_OP_add: r.value = a + b, r.whole = (int64_t)(i + j); break;
+  case MS_OP_sub: r.value = a - b, r.whole = (int64_t)(i - j); break;
+  case MS_OP_mul: r.value = a * b, r.whole = (int64_t)(i * j); break;
+  case MS_OP_div: r.value = a / b, r.is_whole = false; break;
+  case MS_OP_pow: r.value = pow(a, b), r.is_whole = false; break;
+  default: return by_kernel(n);
+  }
+  if (r.is_whole) r.value = (double)r.whole;
+  else r.whole = 0;
+  ms_cell_set(n->out, r);
+  return 0;
+}
+
+ms_cell *ms_record_number(int op, int n, const ms_scalar *in) {
   ms_record *r = ms_record_now;
   if (!r) return ms_fail("compile: a live number of a step was used outside it");
   ms_rnumber *p = realloc(r->number, (size_t)(r->n_number + 1) * sizeof *p);
@@ -16,34 +48,47 @@ ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb)
   r->number = p;
   ms_cell *out = ms_cell_new(0);
   if (!out) return NULL;
-  p[r->n_number] = (ms_rnumber){op, ms_cell_retain(a), ms_cell_retain(b), ms_cell_retain(out), a ? 0 : ca, b ? 0 : cb};
-  ms_rnumber_run(&p[r->n_number++]);
+  p += r->n_number++;
+  *p = (ms_rnumber){.op = op, .n = n, .out = ms_cell_retain(out)};
+  for (int i = 0; i < n; i++) {
+    p->in[i] = in[i];
+    ms_cell_retain(ms_scalar_cell(in[i]));
+  }
+  if (ms_rnumber_run(p) < 0) return ms_cell_release(out), NULL;
   return out;
 }
 
-double ms_record_look(ms_cell *c) {
+ms_plain ms_record_look(ms_cell *c) {
   ms_record *r = ms_record_now;
-  if (!r) return c->value;
+  const ms_plain now = ms_cell_get(c);
+  if (!r) return now;
   for (int i = 0; i < r->n_looked; i++)
-    if (r->looked[i] == c) return c->value;
+    if (r->looked[i] == c) return now;
   ms_cell **p = realloc(r->looked, (size_t)(r->n_looked + 1) * sizeof *p);
-  if (!p) return ms_fail("compile: out of memory while recording"), c->value;
+  if (!p) return ms_fail("compile: out of memory while recording"), now;
   r->looked = p;
   p[r->n_looked++] = ms_cell_retain(c);
-  return c->value;
+  return now;
 }
 
-double ms_record_decides(ms_scalar *s) {
-  if (s->cell) *s = (ms_scalar){.value = ms_record_look(s->cell)};
-  return s->value;
+ms_plain ms_decides(ms_scalar *s) {
+  ms_plain v;
+  if (!ms_scalar_constant(*s, &v)) *s = ms_scalar_of_plain(v = ms_record_look(ms_scalar_cell(*s)));
+  return v;
 }
+
+double ms_decided(ms_scalar s) { return ms_decides(&s).value; }
 
 /* Is c, or what was made of it by number[0..n-1], the cell `made`? */
 static bool made_of(const ms_record *r, int n, const ms_cell *made, const ms_cell *c) {
   if (made == c) return true;
-  for (int i = n - 1; i >= 0; i--)
-    if (r->number[i].out == made)
-      return (r->number[i].a && made_of(r, i, r->number[i].a, c)) || (r->number[i].b && made_of(r, i, r->number[i].b, c));
+  for (int i = n - 1; i >= 0; i--) {
+    const ms_rnumber *p = &r->number[i];
+    bool is = false;
+    if (p->out != made) continue;
+    for (int k = 0; k < p->n && !is; k++) is = ms_scalar_cell(p->in[k]) && made_of(r, i, ms_scalar_cell(p->in[k]), c);
+    return is;
+  }
   return false;
 }
 
@@ -54,23 +99,16 @@ bool ms_record_looked(const ms_record *r, const ms_cell *c) {
 }
 
 ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in) {
-  ms_scalar a = in[0]->number, b = {0};
-  if (n > 1) b = in[1]->number;
-  char c = 0;
-  switch (op->id) {
-  case MS_OP_add: c = '+'; break;
-  case MS_OP_sub: c = '-'; break;
-  case MS_OP_mul: c = '*'; break;
-  case MS_OP_div: c = '/'; break;
-  case MS_OP_pow: c = '^'; break;
-  case MS_OP_neg: c = '*', b = (ms_scalar){.value = -1}; break;
-  case MS_OP_square: c = '*', b = a; break;
-  case MS_OP_reciprocal: c = '/', b = a, a = (ms_scalar){.value = 1}; break;
-  default: return ms_fail("%s: a number handed to the step needs a tensor as partner here", op->name);
+  ms_scalar s[3];
+  bool whole = op->elementwise_class == MS_CLASS_ARITH || op->elementwise_class == MS_CLASS_BOUND ||
+               op->elementwise_class == MS_CLASS_CHOOSE;
+  for (int i = 0; i < n; i++) {
+    s[i] = in[i]->number;
+    whole &= in[i]->is_integer_number || (i == 0 && op->elementwise_class == MS_CLASS_CHOOSE);
   }
-  ms_cell *cell = ms_record_number(c, a.cell, a.value, b.cell, b.value);
+  ms_cell *cell = ms_record_number(op->id, n, s);
   ms_tensor *t = cell ? ms_live_number(cell) : NULL;
   ms_cell_release(cell);
-  if (t) t->is_integer_number = c != '/' && c != '^' && in[0]->is_integer_number && (n < 2 || in[1]->is_integer_number);
+  if (t) t->is_integer_number = whole;
   return t;
 }

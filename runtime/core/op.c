@@ -210,7 +210,7 @@ static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_devi
 
 /* Is this number no bound at all, in a row of bounds? */
 static bool unbounded(const ms_op *op, const ms_tensor *x) {
-  return op->elementwise_class == MS_CLASS_BOUND && !x->number.cell && isinf(x->number.value);
+  return op->elementwise_class == MS_CLASS_BOUND && !ms_scalar_cell(x->number) && isinf(ms_scalar_value(x->number));
 }
 
 /* The dtype in which integers of dtype t are compared with a number so that the answer is the true one: t where it holds the
@@ -219,18 +219,18 @@ static bool unbounded(const ms_op *op, const ms_tensor *x) {
 static int compared_in(int t, ms_tensor **x) {
   const ms_scalar s = (*x)->number;
   int64_t whole;
-  if (s.cell) return (*x)->is_integer_number ? ms_promote(t, MS_I64) : MS_F64;
+  if (ms_scalar_cell(s)) return (*x)->is_integer_number ? ms_promote(t, MS_I64) : MS_F64;
   if (ms_scalar_fits(s, t)) return t;
   if (ms_scalar_whole(s, &whole)) return MS_I64;
-  if (fabs(s.value) >= 0x1p63) *x = ms_number(copysign(INFINITY, s.value));
+  if (fabs(ms_scalar_value(s)) >= 0x1p63) *x = ms_number(copysign(INFINITY, ms_scalar_value(s)));
   return MS_F64;
 }
 
 /* The bounds of integers that lie outside what they can be: the last number there is, where that changes no result. */
 static ms_tensor *bounded(const ms_op *op, int i, ms_tensor *x, int t) {
   int64_t low, high, whole = 0;
-  if (!i || x->number.cell || ms_scalar_fits(x->number, t) || !ms_dtype_range(t, &low, &high)) return x;
-  const bool below = ms_scalar_whole(x->number, &whole) ? whole < low : x->number.value < 0, lower = i == 1;
+  if (!i || ms_scalar_cell(x->number) || ms_scalar_fits(x->number, t) || !ms_dtype_range(t, &low, &high)) return x;
+  const bool below = ms_scalar_whole(x->number, &whole) ? whole < low : ms_scalar_value(x->number) < 0, lower = i == 1;
   if (below == lower) return ms_whole_number(lower ? low : high);
   return ms_fail("%s: the bound %s leaves nothing of %s (%lld..%lld)", op->name, ms_scalar_str(x->number), ms_dtype_name(t),
                  (long long)low, (long long)high);
@@ -256,7 +256,7 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
     if (t == MS_BOOL && class != MS_CLASS_CHOOSE) t = MS_I64;
     if (float_number && !ms_dtype_is_float(t)) t = MS_F32;
     for (int i = from; i < n && t == MS_BOOL; i++) /* a choice: true and false stay, other numbers are numbers */
-      if (in[i]->is_number && (in[i]->number.cell || !ms_scalar_fits(in[i]->number, MS_BOOL))) t = MS_I64;
+      if (in[i]->is_number && (ms_scalar_cell(in[i]->number) || !ms_scalar_fits(in[i]->number, MS_BOOL))) t = MS_I64;
   }
   for (int i = 0; i < n; i++) {
     int want = from && i == 0 ? MS_BOOL : t;
@@ -272,7 +272,7 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
 static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   bool truth = op->flags & MS_NO_GRAD, whole = true;
   for (int i = 0; i < n; i++) {
-    if (in[i]->number.cell) return ms_record_fold(op, n, in);
+    if (ms_scalar_cell(in[i]->number)) return ms_record_fold(op, n, in);
     whole &= in[i]->is_integer_number;
   }
   const int class = op->elementwise_class;
@@ -362,7 +362,7 @@ static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *co
   if (op->n_attr) memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
   for (int i = 0, k = 0; ms_record_now && !op->rule->live && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
     if (op->arg[i].is_tensor) continue;
-    if (op->arg[i].kind == MS_K_SCALAR) ms_record_decides(&a[k].s);
+    if (op->arg[i].kind == MS_K_SCALAR) ms_decides(&a[k].s);
     k++;
   }
   ms_ref r = {.op = op, .n_in = n_in, .n_out = n_out, .in = in, .attr = a, .device = device, .out = out};

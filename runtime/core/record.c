@@ -246,13 +246,13 @@ static void hold_scalars(ms_rcall *q, void (*f)(ms_cell *)) {
   const ms_op *op = q->call.op;
   for (int k = 0, a = 0; k < op->n_arg; k++) {
     if (op->arg[k].is_tensor) continue;
-    if (op->arg[k].kind == MS_K_SCALAR) f(q->attr[a].s.cell);
+    if (op->arg[k].kind == MS_K_SCALAR) f(ms_scalar_cell(q->attr[a].s));
     a++;
   }
 }
 
 void ms_rcall_drop(ms_rcall *c) {
-  for (int k = 0; k < c->call.n_in; k++) ms_cell_release(c->number[k].cell);
+  for (int k = 0; k < c->call.n_in; k++) ms_cell_release(ms_scalar_cell(c->number[k]));
   hold_scalars(c, ms_cell_release);
   free(c->call.in); /* one block holds them all */
 }
@@ -263,7 +263,8 @@ void ms_record_free(ms_record *r) {
   for (int i = 0; i < r->n_call; i++) ms_rcall_drop(&r->call[i]);
   for (int i = 0; i < r->n_number; i++) {
     ms_rnumber *n = &r->number[i];
-    ms_cell_release(n->a), ms_cell_release(n->b), ms_cell_release(n->out);
+    for (int k = 0; k < n->n; k++) ms_cell_release(ms_scalar_cell(n->in[k]));
+    ms_cell_release(n->out);
   }
   for (int i = 0; i < r->n_grad; i++) ms_release(r->grad[i].leaf);
   for (int i = 0; i < r->n_leaf; i++) ms_release(r->leaf[i]);
@@ -357,7 +358,7 @@ static bool looks(const ms_rcall *q) {
   bool live = q->live;
   for (int k = 0, a = 0; k < q->call.op->n_arg; k++) {
     if (q->call.op->arg[k].is_tensor) continue;
-    live |= q->call.op->arg[k].kind == MS_K_SCALAR && q->attr[a].s.cell;
+    live |= q->call.op->arg[k].kind == MS_K_SCALAR && ms_scalar_cell(q->attr[a].s);
     a++;
   }
   return live;
@@ -382,8 +383,8 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
     if (!t) continue;
     if (t->is_number) {
       q->number[i] = t->number;
-      ms_cell_retain(t->number.cell);
-      q->live |= t->number.cell != NULL;
+      ms_cell_retain(ms_scalar_cell(t->number));
+      q->live |= ms_scalar_cell(t->number) != NULL;
     } else if (t->storage) {
       rc = (q->slot[i] = slot_of(r, t)) < 0 ? -1 : 0;
       q->offset[i] = (size_t)t->offset * ms_dtype_size(t->dtype);

@@ -22,6 +22,7 @@
 /* clang-format on */
 #ifndef MS_RECORD_H
 #define MS_RECORD_H
+#define MS_INSIDE
 #include "core.h"
 
 typedef struct ms_record ms_record;
@@ -97,14 +98,12 @@ int ms_step_profile(ms_step *s, bool on);
 /* Seconds in call i (counted as in ms_step_line) over all profiled runs; i = -1: in the runs as a whole, *runs of them. */
 double ms_step_seconds(const ms_step *s, int i, int *runs);
 
-/* Arithmetic with live numbers inside a step: a new cell whose value is a op b ('+', '-', '*', '/', '^'), computed anew before each
- * run. A NULL cell stands for the constant beside it. NULL after ms_fail. */
-ms_cell *ms_record_number(char op, ms_cell *a, double ca, ms_cell *b, double cb);
+/* Arithmetic with live numbers inside a step, as in Lua: a new cell whose value is that of an elementwise row on n of them,
+ * computed anew before each run. NULL after ms_fail. */
+ms_cell *ms_record_number(int op, int n, const ms_scalar *in);
 /* The value of a live number that decides something here and now (a way, a size): from then on the recording is good for this value
  * only. Outside of recordings: the value. */
-double ms_record_look(ms_cell *c);
-/* The same for a number that decides a shape: it is a plain one from then on. */
-double ms_record_decides(ms_scalar *s);
+ms_plain ms_record_look(ms_cell *c);
 /* Was c looked at, or something made of it? */
 bool ms_record_looked(const ms_record *r, const ms_cell *c);
 /* The same for an operation of a derivative rule or composite on numbers only. */
@@ -191,13 +190,13 @@ typedef struct ms_revent {
   ms_ref_view now; /* slot -1: none */
 } ms_revent;
 
-/* out = a op b, numbers. */
+/* out = op(in...), numbers. */
 typedef struct ms_rnumber {
-  char op;
-  ms_cell *a, *b, *out;
-  double ca, cb;
+  int op, n;
+  ms_scalar in[3]; /* their cells are retained, as is out */
+  ms_cell *out;
 } ms_rnumber;
-void ms_rnumber_run(const ms_rnumber *n);
+int ms_rnumber_run(const ms_rnumber *n); /* 0, or -1 after ms_fail */
 
 struct ms_record {
   int nth; /* call of the function */

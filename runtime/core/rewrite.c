@@ -97,8 +97,8 @@ int ms_rewrite_call(ms_rewrite *w, int op, int n_in, const ms_ref_view *in, cons
     q->slot[k] = v->slot, q->offset[k] = v->offset;
     if (!v->view.number) continue;
     q->number[k] = *v->view.number;
-    ms_cell_retain(q->number[k].cell);
-    q->live |= q->number[k].cell != NULL;
+    ms_cell_retain(ms_scalar_cell(q->number[k]));
+    q->live |= ms_scalar_cell(q->number[k]) != NULL;
   }
   return 0;
 }

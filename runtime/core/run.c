@@ -149,7 +149,8 @@ static int enter(ms_step *s, ms_tensor *const *args) {
     p->view->data = (char *)t->storage->data + p->offset;
     if (t->kind == MS_SLOT_INPUT) p->view->data = (char *)p->view->data + shift_of(r, t->arg, args);
   }
-  for (int i = 0; i < r->n_number; i++) ms_rnumber_run(&r->number[i]);
+  for (int i = 0; i < r->n_number; i++)
+    if (ms_rnumber_run(&r->number[i]) < 0) return -1;
   return 0;
 }
 

@@ -1,7 +1,74 @@
 /* scalar.c -- numbers and dtypes: the one place where a number becomes an element, and says so where it would not fit. */
+#define MS_INSIDE
 #include "core.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ms_cell {
+  int refs;
+  ms_plain now;
+};
+
+ms_cell *ms_cell_new(double value) {
+  ms_cell *c = malloc(sizeof *c);
+  if (!c) return ms_fail("out of memory: no room for a number cell");
+  *c = (ms_cell){1, {.value = value}};
+  return c;
+}
+ms_cell *ms_cell_retain(ms_cell *c) { return c ? c->refs++, c : NULL; }
+void ms_cell_release(ms_cell *c) {
+  if (c && !--c->refs) free(c);
+}
+ms_plain ms_cell_get(const ms_cell *c) { return c->now; }
+void ms_cell_set(ms_cell *c, ms_plain value) { c->now = value; }
+
+/* What a scalar is inside. */
+typedef struct inside {
+  ms_plain constant;
+  ms_cell *cell; /* not NULL: that counts */
+} inside;
+_Static_assert(sizeof(inside) <= sizeof(ms_scalar), "a scalar has room for what it is");
+
+static ms_scalar seal(inside x) {
+  ms_scalar s = {{0}};
+  memcpy(&s, &x, sizeof x);
+  return s;
+}
+static inside open(const ms_scalar *s) {
+  inside x;
+  memcpy(&x, s, sizeof x);
+  return x;
+}
+
+ms_scalar ms_scalar_of(double v) { return seal((inside){.constant = {.value = v}}); }
+ms_scalar ms_scalar_of_whole(int64_t v) { return seal((inside){.constant = {(double)v, v, true}}); }
+ms_scalar ms_scalar_of_plain(ms_plain v) { return seal((inside){.constant = v}); }
+ms_scalar ms_scalar_of_cell(ms_cell *c) { return seal((inside){.cell = c}); }
+ms_cell *ms_scalar_cell(ms_scalar s) { return open(&s).cell; }
+
+static ms_plain now(ms_scalar s) {
+  const inside x = open(&s);
+  return x.cell ? x.cell->now : x.constant;
+}
+double ms_scalar_value(ms_scalar s) { return now(s).value; }
+
+bool ms_plain_whole(ms_plain v, int64_t *whole) {
+  if (v.is_whole) return *whole = v.whole, true;
+  if (!(v.value >= -0x1p63 && v.value < 0x1p63) || v.value != (double)(int64_t)v.value) return false;
+  return *whole = (int64_t)v.value, true;
+}
+bool ms_scalar_whole(ms_scalar s, int64_t *whole) { return ms_plain_whole(now(s), whole); }
+
+bool ms_scalar_constant(ms_scalar s, ms_plain *v) { return *v = now(s), !ms_scalar_cell(s); }
+
+bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b) {
+  const inside x = open(a), y = open(b);
+  if (x.cell || y.cell) return x.cell == y.cell;
+  return !memcmp(&x.constant.value, &y.constant.value, sizeof x.constant.value) && x.constant.is_whole == y.constant.is_whole &&
+         x.constant.whole == y.constant.whole;
+}
 
 bool ms_dtype_range(int dtype, int64_t *low, int64_t *high) {
   switch (dtype) {
@@ -17,8 +84,7 @@ const char *ms_scalar_str(ms_scalar s) {
   static char ring[4][32];
   static int at;
   char *b = ring[at = (at + 1) % 4];
-  int64_t i;
-  if (!s.cell && s.is_whole && ms_scalar_whole(s, &i)) snprintf(b, sizeof ring[0], "%lld", (long long)i);
+  if (now(s).is_whole) snprintf(b, sizeof ring[0], "%lld", (long long)now(s).whole);
   else snprintf(b, sizeof ring[0], "%.14g", ms_scalar_value(s));
   return b;
 }

@@ -1,4 +1,5 @@
 /* signature.c -- the rows as data: tables filled from ops.def and elementwise.def, signatures parsed once at start. */
+#define MS_INSIDE
 #include "core.h"
 #include <math.h>
 #include <stdio.h>
@@ -99,7 +100,11 @@ static bool default_of(ms_arg *a, const char *s, size_t n) {
   case MS_K_INTS: return whole_number(text, &v) && (a->value.v = (ms_ints){.n = 1, .at = {v}}, true);
   case MS_K_BOOL: a->value.i = *text == 't'; return !strcmp(text, "true") || !strcmp(text, "false");
   case MS_K_OPERAND:
-  case MS_K_SCALAR: return any_number(text, &a->value.s.value);
+  case MS_K_SCALAR: {
+    double number = 0;
+    const bool is = any_number(text, &number);
+    return a->value.s = ms_scalar_of(number), is;
+  }
   case MS_K_DTYPE: return (a->value.i = ms_dtype_parse(text)) >= 0;
   case MS_K_ENUM: return a->words && (a->value.i = word_at(a->words, text, n)) >= 0;
   case MS_K_DIM:

@@ -18,7 +18,7 @@ ms_tensor *ms_tensor_new(void) {
   t->requires_grad = t->is_number = t->is_integer_number = t->is_view = t->is_ghost = false;
   t->version = 0, t->offset = 0;
   t->storage = NULL, t->device = NULL, t->node = NULL, t->grad = NULL;
-  t->number = (ms_scalar){0};
+  t->number = (ms_scalar){{0}};
   ms_live_tensors++;
   return t;
 }
@@ -33,21 +33,10 @@ void ms_release(ms_tensor *t) {
   ms_storage_release(t->storage);
   if (t->node) ms_node_release(t->node);
   if (t->grad) ms_release(t->grad);
-  if (t->number.cell) ms_cell_release(t->number.cell);
+  if (t->is_number) ms_cell_release(ms_scalar_cell(t->number));
   t->grad = spare;
   spare = t;
   ms_live_tensors--;
-}
-
-ms_cell *ms_cell_new(double value) {
-  ms_cell *c = malloc(sizeof *c);
-  if (!c) return ms_fail("out of memory: no room for a number cell");
-  *c = (ms_cell){1, value};
-  return c;
-}
-ms_cell *ms_cell_retain(ms_cell *c) { return c ? c->refs++, c : NULL; }
-void ms_cell_release(ms_cell *c) {
-  if (c && !--c->refs) free(c);
 }
 
 /* ---- scopes: a stack of tensors waiting for their release -------------------------------------------------------- */
@@ -122,7 +111,7 @@ ms_tensor *ms_number(double value) {
   if (!t) return NULL;
   t->is_number = true;
   t->dtype = MS_F64;
-  t->number.value = value;
+  t->number = ms_scalar_of(value);
   return ms_autorelease(t);
 }
 
@@ -133,8 +122,8 @@ ms_tensor *ms_whole_number(int64_t value) {
 }
 
 ms_tensor *ms_live_number(ms_cell *cell) {
-  ms_tensor *t = ms_number(cell->value);
-  if (t) t->number.cell = ms_cell_retain(cell);
+  ms_tensor *t = ms_number(0);
+  if (t) t->number = ms_scalar_of_cell(ms_cell_retain(cell)), t->is_integer_number = ms_cell_get(cell).is_whole;
   return t;
 }
 
@@ -147,7 +136,7 @@ ms_tensor *ms_alias(const ms_tensor *x) {
   if (x->storage) t->storage = ms_storage_retain(x->storage);
   t->is_number = x->is_number, t->is_integer_number = x->is_integer_number, t->is_ghost = x->is_ghost;
   t->number = x->number;
-  if (t->number.cell) ms_cell_retain(t->number.cell);
+  if (t->is_number) ms_cell_retain(ms_scalar_cell(t->number));
   return t;
 }
 

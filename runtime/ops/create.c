@@ -1,5 +1,5 @@
 /* create.c -- tensors out of nothing. */
-#include "core/record.h"
+#include "core/core.h"
 #include <math.h>
 
 static int full_shape(ms_infer *s) { return ms_out(s, 0, (int)s->attr[2].i, s->attr[0].v.n, s->attr[0].v.at); }
@@ -7,15 +7,14 @@ MS_RULE(full, .shape = full_shape);
 
 /* Whole numbers are counted as such, to the ends of i64: in doubles the count and the values would be wrong beyond 2^53. */
 static int arange_shape(ms_infer *s) {
-  for (int m = 0; m < 3; m++) ms_record_decides(&s->attr[m].s); /* a recording has one length */
-  const ms_scalar start = s->attr[0].s, stop = s->attr[1].s, step = s->attr[2].s;
-  const double a = ms_scalar_value(start), b = ms_scalar_value(stop), by = ms_scalar_value(step);
+  const ms_plain start = ms_decides(&s->attr[0].s), stop = ms_decides(&s->attr[1].s), step = ms_decides(&s->attr[2].s);
+  const double a = start.value, b = stop.value, by = step.value;
   const int dtype = (int)s->attr[3].i;
   int64_t i, j, k, count, low, high;
   if (by == 0 || !isfinite(a) || !isfinite(b) || !isfinite(by))
     return ms_fail("arange: %g, %g, %g: expected finite numbers and a step that is not 0", a, b, by), -1;
-  const bool whole = ms_scalar_whole(start, &i) && ms_scalar_whole(step, &k);
-  if (whole && ms_scalar_whole(stop, &j)) {
+  const bool whole = ms_plain_whole(start, &i) && ms_plain_whole(step, &k);
+  if (whole && ms_plain_whole(stop, &j)) {
     const uint64_t far = k > 0 ? (uint64_t)j - (uint64_t)i : (uint64_t)i - (uint64_t)j,
                    pace = k > 0 ? (uint64_t)k : 0 - (uint64_t)k;
     const bool none = k > 0 ? j < i : j > i;
@@ -30,7 +29,7 @@ static int arange_shape(ms_infer *s) {
     if (!whole) return ms_fail("arange: start %g, step %g: expected whole numbers for %s", a, by, ms_dtype_name(dtype)), -1;
     const __int128 last = (__int128)i + (__int128)(count - 1) * k;
     if (count && (i < low || i > high || last < low || last > high))
-      return ms_fail("arange: %s to %s does not fit into %s (%lld..%lld)", ms_scalar_str(start), ms_scalar_str(stop),
+      return ms_fail("arange: %s to %s does not fit into %s (%lld..%lld)", ms_scalar_str(s->attr[0].s), ms_scalar_str(s->attr[1].s),
                      ms_dtype_name(dtype), (long long)low, (long long)high),
              -1;
   }
@@ -41,9 +40,9 @@ MS_RULE(arange, .shape = arange_shape);
 static int linspace_shape(ms_infer *s) {
   const int dtype = (int)s->attr[3].i;
   int64_t low, high;
-  for (int k = 0; k < 2; k++) {
-    const double v = ms_scalar_value(s->attr[k].s);
-    if (ms_dtype_range(dtype, &low, &high) && !(v >= (double)low && v < (double)high + 1))
+  for (int k = 0; k < 2 && ms_dtype_range(dtype, &low, &high); k++) {
+    const double v = ms_decides(&s->attr[k].s).value; /* the kernel does not look whether it fits */
+    if (!(v >= (double)low && v < (double)high + 1))
       return ms_fail("linspace: %g does not fit into %s (%lld..%lld)", v, ms_dtype_name(dtype), (long long)low, (long long)high),
              -1;
   }
@@ -63,8 +62,9 @@ MS_RULE(rand, .shape = random_shape);
 MS_RULE(randn, .shape = random_shape);
 
 static int bernoulli_shape(ms_infer *s) {
-  double p = ms_scalar_value(s->attr[1].s);
-  if (!(p >= 0 && p <= 1)) return ms_fail("bernoulli: p = %g, expected 0..1", p), -1;
+  ms_plain p;
+  ms_scalar_constant(s->attr[1].s, &p); /* the kernel looks again */
+  if (!(p.value >= 0 && p.value <= 1)) return ms_fail("bernoulli: p = %g, expected 0..1", p.value), -1;
   return ms_out(s, 0, (int)s->attr[2].i, s->attr[0].v.n, s->attr[0].v.at);
 }
 MS_RULE(bernoulli, .shape = bernoulli_shape);

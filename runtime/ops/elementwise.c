@@ -1,5 +1,6 @@
 /* elementwise.c -- shapes and derivative rules of elementwise.def, and the lines as C functions. */
 #include "core/core.h"
+#include <math.h>
 
 static int shape(ms_infer *s) {
   int rank;
@@ -14,11 +15,13 @@ static int shape(ms_infer *s) {
 /* x where it is <= 0, else 0. */
 static ms_tensor *lower_half(ms_tensor *x) { return ms_where(ms_gt(x, ms_number(0)), ms_number(0), x); }
 
-/* g y x^(y-1), and 0 for y = 0 at any x. r = x^y. Exponents people write every day need no power. */
+/* g y x^(y-1), and 0 for y = 0 at any x. r = x^y. Exponents people write every day need no power; a live one may be any of them in
+ * some replay. */
 static ms_tensor *power_slope(ms_tensor *g, ms_tensor *x, ms_tensor *y, ms_tensor *r) {
   if (!x || !y) return NULL;
-  if (y->is_number && !y->number.cell) {
-    double n = y->number.value;
+  ms_plain plain;
+  if (y->is_number && ms_scalar_constant(y->number, &plain)) {
+    const double n = plain.value;
     if (n == 0) return ms_zeros_like(g);
     if (n == 1) return g;
     if (n == 2) return ms_mul(g, ms_mul(x, y));
@@ -27,13 +30,18 @@ static ms_tensor *power_slope(ms_tensor *g, ms_tensor *x, ms_tensor *y, ms_tenso
     if (n == -1) return ms_neg(ms_mul(g, ms_square(r)));
     if (n == -0.5) return ms_mul(g, ms_mul(y, ms_mul(r, ms_square(r))));
   }
-  if (!y->is_number) x = ms_where(ms_eq(y, ms_number(0)), ms_number(1), x);
+  x = ms_where(ms_eq(y, ms_number(0)), ms_number(1), x);
   return ms_mul(g, ms_mul(y, ms_pow(x, ms_sub(y, ms_number(1)))));
 }
 
 /* log(x), but 0 at x = 0 with y >= 0, where x^y does not change with y (or, at y = 0, has no slope: PyTorch's choice). */
 static ms_tensor *power_log(ms_tensor *x, ms_tensor *y) {
-  if (x && x->is_number && x->number.value != 0) return ms_log(x);
+  ms_plain plain;
+  if (x && x->is_number && !ms_scalar_constant(x->number, &plain)) { /* in numbers, and -infinity where x = 0, y < 0 */
+    ms_tensor *none = ms_eq(x, ms_number(0)), *steep = ms_logical_and(none, ms_lt(y, ms_number(0)));
+    return ms_sub(ms_log(ms_where(none, ms_number(1), x)), ms_cast(ms_where(steep, ms_number(INFINITY), ms_number(0)), y->dtype));
+  }
+  if (x && x->is_number && plain.value != 0) return ms_log(x);
   ms_tensor *flat = ms_logical_and(ms_eq(x, ms_number(0)), ms_ge(y, ms_number(0)));
   return ms_log(ms_where(flat, ms_number(1), x));
 }

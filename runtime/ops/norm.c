@@ -20,7 +20,7 @@ static int normalize_ref(ms_ref *c) {
   ms_tensor *x = c->in[0];
   ms_ints d = c->attr[0].v;
   ms_tensor *mean = ms_mean(x, d, true), *diff = ms_sub(x, mean);
-  ms_tensor *rstd = ms_rsqrt(ms_add(ms_mean(ms_square(diff), d, true), ms_number(ms_scalar_value(c->attr[1].s))));
+  ms_tensor *rstd = ms_rsqrt(ms_add(ms_mean(ms_square(diff), d, true), ms_number(ms_decided(c->attr[1].s))));
   c->out[0] = ms_mul(diff, rstd), c->out[1] = mean, c->out[2] = rstd;
   return c->out[0] ? 0 : -1;
 }
@@ -187,15 +187,15 @@ static int follow_shape(ms_infer *s) {
   return 0;
 }
 
-static int follow(ms_tensor *running, ms_tensor *value, ms_scalar momentum) {
-  ms_tensor *m = momentum.cell ? ms_live_number(momentum.cell) : ms_number(momentum.value);
+static int follow(ms_tensor *running, ms_tensor *value, double momentum) {
+  ms_tensor *m = ms_number(momentum);
   return ms_apply_inplace(MS_OP_lerp, MS_IN(running, ms_cast(value, running->dtype), m), NULL) ? 0 : -1;
 }
 
 static int follow_ref(ms_ref *c) {
   double n = (double)c->attr[0].i;
-  ms_scalar momentum = c->attr[1].s;
-  ms_tensor *biased = ms_sub(ms_reciprocal(ms_square(c->in[3])), ms_number(ms_scalar_value(c->attr[2].s)));
+  double momentum = ms_decided(c->attr[1].s);
+  ms_tensor *biased = ms_sub(ms_reciprocal(ms_square(c->in[3])), ms_number(ms_decided(c->attr[2].s)));
   if (follow(c->in[0], c->in[2], momentum) < 0 || follow(c->in[1], ms_mul(biased, ms_number(n / (n - 1))), momentum) < 0) return -1;
   return c->n_out = 0;
 }
@@ -204,7 +204,7 @@ MS_RULE(batch_norm_follow_, .shape = follow_shape, .ref = follow_ref);
 static int batch_norm_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *w = c->in[1], *b = c->in[2], *mean = c->in[3], *var = c->in[4];
   bool training = c->attr[0].i;
-  double eps = ms_scalar_value(c->attr[2].s);
+  double eps = ms_decided(c->attr[2].s);
   if (check_batch(x, "batch_norm") < 0) return -1;
   if ((mean == NULL) != (var == NULL)) return ms_fail("batch_norm: running_mean and running_var come together"), -1;
   if (!training && !mean) return ms_fail("batch_norm: evaluation needs running_mean and running_var"), -1;
@@ -238,7 +238,7 @@ MS_RULE(batch_norm, .ref = batch_norm_ref);
 
 static int dropout_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *mask[MS_MAX_OUT];
-  double p = ms_scalar_value(c->attr[0].s);
+  double p = ms_decided(c->attr[0].s);
   c->n_out = 1;
   if (!(p >= 0 && p < 1)) return ms_fail("dropout: p = %g, expected 0 <= p < 1", p), -1;
   if (!c->attr[1].i || p == 0) return c->out[0] = x, 0;

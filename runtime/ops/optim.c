@@ -52,7 +52,9 @@ static int lists(ms_infer *s, int groups, bool counts) {
 }
 
 static int sgd_shape(ms_infer *s) {
-  const bool momentum = ms_scalar_value(s->attr[2].s) != 0;
+  ms_plain v;
+  ms_scalar_constant(s->attr[2].s, &v); /* the optimizer's recordings are by momentum or none (optim.lua) */
+  const bool momentum = v.value != 0;
   return lists(s, momentum ? 4 : 2, momentum);
 }
 MS_RULE(sgd_, .shape = sgd_shape);

@@ -207,7 +207,7 @@ MS_RULE(std, .ref = std_ref);
 
 static int norm_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *r;
-  double p = ms_scalar_value(c->attr[0].s);
+  double p = ms_decided(c->attr[0].s);
   ms_ints d = c->attr[1].v;
   bool keep = c->attr[2].i;
   if (p == 2) r = flat_power(ms_sum(ms_square(x), d, keep), 0.5);

@@ -29,9 +29,9 @@ static void test_signatures(void **state) {
   assert_int_equal(op.arg[2].value.i, -2);
   assert_true(op.arg[3].value.i == MS_NO_DIM && op.arg[3].optional);
   assert_int_equal(op.arg[4].value.i, -3);
-  assert_true(op.arg[6].value.s.value == 1e-5 && op.arg[7].optional);
+  assert_true(ms_decided(op.arg[6].value.s) == 1e-5 && op.arg[7].optional);
   assert_int_equal(parse("x:operand y:operand|y=-math.huge", &op), 0);
-  assert_true(op.arg[1].value.s.value == -INFINITY);
+  assert_true(ms_decided(op.arg[1].value.s) == -INFINITY);
   assert_int_equal(parse("", &op), 0);
   assert_int_equal(parse("a:int b:int c:int d:int e:int f:int g:int h:int i:int j:int k:int l:int", &op), 0);
   bad("x:tensr", "an unknown kind");
