@@ -6,7 +6,7 @@ local program = require "programs.program"
 local Draw = {}
 Draw.__index = Draw
 
-local LIMIT, ELEMENTS = 50, 2000 -- tame: at most this large, at most so many elements
+local LIMIT, ELEMENTS = 50, 6000 -- tame: at most this large, at most so many elements
 
 -- seed, k: the k-th program of a seed
 function Draw.new(seed, k)

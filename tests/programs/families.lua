@@ -29,6 +29,27 @@ spices.indexing = { kinds = { { 6, from_rows.of { "index_select", "index_add", "
   "stack", "sort", "topk", "argmax", "max", "unslice", "flip" } } } }
 spices.losses = { kinds = { { 6, from_rows.of { "mse_loss", "l1_loss", "bce_loss", "bce_with_logits", "nll_loss",
   "cross_entropy", "softmax", "log_softmax", "normalize" } } } }
+-- Whole numbers and booleans, with numbers handed in beside them.
+local function whole_numbers(d)
+  local x = d:tensor(function(t) return not t.dtype:find "^f" end)
+  if not x then return end
+  local y = d:chance(0.5) and d:tensor(function(t) return t.dtype:find "^i" end) or tostring(d:pick { 2, 3, -1, 7 })
+  if #d.numbers > 0 and d:chance(0.4) then y = d:pick(d.numbers) end
+  local e = d:pick { "%x * %y", "%x + %y", "%y - %x", "%x // 3", "%x % 3", "%x:eq(%y)", "%x:gt(%y)", "%x:sum()", "%x:cumsum(1)", "%x:to(%d)",
+    "%x:to(%d) * %y", "ms.where(%x:gt(1), %x, %y)", "ms.maximum(%x, %y)", "%x:clamp(1, 3)", "%x:neg()", "%x:amax()", "%x:flip { 1 }", "-%x",
+    "%x:logical_not()", "%x:any()", "%x:all(1)", "%x:argmax(1)", '%x:to "u8"', '%x:to "i32"', "%x:mean()", "%x ^ 2", "%x / 2" }
+  if d:chance(0.2) then return d:act(("%s:%s(%s)"):format(x, d:pick { "add_", "mul_", "sub_", "maximum_" }, y)) end
+  return d:body((Draw.fill(e, { x = x, y = y, d = ("%q"):format(d.dtype) }):gsub("%%%%", "%%")))
+end
+spices.integers = {
+  setup = function(d)
+    d:make(("whole(70, 5, %s)"):format(Draw.list(d:shape())))
+    d:argument(("whole(71 + call, 4, { %d, %d }):to(%q)"):format(d.m, d.n, d:pick { "i64", "i64", "i32", "u8", "bool" }))
+    if d:chance(0.6) then d.numbers[#d.numbers + 1] = d:argument(d:pick { "call", "(call % 3)", "2", "call / 2" }, "n") end
+  end,
+  kinds = { { 12, whole_numbers } },
+}
+
 spices.rows = { kinds = { { 12, from_rows.any } } }
 spices.chains = { kinds = { { 12, base.chain }, { 6, base.matmul }, { 5, base.in_place } } }
 spices.products = { kinds = { { 8, base.matmul }, { 4, base.gate }, { 5, base.chain }, { 3, base.in_place } } }

@@ -16,7 +16,11 @@ end
 table.sort(all, function(a, b) return a.name < b.name end)
 
 generate.spices = {}
-for i, s in ipairs(all) do generate.spices[i] = s.name end
+local drawn = {} -- all but those that are about what README says a replay does not do
+for i, s in ipairs(all) do
+  generate.spices[i] = s.name
+  if not s.spice.documented then drawn[#drawn + 1] = s end
+end
 
 local function needs_model(s) return s.spice.setup and (training[s.name] ~= nil) end
 
@@ -26,6 +30,7 @@ function generate.program(seed, k, only, without)
   local d = Draw.new(seed, k)
   d.dtype = d:chance(0.5) and "f64" or "f32"
   d.m, d.n = d:pick { 1, 2, 3, 4, 6 }, d:pick { 2, 3, 4, 6, 8 }
+  if d:chance(0.04) then d.m, d.n = d:pick { 17, 33, 40 }, d:pick { 16, 31, 65 } end -- several tiles and strips
   local chosen, names, trained = {}, {}, false
   if only then
     for _, s in ipairs(all) do
@@ -35,7 +40,7 @@ function generate.program(seed, k, only, without)
     end
   else
     for _ = 1, d:int(0, 3) do
-      local s = d:pick(all)
+      local s = d:pick(drawn)
       local seen = without and without[s.name]
       for _, c in ipairs(chosen) do seen = seen or c == s end
       if not seen and not (trained and needs_model(s)) then
@@ -80,7 +85,8 @@ function generate.program(seed, k, only, without)
       if name:find "^a" then d:watch(name) end
     end
   end
-  return { statements = d.statements, calls = d.calls, protected = d.protected, dtype = d.dtype, spices = names, seed = seed, k = k }
+  return { statements = d.statements, calls = d.calls, protected = d.protected, around = d.around, dtype = d.dtype, spices = names,
+    seed = seed, k = k }
 end
 
 function generate.title(p) return ("seed %d, program %d: %s"):format(p.seed, p.k, table.concat(p.spices, ", ")) end

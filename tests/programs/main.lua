@@ -1,7 +1,9 @@
 -- mascon tests/programs/main.lua [--seed N] [--count N] [--from K] [--out FOLDER] [--only spice,spice] [--without spice,spice] [--keep N]
+--   [--reasons 1]
 --
 -- Random programs, eager against compiled (run.lua). They run in processes of their own, some hundred in each, so that a crash or a hang
--- is found and named as well. A failing program is minimised and written to the folder. The exit status is 1 when one failed.
+-- is found and named as well. A failing program is minimised and written to the folder; with --reasons 1 also one for each reason that a
+-- compiled step gives for not going on. The exit status is 1 when one failed.
 local here = arg[0]:match "^(.*)/programs/[^/]*$" or "tests"
 package.path = here .. "/?.lua;" .. here .. "/lua/?.lua;" .. package.path
 local generate, program, run = require "programs.generate", require "programs.program", require "programs.run"
@@ -43,19 +45,20 @@ local function bad(r) return r.outcome == "different" or r.undesigned end
 
 -- ---- a worker: programs from..from + count - 1, a line each; started with --worker 1 ----------------------------------------------------
 if o.worker then
-  local failures = 0
+  local failures, told = 0, {}
   for k = o.from, o.from + o.count - 1 do
     print("start", k)
     io.stdout:flush()
     local p = generate.program(o.seed, k, only, without)
     local text = program.text(p, generate.title(p))
     local r = run.outcome(text, nil, p.dtype)
-    if bad(r) then
-      failures = failures + 1
+    if bad(r) or (o.reasons and r.outcome == "raises" and not told[r.reason]) then
+      failures = failures + (bad(r) and 1 or 0)
       if failures <= o.keep then
+        told[r.reason or ""] = true
         local small = minimise(p, function(t)
           local now = run.outcome(t, nil, p.dtype)
-          return now.outcome == r.outcome and now.form == r.form and bad(now)
+          return now.outcome == r.outcome and now.form == r.form and bad(now) == bad(r) and now.reason == r.reason
         end)
         local now = run.outcome(program.text(small), nil, p.dtype)
         write(("%s/program-%d-%d.lua"):format(o.out, o.seed, k),
@@ -92,7 +95,7 @@ while at < o.from + o.count do
   local n = math.min(o.block, o.from + o.count - at)
   local command = ("timeout -k 5 600 %s %s --worker 1 --seed %d --from %d --count %d --keep %d --out %s"):format(quoted(mascon),
     quoted(arg[0]), o.seed, at, n, math.max(0, o.keep - spoiled), quoted(o.out))
-  for _, name in ipairs { "only", "without" } do
+  for _, name in ipairs { "only", "without", "reasons" } do
     if o[name] then command = ("%s --%s %s"):format(command, name, quoted(o[name])) end
   end
   local started, last

@@ -15,7 +15,7 @@ program.CALLS = 8
 
 local HEAD = [[
 local ms = require "mascon"
-local nn, optim = ms.nn, ms.optim -- luacheck: ignore
+local nn, optim = ms.nn, ms.optim
 local jitter = 0
 
 -- A tensor of numbers in -1..1, others for each k; jitter moves them a little, to see what hangs on the last bits.
@@ -33,6 +33,7 @@ end
 local function whole(k, top, shape)
   return ((num(k, shape, "f64") + 1) * (top / 2)):floor():clamp(0, top - 1):to("i64") + 1
 end
+local function plainly(f, ...) return f(...) end
 -- f(...), or "raised" and the message.
 local function protected(f, ...)
   local r = table.pack(pcall(f, ...))
@@ -65,7 +66,9 @@ local function run(compile)
   ms.seed(1)
   math.randomseed(1)
   local ok, message = pcall(world, compile, function(name, ...)
-    for i = 1, select("#", ...) do seen[#seen + 1] = ("%s %d: %s"):format(name, i, words((select(i, ...)))) end
+    local n = (...) == "raised" and 1 or select("#", ...) -- the message may differ
+    for i = 1, n do seen[#seen + 1] = ("%s %d: %s"):format(name, i, words((select(i, ...)))) end
+    seen[#seen + 1] = name .. ": " .. n
   end)
   seen[#seen + 1] = ok and "the end" or "error: " .. tostring(message)
   return seen
@@ -123,7 +126,9 @@ function program.text(p, comment)
   for _, s in ipairs(zone(p, "between")) do
     if s.after then outside[#outside + 1] = s end
   end
-  local call = p.protected and "protected(step" .. (#names > 0 and ", " or "") .. list .. ")" or ("step(%s)"):format(list)
+  local call = ("step(%s)"):format(list)
+  local around = p.protected and "protected" or p.around -- a function that calls the step
+  if around then call = ("%s(step%s)"):format(around, #names > 0 and ", " .. list or "") end
   if #outside > 0 then
     add(2, ("local r = table.pack(%s)"):format(call))
     add(2, 'see("result", table.unpack(r, 1, r.n))')
@@ -143,7 +148,7 @@ end
 function program.environment(ms)
   local env = { ms = ms, nn = ms.nn, optim = ms.optim, call = 1 }
   for _, name in ipairs { "math", "table", "string", "ipairs", "pairs", "type", "tonumber", "tostring", "select", "pcall",
-    "error", "os", "rawequal", "setmetatable" } do
+    "error", "os", "rawequal", "setmetatable", "collectgarbage" } do
     env[name] = _G[name]
   end
   env.compile = function(f) return f end

@@ -146,6 +146,39 @@ spices.nothing = { -- results that are no tensors, nil at the end among them
   end,
 }
 
+spices.modes = { -- calls with and without gradients
+  setup = function(d)
+    d.around = d:pick { "(call % 2 == 0 and ms.no_grad or plainly)", "(call > 5 and ms.no_grad or plainly)", "ms.no_grad" }
+  end,
+  kinds = { { 4, function(d)
+    local x = d:float()
+    return x and d:body(("%s * (ms.grad_enabled() and 1 or 2)"):format(x))
+  end } },
+}
+
+spices.garbage = { -- collections inside and between, memory given back
+  kinds = { { 3, function(d) return d:act(d:pick { "collectgarbage()", 'collectgarbage("step")' }) end } },
+  finish = function(d)
+    d:between(d:pick { "collectgarbage()", 'collectgarbage(); ms.memory("release")', 'if type(step) ~= "function" then step:report() end',
+      "for i = 1, 20 do ms.rand({ i }):clone() end" })
+  end,
+}
+
+spices.configuration = { -- what it captured besides tensors is changed between the calls
+  documented = true,
+  setup = function(d) d.settings = d:make('{ scale = 2, how = "tanh", list = { 1, 2 } }', "s", true) end,
+  kinds = { { 6, function(d)
+    local x = d:float()
+    local e = d:pick { "%x * %s.scale", '%s.how == "tanh" and %x:tanh() or %x:sin()', "%x[%s.how](%x)", "%x + #%s.list", "%x * %s.list[1]" }
+    return x and d:body(Draw.fill(e, { x = x, s = d.settings }))
+  end } },
+  finish = function(d)
+    local text = d:pick { "%s.scale = call", '%s.how = "sin"', "%s.list[#%s.list + 1] = 3", "%s.list = { 5 }",
+      '%s = { scale = 3, how = "sin", list = { 2 } }' }
+    d:between(Draw.fill(text, { s = d.settings }), d:int(2, 8))
+  end,
+}
+
 spices.scopes = { -- temporaries freed inside the step
   kinds = { { 5, function(d)
     local x, v = d:float(), d:name "v"

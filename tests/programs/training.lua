@@ -51,10 +51,26 @@ local function a_model(d)
   return d:make(text .. (d.dtype == "f64" and ':to("f64")' or ""), "net", true)
 end
 
+-- A net for images: convolution, normalisation, pooling.
+local function a_net_for_images(d)
+  local n = d:pick { 2, 3, 4, 16 }
+  local layers = { ("nn.conv2d(2, %d, 3, { padding = 1 })"):format(n) }
+  if d:chance(0.5) then layers[#layers + 1] = ("nn.batch_norm(%d)"):format(n) end
+  layers[#layers + 1] = d:pick { "nn.relu()", "nn.tanh()" }
+  layers[#layers + 1] = d:pick { "nn.max_pool2d(2)", "nn.avg_pool2d(2)", ("nn.conv2d(%d, %d, 2, { stride = 2 })"):format(n, n) }
+  if d:chance(0.3) then layers[#layers + 1] = ("nn.conv2d(%d, %d, 3, { padding = 1 })"):format(n, n) end
+  layers[#layers + 1] = "nn.flatten()"
+  layers[#layers + 1] = ("nn.linear(%d, 3)"):format(4 * n)
+  d.layers = layers
+  return d:make(("nn.sequential { %s }"):format(table.concat(layers, ", ")) .. (d.dtype == "f64" and ':to("f64")' or ""), "net", true)
+end
+
 local function setup_model(d)
   d.rows = d:pick { 2, 3, 4 }
-  d.input = d:argument(("num(800 + call, { %d, %d }, %q)"):format(d.rows, d.n, d.dtype))
-  d.net = a_model(d)
+  d.input_shape = { d.rows, d.n }
+  if d:chance(0.3) then d.input_shape = { d.rows, 2, 4, 4 } end
+  d.input = d:argument(("num(800 + call, { %s }, %q)"):format(table.concat(d.input_shape, ", "), d.dtype))
+  d.net = #d.input_shape == 4 and a_net_for_images(d) or a_model(d)
   d:make(d.net .. ":parameters()", "ps", true)
   d.parameters = "ps" .. d.count.ps
   d:watch(d.parameters)
@@ -65,13 +81,13 @@ local function setup_model(d)
 end
 
 local function forward(d)
-  return d.net and d:body(("%s(%s)"):format(d.net, d:fit { d.rows, d.n }))
+  return d.net and d:body(("%s(%s)"):format(d.net, d:fit(d.input_shape)))
 end
 
 local function finish_model(d)
   if d.updated then return end
   d.updated = true
-  local y = d:body(("%s(%s)"):format(d.net, d:fit { d.rows, d.n }))
+  local y = d:body(("%s(%s)"):format(d.net, d:fit(d.input_shape)))
   if not y then return end
   d.o = optimizer(d, d.parameters)
   local loss = d:body(scalar(d, y))
