@@ -35,7 +35,8 @@ local function whole_numbers(d)
   if not x then return end
   local y = d:chance(0.5) and d:tensor(function(t) return t.dtype:find "^i" end) or tostring(d:pick { 2, 3, -1, 7 })
   if #d.numbers > 0 and d:chance(0.4) then y = d:pick(d.numbers) end
-  local e = d:pick { "%x * %y", "%x + %y", "%y - %x", "%x // 3", "%x % 3", "%x:eq(%y)", "%x:gt(%y)", "%x:sum()", "%x:cumsum(1)", "%x:to(%d)",
+  local e = d:pick { "%x * %y", "%x + %y", "%y - %x", "%x // 3", "%x % 3", "%x:eq(%y)", "%x:gt(%y)",
+    "%x:sum()", "%x:cumsum(1)", "%x:to(%d)",
     "%x:to(%d) * %y", "ms.where(%x:gt(1), %x, %y)", "ms.maximum(%x, %y)", "%x:clamp(1, 3)", "%x:neg()", "%x:amax()", "%x:flip { 1 }", "-%x",
     "%x:logical_not()", "%x:any()", "%x:all(1)", "%x:argmax(1)", '%x:to "u8"', '%x:to "i32"', "%x:mean()", "%x ^ 2", "%x / 2" }
   if d:chance(0.2) then return d:act(("%s:%s(%s)"):format(x, d:pick { "add_", "mul_", "sub_", "maximum_" }, y)) end
