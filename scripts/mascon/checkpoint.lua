@@ -44,7 +44,7 @@ end
 
 local function rng()
   local seed, counter = ms.rng_state()
-  return { stream = rawget(ms, "rng_version") or 1, seed = seed, counter = counter }
+  return { stream = ms.rng_version, seed = seed, counter = counter }
 end
 
 -- checkpoint.save(path, what): parts are what has a state_dict (modules, optimizers, estimators, things of your own); everything else --
