@@ -15,6 +15,11 @@ void msl_leave(lua_State *L, int mark);
 /* Close the scope and raise (a message made here, printf style; the stored error wins). */
 int msl_raise(lua_State *L, int mark, const char *fmt, ...) MS_PRINTF(3, 4);
 
+/* Push the metatable of a class of userdata, made on first use. getmetatable() shows its name only, and setmetatable() refuses:
+ * events such as __gc are not for scripts to call. They check what they are given all the same (debug.getmetatable exists). True
+ * when it is new. */
+bool msl_metatable(lua_State *L, const char *name);
+
 /* Push a tensor as userdata (it is retained), a number operand as a Lua number, NULL as nil. */
 void msl_push(lua_State *L, ms_tensor *t);
 /* The tensor at a stack index; raises when it is something else or was freed by its scope. */

@@ -28,7 +28,7 @@ typedef struct guard {
 } guard;
 
 static int guard_close(lua_State *L) {
-  guard *g = lua_touserdata(L, 1);
+  guard *g = luaL_checkudata(L, 1, "mascon.step_guard");
   msl_stop_looking(L, &g->before);
   if (g->r) ms_record_abort(g->r);
   ms_check_free(g->check);
@@ -285,7 +285,7 @@ static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
 }
 
 static int step_body(lua_State *L) {
-  step *st = lua_touserdata(L, 1);
+  step *st = luaL_checkudata(L, 1, "mascon.step");
   int n = lua_gettop(L) - 1;
   luaL_checkstack(L, 2 * n + 24, "compile");
   if (inside) {
@@ -355,9 +355,7 @@ static int compile(lua_State *L) {
 
 void msl_open_compile(lua_State *L) { /* stack: module, methods */
   const char *ask = getenv("MASCON_COMPILE"), *profile = getenv("MASCON_PROFILE");
-  msl_profile_all = profile && *profile && strcmp(profile, "0");
-  if (ask && *ask && strcmp(ask, "on") && strcmp(ask, "off") && strcmp(ask, "check"))
-    luaL_error(L, "MASCON_COMPILE: expected on, off or check, got '%s'", ask);
+  msl_profile_all = profile && !strcmp(profile, "1");
   mode = ask && !strcmp(ask, "off") ? MODE_OFF : ask && !strcmp(ask, "check") ? MODE_CHECK : MODE_ON;
   msl_compile_off = mode == MODE_OFF;
   lua_pushcfunction(L, compile);
@@ -367,7 +365,7 @@ void msl_open_compile(lua_State *L) { /* stack: module, methods */
   msl_open_looks(L);
   msl_open_states(L);
   msl_open_live(L);
-  luaL_newmetatable(L, "mascon.step_guard");
+  msl_metatable(L, "mascon.step_guard");
   lua_pushcfunction(L, guard_close);
   lua_setfield(L, -2, "__close");
   luaL_getmetatable(L, "mascon.step");

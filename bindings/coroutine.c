@@ -152,7 +152,7 @@ void msl_open_coroutine(lua_State *L) {
     return;
   }
   lua_pop(L, 1);
-  luaL_newmetatable(L, "mascon.modes");
+  msl_metatable(L, "mascon.modes");
   lua_pushcfunction(L, modes_gc);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);

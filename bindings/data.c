@@ -204,7 +204,7 @@ static int batch(lua_State *L) {
 void msl_open_data(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg functions[] = {{"idx_read", idx_read}, {"idx_write", idx_write}, {"labels", labels}, {"rows", rows},
                                        {"order", order},       {"batch", batch},         {NULL, NULL}};
-  luaL_newmetatable(L, GUARD);
+  msl_metatable(L, GUARD);
   lua_pushcfunction(L, guard_gc);
   lua_setfield(L, -2, "__gc");
   lua_pushcfunction(L, guard_gc);

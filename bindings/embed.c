@@ -194,6 +194,7 @@ void ms_lua_guard(lua_State *L, const char *where) {
 
 /* ms.NAME, first use: load, remember in the table itself, so that this runs once per field. */
 static int lazy_index(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   if (lua_type(L, 2) != LUA_TSTRING) return unknown_name(L, "ms");
   const char *key = lua_tostring(L, 2), *module = NULL, *inside = NULL;
   for (int i = 0; aliases[i].field; i++)
@@ -223,10 +224,11 @@ static int lazy_dir(lua_State *L) {
       lua_pushstring(L, e->name);
       lua_rawseti(L, -2, ++n);
     }
-  for (const luaL_Reg *m = c_modules; m->name; m++) {
-    lua_pushstring(L, m->name);
-    lua_rawseti(L, -2, ++n);
-  }
+  for (const luaL_Reg *m = c_modules; m->name; m++)
+    if (!is_internal(m->name)) {
+      lua_pushstring(L, m->name);
+      lua_rawseti(L, -2, ++n);
+    }
   return 1;
 }
 

@@ -127,17 +127,24 @@ static int save(lua_State *L) {
 
 static void close_safetensors(void *s) { ms_safetensors_close(s); }
 
-/* ms.load(path [, {device =}]) -> tensors by name, metadata by key (strings), list of the names in the file's order.
- * Raises when the file is not there or is no sound safetensors file. */
+/* ms.load(path [, {device =, max_bytes =}]) -> tensors by name, metadata by key (strings), list of the names in the file's order.
+ * Raises when the file is not there or is no sound safetensors file, and when the tensors would take more memory than 8 times the
+ * file and 64 MB, or than max_bytes where that is given. */
 static int load(lua_State *L) {
-  static const char *const names[] = {"device", NULL};
+  static const char *const names[] = {"device", "max_bytes", NULL};
   const char *path = msl_string(L, 1, "load", "the name of a file");
-  int options = lua_istable(L, 2) ? 2 : 0;
-  if (options) msl_check_options(L, options, "load", names);
+  int options = lua_isnoneornil(L, 2) ? 0 : 2;
+  uint64_t max_bytes = 0;
+  if (options) {
+    msl_check_options(L, options, "load", names);
+    lua_getfield(L, options, "max_bytes");
+    max_bytes = msl_max_bytes(L, -1, "load");
+    lua_pop(L, 1);
+  }
   ms_device *device = msl_device(L, options);
   msl_guard *g = msl_guard_push(L, close_safetensors);
   int mark = msl_enter(L);
-  const ms_safetensors *s = g->p = ms_safetensors_open(path);
+  const ms_safetensors *s = g->p = ms_safetensors_open(path, max_bytes);
   if (!s) return msl_leave(L, mark), 0;
   lua_createtable(L, 0, s->n);
   lua_createtable(L, 0, s->n_metadata);
@@ -145,8 +152,8 @@ static int load(lua_State *L) {
   for (int k = 0; k < s->n; k++) {
     const ms_st_entry *e = &s->entries[k];
     int inner = ms_scope_open();
-    ms_tensor *t = ms_from_host(e->dtype, e->rank, e->shape, e->data, device);
-    if (!t) break;
+    ms_tensor *t = ms_empty(e->dtype, e->rank, e->shape, NULL);
+    if (!t || ms_safetensors_read(s, e, ms_data(t)) || (device && !(t = ms_to_device(t, device)))) break;
     msl_push(L, t);
     ms_scope_close(inner);
     lua_setfield(L, -4, e->name);
@@ -190,7 +197,7 @@ static int64_t step_at(lua_State *L, int i, const char *what) {
 static int tensorboard(lua_State *L) {
   static const char *const names[] = {"resume", NULL};
   const char *folder = msl_string(L, 1, "tensorboard", "the name of a folder");
-  int options = lua_istable(L, 2) ? 2 : 0, ok = 1;
+  int options = lua_isnoneornil(L, 2) ? 0 : 2, ok = 1;
   lua_Integer resume = 0;
   bool resumed = false;
   if (options) {
@@ -255,7 +262,7 @@ static int writer_image(lua_State *L) {
   ms_events *e = events(L, "image");
   const char *tag = msl_string(L, 2, "tensorboard:image", TAG);
   int64_t step = step_at(L, 4, "image");
-  int options = lua_istable(L, 5) ? 5 : 0;
+  int options = lua_isnoneornil(L, 5) ? 0 : 5;
   lua_settop(L, 5);
   msl_guard *png = msl_guard_push(L, free_png);
   int mark = msl_enter(L);
@@ -330,7 +337,7 @@ void msl_open_files(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg methods[] = {
       {"scalar", writer_scalar}, {"image", writer_image}, {"histogram", writer_histogram}, {"text", writer_text},
       {"flush", writer_flush},   {"close", writer_close}, {"path", writer_path},           {NULL, NULL}};
-  luaL_newmetatable(L, WRITER);
+  msl_metatable(L, WRITER);
   lua_pushcfunction(L, writer_gc);
   lua_setfield(L, -2, "__gc");
   lua_pushcfunction(L, writer_close);

@@ -7,6 +7,7 @@
  * ms.scope(): userdata made while a scope is open hang on it; closing frees what was not kept, at once, without the collector. A
  * scope belongs to the coroutine that opened it (coroutine.c). */
 #include "bind.h"
+#include "io/io.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +102,14 @@ void msl_script_line(lua_State *L, char *out, size_t size) {
 static int raise_stored(lua_State *L) {
   char line[LUA_IDSIZE + 32];
   msl_script_line(L, line, sizeof line);
-  lua_pushfstring(L, "%s%s", line, ms_error());
+  lua_pushstring(L, line);
+  size_t n = strlen(ms_error());
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  char *out = luaL_prepbuffsize(&b, 4 * n); /* names of files and tensors come from outside: they move no cursor */
+  luaL_addsize(&b, ms_visible(ms_error(), n, true, out));
+  luaL_pushresult(&b);
+  lua_concat(L, 2);
   ms_error_clear();
   return lua_error(L);
 }
@@ -208,8 +216,19 @@ ms_tensor *msl_operand(lua_State *L, int i) {
   }
 }
 
+bool msl_metatable(lua_State *L, const char *name) {
+  bool made = luaL_newmetatable(L, name);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__metatable");
+  return made;
+}
+
+/* ms.is_tensor(x) -> boolean: also for one that its scope has freed */
+static int is_tensor(lua_State *L) { return lua_pushboolean(L, box_at(L, 1) != NULL), 1; }
+
 static int tensor_gc(lua_State *L) {
-  box *b = lua_touserdata(L, 1);
+  box *b = box_at(L, 1);
+  if (!b) return luaL_typeerror(L, 1, "tensor");
   take_out(b);
   ms_release(b->t);
   b->t = NULL;
@@ -327,12 +346,13 @@ static int scope_gc(lua_State *L) {
 
 void msl_open_gc(lua_State *L);
 void msl_open_gc(lua_State *L) { /* module table on top */
-  stress = getenv("MASCON_GCSTRESS") != NULL;
+  const char *ask = getenv("MASCON_GCSTRESS");
+  stress = ask && !strcmp(ask, "1");
   lua_gc(L, LUA_GCGEN, 0, 0);
   current = L;
   ms_on_where(where, NULL);
   ms_memory_on_pressure(on_pressure, NULL);
-  luaL_newmetatable(L, "mascon.tensor");
+  msl_metatable(L, "mascon.tensor");
   tensor_meta = lua_topointer(L, -1);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
@@ -340,7 +360,7 @@ void msl_open_gc(lua_State *L) { /* module table on top */
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
 
-  luaL_newmetatable(L, "mascon.scope");
+  msl_metatable(L, "mascon.scope");
   lua_pushcfunction(L, scope_close);
   lua_setfield(L, -2, "__close");
   lua_pushcfunction(L, scope_gc);
@@ -356,4 +376,6 @@ void msl_open_gc(lua_State *L) { /* module table on top */
   lua_setfield(L, -2, "scope");
   lua_pushcfunction(L, keep_all);
   lua_setfield(L, -2, "keep");
+  lua_pushcfunction(L, is_tensor);
+  lua_setfield(L, -2, "is_tensor");
 }

@@ -201,7 +201,7 @@ void msl_open_grad(lua_State *L) {    /* stack: module, methods */
   lua_setfield(L, -2, "backward");
   lua_pushcfunction(L, requires_grad_);
   lua_setfield(L, -2, "requires_grad_");
-  luaL_newmetatable(L, "mascon.grad_mode");
+  msl_metatable(L, "mascon.grad_mode");
   lua_pushcfunction(L, mode_close);
   lua_setfield(L, -2, "__close");
   lua_pop(L, 1);

@@ -1,4 +1,5 @@
 /* json.c -- module "mascon.jansson": JSON texts as Lua values. Reading only; json.lua writes. */
+#include "bind.h"
 #include "embed.h"
 #include "io/json.h"
 #include <lauxlib.h>
@@ -75,7 +76,7 @@ static int decode(lua_State *L) {
   lua_settop(L, 2);
   ms_json **held = lua_newuserdatauv(L, sizeof *held, 0);
   *held = NULL;
-  if (luaL_newmetatable(L, "mascon.jansson")) {
+  if (msl_metatable(L, "mascon.jansson")) {
     lua_pushcfunction(L, free_value);
     lua_setfield(L, -2, "__gc");
   }

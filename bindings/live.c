@@ -55,7 +55,7 @@ const char *msl_first_look(void) { return first_look; }
 int msl_lent(void) { return lent; }
 
 static int live_gc(lua_State *L) {
-  live *p = lua_touserdata(L, 1);
+  live *p = luaL_checkudata(L, 1, "mascon.number");
   if (p->cell && p->lending && p->lending == lending) lent--;
   ms_cell_release(p->cell);
   p->cell = NULL;
@@ -143,7 +143,7 @@ static void event(lua_State *L, const char *name, lua_CFunction f, int a, int b)
 }
 
 void msl_open_live(lua_State *L) {
-  luaL_newmetatable(L, "mascon.number");
+  msl_metatable(L, "mascon.number");
   number_meta = lua_topointer(L, -1);
   event(L, "__add", live_arith, MS_OP_add, 0), event(L, "__sub", live_arith, MS_OP_sub, 0);
   event(L, "__mul", live_arith, MS_OP_mul, 0), event(L, "__div", live_arith, MS_OP_div, 0);
@@ -156,8 +156,6 @@ void msl_open_live(lua_State *L) {
   event(L, "__eq", looked_compare, LUA_OPEQ, 0), event(L, "__concat", looked_concat, 0, 0);
   event(L, "__tostring", looked_tostring, 0, 0), event(L, "__index", refuse_index, 0, 0);
   event(L, "__gc", live_gc, 0, 0);
-  lua_pushboolean(L, false);
-  lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
   msl_takes_live(live_arith, 0);
   msl_takes_live(looked_arith, 0);

@@ -5,6 +5,8 @@
 #include "mascon.h"
 #include "prompt.h"
 #include "team.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdbool.h>
@@ -21,6 +23,7 @@ static const char usage_text[] =
     "  script.lua      run the script; its arguments are in `arg` and `...`; - reads it from standard input\n"
     "  -e CODE         run CODE, with ms, nn, optim, ml and data at hand\n"
     "  -i              then the prompt, with the script's globals and the locals of its main chunk\n"
+    "  --bytecode      let load, loadfile, dofile, require and the script itself be bytecode, which Lua does not check\n"
     "  -v, --version   print the version\n"
     "  -h, --help      print this\n"
     "\n"
@@ -28,6 +31,7 @@ static const char usage_text[] =
     "At the prompt ?NAME tells about an operation. Manual: man mascon\n";
 
 typedef struct options {
+  bool bytecode;      /* chunks may be that */
   bool prompt;        /* -i, or nothing else to do */
   const char *code;   /* -e */
   const char *script; /* "-" for standard input; NULL when there is none */
@@ -40,6 +44,7 @@ static int read_options(int argc, char **argv, options *o) {
   for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
     const char *a = argv[i];
     if (!strcmp(a, "-i")) o->prompt = true;
+    else if (!strcmp(a, "--bytecode")) o->bytecode = true;
     else if (!strcmp(a, "-v") || !strcmp(a, "--version")) {
       puts("mascon " MS_VERSION " (" LUA_RELEASE ")");
       return 0;
@@ -150,8 +155,9 @@ static int run_code(lua_State *L, int argc, char **argv, const options *o) {
 static int run_script(lua_State *L, int argc, char **argv, const options *o) {
   const char *path = strcmp(o->script, "-") ? o->script : NULL;
   if (path) add_script_folder(L, path);
-  int status = luaL_loadfilex(L, path, "t");
+  int status = luaL_loadfilex(L, path, o->bytecode ? NULL : "t");
   if (status != LUA_OK) {
+    ms_say_refused(L);
     ms_syntax_error(L, path);
     return ms_report(L, status);
   }
@@ -180,6 +186,7 @@ static int protected_main(lua_State *L) {
   lua_pop(L, 2);
   lua_pushboolean(L, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, "mascon.program");
+  if (!s->o.bytecode) ms_text_only(L);
   ms_lua_searcher(L);
   make_arg(L, s->argc, s->argv, s->o.first < s->argc ? s->o.first : 0);
   if (s->o.code) s->code = run_code(L, s->argc, s->argv, &s->o);
@@ -191,7 +198,15 @@ static int protected_main(lua_State *L) {
   return 0;
 }
 
+/* Whoever starts the program with a standard stream closed gets /dev/null there: else the next file that is opened takes its
+ * number, and what is printed lands in it. */
+static void open_streams(void) {
+  for (int fd = 0; fd <= 2; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd) _exit(MS_EXIT_ERROR);
+}
+
 int main(int argc, char **argv) {
+  open_streams();
   start s = {.argc = argc, .argv = argv, .o = {.first = 1}};
   int code = read_options(argc, argv, &s.o);
   if (code >= 0) return code;

@@ -2,8 +2,32 @@
 #include "bind.h"
 #include "embed.h"
 #include "interrupt.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 void msl_open_gc(lua_State *L);
+
+/* Variables with words that mean nothing raise: whoever sets one wants something. (MASCON_THREADS is read by the core.) */
+static void check_environment(lua_State *L) {
+  static const struct {
+    const char *name, *words[4];
+  } known[] = {{"MASCON_ISA", {"v2", "v3", "v4"}}, {"MASCON_AMX", {"0", "1"}},      {"MASCON_COMPILE", {"on", "off", "check"}},
+               {"MASCON_PROFILE", {"0", "1"}},     {"MASCON_GCSTRESS", {"0", "1"}}, {"MASCON_TRACEBACK", {"short", "full"}}};
+  struct stat st;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    const char *value = getenv(known[i].name), *const *word = known[i].words;
+    if (!value || !*value) continue;
+    while (*word && strcmp(*word, value)) word++;
+    if (*word) continue;
+    word = known[i].words;
+    luaL_error(L, word[2] ? "%s: expected %s, %s or %s, got '%s'" : "%s: expected %s or %s, got '%s'", known[i].name, word[0],
+               word[1], word[2] ? word[2] : value, value);
+  }
+  const char *folder = getenv("MASCON_LUA");
+  if (folder && *folder && (stat(folder, &st) || !S_ISDIR(st.st_mode)))
+    luaL_error(L, "MASCON_LUA: expected a folder, got '%s'", folder);
+}
 
 __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   if (ms_threads_check() < 0) {
@@ -11,6 +35,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
     ms_error_clear();
     return luaL_error(L, "%s", lua_tostring(L, -1));
   }
+  check_environment(L);
   lua_newtable(L);
   lua_pushstring(L, MS_VERSION);
   lua_setfield(L, -2, "version");

@@ -23,8 +23,8 @@ static void free_knn(void *p) { ms_knn_free(p); }
 static void free_forest(void *p) { ms_forest_free(p); }
 static void free_pca(void *p) { ms_pca_free(p); }
 
-static int model_gc(lua_State *L) {
-  model *m = lua_touserdata(L, 1);
+static int model_gc(lua_State *L) { /* upvalue: the class */
+  model *m = luaL_checkudata(L, 1, lua_tostring(L, lua_upvalueindex(1)));
   void *p = m->p;
   m->p = NULL;
   if (p) m->free(p);
@@ -475,8 +475,9 @@ static int draw(lua_State *L) { return lua_pushinteger(L, ms_rng_next(ms_default
 void msl_open_ml(lua_State *L) { /* stack: module, methods */
   static const char *const classes[] = {KNN, FOREST, PCA};
   for (int i = 0; i < 3; i++) {
-    luaL_newmetatable(L, classes[i]);
-    lua_pushcfunction(L, model_gc);
+    msl_metatable(L, classes[i]);
+    lua_pushstring(L, classes[i]);
+    lua_pushcclosure(L, model_gc, 1);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
   }

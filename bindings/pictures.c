@@ -4,6 +4,7 @@
 #include "embed.h"
 #include "files.h"
 #include <string.h>
+#include <strings.h>
 
 static void free_image(void *im) { ms_image_free(im); }
 
@@ -155,10 +156,19 @@ static int image_grid(lua_State *L) {
   return 1;
 }
 
+/* Pictures are written as PNG only: a name that ends otherwise promises something else. (One without an ending promises nothing.)
+ */
+static void check_ending(lua_State *L, const char *path) {
+  const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+  if (dot && dot > (slash ? slash + 1 : path) && strcasecmp(dot, ".png"))
+    msl_raise(L, ms_scope_open(), "image.save: expected a name that ends in .png, got '%s'", path);
+}
+
 /* ms.image.save(path, picture or pictures [, options of grid]): a PNG, written whole or not at all. One picture is H x W or C x H x
  * W with C 1..4; anything else becomes a grid. */
 static int image_save(lua_State *L) {
   const char *path = msl_string(L, 1, "image.save", "the name of a file");
+  check_ending(L, path);
   int options = options_at(L, 3, "image.save"), mark = msl_enter(L);
   lua_settop(L, 3);
   msl_guard *g = msl_picture(L, mark, 2, options, "image.save");

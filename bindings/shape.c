@@ -26,12 +26,13 @@ bool msl_to_shape(lua_State *L, int i, ms_ints *v) {
   lua_rawgetp(L, i, &shape_key);
   size_t bytes = 0;
   const char *p = lua_tolstring(L, -1, &bytes);
-  if (v) {
+  bool fits = p && bytes <= sizeof v->at && bytes % sizeof *v->at == 0; /* rawset reaches it */
+  if (v && fits) {
     v->n = (int)(bytes / sizeof *v->at);
     if (bytes) memcpy(v->at, p, bytes);
   }
   lua_pop(L, 1);
-  return p != NULL;
+  return fits;
 }
 
 static ms_ints self(lua_State *L) {
@@ -108,7 +109,7 @@ void msl_open_shape(lua_State *L) {
   static const luaL_Reg events[] = {
       {"__index", shape_index},       {"__newindex", shape_newindex}, {"__len", shape_len},     {"__eq", shape_eq},
       {"__tostring", shape_tostring}, {"__concat", shape_concat},     {"__pairs", shape_pairs}, {NULL, NULL}};
-  luaL_newmetatable(L, "mascon.shape");
+  msl_metatable(L, "mascon.shape");
   luaL_setfuncs(L, events, 0);
   lua_pushliteral(L, "shape");
   lua_setfield(L, -2, "__metatable");

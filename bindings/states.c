@@ -17,17 +17,17 @@ void msl_drop_recordings(state *s) {
 }
 
 static int state_gc(lua_State *L) {
-  state *s = lua_touserdata(L, 1);
+  state *s = luaL_checkudata(L, 1, "mascon.step_state");
   if (msl_profile_all && s->step) msl_profile_to_stderr(s->step);
   msl_drop_recordings(s);
   for (int i = 0; i < s->n_number; i++) ms_cell_release(s->cell[i]);
   free(s->key), free(s->looked);
-  s->n_number = 0, s->key = NULL, s->looked = NULL;
+  s->n_number = 0, s->key = NULL, s->n_key = 0, s->looked = NULL;
   return 0;
 }
 
 static int step_gc(lua_State *L) {
-  step *st = lua_touserdata(L, 1);
+  step *st = luaL_checkudata(L, 1, "mascon.step");
   for (int i = 0; i < st->grads.n; i++) ms_release(st->grads.at[i].leaf);
   for (int i = 0; i < st->frozen.n; i++) ms_release(st->frozen.at[i].leaf);
   free(st->grads.at), free(st->frozen.at);
@@ -204,7 +204,7 @@ void msl_open_states(lua_State *L) {
     lua_CFunction gc;
   } classes[] = {{"mascon.step_state", state_gc}, {"mascon.step", step_gc}};
   for (int i = 0; i < 2; i++) {
-    luaL_newmetatable(L, classes[i].name);
+    msl_metatable(L, classes[i].name);
     lua_pushcfunction(L, classes[i].gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);

@@ -1,6 +1,7 @@
 /* system.c -- module "mascon.system": folders, files written whole or not at all, other programs.
  *
  * Functions return nil (or false) and a message on failure, like Lua's io; misuse raises. */
+#include "bind.h"
 #include "embed.h"
 #include "io/io.h"
 #include <dirent.h>
@@ -96,7 +97,7 @@ static int system_append(lua_State *L) {
 /* ---- folders ------------------------------------------------------------------------------------------------------- */
 
 static int close_folder(lua_State *L) {
-  DIR **d = lua_touserdata(L, 1);
+  DIR **d = luaL_checkudata(L, 1, "mascon.folder");
   if (*d) closedir(*d);
   *d = NULL;
   return 0;
@@ -108,7 +109,7 @@ static int system_list(lua_State *L) {
   lua_newtable(L);
   DIR **d = lua_newuserdatauv(L, sizeof *d, 0); /* closed by the collector if a push below raises */
   *d = NULL;
-  if (luaL_newmetatable(L, "mascon.folder")) {
+  if (msl_metatable(L, "mascon.folder")) {
     lua_pushcfunction(L, close_folder);
     lua_setfield(L, -2, "__gc");
   }
@@ -143,7 +144,7 @@ static int system_lock(lua_State *L) {
   char who[80];
   int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
   *fd = -1;
-  if (luaL_newmetatable(L, LOCK)) {
+  if (msl_metatable(L, LOCK)) {
     lua_pushcfunction(L, lock_close);
     lua_setfield(L, -2, "__gc");
     lua_pushcfunction(L, lock_close);
@@ -253,7 +254,7 @@ static int spawn(pid_t *pid, char **argv, int fd, int complaints) {
 
 /* The memory and the descriptors of a conversation; freed by the collector when something raises. */
 static int outputs_gc(lua_State *L) {
-  output *o = lua_touserdata(L, 1);
+  output *o = luaL_checkudata(L, 1, "mascon.outputs");
   for (int i = 0; i < 2; i++) {
     if (o[i].fd >= 0) close(o[i].fd);
     free(o[i].at);
@@ -265,7 +266,7 @@ static int outputs_gc(lua_State *L) {
 static output *new_outputs(lua_State *L) {
   output *o = lua_newuserdatauv(L, 2 * sizeof *o, 0);
   o[0] = o[1] = (output){.fd = -1};
-  if (luaL_newmetatable(L, "mascon.outputs")) {
+  if (msl_metatable(L, "mascon.outputs")) {
     lua_pushcfunction(L, outputs_gc);
     lua_setfield(L, -2, "__gc");
   }

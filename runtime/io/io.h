@@ -58,7 +58,7 @@ typedef struct ms_st_entry {
   int rank;
   int64_t shape[MS_MAX_RANK];
   size_t bytes;     /* elements x size of one; the writer checks it */
-  const void *data; /* C order, little-endian; in a file read NOT aligned: memcpy from it */
+  const void *data; /* C order, little-endian: what is written; parsed from memory: where it lies there, NOT aligned; else NULL */
 } ms_st_entry;
 
 typedef struct ms_st_pair {
@@ -68,15 +68,18 @@ typedef struct ms_st_pair {
 typedef struct ms_safetensors {
   int n, n_metadata;
   ms_st_entry *entries; /* in the order of the data */
-  ms_st_pair *metadata; /* in the order of the file */
+  ms_st_pair *metadata; /* sorted by key */
   struct ms_st_private *private;
 } ms_safetensors;
 
-/* Open and check a whole file. The data stay mapped until close; replacing the file by rename (as every writer here does) is
- * harmless. */
-ms_safetensors *ms_safetensors_open(const char *path);
-/* The same from memory that the caller keeps alive; `name` is for messages. */
+/* Open a plain file and check its header, in time and memory linear in its size. The data are read by ms_safetensors_read only; a
+ * file that changes meanwhile gives an error or other numbers, no more. It fails when all tensors would take more than the rule of
+ * ms_allow_bytes (io/source.h) allows. */
+ms_safetensors *ms_safetensors_open(const char *path, uint64_t max_bytes);
+/* The same from memory that the caller keeps alive, without the rule; `name` is for messages. */
 ms_safetensors *ms_safetensors_parse(const void *bytes, size_t size, const char *name);
+/* The e->bytes bytes of an entry to out, checked: BOOL bytes are 0 or 1. */
+int ms_safetensors_read(const ms_safetensors *s, const ms_st_entry *e, void *out);
 void ms_safetensors_close(ms_safetensors *s); /* NULL is fine */
 /* By name; NULL and no error when there is none. */
 const ms_st_entry *ms_safetensors_find(const ms_safetensors *s, const char *name);

@@ -80,8 +80,8 @@ ms_json *ms_json_parse(const char *text, size_t n, size_t flags, json_error_t *w
   current = &d->heap;
   d->root = json_loadb(text, n, flags | JSON_REJECT_DUPLICATES, &told);
   current = before;
-  if (d->root) return d;
   *why = told;
+  if (d->root) return d;
   if (why->line < 0) why->line = 0;
   ms_json_free(d);
   return NULL;

@@ -9,7 +9,8 @@
 typedef struct ms_json ms_json;
 
 /* The n bytes of text as a document; flags are jansson's (JSON_REJECT_DUPLICATES is always on). Its values may take 64 MB and 32
- * times the text. NULL: *why tells line, column, position and text as jansson does; line is -1 when it is memory that lacks. */
+ * times the text. NULL: *why tells line, column, position and text as jansson does; line is -1 when it is memory that lacks. Else
+ * why->position tells how many bytes were read, which with JSON_DISABLE_EOF_CHECK need not be all. */
 ms_json *ms_json_parse(const char *text, size_t n, size_t flags, json_error_t *why);
 json_t *ms_json_root(const ms_json *d); /* belongs to the document: no json_decref */
 void ms_json_free(ms_json *d);          /* NULL is well */

@@ -1,18 +1,18 @@
 /* safetensors.c -- https://github.com/huggingface/safetensors: u64 header size, JSON header, data without holes or overlaps. */
 #include "io/io.h"
 #include "io/json.h"
+#include "io/source.h"
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "the data are little-endian and used in place");
 
-enum { HEADER_CAP = 100000000 };
+/* ENTRY_CAP: bytes of the text of one tensor; TENSOR_BYTES, PAIR_BYTES: what a tensor costs beside its elements, a pair of metadata
+ * beside its text. */
+enum { HEADER_CAP = 100000000, ENTRY_CAP = 1 << 16, TENSOR_BYTES = 640, PAIR_BYTES = 160 };
 
 static const struct {
   const char *name;
@@ -21,12 +21,14 @@ static const struct {
               {"I64", MS_I64}, {"I32", MS_I32}, {"U8", MS_U8},     {"BOOL", MS_BOOL}};
 
 struct ms_st_private {
-  ms_json *header; /* owns the names and the metadata */
-  char *name;      /* for messages */
-  const uint8_t *data;
-  size_t size; /* of the data */
-  void *map;
-  size_t map_size;
+  char *name; /* for messages */
+  int fd;     /* of the file; -1: memory, at `bytes` */
+  const uint8_t *bytes;
+  uint64_t data; /* where they begin */
+  uint64_t size; /* of the data */
+  int room, room_metadata;
+  const ms_st_entry **by_name; /* sorted */
+  uint64_t *begin;             /* of each entry, where its data begin among the data */
 };
 
 /* Elements and bytes of a shape; false when that overflows. */
@@ -58,15 +60,16 @@ static int read_shape(const char *file, const char *name, const json_t *list, ms
 }
 
 /* One entry of the header, checked against itself and the size of the data. Its position among the others is checked later. */
-static int read_entry(struct ms_st_private *p, const char *name, const json_t *value, ms_st_entry *e) {
-  const char *file = p->name, *dtype = json_string_value(json_object_get(value, "dtype"));
+static int read_entry(const struct ms_st_private *p, const json_t *value, ms_st_entry *e) {
+  const char *file = p->name, *name = e->name, *dtype = json_string_value(json_object_get(value, "dtype"));
   const json_t *offsets = json_object_get(value, "data_offsets");
   const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
-  *e = (ms_st_entry){.name = name, .dtype = MS_DTYPES};
-  if (!dtype || json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last)) {
-    ms_fail("%s: tensor '%s': expected dtype, shape and data_offsets [begin, end]", file, name);
+  if (!dtype || json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last) ||
+      json_object_size(value) != 3) {
+    ms_fail("%s: tensor '%s': expected dtype, shape and data_offsets [begin, end], nothing else", file, name);
     return -1;
   }
+  e->dtype = MS_DTYPES;
   for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
     if (!strcmp(dtype, dtypes[i].name)) e->dtype = dtypes[i].dtype;
   if (e->dtype == MS_DTYPES) {
@@ -76,8 +79,8 @@ static int read_entry(struct ms_st_private *p, const char *name, const json_t *v
   if (read_shape(file, name, json_object_get(value, "shape"), e)) return -1;
   json_int_t begin = json_integer_value(first), end = json_integer_value(last);
   if (begin < 0 || end < begin || (uint64_t)end > p->size) {
-    ms_fail("%s: tensor '%s': data_offsets [%lld, %lld] do not lie in the %zu bytes of data there are", file, name,
-            (long long)begin, (long long)end, p->size);
+    ms_fail("%s: tensor '%s': data_offsets [%lld, %lld] do not lie in the %llu bytes of data there are", file, name,
+            (long long)begin, (long long)end, (unsigned long long)p->size);
     return -1;
   }
   if (!shape_bytes(e->dtype, e->rank, e->shape, &e->bytes) || e->bytes != (size_t)(end - begin)) {
@@ -85,153 +88,287 @@ static int read_entry(struct ms_st_private *p, const char *name, const json_t *v
             (long long)(end - begin));
     return -1;
   }
-  e->data = p->data + begin;
-  for (size_t i = 0; e->dtype == MS_BOOL && i < e->bytes; i++)
-    if (((const uint8_t *)e->data)[i] > 1) {
-      ms_fail("%s: tensor '%s': expected BOOL bytes of 0 or 1, element %zu is %d", file, name, i + 1,
-              ((const uint8_t *)e->data)[i]);
-      return -1;
-    }
+  e->data = (const uint8_t *)(uintptr_t)begin; /* until check_entries has sorted them */
   return 0;
 }
 
-static int read_metadata(ms_safetensors *s, json_t *map) {
-  const char *key;
-  json_t *value;
-  if (!json_is_object(map)) {
+/* The header is read value by value, so that one tensor's text is all there is of it as JSON at a time. */
+typedef struct cursor {
+  ms_safetensors *s;
+  const char *begin, *at, *end;
+} cursor;
+
+static int bad_header(const cursor *c, const char *why) {
+  ms_fail("%s: bad safetensors header, at byte %td: %s", c->s->private->name, c->at - c->begin, why);
+  return -1;
+}
+
+/* The next byte that is no space, '\0' at the end. */
+static char peek(cursor *c) {
+  while (c->at < c->end && strchr(" \t\r\n", *c->at) && *c->at) c->at++;
+  return c->at < c->end ? *c->at : 0;
+}
+
+static ms_json *read_value(cursor *c, size_t most) {
+  json_error_t why;
+  size_t n = (size_t)(c->end - c->at);
+  ms_json *v = ms_json_parse(c->at, n < most ? n : most, JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, &why);
+  if (!v) {
+    if (why.line < 0) ms_fail("%s: %s", c->s->private->name, why.text);
+    else if (n > most && json_error_code(&why) == json_error_premature_end_of_input) bad_header(c, "too long for one tensor");
+    else bad_header(c, why.text);
+    return NULL;
+  }
+  c->at += why.position;
+  return v;
+}
+
+/* Room for one more in a list of n that has room for *room. */
+static void *more_room(const char *file, void *list, int n, int *room, size_t size) {
+  if (n < *room) return list;
+  int fresh = *room ? 2 * *room : 16;
+  void *p = realloc(list, (size_t)fresh * size);
+  if (!p) return ms_fail("%s: out of memory", file);
+  *room = fresh;
+  return p;
+}
+
+static int add_pair(cursor *c, char *key) {
+  ms_safetensors *s = c->s;
+  ms_st_pair *list = more_room(s->private->name, s->metadata, s->n_metadata, &s->private->room_metadata, sizeof *list);
+  if (!list) return free(key), -1;
+  s->metadata = list;
+  ms_st_pair *pair = &list[s->n_metadata++];
+  *pair = (ms_st_pair){key, NULL};
+  if (peek(c) != '"') {
+    ms_fail("%s: expected __metadata__ to map strings to strings, '%s' is none", s->private->name, key);
+    return -1;
+  }
+  ms_json *v = read_value(c, HEADER_CAP);
+  if (v && !(pair->value = strdup(json_string_value(ms_json_root(v))))) ms_fail("%s: out of memory", s->private->name);
+  ms_json_free(v);
+  return pair->value ? 0 : -1;
+}
+
+static int read_object(cursor *c, int (*add)(cursor *, char *));
+
+static int add_entry(cursor *c, char *key) {
+  ms_safetensors *s = c->s;
+  if (!strcmp(key, "__metadata__")) {
+    free(key);
+    if (s->metadata) return bad_header(c, "duplicate __metadata__");
+    if (!(s->metadata = calloc(16, sizeof *s->metadata))) return bad_header(c, "out of memory");
+    s->private->room_metadata = 16;
+    if (peek(c) == '{') return read_object(c, add_pair);
     ms_fail("%s: expected __metadata__ to map strings to strings", s->private->name);
     return -1;
   }
-  s->metadata = calloc(json_object_size(map) + 1, sizeof *s->metadata);
-  if (!s->metadata) {
-    ms_fail("%s: out of memory", s->private->name);
-    return -1;
+  ms_st_entry *list = more_room(s->private->name, s->entries, s->n, &s->private->room, sizeof *list);
+  if (!list) return free(key), -1;
+  s->entries = list;
+  list[s->n] = (ms_st_entry){.name = key};
+  ms_json *v = read_value(c, ENTRY_CAP);
+  int bad = !v || read_entry(s->private, ms_json_root(v), &list[s->n]);
+  s->n++;
+  ms_json_free(v);
+  return bad ? -1 : 0;
+}
+
+/* { "key": what add reads, ... } */
+static int read_object(cursor *c, int (*add)(cursor *, char *)) {
+  c->at++;
+  if (peek(c) == '}') return c->at++, 0;
+  for (;;) {
+    if (peek(c) != '"') return bad_header(c, "expected a name in quotes");
+    ms_json *v = read_value(c, HEADER_CAP);
+    char *key = v ? strdup(json_string_value(ms_json_root(v))) : NULL;
+    if (v && !key) ms_fail("%s: out of memory", c->s->private->name);
+    ms_json_free(v);
+    if (!key) return -1;
+    if (peek(c) != ':') return free(key), bad_header(c, "expected ':' behind a name");
+    c->at++;
+    peek(c);
+    if (add(c, key)) return -1;
+    char next = peek(c);
+    if (next != ',' && next != '}') return bad_header(c, "expected ',' or '}'");
+    c->at++;
+    if (next == '}') return 0;
   }
-  json_object_foreach(map, key, value) {
-    if (!json_is_string(value)) {
-      ms_fail("%s: expected __metadata__ to map strings to strings, '%s' is none", s->private->name, key);
-      return -1;
-    }
-    s->metadata[s->n_metadata++] = (ms_st_pair){key, json_string_value(value)};
-  }
-  return 0;
 }
 
 /* Where the data begin; among those at the same place the empty ones come first. */
 static int by_position(const void *a, const void *b) {
   const ms_st_entry *x = a, *y = b;
-  if (x->data != y->data) return x->data < y->data ? -1 : 1;
+  if (x->data != y->data) return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
   if (x->bytes != y->bytes) return x->bytes < y->bytes ? -1 : 1;
   return strcmp(x->name, y->name);
 }
+static int by_name(const void *a, const void *b) {
+  return strcmp((*(const ms_st_entry *const *)a)->name, (*(const ms_st_entry *const *)b)->name);
+}
+static int by_key(const void *a, const void *b) { return strcmp(((const ms_st_pair *)a)->key, ((const ms_st_pair *)b)->key); }
 
-static int read_entries(ms_safetensors *s) {
+static int check_entries(ms_safetensors *s) {
   struct ms_st_private *p = s->private;
-  const char *key;
-  json_t *value;
-  json_t *header = ms_json_root(p->header);
-  s->entries = calloc(json_object_size(header) + 1, sizeof *s->entries);
-  if (!s->entries) {
+  if (s->n) qsort(s->entries, (size_t)s->n, sizeof *s->entries, by_position);
+  p->by_name = malloc(((size_t)s->n + 1) * sizeof *p->by_name);
+  p->begin = malloc(((size_t)s->n + 1) * sizeof *p->begin);
+  if (!p->by_name || !p->begin) {
     ms_fail("%s: out of memory", p->name);
     return -1;
   }
-  json_object_foreach(header, key, value) {
-    if (!strcmp(key, "__metadata__")) {
-      if (read_metadata(s, value)) return -1;
-    } else if (read_entry(p, key, value, &s->entries[s->n++])) return -1;
-  }
-  qsort(s->entries, (size_t)s->n, sizeof *s->entries, by_position);
-  const uint8_t *at = p->data;
+  uint64_t at = 0;
   for (int i = 0; i < s->n; i++) {
-    const ms_st_entry *e = &s->entries[i];
-    if (e->data != at) {
-      ms_fail("%s: tensor '%s': expected its data to begin at byte %td, got %td: there is %s", p->name, e->name, at - p->data,
-              (const uint8_t *)e->data - p->data, (const uint8_t *)e->data > at ? "a hole" : "an overlap");
+    ms_st_entry *e = &s->entries[i];
+    p->by_name[i] = e;
+    p->begin[i] = (uintptr_t)e->data;
+    if (p->begin[i] != at) {
+      ms_fail("%s: tensor '%s': expected its data to begin at byte %llu, got %llu: there is %s", p->name, e->name,
+              (unsigned long long)at, (unsigned long long)p->begin[i], p->begin[i] > at ? "a hole" : "an overlap");
       return -1;
     }
     at += e->bytes;
+    e->data = p->bytes ? p->bytes + p->data + p->begin[i] : NULL;
   }
-  if (at == p->data + p->size) return 0;
-  ms_fail("%s: expected %td bytes of data, got %zu", p->name, at - p->data, p->size);
-  return -1;
+  if (at != p->size) {
+    ms_fail("%s: expected %llu bytes of data, got %llu", p->name, (unsigned long long)at, (unsigned long long)p->size);
+    return -1;
+  }
+  qsort(p->by_name, (size_t)s->n, sizeof *p->by_name, by_name);
+  if (s->n_metadata) qsort(s->metadata, (size_t)s->n_metadata, sizeof *s->metadata, by_key);
+  for (int i = 1; i < s->n; i++)
+    if (!by_name(&p->by_name[i - 1], &p->by_name[i])) {
+      ms_fail("%s: bad safetensors header: duplicate tensor '%s'", p->name, p->by_name[i]->name);
+      return -1;
+    }
+  for (int i = 1; i < s->n_metadata; i++)
+    if (!by_key(&s->metadata[i - 1], &s->metadata[i])) {
+      ms_fail("%s: bad safetensors header: duplicate metadata '%s'", p->name, s->metadata[i].key);
+      return -1;
+    }
+  return 0;
 }
 
-/* s takes over the map. */
-static int parse(ms_safetensors *s, const uint8_t *bytes, size_t size) {
-  struct ms_st_private *p = s->private;
+static int parse_header(ms_safetensors *s, const char *text, size_t n, uint64_t max_bytes) {
+  cursor c = {s, text, text, text + n};
+  if (!n || *text != '{') {
+    ms_fail("%s: not a safetensors file: expected its header to begin with '{'", s->private->name);
+    return -1;
+  }
+  if (read_object(&c, add_entry)) return -1;
+  if (peek(&c) || c.at != c.end) return bad_header(&c, "expected nothing behind the last '}'");
+  if (check_entries(s)) return -1;
+  const struct ms_st_private *p = s->private;
+  return ms_allow_bytes(p->name, p->data + p->size, p->size + (uint64_t)s->n * TENSOR_BYTES + (uint64_t)s->n_metadata * PAIR_BYTES,
+                        4 * (uint64_t)n, max_bytes);
+}
+
+/* How long the header is, from the first 8 bytes of a file of `size`; 0 after ms_fail. */
+static size_t header_size(struct ms_st_private *p, const uint8_t *first, uint64_t size) {
   uint64_t n = 0;
-  if (size < 8) {
-    ms_fail("%s: truncated: expected at least 8 bytes, got %zu", p->name, size);
-    return -1;
-  }
-  memcpy(&n, bytes, 8);
+  memcpy(&n, first, 8);
   if (n > HEADER_CAP || n > size - 8) {
-    ms_fail("%s: not a safetensors file, or truncated: it declares a header of %llu bytes, expected at most %zu", p->name,
-            (unsigned long long)n, size - 8 < HEADER_CAP ? size - 8 : (size_t)HEADER_CAP);
-    return -1;
+    ms_fail("%s: not a safetensors file, or truncated: it declares a header of %llu bytes, expected at most %llu", p->name,
+            (unsigned long long)n, (unsigned long long)(size - 8 < HEADER_CAP ? size - 8 : HEADER_CAP));
+    return 0;
   }
-  if (!n || bytes[8] != '{') {
-    ms_fail("%s: not a safetensors file: expected its header to begin with '{'", p->name);
-    return -1;
-  }
-  json_error_t why;
-  p->data = bytes + 8 + n;
-  p->size = size - 8 - (size_t)n;
-  p->header = ms_json_parse((const char *)bytes + 8, (size_t)n, 0, &why);
-  if (!p->header) {
-    if (why.line < 0) ms_fail("%s: %s", p->name, why.text);
-    else ms_fail("%s: bad safetensors header, at byte %d: %s", p->name, why.position, why.text);
-    return -1;
-  }
-  return read_entries(s);
+  if (!n) ms_fail("%s: not a safetensors file: expected its header to begin with '{'", p->name);
+  p->data = 8 + n;
+  p->size = size - 8 - n;
+  return (size_t)n;
 }
 
 static ms_safetensors *new_reader(const char *name) {
   ms_safetensors *s = calloc(1, sizeof *s);
-  if (s && (s->private = calloc(1, sizeof *s->private)) && (s->private->name = strdup(name))) return s;
+  if (s && (s->private = calloc(1, sizeof *s->private))) {
+    s->private->fd = -1;
+    if ((s->private->name = strdup(name))) return s;
+  }
   ms_safetensors_close(s);
   return ms_fail("%s: out of memory", name);
 }
 
-ms_safetensors *ms_safetensors_parse(const void *bytes, size_t size, const char *name) {
-  ms_safetensors *s = new_reader(name);
-  if (!s || !parse(s, bytes, size)) return s;
-  ms_safetensors_close(s);
-  return NULL;
+static int too_short(const char *name, uint64_t size) {
+  if (size >= 8) return 0;
+  ms_fail("%s: truncated: expected at least 8 bytes, got %llu", name, (unsigned long long)size);
+  return -1;
 }
 
-static int map_file(struct ms_st_private *p, const char *path) {
-  struct stat st;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    ms_fail("%s: cannot open: %s", path, strerror(errno));
-    return -1;
-  }
-  void *map = MAP_FAILED;
-  if (fstat(fd, &st)) ms_fail("%s: cannot read: %s", path, strerror(errno));
-  else if (!S_ISREG(st.st_mode)) ms_fail("%s: cannot read: expected a plain file", path);
-  else if (st.st_size < 8) ms_fail("%s: truncated: expected at least 8 bytes, got %lld", path, (long long)st.st_size);
-  else if ((map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-    ms_fail("%s: cannot read: %s", path, strerror(errno));
-  close(fd);
-  if (map == MAP_FAILED) return -1;
-  p->map = map;
-  p->map_size = (size_t)st.st_size;
+static int check_flags(const struct ms_st_private *p, const ms_st_entry *e, const uint8_t *data) {
+  for (size_t i = 0; e->dtype == MS_BOOL && i < e->bytes; i++)
+    if (data[i] > 1) {
+      ms_fail("%s: tensor '%s': expected BOOL bytes of 0 or 1, element %zu is %d", p->name, e->name, i + 1, data[i]);
+      return -1;
+    }
   return 0;
 }
 
-ms_safetensors *ms_safetensors_open(const char *path) {
-  ms_safetensors *s = new_reader(path);
-  if (!s || (!map_file(s->private, path) && !parse(s, s->private->map, s->private->map_size))) return s;
+ms_safetensors *ms_safetensors_parse(const void *bytes, size_t size, const char *name) {
+  ms_safetensors *s = new_reader(name);
+  if (!s) return NULL;
+  s->private->bytes = bytes;
+  size_t n = too_short(name, size) ? 0 : header_size(s->private, bytes, size);
+  bool good = n && !parse_header(s, (const char *)bytes + 8, n, UINT64_MAX); /* the caller holds the data already */
+  for (int i = 0; i < s->n && good; i++) good = !check_flags(s->private, &s->entries[i], s->entries[i].data);
+  if (good) return s;
   ms_safetensors_close(s);
   return NULL;
+}
+
+/* Exactly n bytes from a place of the file. */
+static int read_at(const struct ms_st_private *p, void *out, size_t n, uint64_t at) {
+  for (size_t done = 0; done < n;) {
+    ssize_t got = pread(p->fd, (char *)out + done, n - done, (off_t)(at + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      ms_fail("%s: read failed: %s", p->name, got ? strerror(errno) : "it became shorter while it was read");
+      return -1;
+    }
+    done += (size_t)got;
+  }
+  return 0;
+}
+
+static int open_file(ms_safetensors *s, const char *path, uint64_t max_bytes) {
+  struct ms_st_private *p = s->private;
+  uint64_t size;
+  uint8_t first[8];
+  if ((p->fd = ms_open_plain(path, &size)) < 0 || too_short(path, size) || read_at(p, first, 8, 0)) return -1;
+  size_t n = header_size(p, first, size);
+  if (!n || ms_allow_bytes(path, size, p->size, 4 * (uint64_t)n, max_bytes)) return -1;
+  char *text = malloc(n);
+  int bad = !text || read_at(p, text, n, 8) || parse_header(s, text, n, max_bytes);
+  if (!text) ms_fail("%s: out of memory for %zu bytes", path, n);
+  free(text);
+  return bad ? -1 : 0;
+}
+
+ms_safetensors *ms_safetensors_open(const char *path, uint64_t max_bytes) {
+  ms_safetensors *s = new_reader(path);
+  if (!s || !open_file(s, path, max_bytes)) return s;
+  ms_safetensors_close(s);
+  return NULL;
+}
+
+int ms_safetensors_read(const ms_safetensors *s, const ms_st_entry *e, void *out) {
+  const struct ms_st_private *p = s->private;
+  if (!e->bytes) return 0;
+  if (p->bytes) memcpy(out, e->data, e->bytes);
+  else if (read_at(p, out, e->bytes, p->data + p->begin[e - s->entries])) return -1;
+  return check_flags(p, e, out);
 }
 
 void ms_safetensors_close(ms_safetensors *s) {
   if (!s) return;
+  for (int i = 0; i < s->n; i++) free((char *)s->entries[i].name);
+  for (int i = 0; i < s->n_metadata; i++) {
+    free((char *)s->metadata[i].key);
+    free((char *)s->metadata[i].value);
+  }
   if (s->private) {
-    ms_json_free(s->private->header);
-    if (s->private->map) munmap(s->private->map, s->private->map_size);
+    if (s->private->fd >= 0) close(s->private->fd);
+    free(s->private->by_name);
+    free(s->private->begin);
     free(s->private->name);
   }
   free(s->private);
@@ -241,15 +378,15 @@ void ms_safetensors_close(ms_safetensors *s) {
 }
 
 const ms_st_entry *ms_safetensors_find(const ms_safetensors *s, const char *name) {
-  for (int i = 0; i < s->n; i++)
-    if (!strcmp(s->entries[i].name, name)) return &s->entries[i];
-  return NULL;
+  const ms_st_entry wanted = {.name = name}, *key = &wanted;
+  const ms_st_entry **found = bsearch(&key, s->private->by_name, (size_t)s->n, sizeof key, by_name);
+  return found ? *found : NULL;
 }
 
 const char *ms_safetensors_metadata(const ms_safetensors *s, const char *key) {
-  for (int i = 0; i < s->n_metadata; i++)
-    if (!strcmp(s->metadata[i].key, key)) return s->metadata[i].value;
-  return NULL;
+  const ms_st_pair wanted = {key, NULL}, *found = NULL;
+  if (s->n_metadata) found = bsearch(&wanted, s->metadata, (size_t)s->n_metadata, sizeof wanted, by_key);
+  return found ? found->value : NULL;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

@@ -119,7 +119,7 @@ local function not_found(name, tried)
 end
 
 local function make(set, image_file, label_file, raw, limit, o, source)
-  local images = core.idx_read(image_file)
+  local images = core.idx_read(image_file, o.max_bytes)
   if images.dtype ~= "u8" or images:dim() ~= 3 then
     fail("%s: expected u8 images N x H x W, got %s %s", image_file, table.concat(images.shape, " x "), images.dtype)
   end
@@ -132,7 +132,7 @@ local function make(set, image_file, label_file, raw, limit, o, source)
 end
 
 local function read_options(what, given)
-  local o = options.read(what, given, { data = any, dir = any, device = "cpu", limit = any, normalize = any })
+  local o = options.read(what, given, { data = any, dir = any, device = "cpu", limit = any, normalize = any, max_bytes = any })
   if o.data and o.dir then fail("%s: data and dir are the same option: expected one of them", what) end
   o.data = o.data or o.dir or nil -- `data = false` and `data = ""` name nothing
   if o.data ~= nil and type(o.data) ~= "string" then fail("%s: data: expected the name of a folder, got %s", what, type(o.data)) end

@@ -18,7 +18,7 @@ local Data = { __name = "mascon.data" }
 local Loader = { __name = "mascon.loader" }
 Loader.__index = Loader
 
-local function is_tensor(x) return type(x) == "userdata" and getmetatable(x) and getmetatable(x).__name == "mascon.tensor" end
+local is_tensor = ms.is_tensor
 dataset.is_tensor = is_tensor
 
 local function shape_text(x) return table.concat(x.shape, " x ") .. " " .. x.dtype end
@@ -333,7 +333,8 @@ end
 
 -- Join what fn(x, y) gives for each batch of the walk: results, then labels (nil where there are none).
 local function map(walk, fn)
-  if type(fn) ~= "function" and not (getmetatable(fn) and getmetatable(fn).__call) then
+  local meta = debug.getmetatable(fn) -- a compiled step hides its own
+  if type(fn) ~= "function" and not (meta and meta.__call) then
     fail("map: expected a function, got %s", type(fn))
   end
   local guard <close> = ms.no_grad() -- luacheck: ignore guard

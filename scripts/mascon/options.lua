@@ -6,7 +6,7 @@ local options = {}
 local context
 function options.raise(msg, ...)
   if select("#", ...) > 0 then msg = msg:format(...) end
-  if context then msg = context .. ": " .. msg end
+  msg = text.visible(context and context .. ": " .. msg or msg, true)
   for level = 2, 40 do
     local info = debug.getinfo(level, "Sl")
     if not info then break end

@@ -166,7 +166,7 @@ function Bar:finish(err)
   local closing = self.closing
   self.closing = nil
   if closing ~= nil and closing ~= false then
-    local meta = getmetatable(closing)
+    local meta = debug.getmetatable(closing)
     if meta and meta.__close then meta.__close(closing, err) end
   end
 end
@@ -235,7 +235,7 @@ local function iterator(x, ...)
   if t == "function" then return nil, x, ... end
   if t == "number" then return x, counting(math.tointeger(x) or error("progress: expected an integer", 0)), nil, 0 end
   if t ~= "table" and t ~= "userdata" then error(("progress: cannot loop over a %s"):format(t), 0) end
-  local meta = getmetatable(x)
+  local meta = debug.getmetatable(x)
   if type(meta) == "table" and meta.__call then return length(x), x, ... end
   local ok, iter = pcall(function() return x.iter end)
   if ok and iter then return length(x), x:iter() end

@@ -12,7 +12,7 @@ local function quoted(s)
 end
 
 local function has_tostring(v)
-  local meta = getmetatable(v)
+  local meta = debug.getmetatable(v)
   return type(meta) == "table" and (meta.__tostring ~= nil or meta.__name ~= nil)
 end
 
@@ -143,7 +143,7 @@ end
 
 local function is_callable(v)
   if type(v) == "function" then return true end
-  local meta = getmetatable(v)
+  local meta = debug.getmetatable(v)
   return type(meta) == "table" and meta.__call ~= nil
 end
 

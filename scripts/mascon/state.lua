@@ -3,8 +3,7 @@ local ms = require "mascon"
 local options = require "mascon.options"
 local state = {}
 
-local tensor_type = debug.getmetatable(ms.zeros {})
-function state.is_tensor(v) return type(v) == "userdata" and debug.getmetatable(v) == tensor_type end
+state.is_tensor = ms.is_tensor
 
 -- "3 x 4 f32"
 function state.sizes(t)

@@ -1,0 +1,130 @@
+-- luacheck: globals TestSweep TestProgram TestMetatables
+-- Doors to the system: what the program does with closed streams, bytecode and variables; what no argument may do.
+local lu = require "luaunit"
+local ms = require "mascon"
+local system = require "mascon.system"
+
+local _, program = system.run { "readlink", ("/proc/%d/exe"):format(system.pid()) }
+program = program:gsub("\n", "")
+
+local function temporary_folder()
+  local name = os.tmpname()
+  os.remove(name)
+  assert(system.mkdir(name .. ".d"))
+  return name .. ".d"
+end
+
+local function write(path, bytes)
+  local f <close> = assert(io.open(path, "wb"))
+  assert(f:write(bytes))
+end
+
+-- Run a shell line with the program as $1 and `...` behind it: status, and all it printed.
+local function shell(line, ...)
+  local status, out, complaints = system.run { "sh", "-c", line, "sh", program, ... }
+  return status, out .. (complaints or "")
+end
+
+TestMetatables = {}
+
+function TestMetatables.test_they_are_hidden_and_refuse()
+  local guard <close> = ms.no_grad()
+  local scope <close> = ms.scope()
+  for name, v in pairs { ["mascon.tensor"] = ms.zeros { 2 }, ["mascon.step"] = ms.compile(print), ["mascon.scope"] = scope,
+    ["mascon.grad_mode"] = guard, ["mascon.number"] = ms._cell(1) } do
+    lu.assertEquals(getmetatable(v), name)
+    local meta = debug.getmetatable(v)
+    for _, event in ipairs { "__gc", "__close", "__call" } do
+      if meta[event] then
+        for _, wrong in ipairs { 5, "x", {}, io.stdout, print } do lu.assertFalse((pcall(meta[event], wrong)), name .. event) end
+        lu.assertFalse((pcall(meta[event])), name .. event)
+      end
+    end
+  end
+end
+
+function TestMetatables.test_is_tensor()
+  lu.assertTrue(ms.is_tensor(ms.zeros {}))
+  for _, v in ipairs { 1, "x", {}, io.stdout, ms.compile(print), ms.zeros { 2 }.shape } do lu.assertFalse(ms.is_tensor(v)) end
+  lu.assertFalse(ms.is_tensor())
+end
+
+function TestMetatables.test_a_shape_spoilt_from_inside_is_refused()
+  local shape = ms.zeros { 2, 3 }.shape
+  rawset(shape, next(shape), ("x"):rep(100000))
+  pcall(tostring, shape)
+  lu.assertFalse((pcall(ms.zeros, shape)))
+end
+
+TestSweep = {}
+
+function TestSweep.test_no_argument_makes_the_library_fall_over()
+  local dir, here = temporary_folder(), io.popen("pwd"):read "l"
+  local status, out = shell('cd "$2" && exec "$1" "$3/tests/lua/sweep.lua" -v </dev/null', dir, here)
+  system.run { "rm", "-rf", dir }
+  lu.assertEquals(status, 0, out:sub(-3000))
+  local functions, calls = out:match "(%d+) functions, (%d+) calls"
+  lu.assertTrue(tonumber(functions) > 400 and tonumber(calls) > 50000, out:sub(-300))
+end
+
+TestProgram = {}
+
+function TestProgram:setUp() self.dir = temporary_folder() end
+function TestProgram:tearDown() system.run { "rm", "-rf", self.dir } end
+
+function TestProgram:test_closed_streams_do_not_lend_their_numbers()
+  local path = self.dir .. "/file"
+  local code = ([[local f = io.open(%q, "w") io.write("printed") io.stderr:write("complained") f:write("meant") f:close()]]):format(path)
+  lu.assertEquals((shell('exec "$1" -e "$2" <&- >&- 2>&-', code)), 0)
+  local f <close> = assert(io.open(path))
+  lu.assertEquals(f:read "a", "meant")
+  local _, out = shell([["$1" -e 'print(io.read "a")' <&-]])
+  lu.assertEquals(out, "\n")
+end
+
+function TestProgram:test_bytecode_is_refused_unless_asked_for()
+  local module = self.dir .. "/code.lua"
+  write(module, string.dump(function() return 42 end))
+  write(self.dir .. "/text.lua", "return 43")
+  local script = self.dir .. "/script.lua"
+  write(script, [[
+    local dir = arg[1]
+    package.path = dir .. "/?.lua"
+    local code = string.dump(function() return 42 end)
+    local function say(f, ...) print(f and (type(f) == "function" and f() or f) or (...)) end
+    say(load(code)) say(load(code, "x", "bt")) say(load(code, "x", "b")) say(load(function() local c = code code = nil return c end))
+    say(loadfile(dir .. "/code.lua")) say(loadfile(dir .. "/code.lua", "bt"))
+    local function protected(...) local ok, v = pcall(...) say(ok and v, v) end
+    protected(dofile, dir .. "/code.lua") protected(require, "code")
+    say(load "return 1") say(load("return x", "n", "t", { x = 2 })) say(loadfile(dir .. "/text.lua")) protected(require, "text")
+    say(load "return 1 +") protected(require, "none")
+  ]])
+  local _, out = shell('"$1" "$2" "$3"', script, self.dir)
+  local lines = {}
+  for line in out:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  local refused = 0
+  for i = 1, 9 do refused = refused + (lines[i]:find("bytecode is refused", 1, true) and 1 or 0) end
+  lu.assertEquals(refused, 8, out) -- that of require takes two lines
+  lu.assertEquals({ table.unpack(lines, 10, 13) }, { "1", "2", "43", "43" })
+  lu.assertStrContains(out, "near <eof>")
+  lu.assertStrContains(out, "module 'none' not found")
+  _, out = shell('"$1" --bytecode "$2" "$3"', script, self.dir)
+  lu.assertEquals(out:sub(1, 24), ("42\n"):rep(8))
+  local status
+  status, out = shell('"$1" "$2"', module)
+  lu.assertEquals(status, 1)
+  lu.assertStrContains(out, "mascon --bytecode allows it")
+  lu.assertEquals((shell('"$1" --bytecode "$2"', module)), 0)
+end
+
+function TestProgram.test_variables_with_words_that_mean_nothing_raise()
+  for setting, expected in pairs { ["MASCON_ISA=v9"] = "expected v2, v3 or v4, got 'v9'", ["MASCON_AMX=yes"] = "expected 0 or 1, got 'yes'",
+    ["MASCON_PROFILE=banana"] = "got 'banana'", ["MASCON_GCSTRESS=2"] = "got '2'", ["MASCON_COMPILE=of"] = "expected on, off or check",
+    ["MASCON_LUA=/nonexistent"] = "expected a folder", ["MASCON_TRACEBACK=all"] = "expected short or full" } do
+    local status, out = shell('env "$2" "$1" -e "print(1)"', setting)
+    lu.assertEquals(status, 1, setting)
+    lu.assertStrContains(out, setting:match "^[^=]*" .. ": ")
+    lu.assertStrContains(out, expected)
+  end
+  lu.assertEquals(select(2, shell [[MASCON_ISA=v2 MASCON_AMX=0 MASCON_PROFILE=0 MASCON_GCSTRESS= "$1" -e 'print(1)']]), "1\n")
+end
