@@ -84,7 +84,8 @@ static int decode(lua_State *L) {
   *held = ms_json_parse(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
   if (!*held && why.line < 0) return lua_pushfstring(L, "json: %s", why.text), lua_error(L);
   if (!*held) {
-    lua_pushfstring(L, "json: line %d, column %d: %s", why.line, why.column, why.text);
+    if (!*why.text || json_error_code(&why) == json_error_out_of_memory) lua_pushliteral(L, "json: out of memory");
+    else lua_pushfstring(L, "json: line %d, column %d: %s", why.line, why.column, why.text);
     return lua_error(L);
   }
   const json_t *v = ms_json_root(*held);

@@ -74,16 +74,15 @@ local locks = {} -- by folder: the run of this process that has it
 local function lock(self)
   local path = self:path("run.lock")
   local before = locks[self.dir]
-  if before and before.lock then before.lock:close() end
+  if before then before:close() end
   local got, message, holder = system.lock(path)
   if not got and holder == false then -- a file system without locks
     io.stderr:write(("run: %s; nothing keeps a second run out of %s\n"):format(text.visible(message), text.visible(self.dir)))
-    return
   elseif not got and holder then
     fail("%s is in use by another run%s; choose another --out, or end that one", self.dir,
       holder:match("^%d+") and (" (process %s)"):format(holder:match("^%d+")) or "")
   end
-  self.lock = ensure(got, message)
+  self.lock = holder ~= false and ensure(got, message)
   locks[self.dir] = self
 end
 
@@ -224,8 +223,8 @@ function log.open(dir, opts)
 end
 
 local function mine(self)
-  if locks[self.dir] and locks[self.dir] ~= self then
-    fail("%s is no longer this run's: a later ms.run of this process has it", self.dir)
+  if locks[self.dir] ~= self then
+    fail("%s is no longer this run's: %s", self.dir, locks[self.dir] and "a later ms.run of this process has it" or "it was closed")
   end
 end
 

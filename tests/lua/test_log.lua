@@ -199,6 +199,7 @@ function TestRun:test_two_processes_in_one_folder_are_refused()
   lu.assertEquals(status, 1)
   lu.assertStrContains(err, ("%s is in use by another run (process %d)"):format(self.dir, system.pid()))
   run:close()
+  lu.assertErrorMsgContains("no longer this run's: it was closed", run.summary, run, {})
   lu.assertEquals({ other() }, { 0, self.dir .. "\n", "" })
   -- In one process the later run has it, as when a script is run again at the prompt; the earlier one says so.
   run = log(self.dir)
