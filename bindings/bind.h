@@ -22,6 +22,9 @@ bool msl_metatable(lua_State *L, const char *name);
 
 /* Push a tensor as userdata (it is retained), a number operand as a Lua number, NULL as nil. */
 void msl_push(lua_State *L, ms_tensor *t);
+/* The same as a result of a compiled step: it carries no graph, and msl_is_result knows why. */
+void msl_push_result(lua_State *L, ms_tensor *t);
+bool msl_is_result(lua_State *L, int i);
 /* The tensor at a stack index; raises when it is something else or was freed by its scope. */
 ms_tensor *msl_check(lua_State *L, int i, const char *what);
 ms_tensor *msl_to(lua_State *L, int i);  /* NULL when it is no live tensor */

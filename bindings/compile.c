@@ -16,6 +16,53 @@ static int mode;
 bool msl_profile_all, msl_compile_off;
 static bool inside; /* a step's function is running: steps in it are plain calls */
 
+/* ---- variables that the function captured ------------------------------------------------------------------------- */
+
+/* What upvalue i of the function on top stands for now, as a number. Objects that it held at the first call are known at a look. */
+static int64_t upvalue_code(lua_State *L, const step *st, int i) {
+  if (!lua_getupvalue(L, -1, i + 1)) return 0;
+  const void *p = lua_topointer(L, -1);
+  int64_t code = p && p == st->upvalue[i].same ? st->upvalue[i].first : msl_value_code(L, lua_gettop(L));
+  return lua_pop(L, 1), code;
+}
+
+/* The first call: remember what is there, and hold it, so that its place is nobody else's. */
+static void first_upvalues(lua_State *L, step *st) {
+  lua_getiuservalue(L, 1, 1);
+  int f = lua_gettop(L);
+  lua_createtable(L, st->n_upvalue, 0);
+  for (int i = 0; i < st->n_upvalue && lua_getupvalue(L, f, i + 1); i++) {
+    st->upvalue[i].first = msl_value_code(L, lua_gettop(L));
+    st->upvalue[i].same = lua_topointer(L, -1);
+    lua_rawseti(L, f + 1, i + 1);
+  }
+  lua_setiuservalue(L, 1, 3);
+  lua_pop(L, 1);
+}
+
+/* The part of the key for the variables that the function itself captured: 0 while they hold what they held at the first call.
+ * Those that the function sets do not count: they stand still in a replay. */
+static int64_t upvalues_key(lua_State *L, step *st) {
+  int64_t key = 0;
+  if (!st->n_upvalue) return 0;
+  if (!st->calls) first_upvalues(L, st);
+  lua_getiuservalue(L, 1, 1);
+  for (int i = 0; i < st->n_upvalue; i++) {
+    if (st->upvalue[i].sets) continue;
+    st->upvalue[i].now = upvalue_code(L, st, i);
+    if (st->upvalue[i].now != st->upvalue[i].first) key ^= (st->upvalue[i].now ^ (int64_t)(i + 1)) * (int64_t)0x5851F42D4C957F2D;
+  }
+  return lua_pop(L, 1), key;
+}
+
+/* After the function ran: which of its variables has it set? */
+static void see_upvalues(lua_State *L, step *st) {
+  lua_getiuservalue(L, 1, 1);
+  for (int i = 0; i < st->n_upvalue; i++)
+    if (!st->upvalue[i].sets) st->upvalue[i].sets = upvalue_code(L, st, i) != st->upvalue[i].now;
+  lua_pop(L, 1);
+}
+
 /* ---- running the function ---------------------------------------------------------------------------------------- */
 
 /* Stands on the stack while the function runs, and cleans up when it ends with an error. Uservalue: the list of what was lent. */
@@ -55,7 +102,8 @@ static void settle_results(lua_State *L, int base, results *r, bool all) {
   lua_createtable(L, count, 0);
   int template = base + count + 1;
   for (int k = 1; k <= count; k++) {
-    msl_to_template(L, base + k, r, 0);
+    if (lua_isnil(L, base + k)) lua_pushlightuserdata(L, NULL); /* a list that ends in nil would be shorter */
+    else msl_to_template(L, base + k, r, 0);
     lua_rawseti(L, template, k);
   }
   for (int k = 0; k < r->n; k++)
@@ -127,7 +175,7 @@ static int call_recorded(lua_State *L, guard *g, int at, int nth, int n, const l
 static const char *words(lua_State *L, int i) { /* pushes */
   const ms_cell *live = msl_live(L, i);
   if (live) msl_push_plain(L, ms_cell_get(live)), i = lua_gettop(L);
-  if (lua_islightuserdata(L, i)) return "a tensor";
+  if (lua_islightuserdata(L, i)) return lua_touserdata(L, i) ? "a tensor" : "nil";
   return lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TNUMBER ? luaL_tolstring(L, i, NULL) : luaL_typename(L, i);
 }
 
@@ -246,6 +294,7 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
   const int64_t set = msl_settings, frozen = msl_frozen_key(st);
   guard *g = push_guard(L);
   int mark = msl_enter(L), base = lua_gettop(L), count = call_recorded(L, g, base, s->total, n, v, s, &r);
+  see_upvalues(L, st);
   if (g->held && !s->first && !s->step && !s->forgiven) { /* a state made late, by an optimizer after an error: look again */
     s->forgiven = true;
     ms_error_clear();
@@ -280,6 +329,7 @@ static void restart(state *s) {
 static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
   const int64_t set = msl_settings;
   int count = call_plain(L, n, v);
+  see_upvalues(L, st);
   st->unsteady += msl_settings != set;
   return count;
 }
@@ -299,6 +349,7 @@ static int step_body(lua_State *L) {
   msl_key_int(&v, msl_settings);
   msl_key_int(&v, ms_grad_enabled() | ms_get_precision() << 1 | ms_deterministic() << 3);
   msl_key_int(&v, msl_grads_key(st) ^ msl_frozen_key(st));
+  msl_key_int(&v, upvalues_key(L, st));
   for (int i = 0; i < n; i++) msl_read_leaf(L, i + 2, &v, 0);
   for (int i = 1, j; i < v.n; i++) { /* which share memory */
     for (j = 0; v.tensor[j]->storage != v.tensor[i]->storage; j++) {}
@@ -343,8 +394,12 @@ static int step_call(lua_State *L) {
 static int compile(lua_State *L) {
   if (lua_type(L, 1) != LUA_TFUNCTION && !luaL_getmetafield(L, 1, "__call"))
     return msl_raise(L, ms_scope_open(), "compile: expected a function, got %s", luaL_typename(L, 1));
-  step *st = lua_newuserdatauv(L, sizeof *st, 2);
-  memset(st, 0, sizeof *st);
+  int n = 0;
+  if (!lua_iscfunction(L, 1) && lua_isfunction(L, 1))
+    while (n < 255 && lua_getupvalue(L, 1, n + 1)) lua_pop(L, 1), n++;
+  step *st = lua_newuserdatauv(L, sizeof *st + (size_t)n * sizeof *st->upvalue, 3);
+  memset(st, 0, sizeof *st + (size_t)n * sizeof *st->upvalue);
+  st->n_upvalue = n;
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   lua_newtable(L);

@@ -23,6 +23,7 @@ typedef struct box box;
 struct box {
   ms_tensor *t;
   box *next, **before;
+  bool result; /* of a compiled step */
 };
 
 /* Held by its userdata and by the coroutine whose innermost scope it is, or was when an inner one was opened. */
@@ -171,6 +172,17 @@ static box *box_at(lua_State *L, int i) {
   bool is = lua_topointer(L, -1) == tensor_meta;
   lua_pop(L, 1);
   return is ? b : NULL;
+}
+
+void msl_push_result(lua_State *L, ms_tensor *t) {
+  msl_push(L, t);
+  box *b = box_at(L, -1);
+  if (b) b->result = true;
+}
+
+bool msl_is_result(lua_State *L, int i) {
+  const box *b = box_at(L, i);
+  return b && b->result && b->t && !b->t->requires_grad;
 }
 
 ms_tensor *msl_to(lua_State *L, int i) {

@@ -3,12 +3,20 @@
 #include "core/record.h"
 #include <string.h>
 
+/* y came out of a compiled step, without its graph: say so by name. */
+static void check_graph(lua_State *L, const char *what) {
+  if (msl_is_result(L, 1))
+    msl_raise(L, ms_scope_open(),
+              "%s: this is a result of a compiled step (ms.compile), which carries no graph: call %s inside the step", what, what);
+}
+
 /* loss:backward([{gradient = tensor, retain = bool}]) */
 static int backward(lua_State *L) {
   static const char *const names[] = {"gradient", "retain", NULL};
   ms_tensor *y = msl_check(L, 1, "backward"), *seed = NULL;
   bool retain = false;
   msl_at_most(L, 2, "backward");
+  check_graph(L, "backward");
   int mark = msl_enter(L);
   if (lua_istable(L, 2)) {
     msl_check_options(L, 2, "backward", names);
@@ -27,6 +35,7 @@ static int grad(lua_State *L) {
   ms_tensor *y = msl_check(L, 1, "grad"), *seed = NULL;
   bool single = msl_to(L, 2) != NULL, allow_unused = false;
   msl_at_most(L, 3, "grad");
+  check_graph(L, "grad");
   int mark = msl_enter(L), n = single ? 1 : msl_table_kind(L, 2) == MSL_LIST ? (int)lua_rawlen(L, 2) : 0;
   if (!n)
     return msl_raise(L, mark, "grad: expected a tensor or a list of tensors as second argument, got %s",

@@ -324,7 +324,9 @@ void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *o
   const ms_cell *live;
   if (lua_islightuserdata(L, i)) {
     intptr_t k = (intptr_t)lua_touserdata(L, i) - 1;
-    msl_push(L, k < MAX_LEAVES ? out[k] : v->tensor[k - MAX_LEAVES]);
+    if (k < 0) lua_pushnil(L);
+    else if (k < MAX_LEAVES) msl_push_result(L, out[k]);
+    else msl_push(L, v->tensor[k - MAX_LEAVES]);
   } else if ((live = msl_live(L, i))) {
     msl_push_plain(L, ms_cell_get(live));
   } else if (plain_table(L, i)) {

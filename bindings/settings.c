@@ -53,6 +53,8 @@ static uint64_t value_code(lua_State *L, int i) {
   return code ^ code >> 29;
 }
 
+int64_t msl_value_code(lua_State *L, int i) { return (int64_t)value_code(L, i); }
+
 /* ms._set(object, key, old, new, name): field `key` of a module, known by the number `object`, changes after the module was made.
  * name: for messages. */
 static int set_field(lua_State *L) {

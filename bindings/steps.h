@@ -105,13 +105,20 @@ typedef struct leaf_list {
   } * at;
 } leaf_list;
 
-/* A compiled function. Uservalues: 1 the function, 2 its states by the hash of their keys. */
+/* A compiled function. Uservalues: 1 the function, 2 its states by the hash of their keys, 3 what its variables held
+ * at the first call. */
 typedef struct step {
   int n_states, overflow;
   int unsteady; /* calls that ran as they are and changed fields of modules or optimizers */
   uint64_t calls, leaves;
   leaf_list grads, frozen;
   uint64_t frozen_at, frozen_key; /* what `frozen` adds to the key, found when ms_freezes was frozen_at */
+  int n_upvalue;
+  struct {
+    int64_t first, now; /* what it held at the first call, and before this one (msl_value_code) */
+    const void *same;   /* the object that it held at the first call, which the step holds too */
+    bool sets;          /* the function sets it: it stands still in a replay */
+  } upvalue[];
 } step;
 
 /* states.c. The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */
@@ -127,6 +134,8 @@ void msl_open_states(lua_State *L);
 extern int64_t msl_settings;
 extern char msl_last_set[128];
 void msl_open_settings(lua_State *L);
+/* The value at i as a number: equal for equal values, and, as good as certain, for no others. */
+int64_t msl_value_code(lua_State *L, int i);
 
 int msl_step_report(lua_State *L);
 int msl_step_profile(lua_State *L);

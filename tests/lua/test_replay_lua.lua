@@ -1,6 +1,6 @@
 -- A replay runs no Lua: whatever the function's Lua looked at, asked, set or kept has to be right in every call all the same, or an error
 -- by call 3. Numbers handed in that Lua looks at are known by value; the rest says what to do.
--- luacheck: globals TestReplayNumbers TestReplayFresh TestReplayTables TestReplayKept
+-- luacheck: globals TestReplayNumbers TestReplayFresh TestReplayTables TestReplayKept TestReplayWords
 local lu = require "luaunit"
 local ms = require "mascon"
 local compiled = require "compiled"
@@ -249,4 +249,239 @@ function TestReplayTables.test_are_the_callers_own()
     lu.assertEquals(step(one, cfg, cfg):item(), f(one, cfg, cfg):item())
   end
   lu.assertEquals(cfg, { k = 8, sub = { k = 5 } })
+end
+
+-- ---- what is kept, and what is set ----------------------------------------------------------------------------------------------
+
+TestReplayKept = {}
+
+function TestReplayKept.test_a_result_that_is_also_kept()
+  local kept, last, w = {}, nil, ms.ones { 2 }:requires_grad_()
+  for _, f in ipairs { function(x)
+    local l = (x * x):sum()
+    kept[#kept + 1] = l
+    return l
+  end, function(x)
+    last = (x * w):sum()
+    return { deep = last }
+  end, function(x)
+    w.grad = nil
+    local l = (x * w):sum()
+    l:backward()
+    kept[#kept + 1] = w.grad
+    return l
+  end, function(x)
+    local y = x * 2
+    kept[#kept + 1] = y[1]
+    return y
+  end } do
+    fails_by(3, { "made is still held after the call", "Return it" }, ms.compile(f), ms.ones { 2 })
+  end
+end
+
+function TestReplayKept.test_results_that_nobody_else_keeps()
+  local w = ms.ones { 2 }:requires_grad_()
+  local outside = {}
+  local step = ms.compile(function(x)
+    w.grad = nil
+    local l = (x * w):sum()
+    l:backward()
+    return l, l, w.grad, { x, l }, nil
+  end)
+  for i = 1, 6 do
+    local r = table.pack(step(ms.full({ 2 }, i)))
+    lu.assertEquals(r.n, 5)
+    outside[#outside + 1] = { r[1], w.grad, r[3] }
+  end
+  for i, r in ipairs(outside) do
+    lu.assertEquals({ r[1]:item(), r[2]:totable(), r[3]:totable() }, { 2 * i, { i, i }, { i, i } })
+  end
+  lu.assertTrue(replays(step))
+end
+
+function TestReplayKept.test_a_rate_set_inside()
+  local w = ms.zeros { 1 }:requires_grad_()
+  for _, field in ipairs { "lr", "weight_decay", "momentum" } do
+    local o = ms.optim.sgd({ w }, { lr = 1, momentum = 0.5, weight_decay = 0.5 })
+    local step = ms.compile(function(x)
+      o[field] = o[field] / 2
+      o:zero_grad()
+      local y = (w * x):sum()
+      y:backward()
+      o:step()
+    end)
+    fails_by(2, { field .. " was set inside a compiled step", "outside" }, step, one)
+  end
+end
+
+-- A switch of requires_grad of any leaf that the function works with, and back again.
+function TestReplayKept.test_frozen_and_unfrozen()
+  for _, through in ipairs { function(t) return t end, function(t) return t:view { 1 } end } do
+    local a, b = ms.full({ 1 }, 2):requires_grad_(), ms.full({ 1 }, 3)
+    local ran = 0
+    local step = ms.compile(function(x)
+      ran = ran + 1
+      a.grad = nil
+      local y = (a * through(b) * x):sum()
+      y:backward()
+    end)
+    for _ = 1, 4 do
+      for _, on in ipairs { false, true } do
+        b:requires_grad_(on)
+        for _ = 1, 5 do
+          b.grad = nil
+          step(one)
+          lu.assertEquals(a.grad:item(), 3)
+          if on then lu.assertEquals(b.grad:item(), 2) else lu.assertNil(b.grad) end
+        end
+      end
+    end
+    lu.assertTrue(ran <= 8, ran) -- each way was recorded once
+  end
+end
+
+function TestReplayKept.test_frozen_inside_for_a_while()
+  local a, b = ms.full({ 1 }, 2):requires_grad_(), ms.full({ 1 }, 3):requires_grad_()
+  local step = ms.compile(function(x)
+    b:requires_grad_(false)
+    a.grad = nil
+    local y = (a * b * x):sum()
+    y:backward()
+    b:requires_grad_(true)
+    return y
+  end)
+  for _ = 1, 8 do
+    lu.assertEquals(step(one):item(), 6)
+    lu.assertNil(b.grad)
+    lu.assertTrue(b.requires_grad)
+  end
+  lu.assertTrue(replays(step))
+end
+
+-- Fields of modules set by hand: each setting has a recording, going back finds the former one.
+function TestReplayKept.test_fields_set_by_hand()
+  local nn = ms.nn
+  local Net = nn.class "net"
+  function Net:init()
+    self.alpha, self.drop, self.norm = 0.5, nn.dropout(0.5), nn.batch_norm(2)
+    self.first = nn.linear(2, 2)
+    self.act = function(x) return x:relu() end
+  end
+  function Net:forward(x)
+    x = self.norm(self.first(x)) * self.alpha
+    if self.extra then x = x + self.extra end
+    return self.act(self.drop(x))
+  end
+  ms.seed(5)
+  local net = Net()
+  local ran = 0
+  local function forward(x)
+    ran = ran + 1
+    return net(x)
+  end
+  local step, x = ms.compile(forward), ms.randn { 4, 2 }
+  local weight = nn.parameter(ms.randn { 2, 2 })
+  local first = net.first.weight
+  local settings = { function() end, function() net.alpha = 2 end, function() net.drop.p = 0.25 end, function() net.norm.momentum = 0.5 end,
+    function() net.norm.eps = 0.5 end, function() net.drop.training = false end, function() net.first.weight = weight end,
+    function() net.extra = 3 end, function() net.act = function(y) return y:tanh() end end, function() net:to "f64" x = x:to "f64" end }
+  local function same()
+    local mean = net.norm.running_mean:clone()
+    for _ = 1, 5 do
+      net.norm.running_mean:copy_(mean)
+      ms.seed(1)
+      local want, after = net(x):detach(), net.norm.running_mean:clone()
+      net.norm.running_mean:copy_(mean)
+      ms.seed(1)
+      compiled.same_bits(step(x), want)
+      compiled.same_bits(net.norm.running_mean, after)
+    end
+  end
+  for _, set in ipairs(settings) do
+    set()
+    same()
+  end
+  ran, net.first.weight = 0, first:to("f64"):detach():requires_grad_()
+  same()
+  local other = ran
+  net.alpha = 0.5
+  same()
+  ran, net.alpha = 0, 2
+  same()
+  lu.assertEquals({ other > 0, ran }, { true, 0 })
+end
+
+function TestReplayKept.test_a_field_that_the_step_sets()
+  local Net = ms.nn.class "net"
+  function Net:init() self.on = true end
+  function Net:forward(x)
+    self.on = not self.on
+    return self.on and x or x * 2
+  end
+  local net = Net()
+  fails_by(8, { "net.on was set inside the step", "runs no Lua" }, ms.compile(function(x) return net(x) end), one)
+  local Count = ms.nn.class "count"
+  function Count:init() self.n = 0 end
+  function Count:forward(x)
+    self.n = self.n + 1
+    return x * self.n
+  end
+  local count = Count()
+  local step = ms.compile(function(x) return count(x) end)
+  for i = 1, 6 do lu.assertEquals(step(one):item(), i) end
+  lu.assertStrContains(step:report(), "6 calls changed fields of modules")
+end
+
+-- What the function itself captured, and somebody outside sets anew.
+function TestReplayKept.test_captured_variables_set_outside()
+  local scale, t, on, o, f = 2, ms.ones { 1 }, true, nil, function(x) return x end
+  local w = ms.ones { 1 }:requires_grad_()
+  local ran = 0
+  local function work(x)
+    ran = ran + 1
+    if on then x = x * scale end
+    x = f(x) + t
+    if o then o:zero_grad() end
+    return x * w
+  end
+  local step = ms.compile(work)
+  local function same()
+    for _ = 1, 5 do lu.assertEquals(step(one):item(), work(one):item()) end
+  end
+  same()
+  for _, set in ipairs { function() scale = 3 end, function() t = ms.full({ 1 }, 5) end, function() on = false end,
+    function() f = function(x) return x * 7 end end, function() o = ms.optim.sgd({ w }, { lr = 1 }) end } do
+    set()
+    same()
+  end
+  lu.assertTrue(replays(step))
+  lu.assertTrue(ran <= 5 * 6 + 3 * 6, ran)
+end
+
+-- ---- words ----------------------------------------------------------------------------------------------------------------------
+
+TestReplayWords = {}
+
+function TestReplayWords.test_a_result_has_no_graph()
+  local w = ms.ones { 1 }:requires_grad_()
+  local step = ms.compile(function(x) return (w * x):sum(), w end)
+  for _ = 1, 5 do
+    local loss, same = step(one)
+    raises({ "backward: this is a result of a compiled step", "call backward inside" }, loss.backward, loss)
+    raises({ "grad: this is a result of a compiled step" }, ms.grad, loss, w)
+    lu.assertTrue(same == w and same.requires_grad)
+  end
+end
+
+function TestReplayWords.test_reports_tell_recordings_apart()
+  local step = ms.compile(function(x, cfg, n) return cfg.on and n == 2 and x or x * n end)
+  for _ = 1, 6 do
+    step(ms.ones { 2, 3 }, { on = true, name = "a" }, 2)
+    step(ms.ones { 4 }, { on = false, name = "a" }, 3.5)
+  end
+  local report = step:report()
+  for _, part in ipairs { "(2 x 3 f32, {name = 'a', on = true}, number)", "(4 f32, {name = 'a', on = false}, number)",
+    "with number 1 = 2, which is looked at (", "test_replay_lua.lua:" } do lu.assertStrContains(report, part) end
+  raises({ "test_replay_lua.lua", "profile: expected how often" }, function() step:profile "x" end)
+  lu.assertStrContains(step:profile(2, ms.ones { 4 }, { on = false, name = "a" }, 3.5), "(4 f32, {name = 'a', on = false}, number): 2 runs")
 end
