@@ -478,15 +478,15 @@ end
 function TestOptimCompiled.test_a_number_set_inside_is_an_error_and_stays_as_it_was()
   local w = ms.ones({ 1 }, { requires_grad = true })
   local o = optim.adam({ w }, { lr = 0.5 })
-  local halve = false
+  local how = { halve = false } -- in a table, where no recording sees it change
   local step = ms.compile(function(x)
-    if halve then o.lr = o.lr / 2 end
+    if how.halve then o.lr = o.lr / 2 end
     o:zero_grad();
     (w * x):sum():backward()
     o:step()
   end)
   step(ms.ones { 1 })
-  halve = true
+  how.halve = true
   fails("optim.adam: lr was set inside a compiled step", step, ms.ones { 1 })
   lu.assertEquals(o.lr, 0.5)
 end
