@@ -11,10 +11,13 @@ typedef struct modes {
   bool grad, deterministic, flush_denormal, check_numerics;
   ms_precision precision;
   int guards;   /* open ones, so that a no_grad inside a no_grad counts as a change */
+  int seeded;   /* generators of its own that are in place of the default one (ms.with_seed) */
+  ms_rng rng;   /* seeded: the innermost */
   void *scopes; /* gc.c */
 } modes;
 
 int msl_guards;
+static int seeded;
 static int aside;     /* how many coroutines have modes put aside */
 static int table_key; /* registry: coroutine -> its modes, weak in the coroutine */
 
@@ -23,7 +26,8 @@ static modes now(void) {
   memset(&m, 0, sizeof m); /* gaps too: they are compared as bytes */
   m.grad = ms_grad_enabled(), m.deterministic = ms_deterministic(), m.flush_denormal = ms_flush_denormal();
   m.check_numerics = ms_check_numerics_on(), m.precision = ms_get_precision();
-  m.guards = msl_guards, m.scopes = msl_scopes();
+  m.guards = msl_guards, m.scopes = msl_scopes(), m.seeded = seeded;
+  if (seeded) m.rng = *ms_default_rng();
   return m;
 }
 
@@ -31,7 +35,8 @@ static void set(const modes *m) {
   ms_set_grad_enabled(m->grad), ms_set_deterministic(m->deterministic), ms_set_flush_denormal(m->flush_denormal);
   ms_set_check_numerics(m->check_numerics);
   if (ms_get_precision() != m->precision) ms_set_precision(m->precision == MS_PRECISION_BF16 ? "bf16" : "f32");
-  msl_guards = m->guards;
+  msl_guards = m->guards, seeded = m->seeded;
+  if (seeded) *ms_default_rng() = m->rng;
   msl_set_scopes(m->scopes);
 }
 
@@ -86,8 +91,11 @@ static int with_turn(lua_State *L, int co) {
   lua_pushvalue(L, co);
   lua_insert(L, 1); /* the coroutine, for certain, at 1; the function at 2 */
   const modes mine = now();
+  const ms_rng generator = *ms_default_rng();
   modes begin = mine, *own = find(L, 1);
-  begin.guards = 0, begin.scopes = NULL;
+  begin.guards = 0, begin.scopes = NULL, begin.seeded = 0;
+  memset(&begin.rng, 0, sizeof begin.rng);
+  const bool was_seeded = own && own->seeded;
   if (own) {
     set(own);
     own->scopes = NULL; /* ours now */
@@ -99,7 +107,10 @@ static int with_turn(lua_State *L, int co) {
   int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
   msl_guard_end(mark); /* resume says by its results, too, that there was an error */
   const modes end = now();
+  if (was_seeded || end.seeded) *ms_default_rng() = generator; /* else what it drew was drawn from ours */
+  const ms_rng drawn = *ms_default_rng();
   set(&mine);
+  *ms_default_rng() = drawn;
   msl_here(L);
   ms_running(L);
   if (memcmp(&end, &begin, sizeof end)) *put_aside(L, 1) = end;
@@ -137,6 +148,17 @@ static int wrap(lua_State *L) {
   lua_getupvalue(L, 1, 1); /* the coroutine */
   lua_pushcclosure(L, wrapped, 2);
   return 1;
+}
+
+/* ms._seeded(1): a generator takes the place of the default one until ms._seeded(-1) (seeds.lua). */
+static int count_seeded(lua_State *L) {
+  seeded += (int)luaL_checkinteger(L, 1);
+  return 0;
+}
+
+void msl_open_seeded(lua_State *L) { /* module table on top */
+  lua_pushcfunction(L, count_seeded);
+  lua_setfield(L, -2, "_seeded");
 }
 
 static void replace(lua_State *L, const char *name, lua_CFunction f) { /* in the table on top */

@@ -13,6 +13,8 @@ void ms_interrupt_end(lua_State *L);
 /* Make coroutine.resume, wrap and close tell who runs, and keep scopes and modes apart (coroutine.c). Once is enough. */
 void msl_open_coroutine(lua_State *L);
 
+void msl_open_seeded(lua_State *L); /* ms._seeded; module table on top */
+
 /* This state runs from now on (a coroutine's turn began or ended). */
 void ms_running(lua_State *L);
 

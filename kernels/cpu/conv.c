@@ -253,11 +253,13 @@ static int run_last(ms_call *c, const ms_conv *g, float *x, float *w, float *y, 
   int64_t first;
   const bool apart = c->after && MS_NAME(ms_last_made)(p->last, 0, &first) == 0;
   MS_TASKS(team, id, t, tasks, {
+    if (ms_interrupted()) continue;
     MS_NAME(ms_last_task)(p->last, t, x, y, bias, work + p->shared, work + p->lane + (size_t)id * p->lane_bytes);
     if (!c->after || apart) continue;
     int64_t from, n = MS_NAME(ms_last_made)(p->last, t, &from);
     c->after->run(c->after, from, n, 1, 0);
   });
+  if (ms_interrupted()) return ms_stopped(c->op->name), -1;
   if (apart) ms_run_after(c);
   MS_NAME(ms_last_end)(p->last, w, work + p->shared);
   return 0;
@@ -290,6 +292,7 @@ static int run(ms_call *c) {
   if (team > tasks) team = (int)tasks;
   const int64_t made = ms_view_numel(&c->out[0]) / g->n; /* elements of an image */
   MS_TASKS(team, id, t, tasks, {
+    if (ms_interrupted()) continue;
     int64_t i = t / by_group, first = i * p->chunk, last = first + p->chunk < g->n ? first + p->chunk : g->n;
     char *lane = work + p->lane + (size_t)id * p->lane_bytes, *wi = w + (size_t)i * w_step;
     if (p->main) {
@@ -312,6 +315,7 @@ static int run(ms_call *c) {
     if (g->y_last && g->result == MS_CONV_Y) swap_layout(y_planes, yi, last - first, g->o, g->oh * g->ow, dtype);
     if (c->after && by_group == 1) c->after->run(c->after, first * made, (last - first) * made, 1, 0);
   });
+  if (ms_interrupted()) return ms_stopped(c->op->name), -1;
   if (!ok) return ms_fail("%s: oneDNN failed", c->op->name), -1;
   if (by_group > 1) ms_run_after(c);
   if (w_step && p->parts > 1) add_parts(to, out, weights(g), p->parts, dtype);

@@ -370,8 +370,9 @@ static int run(ms_call *c) {
   int64_t held[team];
   for (int i = 0; i < team; i++) held[i] = -1;
   MS_TASKS(team, id, t, over(strips, step),
-           for (int64_t i = t * step; i < least((t + 1) * step, strips); i++)
+           for (int64_t i = t * step; i < least((t + 1) * step, strips) && !ms_interrupted(); i++)
                one_strip(&p, i, to, p.small ? NULL : work + p.room + (size_t)id * each, &held[id], is_f32, after););
+  if (ms_interrupted()) return ms_stopped(c->op->name), -1;
   if (p.parts > 1) add_parts(&p, to, out, is_f32);
   if (!after) ms_run_after(c);
   return 0;

@@ -73,10 +73,15 @@ FILL(uint8_t, item32)
         uint32_t here = count[d][k];                                                                                               \
         count[d][k] = sum, sum += here;                                                                                            \
       }                                                                                                                            \
-      for (int64_t i = 0; i < n; i++) to[count[d][I##_key(from[i]) >> 8 * d & 255]++] = from[i];                                   \
+      for (int64_t i = 0; i < n;) { /* stopped in a pass, what is in `from` is a line in some order */                             \
+        const int64_t end = least(n, i + (1 << 20));                                                                               \
+        for (; i < end; i++) to[count[d][I##_key(from[i]) >> 8 * d & 255]++] = from[i];                                            \
+        if (i < n && ms_interrupted()) goto stopped;                                                                               \
+      }                                                                                                                            \
       I *swap = from;                                                                                                              \
       from = to, to = swap;                                                                                                        \
     }                                                                                                                              \
+  stopped:                                                                                                                         \
     if (from != a) memcpy(a, from, (size_t)n * sizeof(I));                                                                         \
   }                                                                                                                                \
   static void I##_sink(I *heap, int64_t k, int64_t i) { /* the largest item is heap[0] */                                          \
@@ -110,6 +115,7 @@ FILL(uint8_t, item32)
                        size_t size, void *r, int64_t *at, int64_t r_step) {                                                        \
     if (whole) fill(a, x, step, 0, n, flip), I##_sort(a, a + n, n);                                                                \
     else I##_select(a, k, n, fill, x, step, flip);                                                                                 \
+    if (ms_interrupted()) return;                                                                                                  \
     for (int64_t j = 0; j < k; j++) {                                                                                              \
       int64_t i = I##_at(a[j]);                                                                                                    \
       at[j * r_step] = i + MS_INDEX_BASE;                                                                                          \

@@ -123,6 +123,7 @@ int64_t ms_source_read(ms_source *s, void *out, size_t n) {
   uint8_t *at = out;
   size_t done = 0;
   while (done < n) {
+    if (ms_interrupted()) return ms_stopped(s->name), -1;
     if (s->gz) {
       ssize_t got = inflate_some(s, at + done, n - done);
       if (got < 0) return -1;

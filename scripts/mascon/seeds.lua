@@ -7,7 +7,11 @@ local seeds = {}
 -- a look at a few samples -- so that it does not change what is learned.
 function seeds.with_seed(seed, f, ...)
   local state = table.pack(ms.rng_state())
-  local back <close> = setmetatable({}, { __close = function() ms.rng_state(table.unpack(state, 1, state.n)) end }) -- luacheck: ignore
+  ms._seeded(1) -- it belongs to the coroutine, should f yield
+  local back <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+    ms._seeded(-1)
+    ms.rng_state(table.unpack(state, 1, state.n))
+  end })
   ms.seed(seed)
   return f(...)
 end

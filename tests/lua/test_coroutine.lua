@@ -229,3 +229,34 @@ function TestCoroutine.test_as_in_lua()
   lu.assertErrorMsgContains("C stack overflow", nest)
   lu.assertTrue(deep > 50)
 end
+
+function TestCoroutine.test_a_generator_of_ones_own_stays_with_the_coroutine()
+  ms.seed(7)
+  local expected = {}
+  for i = 1, 6 do expected[i] = ms.rand({ 1 }):item() end
+  local function theirs(n) return ms.with_seed(3, function() return ms.rand({ n }):totable() end) end
+  ms.seed(7)
+  local got = {}
+  local co = coroutine.wrap(function()
+    local drawn = ms.with_seed(3, function()
+      local a = ms.rand({ 4 }):totable()
+      coroutine.yield()
+      local b = ms.rand({ 4 }):totable()
+      return table.move(b, 1, 4, 5, a)
+    end)
+    coroutine.yield(drawn)
+    got[4] = ms.rand({ 1 }):item() -- from the common one again
+  end)
+  got[1] = ms.rand({ 1 }):item()
+  co()
+  got[2] = ms.rand({ 1 }):item()
+  local drawn = co()
+  lu.assertEquals(drawn, theirs(8))
+  got[3] = ms.rand({ 1 }):item()
+  co()
+  got[5] = ms.rand({ 1 }):item()
+  local abandoned = coroutine.wrap(function() ms.with_seed(5, coroutine.yield) end)
+  abandoned()
+  got[6] = ms.rand({ 1 }):item()
+  lu.assertEquals(got, expected)
+end
