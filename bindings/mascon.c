@@ -41,11 +41,8 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   lua_setfield(L, -2, "version");
   msl_open_gc(L);
   msl_open_coroutine(L);
-<<<<<<< HEAD
   msl_open_protect(L);
-=======
   msl_open_seeded(L);
->>>>>>> a0cab72 (Long calls give way to Ctrl-C: products, convolutions, sorts, forests, neighbours, PCA, reading; with_seed belongs to its coroutine; tests of threads and interrupts)
   lua_newtable(L); /* methods of tensors */
   msl_open_shape(L);
   msl_open_tensor(L);
