@@ -59,7 +59,8 @@ long one_deep_tree 'local x, y = ms.rand { 3e5, 30 }, ms.randint(1, 5, { 3e5 })'
 long neighbours 'local x, y = ms.rand { 1e5, 64 }, ms.randint(1, 5, { 1e5 })' 'ms.ml.knn { k = 5 }:fit(x, y):predict(x)'
 long pca 'local x = ms.rand { 4000, 2500 }' 'ms.ml.pca { components = 2 }:fit(x)'
 long sort 'local x = ms.rand { 1e7 }' 'x:sort()'
-long product 'local x = ms.rand { 5000, 5000 }' 'x:matmul(x)'
+side=${SAN:+1500} side=${side:-6000} # unoptimised, a strip of it takes long
+long product "local x = ms.rand { $side, $side }" 'x:matmul(x)'
 long convolution 'local x, w = ms.rand { 64, 64, 96, 96 }, ms.rand { 128, 64, 5, 5 }' 'ms.conv2d(x, w)'
 
 # What cleans up has its time: the file is whole.
