@@ -215,9 +215,11 @@ int ms_call(lua_State *L, int nargs, int nresults) {
   ms_interrupt_begin(L);
   if (keeping) ms_usual_hook(L, keep_on_return, LUA_MASKRET);
   const int mark = msl_guard_begin();
+  msl_call_begins();
   int status = lua_pcall(L, nargs, nresults, base);
   if (status != LUA_OK) msl_guard_end(mark);
   ms_interrupt_end(L);
+  if (status != LUA_OK) msl_call_failed();
   keeping = NULL;
   lua_remove(L, base);
   return status;

@@ -10,14 +10,15 @@
 typedef struct modes {
   bool grad, deterministic, flush_denormal, check_numerics;
   ms_precision precision;
-  int guards;   /* open ones, so that a no_grad inside a no_grad counts as a change */
-  int seeded;   /* generators of its own that are in place of the default one (ms.with_seed) */
-  ms_rng rng;   /* seeded: the innermost */
-  void *scopes; /* gc.c */
+  int guards;            /* open ones, so that a no_grad inside a no_grad counts as a change */
+  int seeded;            /* generators of its own that are in place of the default one (ms.with_seed) */
+  ms_rng rng, outermost; /* seeded: the innermost; what the default one was before the first */
+  void *scopes;          /* gc.c */
 } modes;
 
 int msl_guards;
 static int seeded;
+static ms_rng outermost;
 static int aside;     /* how many coroutines have modes put aside */
 static int table_key; /* registry: coroutine -> its modes, weak in the coroutine */
 
@@ -27,7 +28,7 @@ static modes now(void) {
   m.grad = ms_grad_enabled(), m.deterministic = ms_deterministic(), m.flush_denormal = ms_flush_denormal();
   m.check_numerics = ms_check_numerics_on(), m.precision = ms_get_precision();
   m.guards = msl_guards, m.scopes = msl_scopes(), m.seeded = seeded;
-  if (seeded) m.rng = *ms_default_rng();
+  if (seeded) m.rng = *ms_default_rng(), m.outermost = outermost;
   return m;
 }
 
@@ -36,7 +37,7 @@ static void set(const modes *m) {
   ms_set_check_numerics(m->check_numerics);
   if (ms_get_precision() != m->precision) ms_set_precision(m->precision == MS_PRECISION_BF16 ? "bf16" : "f32");
   msl_guards = m->guards, seeded = m->seeded;
-  if (seeded) *ms_default_rng() = m->rng;
+  if (seeded) *ms_default_rng() = m->rng, outermost = m->outermost;
   msl_set_scopes(m->scopes);
 }
 
@@ -95,6 +96,7 @@ static int with_turn(lua_State *L, int co) {
   modes begin = mine, *own = find(L, 1);
   begin.guards = 0, begin.scopes = NULL, begin.seeded = 0;
   memset(&begin.rng, 0, sizeof begin.rng);
+  memset(&begin.outermost, 0, sizeof begin.outermost);
   const bool was_seeded = own && own->seeded;
   if (own) {
     set(own);
@@ -152,8 +154,20 @@ static int wrap(lua_State *L) {
 
 /* ms._seeded(1): a generator takes the place of the default one until ms._seeded(-1) (seeds.lua). */
 static int count_seeded(lua_State *L) {
+  if (!seeded) outermost = *ms_default_rng();
   seeded += (int)luaL_checkinteger(L, 1);
   return 0;
+}
+
+/* ---- what a failed call leaves open ------------------------------------------------------------------------------ */
+
+static modes at_call;
+
+void msl_call_begins(void) { at_call = now(); }
+
+void msl_call_failed(void) {
+  if (msl_guards != at_call.guards) ms_set_grad_enabled(at_call.grad), msl_guards = at_call.guards;
+  if (seeded && !at_call.seeded) *ms_default_rng() = outermost, seeded = 0;
 }
 
 void msl_open_seeded(lua_State *L) { /* module table on top */

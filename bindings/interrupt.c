@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <time.h>
 
 enum { EVENTS = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
@@ -33,13 +34,28 @@ static int raise_it(lua_State *L) {
   return luaL_error(L, "interrupted");
 }
 
+/* How many calls, from the innermost on, belong to a __close that runs: 0, none does. */
+static int closing(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 0; level < 16 && lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "n", &ar);
+    if (ar.name && !strcmp(ar.namewhat, "metamethod") && !strcmp(ar.name, "close")) return level + 1;
+  }
+  return 0;
+}
+
 /* Once the first raise is over, whatever runs was there before it, and is to be left too, or was called since and cleans up. */
 static void stop_hook(lua_State *L, lua_Debug *ar) {
   if (!waiting) { /* a coroutine that slept while all this happened */
     lua_sethook(L, usual, usual_mask, 0);
     return;
   }
-  if (!raised) raise_it(L);
+  if (!raised) {
+    if (!(fresh = closing(L))) raise_it(L);
+    raised = true; /* as good as: clean-up was under way already */
+    deadline = now() + GRACE;
+    if (ar->event != LUA_HOOKRET) return;
+  }
   if (ar->event == LUA_HOOKCALL) fresh++;
   else if (fresh == 0 || now() > deadline) raise_it(L);
   else if (ar->event == LUA_HOOKRET) fresh--;

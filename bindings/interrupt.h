@@ -13,6 +13,10 @@ void ms_interrupt_end(lua_State *L);
 /* Make coroutine.resume, wrap and close tell who runs, and keep scopes and modes apart (coroutine.c). Once is enough. */
 void msl_open_coroutine(lua_State *L);
 
+/* An error can come between a guard and the <close> that was to end it (Ctrl-C raises at any instruction): what the call from
+ * `begins` on left switched is switched back. */
+void msl_call_begins(void);
+void msl_call_failed(void);
 void msl_open_seeded(lua_State *L); /* ms._seeded; module table on top */
 
 /* This state runs from now on (a coroutine's turn began or ended). */

@@ -122,6 +122,7 @@ sleep 0.3
 key C-c
 check ctrl_c_leaves_protected_calls 'mascon: .*interrupted'
 clear_screen
+type_line 'ms.seed(5)'
 type_line 'co = coroutine.wrap(function() while true do end end) while true do pcall(co) end'
 sleep 0.3
 key C-c
@@ -129,6 +130,14 @@ key C-c
 key C-c
 type_line 'kept + 5'
 check ctrl_c_again_and_again_keeps_the_session '^45$'
+for round in 1 2 3 4 5; do
+  clear_screen
+  type_line 'while true do local g <close> = ms.no_grad() ms.with_seed(1, math.abs, 1) end'
+  sleep 0.2
+  key C-c
+  type_line "ms.grad_enabled(), ms.rng_state() == 5, $round"
+  check "ctrl_c_switches_modes_back_$round" "^true  *true  *$round\$"
+done
 type_line 'io.read()'
 sleep 0.3
 key C-c
