@@ -110,6 +110,7 @@ void ms_interrupt_begin(lua_State *L) {
 void ms_interrupt_end(lua_State *L) {
   on(session ? ignore : SIG_DFL);
   running = NULL;
+  raised |= waiting; /* a call into the core gave way by itself */
   waiting = 0;
   ms_interrupt_clear();
   usual = NULL, usual_mask = 0;

@@ -90,6 +90,7 @@ static void make_arg(lua_State *L, int argc, char **argv, int first) {
 static int os_exit(lua_State *L) {
   int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
   if (lua_isnone(L, 2) || lua_toboolean(L, 2)) lua_close(L);
+  ms_team_end();
   exit(status);
 }
 

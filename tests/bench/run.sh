@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Every benchmark: small.lua (what the runtime itself costs), then compare.lua (the workloads, in mascon and in the peers that are there, in
 # turn). ONLY=name takes small, or the workloads whose name has it. ROUNDS=, SECONDS_EACH=, PEERS=torch,jax, WRITE=1 (tests/bench/RESULTS.md),
-# LOCK=file (held while the clock runs), PEERS_PYTHON=interpreter, MASCON_THREADS=. Says what it could not run, and why.
+# LOCK=file (held while the clock runs), PEERS_PYTHON=interpreter, MASCON_THREADS=. Says what it could not run, and why. ONLY=sharing: sharing.sh,
+# a step beside other programs.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-build} ONLY=${ONLY:-}
+[ "$ONLY" != sharing ] || ONLY='' exec tests/bench/sharing.sh
 export BUILD MASCON=$BUILD/mascon PEAK=$BUILD/peak LUA_PATH="tests/lua/?.lua;tests/bench/?.lua;;"
 export OMP_NUM_THREADS=${MASCON_THREADS:-$(nproc)}
 export MASCON_THREADS=$OMP_NUM_THREADS

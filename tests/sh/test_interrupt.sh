@@ -61,6 +61,7 @@ long pca 'local x = ms.rand { 4000, 2500 }' 'ms.ml.pca { components = 2 }:fit(x)
 long sort 'local x = ms.rand { 1e7 }' 'x:sort()'
 side=${SAN:+1500} side=${side:-6000} # unoptimised, a strip of it takes long
 long product "local x = ms.rand { $side, $side }" 'x:matmul(x)'
+interrupt unprotected_product "local ms = require 'mascon' local x = ms.rand { $side, $side } $go while true do x:matmul(x) end"
 long convolution 'local x, w = ms.rand { 64, 64, 96, 96 }, ms.rand { 128, 64, 5, 5 }' 'ms.conv2d(x, w)'
 
 # What cleans up has its time: the file is whole.
