@@ -84,13 +84,13 @@ static void forget(lua_State *L, int co) {
   lua_pop(L, 1);
 }
 
-/* Call the function at index 1 with what is above it; meanwhile the coroutine in upvalue or argument `co` (a valid index) has the
- * turn. Gives the results, or raises what the function raised. */
-static int with_turn(lua_State *L, int co) {
-  lua_State *other = lua_tothread(L, co);
+/* Call `f`, one of Lua's own that raise nothing, on the stack as it is; meanwhile the coroutine at index 1 has the turn. A plain
+ * call in C: coroutines in coroutines go as deep as in Lua. Gives the number of results. */
+static int with_turn(lua_State *L, lua_CFunction f) {
+  lua_State *other = lua_tothread(L, 1);
   luaL_checkstack(L, 8, NULL);
-  lua_pushvalue(L, co);
-  lua_insert(L, 1); /* the coroutine, for certain, at 1; the function at 2 */
+  lua_pushvalue(L, 1);
+  lua_insert(L, 1); /* there it stays */
   const modes mine = now();
   const ms_rng generator = *ms_default_rng();
   modes begin = mine, *own = find(L, 1);
@@ -103,11 +103,12 @@ static int with_turn(lua_State *L, int co) {
     own->scopes = NULL; /* ours now */
     lua_pop(L, 1);
   } else set(&begin);
+  lua_remove(L, 1);
   msl_here(other);
   ms_running(other);
   const int mark = msl_guard_begin();
-  int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
-  msl_guard_end(mark); /* resume says by its results, too, that there was an error */
+  const int n = f(L);
+  msl_guard_end(mark); /* an error is told by the results */
   const modes end = now();
   if (was_seeded || end.seeded) *ms_default_rng() = generator; /* else what it drew was drawn from ours */
   const ms_rng drawn = *ms_default_rng();
@@ -115,10 +116,47 @@ static int with_turn(lua_State *L, int co) {
   *ms_default_rng() = drawn;
   msl_here(L);
   ms_running(L);
+  if (!own && !memcmp(&end, &begin, sizeof end)) return n;
+  luaL_checkstack(L, 8, NULL);
+  if (!lua_checkstack(other, 1)) return luaL_error(L, "out of memory");
+  lua_pushthread(other);
+  lua_xmove(other, L, 1);
+  lua_insert(L, 1);
   if (memcmp(&end, &begin, sizeof end)) *put_aside(L, 1) = end;
-  else if (own) forget(L, 1);
-  if (status == LUA_OK) return lua_gettop(L) - 1;
-  if (status == LUA_ERRRUN && lua_type(L, -1) == LUA_TSTRING) { /* the function saw no Lua code that calls it */
+  else forget(L, 1);
+  lua_remove(L, 1);
+  return n;
+}
+
+/* coroutine.resume; what was there before is the upvalue, here and below. */
+static int resume(lua_State *L) {
+  luaL_argexpected(L, lua_isthread(L, 1), 1, "coroutine");
+  return with_turn(L, lua_tocfunction(L, lua_upvalueindex(1)));
+}
+
+/* coroutine.close. One that runs, or waits for one that it resumed, is not to be closed: Lua says so. */
+static int close_it(lua_State *L) {
+  luaL_argexpected(L, lua_isthread(L, 1), 1, "coroutine");
+  lua_CFunction f = lua_tocfunction(L, lua_upvalueindex(1));
+  lua_State *co = lua_tothread(L, 1);
+  lua_Debug ar;
+  return lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) ? f(L) : with_turn(L, f);
+}
+
+/* A function that wrap made: upvalues its coroutine, Lua's resume and close. */
+static int wrapped(lua_State *L) {
+  lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  const int n = with_turn(L, lua_tocfunction(L, lua_upvalueindex(2)));
+  if (lua_toboolean(L, -n)) return n - 1;
+  const int status = lua_status(co);
+  if (status != LUA_OK && status != LUA_YIELD) { /* it failed: end what it has open, which may fail in another way */
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    with_turn(L, lua_tocfunction(L, lua_upvalueindex(3)));
+  }
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);
@@ -126,29 +164,16 @@ static int with_turn(lua_State *L, int co) {
   return lua_error(L);
 }
 
-/* resume and close: what was there before is the upvalue. */
-static int with_coroutine(lua_State *L) {
-  luaL_argexpected(L, lua_isthread(L, 1), 1, "coroutine");
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  return with_turn(L, 2);
-}
-
-/* A function that wrap made: upvalues the one that Lua's wrap made, and its coroutine. */
-static int wrapped(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  return with_turn(L, lua_upvalueindex(2));
-}
-
+/* coroutine.wrap: upvalues Lua's create, resume and close. */
 static int wrap(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, 1, 1);
-  lua_getupvalue(L, 1, 1); /* the coroutine */
-  lua_pushcclosure(L, wrapped, 2);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushvalue(L, lua_upvalueindex(3));
+  lua_pushcclosure(L, wrapped, 3);
   return 1;
 }
 
@@ -175,14 +200,8 @@ void msl_open_seeded(lua_State *L) { /* module table on top */
   lua_setfield(L, -2, "_seeded");
 }
 
-static void replace(lua_State *L, const char *name, lua_CFunction f) { /* in the table on top */
-  if (lua_getfield(L, -1, name) == LUA_TFUNCTION && lua_tocfunction(L, -1) != f) {
-    lua_pushcclosure(L, f, 1);
-    lua_setfield(L, -2, name);
-  } else lua_pop(L, 1);
-}
-
 void msl_open_coroutine(lua_State *L) {
+  const int top = lua_gettop(L);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL) {
     lua_pop(L, 1);
     return;
@@ -198,10 +217,20 @@ void msl_open_coroutine(lua_State *L) {
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
-  if (lua_getglobal(L, "coroutine") == LUA_TTABLE) {
-    replace(L, "resume", with_coroutine);
-    replace(L, "close", with_coroutine);
-    replace(L, "wrap", wrap);
+  static const char *const needed[] = {"create", "resume", "close"};
+  bool there = lua_getglobal(L, "coroutine") == LUA_TTABLE; /* a host may have taken it away, or put its own there */
+  for (int i = 0; i < 3; i++) {
+    if (there) lua_getfield(L, -1 - i, needed[i]);
+    there = there && lua_iscfunction(L, -1);
   }
-  lua_pop(L, 1);
+  if (there) { /* stack: the table, create, resume, close */
+    for (int i = 0; i < 3; i++) lua_pushvalue(L, -3);
+    lua_pushcclosure(L, wrap, 3);
+    lua_setfield(L, -5, "wrap");
+    lua_pushcclosure(L, close_it, 1);
+    lua_setfield(L, -4, "close");
+    lua_pushcclosure(L, resume, 1);
+    lua_setfield(L, -3, "resume");
+  }
+  lua_settop(L, top);
 }
