@@ -55,12 +55,20 @@ static int64_t upvalues_key(lua_State *L, step *st) {
   return lua_pop(L, 1), key;
 }
 
-/* After the function ran: which of its variables has it set? */
-static void see_upvalues(lua_State *L, step *st) {
+/* After the function ran: which of its variables has it set? An argument that stays in one, for a later call to find there, would
+ * be another one in a replay: the variable's name, or NULL. */
+static const char *see_upvalues(lua_State *L, step *st, const leaves *v) {
+  const char *kept = NULL, *name;
   lua_getiuservalue(L, 1, 1);
-  for (int i = 0; i < st->n_upvalue; i++)
+  for (int i = 0; i < st->n_upvalue; i++) {
     if (!st->upvalue[i].sets) st->upvalue[i].sets = upvalue_code(L, st, i) != st->upvalue[i].now;
-  lua_pop(L, 1);
+    if (!st->upvalue[i].sets || !(name = lua_getupvalue(L, -1, i + 1))) continue;
+    const ms_tensor *t = msl_to(L, -1);
+    for (int k = 0; t && k < v->n; k++)
+      if (v->tensor[k] == t) kept = name;
+    lua_pop(L, 1);
+  }
+  return lua_pop(L, 1), kept;
 }
 
 /* ---- running the function ---------------------------------------------------------------------------------------- */
@@ -294,7 +302,12 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
   const int64_t set = msl_settings, frozen = msl_frozen_key(st);
   guard *g = push_guard(L);
   int mark = msl_enter(L), base = lua_gettop(L), count = call_recorded(L, g, base, s->total, n, v, s, &r);
-  see_upvalues(L, st);
+  const char *kept = see_upvalues(L, st, v);
+  if (kept && !ms_error())
+    ms_fail(
+        "compile: the step keeps an argument in the variable '%s': a replay runs no Lua and would not put it there again. Keep it "
+        "outside, or copy it into a tensor (t:copy_(x))",
+        kept);
   if (g->held && !s->first && !s->step && !s->forgiven) { /* a state made late, by an optimizer after an error: look again */
     s->forgiven = true;
     ms_error_clear();
@@ -329,7 +342,7 @@ static void restart(state *s) {
 static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
   const int64_t set = msl_settings;
   int count = call_plain(L, n, v);
-  see_upvalues(L, st);
+  see_upvalues(L, st, v);
   st->unsteady += msl_settings != set;
   return count;
 }

@@ -279,6 +279,16 @@ function TestReplayKept.test_a_result_that_is_also_kept()
   end
 end
 
+function TestReplayKept.test_an_argument_that_is_kept()
+  local last = ms.zeros { 1 }
+  local step = ms.compile(function(x)
+    local y = x + last
+    last = x
+    return y
+  end)
+  fails_by(2, { "keeps an argument in the variable 'last'", "copy it into a tensor" }, step, one)
+end
+
 function TestReplayKept.test_results_that_nobody_else_keeps()
   local w = ms.ones { 2 }:requires_grad_()
   local outside = {}
