@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,7 +76,7 @@ static void writer_free(ms_writer *w) {
 }
 
 /* An own name in the folder of w->path, opened exclusively (which follows no link); the mode follows the umask, unlike mkstemp's.
- * What a killed process leaves behind is hidden and says whose it was: .NAME.PID-SERIAL-TIME.mascon-tmp. */
+ * What a killed process leaves behind is hidden and says whose it was: .NAME.PID-SERIAL-CHANCE.mascon-tmp. */
 static int open_temp(ms_writer *w) {
   static unsigned serial;
   const char *slash = strrchr(w->path, '/'), *name = slash ? slash + 1 : w->path;
@@ -88,9 +89,11 @@ static int open_temp(ms_writer *w) {
   for (int attempt = 0; attempt < 100; attempt++) {
     unsigned k = __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED);
     struct timespec t;
+    uint64_t chance; /* nobody can be there before us by guessing; O_EXCL and O_NOFOLLOW refuse who is */
     clock_gettime(CLOCK_MONOTONIC, &t);
+    if (getrandom(&chance, sizeof chance, GRND_NONBLOCK) != sizeof chance) chance = (uint64_t)t.tv_nsec;
     snprintf(w->temp, room, "%.*s.%.200s.%ld-%u-%05lx.mascon-tmp", folder, w->path, name, (long)getpid(), k,
-             (unsigned long)t.tv_nsec & 0xfffff);
+             (unsigned long)(chance & 0xfffffffffff));
     int fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd >= 0 || errno != EEXIST) return fd;
   }

@@ -86,7 +86,7 @@ local function lock(self)
   locks[self.dir] = self
 end
 
--- Remove what killed runs were writing (runtime/io/file.c names it .NAME.PID-SERIAL-TIME.mascon-tmp); nothing of a process that lives.
+-- Remove what killed runs were writing (runtime/io/file.c names it .NAME.PID-SERIAL-CHANCE.mascon-tmp); nothing of a process that lives.
 local function clear_away(dir)
   for _, name in ipairs(ensure(system.list(dir))) do
     local pid = name:match("^%..*%.(%d+)%-%d+%-%x+%.mascon%-tmp$")

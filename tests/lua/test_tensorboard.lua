@@ -148,8 +148,8 @@ function TestTensorboard:test_misuse_raises()
   lu.assertErrorMsgContains("unknown option 'columms'", board.image, board, "a", x, 1, { columms = 1 })
   lu.assertErrorMsgContains("expected a tensor", board.histogram, board, "a", 3, 1)
   lu.assertErrorMsgContains("expected a text, got nothing", board.text, board, "a", nil, 1)
-  lu.assertErrorMsgContains("the tag '\xff': expected UTF-8", board.scalar, board, "\xff", 1, 1) -- a reader would stop there
-  lu.assertErrorMsgContains("the text '\xc3(': expected UTF-8", board.text, board, "a", "\xc3(", 1)
+  lu.assertErrorMsgContains([[the tag '\255': expected UTF-8]], board.scalar, board, "\xff", 1, 1) -- a reader would stop there
+  lu.assertErrorMsgContains([[the text '\195(': expected UTF-8]], board.text, board, "a", "\xc3(", 1)
   board:close()
   board:close()
   lu.assertErrorMsgContains("tensorboard:scalar: the writer is closed", board.scalar, board, "a", 1, 1)
