@@ -420,10 +420,9 @@ int ms_record_grad(ms_tensor *t, bool found) {
   for (int i = r->n_given - 1; i >= 0; i--)
     if (r->args[i] == t) g->arg = i;
   if (!found || !t->grad) return 0;
-  /* What is found is one more argument; but what the calls so far have read from outside may have been captured. */
+  /* What is found is one more argument; what the calls so far have read in the same storage was captured. */
   g->birth = t->grad->storage->birth;
-  for (int s = r->table_size ? *place_of(r, t->grad->storage) : -1; s >= 0; s = r->slot[s].next)
-    if (r->slot[s].kind != MS_SLOT_INPUT) return 0;
+  if (g->birth > r->birth) return 0;
   ms_rarg *p = realloc(r->arg, ((size_t)r->n_args + 1) * sizeof *p);
   if (!p) return no_memory();
   r->arg = p;

@@ -237,6 +237,34 @@ function TestReplayGradients.test_a_grad_that_is_an_argument_or_part_of_one()
   end
 end
 
+-- The gradient that is found lies in memory that the step has touched as something captured.
+function TestReplayGradients.test_a_grad_that_is_found_in_something_captured()
+  like_eager(function()
+    local w, all, call = ms.ones({ 4 }):requires_grad_(), ms.arange(1, 100):reshape { 25, 4 }, 0
+    return function()
+      all:add_(1)
+      w:sum():backward()
+      return w.grad * 1, all[3] * 1
+    end, function()
+      call = call + 1
+      w.grad = all[call]
+      return {}
+    end, { all }
+  end)
+  right(function() -- and only read it
+    local w, all, call = ms.ones({ 4 }):requires_grad_(), ms.arange(1, 100):reshape { 25, 4 }, 0
+    return function()
+      local s = all:sum() + all[2]:sum()
+      w:sum():backward()
+      return w.grad * s
+    end, function()
+      call = call + 1
+      w.grad = all[call]
+      return {}
+    end, { all }
+  end)
+end
+
 -- ---- errors --------------------------------------------------------------------------------------------------------------------------
 
 TestReplayErrors = {}
