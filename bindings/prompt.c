@@ -195,8 +195,9 @@ static int read_line(prompt *p) {
   if (p->el) {
     int n = 0;
     p->cancelled = false;
+    errno = 0;
     const char *line = el_gets(p->el, &n);
-    if (p->cancelled) {
+    if (p->cancelled || (!line && errno == EINTR)) { /* the key, or a signal from elsewhere */
       fputs("^C\n", stdout);
       return -1;
     }

@@ -138,6 +138,13 @@ for round in 1 2 3 4 5; do
   type_line "ms.grad_enabled(), ms.rng_state() == 5, $round"
   check "ctrl_c_switches_modes_back_$round" "^true  *true  *$round\$"
 done
+program_of_the_pane=$(t list-panes -F '#{pane_pid}')
+for signal in 1 2; do # from elsewhere, while nothing runs
+  pkill -INT -P "$program_of_the_pane" 2>/dev/null || kill -INT "$program_of_the_pane"
+  sleep 0.2
+done
+type_line 'kept + 7'
+check a_signal_from_elsewhere_keeps_the_session '^47$'
 type_line 'io.read()'
 sleep 0.3
 key C-c
