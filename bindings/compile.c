@@ -43,16 +43,16 @@ static void first_upvalues(lua_State *L, step *st) {
 /* The part of the key for the variables that the function itself captured: 0 while they hold what they held at the first call.
  * Those that the function sets do not count: they stand still in a replay. */
 static int64_t upvalues_key(lua_State *L, step *st) {
-  int64_t key = 0;
+  uint64_t key = 0;
   if (!st->n_upvalue) return 0;
   if (!st->calls) first_upvalues(L, st);
   lua_getiuservalue(L, 1, 1);
   for (int i = 0; i < st->n_upvalue; i++) {
     if (st->upvalue[i].sets) continue;
     st->upvalue[i].now = upvalue_code(L, st, i);
-    if (st->upvalue[i].now != st->upvalue[i].first) key ^= (st->upvalue[i].now ^ (int64_t)(i + 1)) * (int64_t)0x5851F42D4C957F2D;
+    if (st->upvalue[i].now != st->upvalue[i].first) key ^= ((uint64_t)st->upvalue[i].now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
   }
-  return lua_pop(L, 1), key;
+  return lua_pop(L, 1), (int64_t)key;
 }
 
 /* After the function ran: which of its variables has it set? An argument that stays in one, for a later call to find there, would
