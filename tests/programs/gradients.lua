@@ -58,6 +58,12 @@ local function backward(d)
   end
 end
 
+-- A gradient whose graph leads back to its tensor would be a cycle that nobody collects.
+local function without_graph(d, e)
+  local t = d:eval(e)
+  return Draw.is_tensor(t) and t.requires_grad and ("(%s):detach()"):format(e) or e
+end
+
 local function with_gradient(d)
   local p = some_leaf(d)
   if not p then return end
@@ -65,10 +71,7 @@ local function with_gradient(d)
   local has = d:eval(g) ~= nil
   local how = d:below(has and 7 or 2)
   local shape = d.env[p].shape
-  if how == 0 then
-    local x = d:fit(shape)
-    return x ~= p and d:act(("%s = %s"):format(g, x))
-  end
+  if how == 0 then return d:act(("%s = %s"):format(g, without_graph(d, d:fit(shape)))) end
   if how == 1 then return d:act(("%s = (%s * 0.5):detach()"):format(g, d:fit(shape))) end
   if how == 2 then return d:body(g) end
   if how == 3 then return d:act(("%s = nil"):format(g)) end
@@ -179,7 +182,7 @@ gradients.assigned_gradients = {
     local a = d:argument(("num(700 + call, { %d }, %q)"):format(n + 2, d.dtype))
     local e = d:pick { ("%s[{ { 2, %d } }]:reshape(%s)"):format(a, n + 1, Draw.list(shape)),
       ("%s:slice(1, 1, %d):view(%s)"):format(a, n, Draw.list(shape)), d:fit(shape) }
-    return n > 0 and e ~= p and d:act(("%s.grad = %s"):format(p, e))
+    return n > 0 and d:act(("%s.grad = %s"):format(p, without_graph(d, e)))
   end }, { 2, with_gradient }, { 2, backward } },
 }
 gradients.freezing = {
