@@ -9,14 +9,6 @@ local checks = require "checks"
 local generate, program, run = require "programs.generate", require "programs.program", require "programs.run"
 local minimise = require "programs.minimise"
 
--- What compiled steps are known to get wrong now: these spices wait.
-local WITHOUT = {}
-for _, name in ipairs { "kept", "carried", "reassigned", "large_numbers", "tables", "rate_inside", "hyper_parameters",
-  "layer_settings", "loading", "replaced_parameters", "luas_own_random", "looking_at_numbers", "freezing", "numbers",
-  "assigned_gradients", "gradient_between", "gradient_read", "powers", "nothing", "errors" } do
-  WITHOUT[name] = true
-end
-
 local slow = (os.getenv "SAN" or "") ~= ""
 local COUNT = checks.stress and 10 or slow and 60 or 300
 
@@ -25,7 +17,7 @@ TestPrograms = {}
 function TestPrograms.test_eager_and_compiled_are_the_same()
   local counts, reasons = { same = 0, raises = 0 }, {}
   for k = 1, COUNT do
-    local p = generate.program(20, k, nil, WITHOUT)
+    local p = generate.program(20, k)
     local text = program.text(p, generate.title(p))
     local r = run.outcome(text, nil, p.dtype)
     counts[r.outcome] = (counts[r.outcome] or 0) + 1

@@ -112,6 +112,7 @@ gradients.gradient_between = {
     local p = some_leaf(d)
     if not p then return end
     local shape = Draw.list(d.env[p].shape)
+    if d.env[p]:numel() > 400 then return end
     local many = d:make(("num(60, { 9%s }, %q)"):format(shape:gsub("^{ ", ", "):gsub(" }$", ""):gsub("^, $", ""), d.dtype))
     if d:chance(0.5) then d:act(("%s[9]:add_(1)"):format(many)) end -- it may be known to the step before it becomes the gradient
     d:between(Draw.fill(d:pick { "%p.grad = nil", "%p.grad = num(call, %s, %d)", "if %p.grad then %p.grad:mul_(0.5) end",
@@ -124,7 +125,7 @@ gradients.gradient_between = {
 -- What .grad holds before the call is read in it.
 gradients.gradient_read = {
   setup = function(d)
-    local p = leaf(d)
+    local p = leaf(d, d:chance(0.5) and { d.m } or { 2, d.n })
     local list = Draw.list(d.env[p].shape):sub(2, -2)
     local q = ("%q"):format(d.dtype)
     local many = d:make(("num(60, { 9, %s }, %s)"):format(list, q))

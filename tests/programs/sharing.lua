@@ -85,11 +85,22 @@ spices.kept = { -- what the function also keeps
   end,
   kinds = { { 1, function(d) return d:body(("%s.last * 0.5 + %s"):format(d.kept, d:fit(d.shape_kept))) end } },
   finish = function(d)
-    local v = d:chance(0.5) and d:fit(d.shape_kept) or d:float()
+    local v = d:body(("(%s):sin()"):format(d:chance(0.5) and d:fit(d.shape_kept) or d:float() or "num(1, { 2 })"))
     if not v then return end
-    local text = d:pick { "%k[#%k + 1] = %v", "%k.last = %v", "%k.last = %v", "%k[1] = %v", "%k.n = (%k.n or 0) + 1" }
-    d:act(Draw.fill(text, { k = d.kept, v = v }))
+    d:act(Draw.fill(d:pick { "%k[#%k + 1] = %v", "%k.last = %v", "%k.last = %v", "%k[1] = %v" }, { k = d.kept, v = v }))
     if d:chance(0.8) then d:result(v) end
+  end,
+}
+
+spices.noted = { -- what the function writes down without having made it: an argument, a count
+  documented = true,
+  setup = function(d)
+    d.notes = d:make("{}", "k", true)
+    d:watch(d.notes)
+  end,
+  finish = function(d)
+    local a = d:tensor(of_zone "argument")
+    d:act(Draw.fill(a and d:chance(0.6) and "%k.last = %a" or "%k.n = (%k.n or 0) + 1", { k = d.notes, a = a }))
   end,
 }
 
