@@ -14,6 +14,8 @@ int msl_enter(lua_State *L);
 void msl_leave(lua_State *L, int mark);
 /* Close the scope and raise (a message made here, printf style; the stored error wins). */
 int msl_raise(lua_State *L, int mark, const char *fmt, ...) MS_PRINTF(3, 4);
+/* Raise what a compiled step must not do; the recording fails also where the script catches that. */
+int msl_refuse(lua_State *L, const char *fmt, ...) MS_PRINTF(2, 3);
 
 /* Push the metatable of a class of userdata, made on first use. getmetatable() shows its name only, and setmetatable() refuses:
  * events such as __gc are not for scripts to call. They check what they are given all the same (debug.getmetatable exists). True

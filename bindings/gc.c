@@ -7,6 +7,7 @@
  * ms.scope(): userdata made while a scope is open hang on it; closing frees what was not kept, at once, without the collector. A
  * scope belongs to the coroutine that opened it (coroutine.c). */
 #include "bind.h"
+#include "core/record.h"
 #include "io/io.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,6 +131,17 @@ int msl_raise(lua_State *L, int mark, const char *fmt, ...) {
   current = L;
   ms_fail("%s", text);
   return raise_stored(L);
+}
+
+int msl_refuse(lua_State *L, const char *fmt, ...) {
+  char text[512];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  current = L;
+  ms_record_refuse(text);
+  return msl_raise(L, ms_scope_open(), "%s", text);
 }
 
 /* ---- boxes ------------------------------------------------------------------------------------------------------- */

@@ -115,14 +115,12 @@ static int requires_grad_(lua_State *L) {
  * (checkpoints). */
 static int seed(lua_State *L) {
   lua_Integer n = luaL_checkinteger(L, 1);
-  if (ms_recording())
-    return msl_raise(L, ms_scope_open(), "ms.seed inside a compiled step: a replay would not do it again; do it outside");
+  if (ms_recording()) return msl_refuse(L, "ms.seed inside a compiled step: a replay would not do it again; do it outside");
   return ms_seed((uint64_t)n), 0;
 }
 static int rng_state(lua_State *L) {
   ms_rng *r = ms_default_rng();
-  if (ms_recording())
-    return msl_raise(L, ms_scope_open(), "ms.rng_state inside a compiled step: a replay would not do it again; do it outside");
+  if (ms_recording()) return msl_refuse(L, "ms.rng_state inside a compiled step: a replay would not do it again; do it outside");
   if (!lua_isnoneornil(L, 1)) *r = (ms_rng){(uint64_t)luaL_checkinteger(L, 1), (uint64_t)luaL_checkinteger(L, 2)};
   lua_pushinteger(L, (lua_Integer)r->seed);
   lua_pushinteger(L, (lua_Integer)r->counter);

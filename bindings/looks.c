@@ -60,10 +60,10 @@ static void before_call(lua_State *L, lua_Debug *ar) {
   if (!f) return;
   const known *k = find(f);
   if (k->fresh)
-    msl_raise(L, ms_scope_open(),
-              "%s inside a compiled step: a replay runs no Lua and would not ask again. Ask outside and hand the answer in as an "
-              "argument%s",
-              k->fresh, strncmp(k->fresh, "math.", 5) ? "" : ", or draw with ms.rand, ms.randn or ms.randint");
+    msl_refuse(L,
+               "%s inside a compiled step: a replay runs no Lua and would not ask again. Ask outside and hand the answer in as an "
+               "argument%s",
+               k->fresh, strncmp(k->fresh, "math.", 5) ? "" : ", or draw with ms.rand, ms.randn or ms.randint");
   if (!numbers || !k->looked) return;
   for (int i = 1; lua_getlocal(L, ar, i); i++) {
     lua_pop(L, 1);

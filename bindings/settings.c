@@ -72,15 +72,17 @@ static int change_mode(lua_State *L) {
   return 0;
 }
 
-/* ms._cell(value) -> a live number that is nobody's argument; ms._cell(cell, value, name) sets it (an optimizer's learning rate).
- */
+/* ms._cell(value) -> a live number that is nobody's argument; ms._cell(cell, value [, name]) sets it (an optimizer's learning
+ * rate). With a name that is refused inside a compiled step, whatever the value: the one that is there may be another one in a
+ * replay. */
 static int cell(lua_State *L) {
   ms_cell *c = msl_live(L, 1);
-  if (c && ms_recording() && ms_cell_get(c).value != luaL_checknumber(L, 2))
-    return msl_raise(L, ms_scope_open(),
-                     "%s was set inside a compiled step: a replay runs no Lua and would not set it again. Set it "
-                     "outside, between the calls",
-                     luaL_optstring(L, 3, "a number"));
+  if (c && !lua_isnoneornil(L, 3) && ms_recording())
+    return msl_refuse(
+        L,
+        "%s was set inside a compiled step: a replay runs no Lua and would not set it again. Set it outside, between the "
+        "calls",
+        luaL_checkstring(L, 3));
   if (c) return ms_cell_set(c, (ms_plain){.value = luaL_checknumber(L, 2)}), 0;
   if (!(c = ms_cell_new(luaL_checknumber(L, 1)))) msl_leave(L, ms_scope_open());
   msl_push_live(L, c, false);

@@ -135,6 +135,16 @@ void ms_record_abort(ms_record *r) {
   ms_record_free(r);
 }
 
+void ms_record_refuse(const char *why) {
+  ms_record *r = ms_record_now;
+  const char *chunk = NULL;
+  int line = 0;
+  if (!r || *r->refused) return;
+  ms_script_line(&chunk, &line);
+  snprintf(r->refused, sizeof r->refused, "compile: the function caught an error of %s:%d and went on: %s", chunk ? chunk : "?",
+           line, why);
+}
+
 /* Look where the gradients are now. One with a graph would keep the whole run alive, and a replay makes none: it is cut off. */
 static int end_grads(ms_record *r) {
   for (int i = 0; i < r->n_grad; i++) {
@@ -158,6 +168,7 @@ static int end_grads(ms_record *r) {
 int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results) {
   ms_record_now = NULL;
   r->args = NULL;
+  if (*r->refused) return ms_fail("%s", r->refused), -1;
   if (!(r->result = calloc((size_t)n_results + 1, sizeof *r->result))) return no_memory();
   r->n_results = n_results;
   for (int i = 0; i < n_results; i++) {

@@ -42,6 +42,9 @@ void ms_record_forget(ms_record *r);
 void ms_record_abort(ms_record *r);
 void ms_record_free(ms_record *r);
 bool ms_recording(void);
+/* The function asked for what a recording refuses (a tensor's values, a fresh random number), and gets this error. Should it catch
+ * it, it goes another way than it would by itself: ms_record_end fails then. Nothing where nothing is recorded. */
+void ms_record_refuse(const char *why);
 
 /* Do two recordings of the same function agree? -1 after ms_fail: "sum at train.lua:12: ...". values: numbers of b are compared
  * with what the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments were seen at
@@ -222,6 +225,7 @@ struct ms_record {
   int n_leaf, room_leaf;
   ms_cell **looked; /* retained */
   int n_looked;
+  char refused[400]; /* the first error of ms_record_refuse, and where it was; "": none */
 };
 void ms_slot_hold(ms_slot *s, ms_storage *storage); /* retain it as the slot's, in place of what it had; NULL: none */
 int ms_record_slot(ms_record *r, ms_storage *s,

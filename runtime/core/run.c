@@ -193,6 +193,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   if (!ms_record_args(r, given, args)) return ms_fail("compile: run with arguments that do not fit"), -1;
   double begin = s->profiling ? now() : 0, from = 0;
   int rc = enter(s, args);
+  const bool entered = rc == 0;
   if (s->profiling) from = now();
   const ms_backend *b = r->device->backend;
   const unsigned before = b->enter ? b->enter() : 0;
@@ -211,7 +212,7 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   for (int k = 0; k < r->n_results && rc == 0; k++)
     if (!(results[k] = tensor_of(r, &r->result[k], args))) rc = -1;
   if (rc == 0) rc = leave_gradients(r, args);
-  else if (ran < r->n_call && ran) leave_gradients_at(r, r->call[ran].nth, args);
+  else if (entered && ran < r->n_call) leave_gradients_at(r, r->call[ran].nth, args);
   leave(s, ran);
   if (s->profiling) s->seconds[r->n_call] += now() - begin, s->runs++;
   return rc;

@@ -99,7 +99,8 @@ local function assign(self, key, value)
   end
   check_name(f, key, kind)
   local takes = f.takes
-  if takes and f._made and value ~= nil and not kind and takes.by_name[key] then value = takes:check(key, value) end
+  local plain = value ~= nil or (was == nil and rawget(f, key) ~= nil) -- nil takes a parameter away, and is no value of an option
+  if takes and f._made and plain and not kind and takes.by_name[key] then value = takes:check(key, value) end
   enlist(f, key, kind)
   put(f, key, value)
 end

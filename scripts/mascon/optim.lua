@@ -74,12 +74,14 @@ local function check(class, what, given)
 end
 
 -- Take over checked values: cells (inside a compiled step that raises, and nothing has changed), fields, and the choice of a recording.
-local function take(o, values)
+-- set: what a script sets, for the message.
+local function take(o, values, set)
   local had, nesterov = choice(o)
+  local what = set and o.what .. ": " .. set
   for name, v in pairs(values) do
-    if o.cell[name] then ms._cell(o.cell[name], v, o.what .. ": " .. name) end
+    if o.cell[name] then ms._cell(o.cell[name], v, what) end
   end
-  for i, v in ipairs(values.betas or {}) do ms._cell(o.cell[i], v, ("%s: betas[%d]"):format(o.what, i)) end
+  for i, v in ipairs(values.betas or {}) do ms._cell(o.cell[i], v, what) end
   for name, v in pairs(values) do
     if name == "betas" then o.beta[1], o.beta[2] = v[1], v[2] else o[name] = v end
   end
@@ -102,7 +104,7 @@ end
 local function set(self, key, value)
   local o = inside[self]
   if o.class.numbers[key] or (key == "betas" and o.class.has_betas) or (key == "nesterov" and o.class.has_nesterov) then
-    return take(o, with(o, { [key] = value }))
+    return take(o, with(o, { [key] = value }), key)
   end
   if rawget(o, key) ~= nil or o.class[key] ~= nil then
     options.raise("%s: %s cannot be assigned; make a new optimizer", o.what, tostring(key))
@@ -116,7 +118,7 @@ local function betas_of(o)
       if i ~= 1 and i ~= 2 then options.raise("%s: betas[%s]: there are two, betas[1] and betas[2]", o.what, tostring(i)) end
       local b = { o.beta[1], o.beta[2] }
       b[i] = value
-      take(o, with(o, { betas = b }))
+      take(o, with(o, { betas = b }), ("betas[%d]"):format(i))
     end,
     __tostring = function() return ("{ %g, %g }"):format(o.beta[1], o.beta[2]) end })
 end
@@ -359,7 +361,7 @@ local function prepare(self, state, ...)
         for _, t in pairs(o.state[p]) do t:fill_(0) end
       end
     end
-    take(o, values)
+    take(o, values, "a state")
   end
 end
 Optimizer.load_state_dict = states.loader(prepare)

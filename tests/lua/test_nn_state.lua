@@ -397,6 +397,7 @@ function TestFieldsSet.test_are_checked_and_used()
   fails("nn.dropout: p: expected 0 <= p < 1, got 2", function() drop.p = 2 end)
   local bn = nn.batch_norm(1)
   fails("nn.batch_norm: momentum: expected a finite number from 0 on, got -1", function() bn.momentum = -1 end)
+  fails("nn.batch_norm: momentum: expected a finite number from 0 on, got nil", function() bn.momentum = nil end)
   bn.momentum = 1
   bn(ms.tensor { { 2 }, { 4 } })
   lu.assertEquals(bn.running_mean:item(), 3)

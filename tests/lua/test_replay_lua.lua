@@ -199,6 +199,18 @@ function TestReplayFresh.test_asked_for_inside()
   end
 end
 
+-- A function that catches the refusal goes another way than it would by itself: that is no recording either.
+function TestReplayFresh.test_refusals_that_are_caught()
+  for what, ask in pairs { ["math.random inside"] = function() return math.random() end,
+    ["ms.seed inside"] = function() ms.seed(1) end, ["ms.rng_state inside"] = function() ms.rng_state() end,
+    ["values were asked for"] = function(x) return x:sum():item() end } do
+    local step = ms.compile(function(x) return pcall(ask, x) and x * 2 or x * 3 end)
+    raises({ what, "caught an error of", "test_replay_lua.lua" }, function()
+      for _ = 1, 2 do step(one) end
+    end)
+  end
+end
+
 -- ---- tables handed in -----------------------------------------------------------------------------------------------------------
 
 TestReplayTables = {}
@@ -322,6 +334,19 @@ function TestReplayKept.test_a_rate_set_inside()
     end)
     fails_by(2, { field .. " was set inside a compiled step", "outside" }, step, one)
   end
+end
+
+-- To the value that it has: in a replay it might have another one. And to a number that was handed in.
+function TestReplayKept.test_a_rate_set_inside_to_what_it_is()
+  local w = ms.zeros { 1 }:requires_grad_()
+  for _, field in ipairs { "lr", "betas" } do
+    local o = ms.optim.adam({ w }, { lr = 1 })
+    local before = field == "betas" and { 0.9, 0.999 } or o[field]
+    fails_by(2, { field .. " was set inside a compiled step" }, ms.compile(function(x) o[field] = before return x * 2 end), one)
+  end
+  local o = ms.optim.adam({ w }, { lr = 1 })
+  local step = ms.compile(function(x, lr) o.lr = lr return x * 2 end)
+  fails_by(2, { "test_replay_lua.lua", "lr was set inside a compiled step" }, step, one, 0.5)
 end
 
 -- A switch of requires_grad of any leaf that the function works with, and back again.

@@ -362,6 +362,19 @@ function TestReplayErrors.test_gradients_are_those_of_the_backward_passes_before
   end)
 end
 
+-- The first call of the recording fails: the gradients that were dropped before it are gone all the same.
+function TestReplayErrors.test_gradients_dropped_before_the_first_call()
+  leaves(function()
+    local table_of = ms.randn({ 3, 2 }):requires_grad_()
+    return function(i)
+      table_of.grad = nil
+      local l = table_of:index_select(1, i):sum()
+      l:backward()
+      return l
+    end, function(i) return { labels(i) } end, { table_of }
+  end)
+end
+
 function TestReplayErrors.test_an_index_is_checked_though_nobody_reads_what_it_finds()
   training(function(_, n, _, loss)
     n:add_(1)
