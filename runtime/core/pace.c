@@ -8,9 +8,14 @@
 #include "team.h"
 #include <time.h>
 
-enum { WARM = 3, TRIAL = 4, FIRST_GAP = 24, LAST_GAP = 8192 }; /* runs: not counted; of a trial; between trials */
-#define BETTER 0.93                                            /* a trial must beat what is in use by as much */
-#define WORSE  1.3 /* a first run of a trial that is worse by as much ends it; a mean that grew by as much asks for one */
+enum { WARM = 3, LEAST_GAP = 30, FEW = 3 }; /* runs: not counted; between trials at least; of a trial before it may be given up */
+#define HORIZON   0.1  /* seconds that a mean looks back: many turns of other programs, whose odd one must not decide */
+#define TRIAL     0.02 /* seconds of a trial */
+#define FIRST_GAP 0.1  /* seconds between trials, doubled while they find nothing */
+#define LAST_GAP  30
+#define LONG      0.005 /* of a step this long, one run shows that a trial is bad */
+#define BETTER    0.9   /* a trial must beat what is in use by as much */
+#define WORSE     1.3   /* all runs of a trial being worse by as much ends it; a mean that grew by as much asks for one */
 
 static double now(void) {
   struct timespec t;
@@ -24,7 +29,7 @@ static int threads_of(int level) {
 }
 
 void ms_pace_begin(ms_pace *p) {
-  if (p->runs == 0) *p = (ms_pace){.trial = -1, .wait = FIRST_GAP, .gap = FIRST_GAP};
+  if (p->runs == 0) *p = (ms_pace){.trial = -1, .gap = FIRST_GAP};
   p->count = ms_team_count();
   const int level = p->trial >= 0 ? p->trial : p->level;
   ms_team_cap(level ? threads_of(level) : 0);
@@ -38,13 +43,20 @@ static int next_level(ms_pace *p) {
   return p->fewer ? p->level + 1 : more ? p->level - 1 : -1;
 }
 
+/* Begin to measure anew what is in use. */
+static void settle(ms_pace *p, double mean) {
+  p->mean[p->level] = mean;
+  p->calm = mean, p->counted = 0, p->since = 0;
+}
+
 static void end_trial(ms_pace *p) {
   const double mean = p->sum / p->tried;
   p->mean[p->trial] = mean;
   if (mean < BETTER * p->mean[p->level]) {
-    p->level = p->trial, p->gap = FIRST_GAP, p->calm = mean;
-  } else if (p->gap < LAST_GAP) p->gap = 2 * p->gap + 1;
-  p->trial = -1, p->wait = p->gap;
+    p->level = p->trial, p->gap = FIRST_GAP;
+    settle(p, mean);
+  } else if (p->gap < LAST_GAP) p->gap *= 2;
+  p->trial = -1, p->counted = 0, p->since = 0;
 }
 
 void ms_pace_end(ms_pace *p) {
@@ -52,22 +64,25 @@ void ms_pace_end(ms_pace *p) {
   ms_team_cap(0);
   if (ms_team_count() == p->count) return; /* nothing that threads could share */
   if (p->runs < WARM) {
-    p->runs++;
-    return;
-  }
-  if (p->trial >= 0) {
-    p->sum += took, p->tried++;
-    if (p->tried == TRIAL || took > WORSE * p->mean[p->level]) end_trial(p);
+    if (++p->runs == WARM) settle(p, took);
     return;
   }
   double *mean = &p->mean[p->level];
-  if (*mean == 0 || p->runs == WARM) *mean = p->calm = took;
-  p->runs = WARM + 1;
-  *mean += (took - *mean) / 16;
-  p->calm = *mean < p->calm ? *mean : p->calm * 1.0005;
-  if (*mean > WORSE * p->calm && p->wait > FIRST_GAP) p->wait = 0, p->gap = FIRST_GAP, p->calm = *mean;
-  if (--p->wait > 0) return;
-  p->sum = 0, p->tried = 0;
+  if (p->trial >= 0) {
+    p->sum += took, p->tried++;
+    if (took < p->least) p->least = took;
+    const bool bad = p->least > WORSE * *mean && (p->tried >= FEW || *mean > LONG);
+    if (bad || p->sum > TRIAL) end_trial(p);
+    return;
+  }
+  p->counted++, p->since += took;
+  const double own = *mean / HORIZON, early = 1.0 / p->counted;
+  *mean += (took - *mean) * (own > 0.25 ? 0.25 : own > early ? own : early > 0.25 ? 0.25 : early);
+  p->calm = *mean < p->calm ? *mean : p->calm * (1 + 0.2 * took);
+  if (p->counted < LEAST_GAP) return;
+  const bool worse = *mean > WORSE * p->calm && p->since > HORIZON;
+  if (worse) p->gap = FIRST_GAP, p->calm = *mean;
+  if (p->since < p->gap) return;
+  p->sum = 0, p->tried = 0, p->least = 1e9;
   p->trial = next_level(p);
-  if (p->trial < 0) p->wait = LAST_GAP;
 }

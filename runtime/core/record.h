@@ -267,10 +267,11 @@ typedef struct ms_pace {
   double mean[MS_PACE_LEVELS]; /* seconds of a run lately, 0: not tried */
   double calm;                 /* the least that the mean of this level has been, creeping up */
   int level, trial;            /* in use; being tried, or -1 */
-  int tried, runs, wait, gap;  /* runs of the trial; in all; until the next trial; between trials */
-  double sum, begin;           /* seconds of the trial; when this run began */
+  int runs, counted, tried;    /* runs at the beginning; since the last trial; of the trial */
+  double since, gap;           /* seconds since the last trial; until the next one */
+  double sum, least, begin;    /* seconds of the trial, of its shortest run; when this run began */
   bool fewer;                  /* the last trial was of fewer threads */
-  uint64_t count;              /* of shared blocks when it began */
+  uint64_t count;              /* of shared blocks when this run began */
 } ms_pace;
 void ms_pace_begin(ms_pace *p);
 void ms_pace_end(ms_pace *p);
