@@ -40,6 +40,7 @@ end
 
 local function check_path(what, path)
   if type(path) ~= "string" then options.raise("checkpoint.%s: expected the name of a file, got %s", what, type(path)) end
+  if path:find "\0" then options.raise("checkpoint.%s: expected the name of a file, got a text with a zero byte in it", what) end
 end
 
 local function rng()

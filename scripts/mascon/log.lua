@@ -131,6 +131,12 @@ local function option_values(o)
   return copy
 end
 
+-- A figure as it goes into a line: a mean or a tensor is read; a tensor without elements stays a list.
+local function figure(v)
+  local got = plain(v)
+  return type(v) == "userdata" and type(got) == "table" and json.array(got) or got
+end
+
 local function value_text(v)
   if v == nil then return "nothing" end
   return type(v) == "table" and json.encode(v, { replace = true }) or text.show(v)
@@ -204,7 +210,7 @@ function log.open(dir, opts)
     for _, name in ipairs(names) do known = known or name == k end
     if not known then fail("unknown option %s%s", text.show(k), text.hint(tostring(k), names)) end
   end
-  if type(dir) ~= "string" or dir == "" then fail("expected the name of a folder, got %s", text.show(dir)) end
+  if type(dir) ~= "string" or dir == "" or dir:find "\0" then fail("expected the name of a folder, got %s", text.show(dir)) end
   if opts.resume ~= nil and type(opts.resume) ~= "boolean" then
     fail("resume: expected true or false, got %s (the epoch to go on after is for run:rewind)", text.show(opts.resume))
   end
@@ -244,7 +250,13 @@ end
 
 local function checkpoint() return require "mascon.checkpoint" end
 
-local function checkpoint_path(self, name) return self:path(name .. ".safetensors") end
+-- A name, no path: what a run saves lies in its folder.
+local function checkpoint_path(self, name)
+  if type(name) ~= "string" or name == "" or name:find "[/\0]" then
+    fail("expected a checkpoint's name (of a file in %s, without its ending), got %s", self.dir, text.show(name))
+  end
+  return self:path(name .. ".safetensors")
+end
 
 -- Save checkpoint `name` (ms.checkpoint.save) as one of this run.
 function Run:save(name, what)
@@ -258,16 +270,18 @@ end
 
 -- What checkpoint `name` says besides its tensors; nil when this run has saved none. Raises when it cannot be read.
 function Run:peek(name)
+  local path = checkpoint_path(self, name)
   if not self.saved[name] then return nil end
-  local at, message = checkpoint().peek(checkpoint_path(self, name))
+  local at, message = checkpoint().peek(path)
   if not at then fail("%s: this run has saved it, and it is gone (%s)", name, message) end
   return at
 end
 
 -- The same, after ms.checkpoint.load has put the states in their places.
 function Run:load(name, into)
+  local path = checkpoint_path(self, name)
   if not self.saved[name] then return nil end
-  return checkpoint().load(checkpoint_path(self, name), into)
+  return checkpoint().load(path, into)
 end
 
 -- ---- metrics -----------------------------------------------------------------------------------------------------------------------
@@ -289,7 +303,7 @@ function Run:epoch(values)
   mine(self)
   if type(values) ~= "table" then fail("epoch: expected a table of metrics, got a %s", type(values)) end
   local row, now = {}, term.time()
-  for k, v in pairs(values) do row[k] = plain(v) end
+  for k, v in pairs(values) do row[k] = figure(v) end
   if row.seconds == nil then row.seconds = now - self.last end
   if row.time == nil then row.time = os.time() end
   local ok, message = system.append(self.metrics_path, row_text(row))
@@ -316,7 +330,7 @@ function Run:summary(values)
   mine(self)
   if type(values) ~= "table" then fail("summary: expected a table of figures, got a %s", type(values)) end
   local row = {}
-  for k, v in pairs(values) do row[k] = plain(v) end
+  for k, v in pairs(values) do row[k] = figure(v) end
   if self.options then
     local copy = option_values(self.options)
     row.options = row.options or copy

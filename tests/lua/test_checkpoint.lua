@@ -221,6 +221,9 @@ function TestCheckpointFits:test_misuse()
     checkpoint.load, self.path, { model = ms.ones { 1 }, other = false, adam = false })
   fails("checkpoint.save: expected a table of what to save", checkpoint.save, self.path, self.model)
   fails("checkpoint.save: expected the name of a file, got nil", checkpoint.save, nil, {})
+  for _, what in ipairs { "load", "peek", "resume" } do
+    fails(what .. ": expected the name of a file, got a text with a zero byte", checkpoint[what], self.path .. ".none\0")
+  end
   fails("entry [1]: expected names as keys", checkpoint.save, self.path, { self.model })
   fails("'a.b': expected letters, digits and _", checkpoint.save, self.path, { ["a.b"] = self.model })
   fails("own: x: its state_dict holds number", checkpoint.save, self.path, { own = { state_dict = function() return { x = 1 } end } })

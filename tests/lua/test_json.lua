@@ -52,8 +52,9 @@ function TestJson.test_numbers_come_back_to_the_last_bit()
 end
 
 function TestJson.test_tensors_and_means_are_what_they_hold()
-  lu.assertEquals(json.encode { a = ms.tensor(1.5), b = ms.tensor { { 1, 2 } }, c = ms.meter.mean():add(4), d = ms.zeros { 0 } },
-    '{"a":1.5,"b":[[1.0,2.0]],"c":4.0,"d":[]}')
+  lu.assertEquals(json.encode { a = ms.tensor(1.5), b = ms.tensor { { 1, 2 } }, c = ms.meter.mean():add(4), d = ms.zeros { 0 },
+    e = ms.zeros { 2, 3 }.shape },
+    '{"a":1.5,"b":[[1.0,2.0]],"c":4.0,"d":[],"e":[2,3]}')
   lu.assertErrorMsgContains("json: x: a tensor of 2000000 elements", json.encode, { x = ms.zeros { 2000000 } })
 end
 

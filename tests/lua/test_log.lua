@@ -55,9 +55,12 @@ function TestRun:test_tensors_among_metrics_and_figures()
   run:summary { conf = ms.tensor { { 1, 2 }, { 3, 4 } }, best = ms.tensor(3) }
   local s = log.read(run:path "summary.json")
   lu.assertEquals({ s.conf, s.best }, { { { 1, 2 }, { 3, 4 } }, 3 })
+  run:epoch { epoch = 3, shape = ms.zeros { 2, 3 }.shape, deep = { ms.zeros {}.shape } }
+  lu.assertEquals({ run:metrics()[3].shape, run:metrics()[3].deep }, { { 2, 3 }, { {} } })
+  lu.assertStrContains(contents(run.metrics_path), '"none":[]')
   lu.assertErrorMsgContains("a tensor of 1000001 elements", run.epoch, run, { epoch = 3, x = ms.zeros { 1000001 } })
   lu.assertErrorMsgContains("json: f: cannot encode a function", run.epoch, run, { epoch = 3, f = print })
-  lu.assertEquals(#run:metrics(), 2)
+  lu.assertEquals(#run:metrics(), 3)
 end
 
 function TestRun:test_rewind_drops_later_and_torn_lines()
@@ -127,7 +130,21 @@ function TestRun:test_bad_folder_raises()
   put(self.dir, "")
   lu.assertErrorMsgContains("Not a directory", log.open, self.dir .. "/sub")
   lu.assertErrorMsgContains("expected the name of a folder", log.open, nil)
+  lu.assertErrorMsgContains("expected the name of a folder", log.open, self.dir .. "\0x")
   lu.assertErrorMsgContains("unknown option 'resum'; did you mean resume?", log.open, self.dir, { resum = 1 })
+end
+
+-- What a run saves lies in its folder, whatever it is called.
+function TestRun:test_names_of_checkpoints_are_no_paths()
+  local run = log(self.dir .. "/in")
+  for _, name in ipairs { "../out", "a/b", "", "a\0b", 3, false } do
+    for what, arguments in pairs { save = { {} }, peek = {}, load = { {} } } do
+      lu.assertErrorMsgContains("run: expected a checkpoint's name", run[what], run, name, table.unpack(arguments))
+    end
+  end
+  lu.assertNil(system.kind(self.dir .. "/out.safetensors"))
+  run:save("..", { a = 1 })
+  lu.assertEquals(run:peek("..").a, 1)
 end
 
 function TestRun:test_resume_says_what_it_looked_for()
