@@ -17,8 +17,9 @@ local function optimizer(d, parameters)
       list[#list + 1] = { "momentum", d:pick { 0.9, 0.5 } }
       if d:chance(0.3) then list[#list + 1] = { "nesterov", true } elseif d:chance(0.3) then list[#list + 1] = { "dampening", 0.2 } end
     end
-  elseif d:chance(0.3) then
-    list[#list + 1] = { "betas", "{ 0.8, 0.99 }" }
+  else -- a large eps: where the gradient is 0 but for roundings, Adam would take steps of their sign
+    list[#list + 1] = { "eps", 1e-3 }
+    if d:chance(0.3) then list[#list + 1] = { "betas", "{ 0.8, 0.99 }" } end
   end
   if d:chance(0.4) then list[#list + 1] = { "weight_decay", d:pick { 0.1, 0.01 } } end
   d.kind = kind
