@@ -1,6 +1,5 @@
 /* options.c -- what arguments of bindings have in common: tables of options, lists of integers, words and the nearest known one. */
 #include "bind.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,9 +106,10 @@ bool msl_ints(lua_State *L, int i, ms_ints *v) {
     bool ok = msl_ints(L, lua_gettop(L), v);
     return lua_pop(L, 1), ok;
   }
-  if (lua_isinteger(L, i) || (lua_isnumber(L, i) && floor(lua_tonumber(L, i)) == lua_tonumber(L, i))) {
-    v->at[v->n++] = (int64_t)lua_tonumber(L, i);
-    return true;
+  int ok;
+  if (lua_isnumber(L, i)) {
+    v->at[v->n++] = lua_tointegerx(L, i, &ok);
+    return ok;
   }
   if (!lua_istable(L, i)) return false;
   int64_t n = (int64_t)lua_rawlen(L, i);
@@ -117,7 +117,6 @@ bool msl_ints(lua_State *L, int i, ms_ints *v) {
   for (int64_t k = 1; k <= n; k++) {
     lua_rawgeti(L, i, k);
     msl_look(L, lua_gettop(L));
-    int ok;
     v->at[v->n++] = lua_tointegerx(L, -1, &ok);
     lua_pop(L, 1);
     if (!ok) return false;

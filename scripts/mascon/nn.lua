@@ -47,14 +47,21 @@ local function check_name(self, key, kind)
   end
 end
 
--- A plain list of modules or parameters would be overlooked by parameters(), to() and state_dict().
-local function check_list(self, key, list)
-  local held = {}
-  for _, v in pairs(fields(self)) do held[v] = true end
-  for i, v in ipairs(list) do
-    if (is_module(v) or parameters[v]) and not held[v] then
-      options.raise("%s.%s[%d]: a list of modules or parameters in a field is not seen; use nn.sequential, or fields of their own "
-        .. "(self[i] = m)", self.__name, tostring(key), i)
+-- Modules and parameters in plain tables (self.layers[i] = m) would be overlooked by parameters(), to() and state_dict(): an error, unless
+-- held(x) says that they have a place of their own. Of a table only so many entries are looked at.
+local MOST, DEEPEST = 1000, 4
+local function check_table(place, list, held, depth)
+  local n = 0
+  for key, x in next, list do
+    n = n + 1
+    if n > MOST then return end
+    if is_module(x) or parameters[x] then
+      if not held(x) then
+        options.raise("%s[%s]: a list of modules or parameters in a field is not seen; use nn.sequential, or fields of their own "
+          .. "(self[i] = m)", place, tostring(key))
+      end
+    elseif type(x) == "table" and depth < DEEPEST and debug.getmetatable(x) == nil then
+      check_table(("%s[%s]"):format(place, tostring(key)), x, held, depth + 1)
     end
   end
 end
@@ -77,6 +84,8 @@ local function enlist(f, key, kind)
   f._kind[key] = kind
 end
 
+local contents -- of a module: below
+
 -- Every assignment to a field of a module.
 local function assign(self, key, value)
   local f = fields(self)
@@ -95,7 +104,11 @@ local function assign(self, key, value)
   elseif key == "training" then
     if type(value) ~= "boolean" then options.raise("%s.training: expected true or false, got %s", f.__name, tostring(value)) end
   elseif type(value) == "table" and debug.getmetatable(value) == nil then
-    check_list(self, key, value)
+    local all -- found when it is asked for
+    check_table(("%s.%s"):format(f.__name, tostring(key)), value, function(x)
+      all = all or contents(self)
+      return all[x]
+    end, 1)
   end
   check_name(f, key, kind)
   local takes = f.takes
@@ -188,6 +201,34 @@ function Module:modules()
   return list
 end
 
+-- A set of the modules and parameters that have a place in the module or below it; the modules are a list in it too.
+function contents(self)
+  local all = {}
+  walk(self, function(m)
+    if all[m] then return end
+    local f = fields(m)
+    all[#all + 1], all[m] = m, true
+    for _, key in ipairs(f._names) do
+      if f._kind[key] == "parameter" then all[rawget(f, key)] = true end
+    end
+  end, "", "", {})
+  return all
+end
+
+-- Raise for modules and parameters that were put into tables of the module, or of those below it, and have no place.
+local INTERNAL = { _names = true, _seen = true, _kind = true }
+local function check_tables(self)
+  local all = contents(self)
+  local function held(x) return all[x] end
+  for _, m in ipairs(all) do
+    for key, v in next, fields(m) do
+      if type(v) == "table" and not INTERNAL[key] and debug.getmetatable(v) == nil then
+        check_table(("%s.%s"):format(m.__name, tostring(key)), v, held, 1)
+      end
+    end
+  end
+end
+
 function Module:children()
   local list, f = {}, fields(self)
   for _, key in ipairs(f._names) do
@@ -199,6 +240,7 @@ end
 -- All places of parameters, or of buffers: {name, torch, tensor, module, key}; first: no tensor of that list was met before.
 local function places(self, kind)
   local list, seen = {}, {}
+  check_tables(self)
   walk(self, function(m, path, torch)
     local f = fields(m)
     for _, key in ipairs(f._names) do

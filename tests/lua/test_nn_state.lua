@@ -76,6 +76,38 @@ function TestRegistration.test_a_list_of_modules_is_not_overlooked()
   lu.assertEquals({ #m, names_of(m) }, { 2, "a.weight a.bias 1.weight 1.bias" })
 end
 
+-- Nor one that is filled later, lies deeper or has names; what has a place somewhere below the module may be in as many as one likes.
+function TestRegistration.test_modules_put_into_tables_later()
+  local cases = {
+    ["Net.layers[2]"] = function(m)
+      m.layers = { m.body[1] }
+      table.insert(m.layers, nn.linear(1, 1))
+    end,
+    ["Net.heads[left]"] = function(m) m.heads = { right = m.body, left = nn.linear(1, 1) } end,
+    ["Net.deep[1][x][1]"] = function(m) m.deep = { { x = { nn.parameter(ms.ones { 1 }) } } } end,
+  }
+  for place, put in pairs(cases) do
+    local Net = nn.class "Net"
+    function Net:init() self.body = nn.sequential { nn.linear(1, 1), nn.relu() } end
+    local m = Net()
+    for _, what in ipairs { function() m:parameters() end, function() m:to "f64" end, function() m:state_dict() end } do
+      fails(place .. ": a list of modules", function() put(m) what() end)
+    end
+    if m.layers then
+      local outer = nn.sequential { m }
+      fails(place, outer.parameters, outer)
+    end
+  end
+  local Net = nn.class "Net"
+  function Net:init()
+    self.blocks = {}
+    for i = 1, 2 do self.blocks[i] = nn.linear(1, 1) end
+    self.body = nn.sequential(self.blocks)
+    self.ends = { self.body[1], last = { self.body[2].weight } }
+  end
+  lu.assertEquals(#Net():parameters(), 4)
+end
+
 function TestRegistration.test_names_that_cannot_be()
   local m = nn.class "Net" ()
   fails("Net.parameters: parameters is a method of every module", function() m.parameters = {} end)
