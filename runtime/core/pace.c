@@ -16,6 +16,7 @@ enum { WARM = 3, LEAST_GAP = 30, FEW = 3 }; /* runs: not counted; between trials
 #define LONG      0.005 /* of a step this long, one run shows that a trial is bad */
 #define BETTER    0.9   /* a trial must beat what is in use by as much */
 #define WORSE     1.3   /* all runs of a trial being worse by as much ends it; a mean that grew by as much asks for one */
+#define ODD       20    /* times the mean: a run counts as no longer than that */
 
 static double now(void) {
   struct timespec t;
@@ -75,9 +76,10 @@ void ms_pace_end(ms_pace *p) {
     if (bad || p->sum > TRIAL) end_trial(p);
     return;
   }
-  p->counted++, p->since += took;
+  p->counted++, p->since += took; /* a stop of the whole process tells nothing of threads */
+  const double seen = took < ODD * *mean ? took : ODD * *mean;
   const double own = *mean / HORIZON, early = 1.0 / p->counted;
-  *mean += (took - *mean) * (own > 0.25 ? 0.25 : own > early ? own : early > 0.25 ? 0.25 : early);
+  *mean += (seen - *mean) * (own > 0.25 ? 0.25 : own > early ? own : early > 0.25 ? 0.25 : early);
   p->calm = *mean < p->calm ? *mean : p->calm * (1 + 0.2 * took);
   if (p->counted < LEAST_GAP) return;
   const bool worse = *mean > WORSE * p->calm && p->since > HORIZON;
