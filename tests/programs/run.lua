@@ -80,8 +80,8 @@ local function difference(a, b, path)
     return worst, where
   end
   if a.kind == "float" then
-    local d = apart(a.value, b.value) / (1e-9 * (1 + math.abs(a.value)))
-    return d, ("%s: %s and %s"):format(path, tostring(a.value), tostring(b.value))
+    local d = apart(a.value, b.value)
+    return d == 0 and 0 or d / (1e-9 * (1 + math.abs(a.value))), ("%s: %s and %s"):format(path, tostring(a.value), tostring(b.value))
   end
   return a.value == b.value and 0 or math.huge, ("%s: %s and %s"):format(path, tostring(a.value), tostring(b.value))
 end
