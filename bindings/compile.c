@@ -2,9 +2,9 @@
  *
  * A step keeps one state per key (states.c); the key is everything that shapes a recording: types, shapes, strides, dtypes and
  * devices of the tensors (in nested tables too), texts and booleans by value, numbers by being numbers, gradient mode, what was set
- * in modules and optimizers since they were made (train/eval mode among it), which of the leaves whose .grad it finds have one, and
- * which of the leaves it works with want one. Numbers go in as live numbers; those that the function looks at are known by value.
- * What comes out carries no graph, in any call. */
+ * in modules and optimizers since they were made (train/eval mode among it), what the variables hold that it captured, which of the
+ * leaves whose .grad it finds have one, and which of the leaves it works with want one. Numbers go in as live numbers; those that
+ * the function looks at are known by value. What comes out carries no graph, in any call. */
 #include "steps.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,54 +18,102 @@ static bool inside; /* a step's function is running: steps in it are plain calls
 
 /* ---- variables that the function captured ------------------------------------------------------------------------- */
 
-/* What upvalue i of the function on top stands for now, as a number. Objects that it held at the first call are known at a look. */
-static int64_t upvalue_code(lua_State *L, const step *st, int i) {
-  if (!lua_getupvalue(L, -1, i + 1)) return 0;
-  const void *p = lua_topointer(L, -1);
-  int64_t code = p && p == st->upvalue[i].same ? st->upvalue[i].first : msl_value_code(L, lua_gettop(L));
+enum { MAX_CAPTURED = 256 };
+
+/* What variable i of the step stands for now, as a number; table: the step's third uservalue. Objects that it held at the first
+ * call are known at a look. */
+static int64_t captured_code(lua_State *L, const step *st, int table, int i) {
+  int64_t code = 0;
+  lua_rawgeti(L, table, st->captured[i].f);
+  if (lua_getupvalue(L, -1, st->captured[i].index)) {
+    const void *p = lua_topointer(L, -1);
+    code = p && p == st->captured[i].same ? st->captured[i].first : msl_value_code(L, lua_gettop(L));
+    lua_pop(L, 1);
+  }
   return lua_pop(L, 1), code;
 }
 
-/* The first call: remember what is there, and hold it, so that its place is nobody else's. */
-static void first_upvalues(lua_State *L, step *st) {
-  lua_getiuservalue(L, 1, 1);
-  int f = lua_gettop(L);
-  lua_createtable(L, st->n_upvalue, 0);
-  for (int i = 0; i < st->n_upvalue && lua_getupvalue(L, f, i + 1); i++) {
-    st->upvalue[i].first = msl_value_code(L, lua_gettop(L));
-    st->upvalue[i].same = lua_topointer(L, -1);
-    lua_rawseti(L, f + 1, i + 1);
-  }
-  lua_setiuservalue(L, 1, 3);
-  lua_pop(L, 1);
+/* Is the value on top a function of the script's? */
+static bool is_own_function(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1)) return false;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">S", &ar);
+  return strncmp(ar.source, "=mascon/", 8) != 0;
 }
 
-/* The part of the key for the variables that the function itself captured: 0 while they hold what they held at the first call.
- * Those that the function sets do not count: they stand still in a replay. */
-static int64_t upvalues_key(lua_State *L, step *st) {
-  uint64_t key = 0;
-  if (!st->n_upvalue) return 0;
-  if (!st->calls) first_upvalues(L, st);
+/* One more variable, upvalue `index` of function `f`; its value is on top, and held from now on, so that its place is nobody
+ * else's. */
+static void add_captured(lua_State *L, step *st, int table, int f, int index, const void *id) {
+  void *p = realloc(st->captured, (size_t)(st->n_captured + 1) * sizeof *st->captured);
+  if (!p) {
+    ms_fail("compile: out of memory");
+    msl_leave(L, ms_scope_open());
+  }
+  st->captured = p;
+  st->captured[st->n_captured].f = f, st->captured[st->n_captured].index = index, st->captured[st->n_captured].id = id;
+  st->captured[st->n_captured].first = msl_value_code(L, lua_gettop(L)), st->captured[st->n_captured].now = 0;
+  st->captured[st->n_captured].same = lua_topointer(L, -1), st->captured[st->n_captured].sets = false;
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, table, -++st->n_captured);
+}
+
+/* The first call: the variables of the function, of functions that those hold, and so on. */
+static void find_captured(lua_State *L, step *st) {
+  const char *name;
+  int functions = 1, table;
+  st->n_captured = 0;
+  lua_newtable(L);
+  table = lua_gettop(L);
   lua_getiuservalue(L, 1, 1);
-  for (int i = 0; i < st->n_upvalue; i++) {
-    if (st->upvalue[i].sets) continue;
-    st->upvalue[i].now = upvalue_code(L, st, i);
-    if (st->upvalue[i].now != st->upvalue[i].first) key ^= ((uint64_t)st->upvalue[i].now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
+  lua_rawseti(L, table, 1);
+  for (int f = 1; f <= functions; f++, lua_pop(L, 1)) {
+    lua_rawgeti(L, table, f);
+    if (!is_own_function(L)) continue;
+    for (int i = 1; st->n_captured < MAX_CAPTURED && (name = lua_getupvalue(L, table + 1, i)); i++, lua_pop(L, 1)) {
+      const void *id = lua_upvalueid(L, table + 1, i);
+      bool known = !strcmp(name, "_ENV");
+      for (int k = 0; k < st->n_captured && !known; k++) known = st->captured[k].id == id;
+      if (known) continue;
+      add_captured(L, st, table, f, i, id);
+      if (!is_own_function(L)) continue;
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, table, ++functions);
+    }
+  }
+  lua_setiuservalue(L, 1, 3);
+}
+
+/* The part of the key for these variables: 0 while they hold what they held at the first call. Those that the function sets do not
+ * count: they stand still in a replay. */
+static int64_t captured_key(lua_State *L, step *st) {
+  uint64_t key = 0;
+  if (!st->calls) find_captured(L, st);
+  if (!st->n_captured) return 0;
+  lua_getiuservalue(L, 1, 3);
+  for (int i = 0; i < st->n_captured; i++) {
+    if (st->captured[i].sets) continue;
+    const int64_t now = st->captured[i].now = captured_code(L, st, lua_gettop(L), i);
+    if (now != st->captured[i].first) key ^= ((uint64_t)now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
   }
   return lua_pop(L, 1), (int64_t)key;
 }
 
 /* After the function ran: which of its variables has it set? An argument that stays in one, for a later call to find there, would
  * be another one in a replay: the variable's name, or NULL. */
-static const char *see_upvalues(lua_State *L, step *st, const leaves *v) {
+static const char *see_captured(lua_State *L, step *st, const leaves *v) {
   const char *kept = NULL, *name;
-  lua_getiuservalue(L, 1, 1);
-  for (int i = 0; i < st->n_upvalue; i++) {
-    if (!st->upvalue[i].sets) st->upvalue[i].sets = upvalue_code(L, st, i) != st->upvalue[i].now;
-    if (!st->upvalue[i].sets || !(name = lua_getupvalue(L, -1, i + 1))) continue;
-    const ms_tensor *t = msl_to(L, -1);
-    for (int k = 0; t && k < v->n; k++)
-      if (v->tensor[k] == t) kept = name;
+  lua_getiuservalue(L, 1, 3);
+  for (int i = 0; i < st->n_captured; i++) {
+    if (!st->captured[i].sets) st->captured[i].sets = captured_code(L, st, lua_gettop(L), i) != st->captured[i].now;
+    if (!st->captured[i].sets) continue;
+    lua_rawgeti(L, -1, st->captured[i].f);
+    if ((name = lua_getupvalue(L, -1, st->captured[i].index))) {
+      const ms_tensor *t = msl_to(L, -1);
+      for (int k = 0; t && k < v->n; k++)
+        if (v->tensor[k] == t) kept = name;
+      lua_pop(L, 1);
+    }
     lua_pop(L, 1);
   }
   return lua_pop(L, 1), kept;
@@ -302,7 +350,7 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
   const int64_t set = msl_settings, frozen = msl_frozen_key(st);
   guard *g = push_guard(L);
   int mark = msl_enter(L), base = lua_gettop(L), count = call_recorded(L, g, base, s->total, n, v, s, &r);
-  const char *kept = see_upvalues(L, st, v);
+  const char *kept = see_captured(L, st, v);
   if (kept && !ms_error())
     ms_fail(
         "compile: the step keeps an argument in the variable '%s': a replay runs no Lua and would not put it there again. Keep it "
@@ -342,7 +390,7 @@ static void restart(state *s) {
 static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
   const int64_t set = msl_settings;
   int count = call_plain(L, n, v);
-  see_upvalues(L, st, v);
+  see_captured(L, st, v);
   st->unsteady += msl_settings != set;
   return count;
 }
@@ -362,7 +410,7 @@ static int step_body(lua_State *L) {
   msl_key_int(&v, msl_settings);
   msl_key_int(&v, ms_grad_enabled() | ms_get_precision() << 1 | ms_deterministic() << 3);
   msl_key_int(&v, msl_grads_key(st) ^ msl_frozen_key(st));
-  msl_key_int(&v, upvalues_key(L, st));
+  if (mode != MODE_OFF) msl_key_int(&v, captured_key(L, st));
   for (int i = 0; i < n; i++) msl_read_leaf(L, i + 2, &v, 0);
   for (int i = 1, j; i < v.n; i++) { /* which share memory */
     for (j = 0; v.tensor[j]->storage != v.tensor[i]->storage; j++) {}
@@ -407,12 +455,8 @@ static int step_call(lua_State *L) {
 static int compile(lua_State *L) {
   if (lua_type(L, 1) != LUA_TFUNCTION && !luaL_getmetafield(L, 1, "__call"))
     return msl_raise(L, ms_scope_open(), "compile: expected a function, got %s", luaL_typename(L, 1));
-  int n = 0;
-  if (!lua_iscfunction(L, 1) && lua_isfunction(L, 1))
-    while (n < 255 && lua_getupvalue(L, 1, n + 1)) lua_pop(L, 1), n++;
-  step *st = lua_newuserdatauv(L, sizeof *st + (size_t)n * sizeof *st->upvalue, 3);
-  memset(st, 0, sizeof *st + (size_t)n * sizeof *st->upvalue);
-  st->n_upvalue = n;
+  step *st = lua_newuserdatauv(L, sizeof *st, 3);
+  memset(st, 0, sizeof *st);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   lua_newtable(L);

@@ -105,20 +105,22 @@ typedef struct leaf_list {
   } * at;
 } leaf_list;
 
-/* A compiled function. Uservalues: 1 the function, 2 its states by the hash of their keys, 3 what its variables held
- * at the first call. */
+/* A compiled function. Uservalues: 1 the function, 2 its states by the hash of their keys, 3 a list of it and of functions that it
+ * captured, with what their variables held at the first call at -1, -2, ... */
 typedef struct step {
   int n_states, overflow;
   int unsteady; /* calls that ran as they are and changed fields of modules or optimizers */
   uint64_t calls, leaves;
   leaf_list grads, frozen;
   uint64_t frozen_at, frozen_key; /* what `frozen` adds to the key, found when ms_freezes was frozen_at */
-  int n_upvalue;
+  int n_captured;
   struct {
+    int f, index;       /* upvalue `index` of function f of the list */
+    const void *id;     /* lua_upvalueid */
     int64_t first, now; /* what it held at the first call, and before this one (msl_value_code) */
     const void *same;   /* the object that it held at the first call, which the step holds too */
     bool sets;          /* the function sets it: it stands still in a replay */
-  } upvalue[];
+  } * captured;
 } step;
 
 /* states.c. The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */

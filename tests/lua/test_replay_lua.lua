@@ -493,6 +493,25 @@ function TestReplayKept.test_captured_variables_set_outside()
   lu.assertTrue(ran <= 5 * 6 + 3 * 6, ran)
 end
 
+-- What functions captured that it captured, to any depth: a weight of a loss that is written as a function of its own.
+function TestReplayKept.test_variables_of_captured_functions_set_outside()
+  local beta, t, count = 1, ms.ones { 1 }, 0
+  local function shift(x)
+    count = count + 1 -- stands still in a replay, as a counter of the step itself
+    return x + t
+  end
+  local function loss_of(x) return shift(x) * beta end
+  local step = ms.compile(function(x) return loss_of(x), loss_of(x * 2) end)
+  for i = 1, 24 do
+    if i % 6 == 0 then beta = i end
+    if i == 15 then t = ms.full({ 1 }, 5) end
+    local a, b = step(one)
+    lu.assertEquals({ a:item(), b:item() }, { (1 + t:item()) * beta, (2 + t:item()) * beta })
+  end
+  lu.assertTrue(replays(step))
+  lu.assertTrue(count <= 2 * 18, count)
+end
+
 -- ---- words ----------------------------------------------------------------------------------------------------------------------
 
 TestReplayWords = {}
