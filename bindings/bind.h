@@ -48,6 +48,7 @@ void msl_at_most(lua_State *L, int n, const char *what);
  */
 void msl_push_shape(lua_State *L, int n, const int64_t *size);
 bool msl_to_shape(lua_State *L, int i, ms_ints *v);
+void msl_shape_as_list(lua_State *L, int i); /* a shape at i becomes a plain list there */
 void msl_open_shape(lua_State *L);
 /* Values for the common options dtype= and device= of the table at index i (0: none). They raise on bad words. */
 ms_device *msl_device(lua_State *L, int i);

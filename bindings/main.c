@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,12 +87,20 @@ static void make_arg(lua_State *L, int argc, char **argv, int first) {
   lua_setglobal(L, "arg");
 }
 
+/* What was printed and could not be written is no success. errno may be of another call: the reason stands only where it is known. */
+static int flush_output(int code) {
+  errno = 0;
+  if (!fflush(stdout) && !ferror(stdout)) return code;
+  fprintf(stderr, "mascon: standard output could not be written%s%s\n", errno ? ": " : "", errno ? strerror(errno) : "");
+  return code ? code : MS_EXIT_ERROR;
+}
+
 /* os.exit that closes the state unless told not to: files are flushed, <close> and __gc run. */
 static int os_exit(lua_State *L) {
   int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
   if (lua_isnone(L, 2) || lua_toboolean(L, 2)) lua_close(L);
   ms_team_end();
-  exit(status);
+  exit(flush_output(status));
 }
 
 /* Modules beside the script come before those of the working folder: package.path gets "DIR/?.lua" in front. */
@@ -207,6 +216,7 @@ static void open_streams(void) {
 }
 
 int main(int argc, char **argv) {
+  signal(SIGXFSZ, SIG_IGN); /* a file past its limit (ulimit -f) is a write that fails, not the end */
   open_streams();
   start s = {.argc = argc, .argv = argv, .o = {.first = 1}};
   int code = read_options(argc, argv, &s.o);
@@ -226,5 +236,5 @@ int main(int argc, char **argv) {
   if (status != LUA_OK) s.code = ms_report(L, status);
   lua_close(L);
   ms_team_end(); /* no thread is left behind for exit handlers and leak checkers to stumble over */
-  return s.code;
+  return flush_output(s.code);
 }

@@ -35,6 +35,19 @@ bool msl_to_shape(lua_State *L, int i, ms_ints *v) {
   return fits;
 }
 
+void msl_shape_as_list(lua_State *L, int i) {
+  ms_ints v;
+  if (!msl_to_shape(L, i, &v)) return;
+  i = lua_absindex(L, i);
+  luaL_checkstack(L, 3, "shape");
+  lua_createtable(L, v.n, 0);
+  for (int k = 0; k < v.n; k++) {
+    lua_pushinteger(L, v.at[k]);
+    lua_rawseti(L, -2, k + 1);
+  }
+  lua_replace(L, i);
+}
+
 static ms_ints self(lua_State *L) {
   ms_ints v;
   if (!msl_to_shape(L, 1, &v)) luaL_error(L, "expected a shape, got %s", luaL_typename(L, 1));

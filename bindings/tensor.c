@@ -13,7 +13,7 @@ static int table_shape(lua_State *L, int i, ms_ints *v) {
   luaL_checkstack(L, MS_MAX_RANK + 4, "tensor");
   lua_pushvalue(L, i);
   v->n = 0;
-  while (lua_istable(L, -1)) {
+  while (msl_shape_as_list(L, -1), lua_istable(L, -1)) {
     if (v->n == MS_MAX_RANK) return lua_settop(L, top), -1;
     int64_t n = (int64_t)lua_rawlen(L, -1);
     v->at[v->n++] = n;
@@ -39,6 +39,7 @@ static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, in
     } else ok = 0, *complaint = "something that is no number";
     return ok;
   }
+  msl_shape_as_list(L, -1);
   if (!lua_istable(L, -1)) return *complaint = "rows of different depth", false;
   if ((int64_t)lua_rawlen(L, -1) != v->at[depth]) return *complaint = "rows of different length", false;
   msl_table kind = msl_table_kind(L, -1);
@@ -71,6 +72,7 @@ static int creation_options(lua_State *L, const char *what) {
 /* ms.tensor(values [, {dtype =, device =, requires_grad =}]): nested lists of numbers (f32 unless told; booleans give bool), or a
  * number. The options may stand in the outermost list: ms.tensor{1, 2, dtype = "i64"}. */
 static int tensor_new(lua_State *L) {
+  msl_shape_as_list(L, 1);
   int mark = msl_enter(L), options = creation_options(L, "tensor");
   ms_ints v;
   if (lua_isnoneornil(L, 1)) return msl_raise(L, mark, "tensor: expected numbers, got nothing");
@@ -279,6 +281,7 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int whi
 static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *copied) {
   int d = 0;
   *copied = false;
+  msl_shape_as_list(L, i);
   if (!lua_istable(L, i)) return index_one(L, mark, i, x, 1, &d, copied);
   if (msl_table_kind(L, i) > MSL_LIST)
     msl_raise(L, mark, "index: expected a list with one entry for each dimension, got one with holes or names");

@@ -82,6 +82,26 @@ function TestProgram:test_closed_streams_do_not_lend_their_numbers()
   lu.assertEquals(out, "\n")
 end
 
+function TestProgram:test_output_that_cannot_be_written_is_no_success()
+  for code, want in pairs { ["print(1)"] = 1, ["print(1) os.exit(true)"] = 1, ["print(1) os.exit(5)"] = 5 } do
+    local status, out = shell([[exec "$1" -e "$2" 2>&1 >/dev/full]], code)
+    lu.assertEquals(status, want)
+    lu.assertStrContains(out, "mascon: standard output could not be written")
+  end
+end
+
+-- ulimit -f: the system would end the program, were it not told otherwise.
+function TestProgram:test_a_file_past_its_limit_is_a_write_that_fails()
+  local path = self.dir .. "/file"
+  local code = ([[local path = %q
+    ms.save(path, { a = ms.ones { 1 } })
+    print(pcall(ms.save, path, { a = ms.ones { 100000 } }))
+    print(#ms.load(path).a)]]):format(path)
+  local status, out = shell([[ulimit -f 1; exec "$1" -e "$2" | cat]], code)
+  lu.assertEquals(status, 0)
+  lu.assertStrContains(out, path .. ": write failed: File too large\n1\n")
+end
+
 function TestProgram:test_bytecode_is_refused_unless_asked_for()
   local module = self.dir .. "/code.lua"
   write(module, string.dump(function() return 42 end))

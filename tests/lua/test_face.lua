@@ -79,6 +79,12 @@ function TestShape.test_a_shape_is_a_value()
   lu.assertTrue(x.shape == ms.ones({ 2, 3 }).shape)
   lu.assertTrue(x.shape == { 2, 3 })
   lu.assertTrue({ 2, 3 } == x.shape)
+  lu.assertEquals(ms.tensor(x.shape):totable(), { 2, 3 })
+  lu.assertEquals(ms.tensor({ x.shape, { 4, 5 }, dtype = "i64" }):totable(), { { 2, 3 }, { 4, 5 } })
+  local y = ms.arange(1, 12):view { 3, 4 }
+  lu.assertEquals(y[x.shape]:item(), 7) -- the element at 2, 3
+  y[x.shape] = 0
+  lu.assertEquals(y:totable(), { { 1, 2, 3, 4 }, { 5, 6, 0, 8 }, { 9, 10, 11, 12 } })
   lu.assertFalse(x.shape == { 3, 2 })
   lu.assertFalse(x.shape == { 2, 3, 1 })
   lu.assertFalse(x.shape == { 2, 3, n = 2 })
