@@ -453,6 +453,7 @@ static int step_call(lua_State *L) {
 }
 
 static int compile(lua_State *L) {
+  msl_at_most(L, 1, "compile");
   if (lua_type(L, 1) != LUA_TFUNCTION && !luaL_getmetafield(L, 1, "__call"))
     return msl_raise(L, ms_scope_open(), "compile: expected a function, got %s", luaL_typename(L, 1));
   step *st = lua_newuserdatauv(L, sizeof *st, 3);

@@ -86,6 +86,7 @@ static ms_st_pair *metadata_pairs(lua_State *L, int i, int *n) {
  * tensor}, written in the order of the names, or a list of {name, tensor}, written in that order. metadata: strings by name
  * (numbers and booleans become strings). */
 static int save(lua_State *L) {
+  msl_at_most(L, 3, "save");
   const char *path = msl_string(L, 1, "save", "the name of a file");
   if (!lua_istable(L, 2))
     return msl_raise(L, ms_scope_open(), "save: expected a table of tensors by name, got %s", luaL_typename(L, 2));
@@ -132,6 +133,7 @@ static void close_safetensors(void *s) { ms_safetensors_close(s); }
  * file and 64 MB, or than max_bytes where that is given. */
 static int load(lua_State *L) {
   static const char *const names[] = {"device", "max_bytes", NULL};
+  msl_at_most(L, 2, "load");
   const char *path = msl_string(L, 1, "load", "the name of a file");
   int options = lua_isnoneornil(L, 2) ? 0 : 2;
   uint64_t max_bytes = 0;

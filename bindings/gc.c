@@ -291,6 +291,7 @@ void msl_free_scopes(void *chain) {
 /* ms.scope() -> scope, to be closed: local s <close> = ms.scope(). Tensors made until then are freed at its end, unless s:keep(x)
  * was said or something else of the library (a parameter's gradient, an optimizer's state) holds them. */
 static int scope_new(lua_State *L) {
+  msl_at_most(L, 0, "scope");
   scope **p = lua_newuserdatauv(L, sizeof *p, 0);
   *p = NULL;
   luaL_setmetatable(L, "mascon.scope");

@@ -114,11 +114,13 @@ static int requires_grad_(lua_State *L) {
 /* ms.seed(n): start the default generator anew. ms.rng_state() -> seed, counter; ms.rng_state(seed, counter) sets them
  * (checkpoints). */
 static int seed(lua_State *L) {
+  msl_at_most(L, 1, "seed");
   lua_Integer n = luaL_checkinteger(L, 1);
   if (ms_recording()) return msl_refuse(L, "ms.seed inside a compiled step: a replay would not do it again; do it outside");
   return ms_seed((uint64_t)n), 0;
 }
 static int rng_state(lua_State *L) {
+  msl_at_most(L, 2, "rng_state");
   ms_rng *r = ms_default_rng();
   if (ms_recording()) return msl_refuse(L, "ms.rng_state inside a compiled step: a replay would not do it again; do it outside");
   if (!lua_isnoneornil(L, 1)) *r = (ms_rng){(uint64_t)luaL_checkinteger(L, 1), (uint64_t)luaL_checkinteger(L, 2)};
@@ -130,6 +132,7 @@ static int rng_state(lua_State *L) {
 /* ms.memory() -> {live, peak, cached, allocated (bytes), tensors, storages, nodes}; ms.memory("reset") starts the peak anew,
  * ms.memory("release") empties the cache. */
 static int memory(lua_State *L) {
+  msl_at_most(L, 1, "memory");
   const char *word = luaL_optstring(L, 1, "");
   if (!strcmp(word, "reset")) ms_memory_reset_peak();
   else if (!strcmp(word, "release")) ms_memory_release_cache();
@@ -144,6 +147,7 @@ static int memory(lua_State *L) {
 
 /* ms.threads() -> number; ms.threads(n) sets it */
 static int threads(lua_State *L) {
+  msl_at_most(L, 1, "threads");
   if (!lua_isnoneornil(L, 1)) {
     lua_Integer n = luaL_checkinteger(L, 1);
     luaL_argcheck(L, n >= 1 && n <= 1024, 1, "expected 1..1024 threads");
@@ -154,6 +158,7 @@ static int threads(lua_State *L) {
 
 /* ms.deterministic() -> boolean; ms.deterministic(bool) sets it (mascon.h) */
 static int deterministic(lua_State *L) {
+  msl_at_most(L, 1, "deterministic");
   if (!lua_isnoneornil(L, 1)) {
     luaL_checktype(L, 1, LUA_TBOOLEAN);
     ms_set_deterministic(lua_toboolean(L, 1));
@@ -163,6 +168,7 @@ static int deterministic(lua_State *L) {
 
 /* ms.flush_denormal() -> boolean; ms.flush_denormal(bool) sets it (mascon.h) */
 static int flush_denormal(lua_State *L) {
+  msl_at_most(L, 1, "flush_denormal");
   if (!lua_isnoneornil(L, 1)) {
     luaL_checktype(L, 1, LUA_TBOOLEAN);
     ms_set_flush_denormal(lua_toboolean(L, 1));
@@ -172,6 +178,7 @@ static int flush_denormal(lua_State *L) {
 
 /* ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it (mascon.h) */
 static int precision(lua_State *L) {
+  msl_at_most(L, 1, "precision");
   if (!lua_isnoneornil(L, 1)) {
     const char *name = luaL_checkstring(L, 1);
     int mark = msl_enter(L);

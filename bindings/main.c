@@ -87,7 +87,7 @@ static void make_arg(lua_State *L, int argc, char **argv, int first) {
   lua_setglobal(L, "arg");
 }
 
-/* What was printed and could not be written is no success. errno may be of another call: the reason stands only where it is known. */
+/* What was printed and could not be written is no success. The reason is known only where it is this call that fails. */
 static int flush_output(int code) {
   errno = 0;
   if (!fflush(stdout) && !ferror(stdout)) return code;

@@ -147,6 +147,7 @@ static int options_at(lua_State *L, int i, const char *what) {
 /* ms.image.grid(pictures [, {columns =, padding = 2, scale = 1, background = 0, range =}]) -> u8 tensor C x H x W
  * pictures: N x C x H x W or N x H x W, C 1 or 3; or a list of pictures or batches. */
 static int image_grid(lua_State *L) {
+  msl_at_most(L, 2, "image.grid");
   int options = options_at(L, 2, "image.grid"), mark = msl_enter(L);
   lua_settop(L, 2);
   msl_guard *g = picture(L, mark, 1, options, "image.grid", true);
@@ -167,6 +168,7 @@ static void check_ending(lua_State *L, const char *path) {
 /* ms.image.save(path, picture or pictures [, options of grid]): a PNG, written whole or not at all. One picture is H x W or C x H x
  * W with C 1..4; anything else becomes a grid. */
 static int image_save(lua_State *L) {
+  msl_at_most(L, 3, "image.save");
   const char *path = msl_string(L, 1, "image.save", "the name of a file");
   check_ending(L, path);
   int options = options_at(L, 3, "image.save"), mark = msl_enter(L);
@@ -258,6 +260,7 @@ static void close_picture(void *p) { ms_picture_close(p); }
  * channels 1..4 converts. It may take 8 times the file and 64 MB of memory, or max_bytes in all where that is given. */
 static int image_load(lua_State *L) {
   static const char *const load_names[] = {"channels", "max_bytes", NULL};
+  msl_at_most(L, 2, "image.load");
   const char *path = msl_string(L, 1, "image.load", "the name of a file");
   int options = options_at(L, 2, "image.load"), channels = 0;
   uint64_t max_bytes = 0;

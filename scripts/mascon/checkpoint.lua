@@ -51,7 +51,8 @@ end
 -- checkpoint.save(path, what): parts are what has a state_dict (modules, optimizers, estimators, things of your own); everything else --
 -- numbers (to the last bit; integers stay integers), texts, booleans, tensors, tables of them -- are fields. The state of the default
 -- generator is saved with them. The file appears whole, or the one before stays as it is.
-function checkpoint.save(path, what)
+function checkpoint.save(path, what, ...)
+  options.none("checkpoint.save", ...)
   check_path("save", path)
   if type(what) ~= "table" or has(what, "state_dict") then
     options.raise("checkpoint.save: expected a table of what to save ({ model = model, epoch = 1 }), got %s",
@@ -183,7 +184,8 @@ end
 -- checkpoint.load(path, into) -> the fields. into: name -> what takes up the part of that name (with load_state_dict), or false for a part
 -- to leave out; all parts of the file must be named. Afterwards the default generator stands where it stood. Raises, and changes nothing,
 -- when the file is not there, cannot be read, is damaged, or does not fit.
-function checkpoint.load(path, into)
+function checkpoint.load(path, into, ...)
+  options.none("checkpoint.load", ...)
   check_path("load", path)
   if into ~= nil and (type(into) ~= "table" or has(into, "load_state_dict")) then
     options.raise("checkpoint.load: expected a table of what to load into ({ model = model }), got %s",
@@ -220,7 +222,8 @@ local function missing(path)
 end
 
 -- checkpoint.resume(path, into) -> as load; nil and a message when there is no such file.
-function checkpoint.resume(path, into)
+function checkpoint.resume(path, into, ...)
+  options.none("checkpoint.resume", ...)
   check_path("resume", path)
   local none = missing(path)
   if none then return nil, none end

@@ -153,7 +153,10 @@ end
 
 -- ds:subset(first, last): the samples of a range (negative: from the end). ds:subset{3, 9, 11}: those at these positions, in this order; so
 -- does a tensor of positions (i64), and a bool tensor chooses where it is true. Shares the samples with ds.
-function Data:subset(sel, last) return part(self, selection(self, sel, last)) end
+function Data:subset(sel, last, ...)
+  options.none("subset", ...)
+  return part(self, selection(self, sel, last))
+end
 
 -- Several sets without a common sample. how: a fraction (0.8) or a count of the first of two, or a list of fractions or of counts. Drawn at
 -- random, by the default generator or by options.seed; options.shuffle = false takes them in order.

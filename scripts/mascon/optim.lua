@@ -103,6 +103,7 @@ end
 -- Every assignment to a field of an optimizer.
 local function set(self, key, value)
   local o = inside[self]
+  if value == nil then options.raise("%s: %s: expected a value, got nil", o.what, tostring(key)) end
   if o.class.numbers[key] or (key == "betas" and o.class.has_betas) or (key == "nesterov" and o.class.has_nesterov) then
     return take(o, with(o, { [key] = value }), key)
   end

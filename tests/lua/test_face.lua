@@ -62,6 +62,15 @@ function TestLists.test_arguments_too_many_raise()
   fails("too many arguments", x.to, x, "f64", "cpu")
   fails("too many arguments", x.split, x, 1, 1, 1)
   fails("too many arguments", ms.tensor, { 1 }, {}, 3)
+  for name, most in pairs { seed = 1, rng_state = 2, threads = 1, deterministic = 1, flush_denormal = 1, precision = 1, scope = 0,
+    compile = 1, save = 3, load = 2, memory = 1 } do
+    fails(name .. ": too many arguments", ms[name], table.unpack({ 1, 2, 3, 4, 5 }, 1, most + 1))
+  end
+  fails("image.load: too many arguments", ms.image.load, "x.png", {}, 1)
+  fails("subset: expected no more arguments", function() return ms.data.tensors { ms.ones { 9 } }:subset(1, 2, 3) end)
+  for _, name in ipairs { "save", "load", "resume" } do
+    fails("checkpoint." .. name .. ": expected no more arguments", ms.checkpoint[name], "x", {}, {})
+  end
   fails("memory: expected nothing, 'reset' or 'release', got 'resett'", ms.memory, "resett")
   fails("boolean expected", ms.check_numerics, 1)
   fails("requires_grad_: expected true or false, got number", x.requires_grad_, x, 1)
