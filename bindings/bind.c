@@ -21,6 +21,8 @@ static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, 
 
 /* From 1-based to 0-based; counting from the end stays as it is. */
 static int64_t base0(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, int64_t v) {
+  if (v == 0 && lua_type(L, i) != LUA_TNUMBER)
+    msl_raise(L, mark, "%s: argument %s: expected 1, 2, ... or -1, -2, ... from the end, got a list with 0 in it", op->name, a->name);
   if (v == 0) bad(L, mark, op, a, i, "1, 2, ... or -1, -2, ... from the end");
   return v > 0 ? v - 1 : v;
 }
@@ -79,7 +81,7 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
     break;
   default:
     r.i = lua_tointegerx(L, i, &ok);
-    if (!ok) bad(L, mark, op, a, i, "an integer");
+    if (!ok || lua_type(L, i) != LUA_TNUMBER) bad(L, mark, op, a, i, "an integer");
     if (a->kind == MS_K_SIZE && r.i < 0) bad(L, mark, op, a, i, "0 or more");
     if (a->kind == MS_K_DIM || a->kind == MS_K_POSITION) r.i = base0(L, mark, op, a, i, r.i);
   }
@@ -163,7 +165,7 @@ static int call_row(lua_State *L) {
     if (given && i == top && !o.at && no_options(L, i, op, k)) given = false;
     if (!given && !a->has_default && !a->optional) return msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
     if (given && a->kind == MS_K_SHAPE && lua_type(L, i) == LUA_TNUMBER && next <= top && next != o.at)
-      return msl_raise(L, mark, "%s: sizes go in a list: ms.%s({2, 3})", op->name, op->name);
+      return msl_raise(L, mark, "%s: sizes go in a list: %s%s({2, 3})", op->name, n_in ? "x:" : "ms.", op->name);
     if (given && takes_list(a) && i != o.at && lua_istable(L, i)) check_list(L, mark, op, a, i);
     if (!a->is_tensor) {
       attr[n_attr++] = given ? attribute(L, mark, op, a, i) : a->value;
@@ -195,7 +197,8 @@ static int call_row(lua_State *L) {
   if (o.both && next == o.at)
     return msl_raise(L, mark, "%s: expected options by name, got a list with them that no argument takes", op->name);
   if (next <= top && next != o.at && !(next == top && msl_table_kind(L, top) == MSL_EMPTY))
-    return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)", op->name, top - (o.at > 0), op->n_arg);
+    return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)%s", op->name, top - (o.at > 0), op->n_arg,
+                     op->id == MS_OP_permute ? "; dimensions go in a list: x:permute{2, 1}" : "");
   ms_device *device = op->flags & MS_CREATE ? msl_device(L, o.at) : NULL;
   if (op->id == MS_OP_contiguous) return push_results(L, mark, (out[0] = ms_contiguous(in[0])) ? 1 : -1, out, in[0]);
   if (op->id == MS_OP_copy_) return push_results(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);

@@ -90,6 +90,8 @@ static int save(lua_State *L) {
   const char *path = msl_string(L, 1, "save", "the name of a file");
   if (!lua_istable(L, 2))
     return msl_raise(L, ms_scope_open(), "save: expected a table of tensors by name, got %s", luaL_typename(L, 2));
+  if (luaL_getmetafield(L, 2, "__newindex") != LUA_TNIL) /* a module or an optimizer, whose fields lie behind it: it looks empty */
+    return msl_raise(L, ms_scope_open(), "save: expected a table of tensors by name (x:state_dict()), got an object");
   if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3))
     return msl_raise(L, ms_scope_open(), "save: expected metadata as a table, got %s", luaL_typename(L, 3));
   lua_settop(L, 3);

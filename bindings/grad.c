@@ -91,6 +91,10 @@ static int set_mode(lua_State *L) {
     msl_guards++;
     return 1;
   }
+  if (!lua_isfunction(L, 1) && luaL_getmetafield(L, 1, "__call") == LUA_TNIL)
+    return msl_raise(L, ms_scope_open(), "%s: expected a function, or nothing (local guard <close> = ms.%s()), got %s",
+                     on ? "enable_grad" : "no_grad", on ? "enable_grad" : "no_grad", luaL_typename(L, 1));
+  if (!lua_isfunction(L, 1)) lua_pop(L, 1);
   int n = lua_gettop(L) - 1;
   bool was = ms_set_grad_enabled(on);
   msl_guards++;
@@ -149,8 +153,9 @@ static int memory(lua_State *L) {
 static int threads(lua_State *L) {
   msl_at_most(L, 1, "threads");
   if (!lua_isnoneornil(L, 1)) {
-    lua_Integer n = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, n >= 1 && n <= 1024, 1, "expected 1..1024 threads");
+    lua_Integer n = lua_isinteger(L, 1) ? lua_tointeger(L, 1) : 0;
+    if (n < 1 || n > 1024)
+      return msl_raise(L, ms_scope_open(), "threads: expected a whole number from 1 to 1024, got %s", luaL_tolstring(L, 1, NULL));
     ms_set_threads((int)n);
   }
   return lua_pushinteger(L, ms_threads()), 1;

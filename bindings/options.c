@@ -107,7 +107,7 @@ bool msl_ints(lua_State *L, int i, ms_ints *v) {
     return lua_pop(L, 1), ok;
   }
   int ok;
-  if (lua_isnumber(L, i)) {
+  if (lua_type(L, i) == LUA_TNUMBER) {
     v->at[v->n++] = lua_tointegerx(L, i, &ok);
     return ok;
   }
@@ -118,6 +118,7 @@ bool msl_ints(lua_State *L, int i, ms_ints *v) {
     lua_rawgeti(L, i, k);
     msl_look(L, lua_gettop(L));
     v->at[v->n++] = lua_tointegerx(L, -1, &ok);
+    ok = ok && lua_type(L, -1) == LUA_TNUMBER; /* no texts */
     lua_pop(L, 1);
     if (!ok) return false;
   }

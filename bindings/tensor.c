@@ -253,7 +253,8 @@ static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int whi
     *copied = true;
     if (t->dtype == MS_BOOL) {
       if (t->rank != 1 || t->shape[0] != size)
-        msl_raise(L, mark, "index: the mask is %s, dimension %d has size %lld", ms_shape_str(t), which, (long long)size);
+        msl_raise(L, mark, "index: the mask is %s, dimension %d has size %lld%s", ms_shape_str(t), which, (long long)size,
+                  t->rank > 1 ? "; for single elements: ms.where(mask, x, y), x:masked_fill(mask, value)" : "");
       t = true_positions(t);
     }
     return ms_index_select(x, (*d)++, t);

@@ -419,7 +419,7 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
     const ms_arg *arg = arg_of(op, i);
     if (!in[i] || (arg->kind != MS_K_INDEX && arg->kind != MS_K_CLASS)) continue;
     if (in[i]->dtype != MS_I64 && in[i]->dtype != MS_I32 && in[i]->dtype != MS_U8)
-      return ms_fail("%s: %s is %s, expected integers", op->name, arg->name, ms_shape_str(in[i])), -1;
+      return ms_fail("%s: %s is %s, expected integers (dtype = \"i64\")", op->name, arg->name, ms_shape_str(in[i])), -1;
     ms_view v;
     view_of(in[i], &v);
     if (device->backend->host_memory && ms_check_index(op, i, &v, s.bound[i]) < 0) return -1;

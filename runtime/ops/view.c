@@ -22,6 +22,8 @@ static int view_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   if (!ms_is_contiguous(x)) return ms_fail("view: %s is not contiguous; use reshape", ms_shape_str(x)), -1;
   ms_ints *v = &s->attr[0].v;
+  for (int i = 0; i < v->n; i++)
+    if (v->at[i] == -1) return ms_fail("view: size -1 (what is left) is reshape's: write x:reshape{...}"), -1;
   if (ms_out(s, 0, x->dtype, v->n, v->at) < 0) return -1;
   int64_t n = 1;
   for (int i = 0; i < v->n; i++) n *= v->at[i];

@@ -17,6 +17,10 @@ local dataset = {}
 local Data = { __name = "mascon.data" }
 local Loader = { __name = "mascon.loader" }
 Loader.__index = Loader
+setmetatable(Loader, { __index = function(_, key) -- ipairs would find nothing, and say nothing
+  if type(key) == "number" then fail("loader[%s]: batches have no positions; write for x, y in loader do", tostring(key)) end
+end })
+function Loader.__pairs() fail("pairs(loader): write for x, y in loader do") end
 
 local is_tensor = ms.is_tensor
 dataset.is_tensor = is_tensor

@@ -52,19 +52,20 @@ local function of_row(r)
   return table.concat(out, "\n")
 end
 
--- The comment that begins with "-- NAME" in the library's source, up to the end of its block.
+-- The comment that begins with "-- NAME(", "-- NAME {" or "-- NAME: " in the library's source, up to the end of its block.
 local function of_source(name)
   local start = "^%s*%-%- " .. name:gsub("%p", "%%%0")
   for _, module in ipairs(ms.source()) do
-    local out
+    local out, inside
     for line in (ms.source(module) .. "\n"):gmatch("(.-)\n") do
       local comment = line:match("^%s*%-%-%s?(.*)$")
       if out and not comment then return table.concat(out, "\n") end
       if out then
         out[#out + 1] = comment
-      elseif comment and line:find(start .. "[^%w_]") or line:find(start .. "$") then
+      elseif comment and not inside and (line:find(start .. "%s*[%(%[{]") or line:find(start .. ":%s") or line:find(start .. "$")) then
         out = { comment }
       end
+      inside = comment
     end
   end
 end
@@ -85,14 +86,17 @@ return function(name)
     for _, r in ipairs(ms.ops()) do list[#list + 1] = r.name end
     table.sort(list)
     return "operations: " .. table.concat(list, " ")
-      .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.plot ms.image ms.args ms.run ms.progress ms.meter"
+      .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.plot ms.image ms.args ms.run ms.tensorboard ms.checkpoint ms.progress ms.meter"
+      .. "\nmore: ms.tensor ms.zeros ms.ones ms.grad ms.no_grad ms.scope ms.compile ms.seed ms.save ms.load ms.threads ms.precision; "
+      .. "x:backward x:item x:totable x:to x:detach"
       .. '\nms.help("softmax") or ?softmax explains one'
   end
   if type(name) ~= "string" then error("help: expected a name, as ms.help(\"softmax\")", 2) end
-  name = name:gsub("^ms[%.:]", "")
+  name = name:gsub("^ms[%.:]", ""):gsub("^x:", "")
   local r = row(name:match("[%w_]+$")) or row((name:match("[%w_]+$") or ""):gsub("_$", ""))
   if r and not name:find("%.") then return of_row(r) end
-  local t = of_source(name) or of_source("ms." .. name)
+  local t = of_source("ms." .. name) or of_source(name)
+  for _, object in ipairs { "x:", "m:", "o:", "ds:", "loader:" } do t = t or of_source(object .. name) end
   if t then return t end
   local v = resolve(name)
   if r then return of_row(r) end
@@ -128,3 +132,57 @@ end
 -- convolutions are rounded to bf16, 8 bits of mantissa, and the products added up in f32; tensors stay f32. On AMX where the processor
 -- has it (MASCON_AMX=0: not), else with AVX512_BF16, where gradients of convolution weights stay f32; raises where there is neither.
 -- A compiled step goes by the precision it is called under.
+
+-- ---- what C gives ----------------------------------------------------------------------------------------------------------------
+
+-- ms.tensor(values [, { dtype =, device =, requires_grad = }]) -> tensor
+-- From nested lists of numbers (f32 unless told, whole numbers too: labels and positions want { dtype = "i64" }; booleans give bool), or
+-- a copy of a tensor.
+
+-- ms.zeros(shape [, { dtype =, device =, requires_grad = }]), as ms.zeros{2, 3}; ms.ones, and x:zeros_like(), likewise
+
+-- ms.ones(shape [, { dtype =, device =, requires_grad = }]), as ms.ones{2, 3}
+
+-- ms.grad(y, x [, { gradient =, allow_unused = }]) -> dy/dx
+-- y has one element, or gradient says what its elements weigh. For a list of x, a list (false where unused). The results are ordinary
+-- tensors, which can be differentiated again.
+
+-- ms.no_grad(f, ...) -> what f(...) gives, computed without a graph
+-- Or, until the end of a block: local guard <close> = ms.no_grad(). Without `local ... <close>` it stays so.
+
+-- ms.enable_grad(f, ...): as ms.no_grad, the other way
+
+-- ms.scope() -> scope: local s <close> = ms.scope() at the top of a block
+-- Tensors made until the block ends are freed at its end, unless s:keep(x) was said.
+
+-- ms.seed(n): starts the default generator anew, from the whole number n
+
+-- ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all
+-- tensors by name, as model:state_dict() gives them, or a list of { name, tensor }; metadata: texts by name.
+
+-- ms.load(path [, { device =, max_bytes = }]) -> tensors by name, metadata, list of the names in the file's order
+-- Three values: model:load_state_dict((ms.load(path))) takes the first, by the parentheses.
+
+-- ms.run(folder, { options = o, resume = o.resume }) -> run: the folder a script leaves behind
+-- run:path(name), run:save(name, { model = m, ... }), run:load(name, { ... }), run:peek(name), run:rewind(epochs),
+-- run:epoch { epoch = ... }, run:summary { ... }, run:close(). ?log shows a script with them; scripts/mnist_autoencoder.lua is one.
+
+-- ms.tensorboard(folder [, { resume = step }]) -> board: a TensorBoard event file in the folder
+-- board:scalar(tag, value, step), board:image(tag, x, step), board:histogram(tag, x, step), board:text(tag, text, step), board:flush(),
+-- board:close(). resume: events from that step on, by earlier runs in the folder, are void.
+
+-- x:backward([{ gradient =, retain = }]): adds to p.grad the derivative of x by each parameter p; retain: it may be called again
+
+-- x:item() -> the number or boolean that a tensor of one element holds
+
+-- x:totable() -> nested lists, or a number for a scalar
+
+-- x:to(dtype or device): x:to "f64", x:to "cuda", x:to { dtype =, device = }; x itself where nothing changes
+
+-- x:detach() -> the same values without the graph
+
+-- x:size() -> list of the sizes; x:size(dim) -> one; x.shape prints and compares
+
+-- ms.memory() -> { live =, peak =, cached =, allocated =, ... } in bytes; ms.memory "reset" starts the peak anew
+
+-- ms.device(name) -> its full name and what it is; raises why there is no such device

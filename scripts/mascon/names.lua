@@ -26,6 +26,9 @@ local PHRASES = {
     dataloader = "ds:loader{...}", dataset = "ms.data.tensors{...}", summarywriter = "ms.tensorboard",
     tqdm = "progress", trange = "progress", sigmoid_cross_entropy = "bce_with_logits", relu6 = "x:clamp(0, 6)",
     functional = "ms.X and ms.nn.X", tensorboardx = "tensorboard", writer = "tensorboard", type = "x.dtype",
+    float32 = 'the word "f32" (dtype = "f32")', float64 = 'the word "f64" (dtype = "f64")', double = 'the word "f64" (dtype = "f64")',
+    int64 = 'the word "i64" (dtype = "i64")', long = 'the word "i64" (dtype = "i64")', int32 = 'the word "i32" (dtype = "i32")',
+    uint8 = 'the word "u8" (dtype = "u8")', bfloat16 = 'ms.precision("bf16")', f = "ms.X and ms.nn.X",
   },
   tensor = {
     t = "transpose", mm = "matmul", bmm = "matmul", mv = "matmul", dot = "matmul", tolist = "totable", numpy = "totable",
@@ -116,10 +119,12 @@ function names.hint(where, key, list)
   end
   local plain = snake(key)
   if plain ~= key and contains(list, plain) then return ("; did you mean %s%s?"):format(prefix, plain) end
+  local twin = where ~= "tensor" and elsewhere(where, key)
+  if twin then return ("; did you mean %s?"):format(twin) end
   for _, k in ipairs(list) do -- PyTorch's ReLU, MSELoss, LogSoftmax: the same letters
     if k:gsub("_", "") == key:gsub("_", ""):lower() then return ("; did you mean %s%s?"):format(prefix, k) end
   end
-  local other = where ~= "tensor" and (elsewhere(where, key) or elsewhere(where, plain))
+  local other = where ~= "tensor" and elsewhere(where, plain)
   if other then return ("; did you mean %s?"):format(other) end
   return text.hint(key, list, where == "tensor" and "" or where .. ".")
 end

@@ -30,7 +30,13 @@ local function is_class(v)
   local meta = debug.getmetatable(v)
   return meta ~= nil and rawget(meta, "is_class") == true
 end
-local function fields(m) return debug.getmetatable(m).__index end
+local function fields(m)
+  local meta = type(m) == "table" and debug.getmetatable(m)
+  if not meta or not meta.is_module then
+    options.raise("expected a module, got %s; methods are called with a colon: model:parameters()", states.word(m))
+  end
+  return meta.__index
+end
 
 -- ---- fields and their one door ------------------------------------------------------------------------------------------------------
 
@@ -101,6 +107,9 @@ local function assign(self, key, value)
       kind = "buffer"
       ms.keep(value)
     end
+  elseif was == "parameter" and value ~= nil then
+    options.raise("%s.%s is a parameter: expected nn.parameter(tensor), or nil to take it away, got %s", f.__name, tostring(key),
+      states.word(value))
   elseif key == "training" then
     if type(value) ~= "boolean" then options.raise("%s.training: expected true or false, got %s", f.__name, tostring(value)) end
   elseif type(value) == "table" and debug.getmetatable(value) == nil then
@@ -156,7 +165,7 @@ function Module:forward() options.raise("%s: has no forward; write function %s:f
 
 -- A tensor that belongs to the state but is not trained (running means); saved and moved with the module.
 function Module:register_buffer(name, tensor, ...)
-  options.none(self.__name .. ":register_buffer", ...)
+  options.none(fields(self).__name .. ":register_buffer", ...)
   if not is_tensor(tensor) then
     options.raise("%s:register_buffer: %s: expected a tensor, got %s", self.__name, tostring(name), type(tensor))
   end
@@ -178,8 +187,8 @@ end
 -- Visit the module and those below it: f(module, path, torch), parents first, in the order of assignment; a module that is held twice is
 -- visited twice. torch: the path as PyTorch writes it, where places in a list count from 0.
 local function walk(self, visit, path, torch, above)
-  visit(self, path, torch)
   local f = fields(self)
+  visit(self, path, torch)
   above[self] = true
   for _, key in ipairs(f._names) do
     if f._kind[key] == "module" then
@@ -286,26 +295,29 @@ end
 -- Number of elements in all parameters.
 function Module:count()
   local n = 0
-  for _, p in ipairs(self:parameters()) do n = n + p:numel() end
+  for _, p in ipairs(Module.parameters(self)) do n = n + p:numel() end
   return n
 end
 
 function Module:train(on)
   if on == nil then on = true end
+  fields(self)
   if type(on) ~= "boolean" then options.raise("%s:train: expected true or false, got %s", self.__name, tostring(on)) end
   for _, m in ipairs(self:modules()) do put(fields(m), "training", on) end
   return self
 end
 
-function Module:eval() return self:train(false) end
+function Module:eval() return Module.train(self, false) end
 
 function Module:apply(f)
+  fields(self)
   if type(f) ~= "function" then options.raise("%s:apply: expected a function of a module, got %s", self.__name, type(f)) end
   for _, m in ipairs(self:modules()) do f(m) end
   return self
 end
 
 function Module:requires_grad_(on)
+  fields(self)
   if on ~= nil and type(on) ~= "boolean" then
     options.raise("%s:requires_grad_: expected true or false, got %s", self.__name, tostring(on))
   end
@@ -314,7 +326,7 @@ function Module:requires_grad_(on)
 end
 
 function Module:zero_grad()
-  for _, p in ipairs(self:parameters()) do p.grad = nil end
+  for _, p in ipairs(Module.parameters(self)) do p.grad = nil end
   return self
 end
 
@@ -322,7 +334,7 @@ end
 -- cannot be, none. A tensor that is held in several places stays one tensor; frozen parameters stay frozen; gradients go along.
 -- What changes is another tensor afterwards: an optimizer made before takes it up, unless it has stepped (then its step says so).
 function Module:to(where, ...)
-  options.none(self.__name .. ":to", ...)
+  options.none(fields(self).__name .. ":to", ...)
   if where == nil then options.raise("%s:to: expected a dtype, a device, or { dtype =, device = }, got nothing", self.__name) end
   local new, all = {}, {}
   for _, kind in ipairs { "parameter", "buffer" } do
@@ -363,6 +375,9 @@ end
 -- ---- states -----------------------------------------------------------------------------------------------------------------------------
 
 local function name_kind(what, opts, defaults, ...)
+  if type((...)) == "table" then
+    options.raise("%s: expected no more arguments, got table; ms.load gives three values, the first in parentheses: (ms.load(path))", what)
+  end
   options.none(what, ...)
   local o = options.read(what, opts, defaults)
   if o.names ~= "mascon" and o.names ~= "pytorch" then
@@ -374,7 +389,7 @@ end
 -- name -> tensor: parameters and buffers (the tensors themselves, without their graph). Places in lists count from 1; with
 -- { names = "pytorch" } from 0, and a tensor that is held twice is there twice, as in PyTorch.
 function Module:state_dict(opts, ...)
-  local _, torch = name_kind(self.__name .. ": state_dict", opts, { names = "mascon" }, ...)
+  local _, torch = name_kind(fields(self).__name .. ": state_dict", opts, { names = "mascon" }, ...)
   local state = {}
   for _, kind in ipairs { "parameter", "buffer" } do
     for _, p in ipairs(places(self, kind)) do

@@ -46,6 +46,9 @@ local Optimizer = setmetatable({}, { __index = function(_, key)
     known and ("; did you mean %s?"):format(known) or text.hint(tostring(key), fields))
 end })
 local inside = setmetatable({}, { __mode = "k" }) -- optimizer -> its fields
+local function own(self, method)
+  return inside[self] or options.raise("optim: %s: expected an optimizer, got %s; with a colon: o:%s()", method, states.word(self), method)
+end
 
 -- Which recording fits: without momentum there are fewer lists, and nesterov is another formula.
 local function choice(o) return (rawget(o, "momentum") or 0) ~= 0, rawget(o, "nesterov") end
@@ -197,7 +200,7 @@ end
 
 -- Forget the gradients of all parameters.
 function Optimizer:zero_grad(...)
-  local o = inside[self]
+  local o = own(self, "zero_grad")
   options.none(o.what .. ": zero_grad", ...)
   if next(moved) then follow(o) end
   for _, p in ipairs(o.parameters) do p.grad = nil end
@@ -378,7 +381,7 @@ function optim.sgd(parameters, opts)
   return new(SGD, "optim.sgd", parameters, opts, { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false }, {})
 end
 function SGD:step(...)
-  local o = inside[self]
+  local o = own(self, "step")
   if (...) ~= nil then options.none(o.what .. ": step", ...) end
   local momentum = o.momentum ~= 0
   local list, n = gather(o, momentum and SGD.states or nil)
@@ -400,7 +403,7 @@ end
 optim.adam = adam("optim.adam", 0, false)
 optim.adamw = adam("optim.adamw", 0.01, true)
 function Adam:step(...)
-  local o = inside[self]
+  local o = own(self, "step")
   if (...) ~= nil then options.none(o.what .. ": step", ...) end
   local list, n = gather(o, Adam.states)
   if n == 0 then return end

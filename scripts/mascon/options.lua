@@ -24,8 +24,14 @@ function options.within(words)
   return setmetatable({}, { __close = function() context = before end })
 end
 
+-- options.hint(key, defaults): the end of an error message for an option that defaults lacks: the nearest name, else all there are.
 -- given (a table or nil) over defaults: a new table. A key that defaults lacks raises, with the nearest name; so does a value of another
 -- type than its default (a default of options.any takes anything).
+function options.hint(key, defaults)
+  local keys = text.keys(defaults)
+  local near = type(key) == "string" and text.hint(key, keys) or ""
+  return near ~= "" and near or #keys > 0 and "; expected " .. table.concat(keys, ", ") or ""
+end
 options.any = setmetatable({}, { __tostring = function() return "any" end })
 function options.read(what, given, defaults)
   local o = {}
@@ -37,7 +43,7 @@ function options.read(what, given, defaults)
   for k, v in pairs(given) do
     local default = defaults[k]
     if default == nil then
-      options.raise("%s: unknown option '%s'%s", what, tostring(k), type(k) == "string" and text.hint(k, text.keys(defaults)) or "")
+      options.raise("%s: unknown option '%s'%s", what, tostring(k), options.hint(k, defaults))
     end
     if default ~= options.any and type(v) ~= type(default) then
       options.raise("%s: option %s: expected a %s, got %s", what, k, type(default), type(v) == "string" and "'" .. v .. "'" or type(v))

@@ -74,7 +74,9 @@ local function scatter(o)
     points = gnuplot.table_of(points) or error("plot.scatter: points: expected an N x 2 array", 0)
     x, y = {}, {}
     for i, p in ipairs(points) do
-      if type(p) ~= "table" or #p < 2 then error(("plot.scatter: points[%d]: expected two numbers"):format(i), 0) end
+      if type(p) ~= "table" or #p ~= 2 then
+        error(("plot.scatter: points[%d]: expected two numbers, got %s"):format(i, type(p) == "table" and #p or text.show(p)), 0)
+      end
       x[i], y[i] = p[1], p[2]
     end
   else

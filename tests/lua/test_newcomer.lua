@@ -1,0 +1,96 @@
+-- What someone who comes from PyTorch gets wrong on the first day: never in silence, and told what to write instead.
+local lu = require "luaunit"
+local ms = require "mascon"
+local nn, optim = ms.nn, ms.optim
+
+local function fails(expected, f, ...) lu.assertErrorMsgContains(expected, f, ...) end
+
+TestNewcomer = {}
+
+function TestNewcomer.test_save_of_a_module_is_not_an_empty_file()
+  local m = nn.linear(2, 2)
+  local path = os.tmpname()
+  fails("save: expected a table of tensors by name (x:state_dict()), got an object", ms.save, path, m)
+  fails("x:state_dict()", ms.save, path, optim.sgd(m:parameters()))
+  os.remove(path)
+end
+
+function TestNewcomer.test_all_that_load_gives()
+  local m = nn.linear(2, 2)
+  fails("(ms.load(path))", m.load_state_dict, m, m:state_dict(), {}, {})
+end
+
+function TestNewcomer.test_nil_for_a_learning_rate()
+  local o = optim.sgd(nn.linear(2, 2):parameters(), { lr = 0.5 })
+  fails("optim.sgd: lr: expected a value, got nil", function() o.lr = ({})[3] end)
+  lu.assertEquals(o.lr, 0.5)
+end
+
+function TestNewcomer.test_a_parameter_is_not_replaced_by_something_else()
+  local m = nn.linear(2, 2)
+  for _, v in ipairs { { 1, 2 }, 3, "w", false } do
+    fails("linear.weight is a parameter: expected nn.parameter(tensor), or nil to take it away, got", function() m.weight = v end)
+  end
+  m.bias = nil
+  lu.assertEquals(#m:parameters(), 1)
+end
+
+function TestNewcomer.test_a_dot_for_a_colon()
+  local m = nn.linear(2, 2)
+  local o = optim.sgd(m:parameters())
+  for _, name in ipairs { "train", "eval", "parameters", "state_dict", "modules", "zero_grad" } do
+    fails("expected a module, got nil; methods are called with a colon", function() m[name]() end)
+  end
+  fails("optim: step: expected an optimizer, got nil; with a colon: o:step()", function() o.step() end)
+  fails("with a colon: o:zero_grad()", function() o.zero_grad() end)
+end
+
+function TestNewcomer.test_batches_have_no_positions()
+  local loader = ms.data.tensors({ ms.ones { 4, 2 } }):loader { batch = 2 }
+  fails("write for x, y in loader do", function() for _ in ipairs(loader) do error "a batch" end end)
+  fails("write for x, y in loader do", function() for _ in pairs(loader) do error "a field" end end)
+  lu.assertEquals(#loader, 2)
+end
+
+function TestNewcomer.test_no_grad_left_open_is_named()
+  local p = nn.parameter(ms.ones { 2 })
+  local guard <close> = ms.no_grad()
+  local y = p:sum()
+  fails("they are switched off here (ms.no_grad", y.backward, y)
+  fails("no_grad: expected a function, or nothing (local guard <close> = ms.no_grad()), got number", ms.no_grad, 3)
+end
+
+function TestNewcomer.test_shapes_and_sizes()
+  local x = ms.ones { 4, 3 }
+  fails("a shape has no entry 0", function() return x.shape[0] end)
+  fails("a shape has no entry -3", function() return x.shape[-3] end)
+  lu.assertEquals({ x.shape[-2], x.shape[2], x.shape[3] }, { 4, 3 })
+  fails("x:reshape{...}", x.view, x, -1)
+  fails("x:permute{2, 1}", x.permute, x, 2, 1)
+  fails("got a list with 0 in it", x.permute, x, { 1, 0 })
+  fails("sizes go in a list: x:view", x.view, x, 6, 2)
+  fails("x:masked_fill(mask, value)", function() return x[x:gt(0)] end)
+end
+
+function TestNewcomer.test_texts_are_no_numbers()
+  fails("zeros: expected a list", ms.zeros, { "2" })
+  fails("got '1'", ms.sum, ms.ones { 2 }, "1")
+  fails("eye: argument n: expected an integer, got '3'", ms.eye, "3")
+  fails("threads: expected a whole number from 1 to 1024", ms.threads, "2")
+end
+
+function TestNewcomer.test_unknown_options_name_those_there_are()
+  local ds = ms.data.tensors { ms.ones { 4 } }
+  fails("unknown option 'batch_size'; expected batch, device, drop_last", ds.loader, ds, { batch_size = 2 })
+  fails("expected betas, eps, lr, weight_decay", optim.adam, nn.linear(1, 1):parameters(), { learning_rate = 1 })
+  fails("compile: too many arguments", ms.compile, function() end, { mode = "fast" })
+end
+
+function TestNewcomer.test_help_knows_what_c_gives_and_no_mere_sentences()
+  for _, name in ipairs { "tensor", "grad", "no_grad", "scope", "seed", "save", "load", "run", "tensorboard", "zeros" } do
+    lu.assertStrContains(ms.help(name), "ms." .. name .. "(")
+  end
+  for _, name in ipairs { "item", "backward", "totable", "to", "detach" } do lu.assertStrContains(ms.help(name), "x:" .. name .. "(") end
+  lu.assertEquals(ms.help("nn"):sub(1, 11), "nn: modules")
+  fails("did you mean ms.optim.adam?", ms.help, "adam")
+end
