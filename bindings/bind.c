@@ -22,7 +22,8 @@ static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, 
 /* From 1-based to 0-based; counting from the end stays as it is. */
 static int64_t base0(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, int64_t v) {
   if (v == 0 && lua_type(L, i) != LUA_TNUMBER)
-    msl_raise(L, mark, "%s: argument %s: expected 1, 2, ... or -1, -2, ... from the end, got a list with 0 in it", op->name, a->name);
+    msl_raise(L, mark, "%s: argument %s: expected 1, 2, ... or -1, -2, ... from the end, got a list with 0 in it", op->name,
+              a->name);
   if (v == 0) bad(L, mark, op, a, i, "1, 2, ... or -1, -2, ... from the end");
   return v > 0 ? v - 1 : v;
 }

@@ -62,8 +62,8 @@ static int shape_index(lua_State *L) {
     if (k < 0 && k >= -v.n) k += v.n + 1;
     if (k >= 1 && k <= v.n) return lua_pushinteger(L, v.at[k - 1]), 1;
     if (k < 1)
-      return msl_raise(L, ms_scope_open(), "a shape has no entry %d: expected 1..%d, or -1, -2, ... from the end", (int)lua_tointeger(L, 2),
-                       v.n);
+      return msl_raise(L, ms_scope_open(), "a shape has no entry %d: expected 1..%d, or -1, -2, ... from the end",
+                       (int)lua_tointeger(L, 2), v.n);
     return 0; /* behind the last one, as in any list: ipairs stops there */
   }
   return msl_raise(L, ms_scope_open(), "a shape has no field '%s'; it is a list of sizes", luaL_tolstring(L, 2, NULL));

@@ -315,8 +315,9 @@ static int visit(pass *p, ms_node *n) {
 static ms_tensor *start(ms_tensor *y, ms_tensor *seed) {
   if (!y) return NULL;
   if (!y->requires_grad)
-    return ms_fail("backward: this result depends on nothing that requires gradients%s",
-                   ms_grad_enabled() ? "" : "; they are switched off here (ms.no_grad without a function lasts until its guard is closed)");
+    return ms_fail(
+        "backward: this result depends on nothing that requires gradients%s",
+        ms_grad_enabled() ? "" : "; they are switched off here (ms.no_grad without a function lasts until its guard is closed)");
   if (!seed) {
     if (ms_numel(y) != 1)
       return ms_fail("backward: expected a result of one element (or a gradient to start from), got %s", ms_shape_str(y));
