@@ -84,7 +84,7 @@ MS_KERNEL(index_select, .run = index_select_run);
 
 static bool adds(const ms_call *c) { return c->out[0].dtype != MS_F16 && c->out[0].dtype != MS_BF16; }
 
-#define ADD_SLICES(T)                                                                                                              \
+#define ADD_SLICES(T, W)                                                                                                           \
   static void add_slices_##T(T *to, int64_t count, const ms_view *index, int64_t n, const T *src, int64_t step,                    \
                              const ms_view *inner, int64_t lo, int64_t hi) {                                                       \
     int64_t even;                                                                                                                  \
@@ -93,18 +93,18 @@ static bool adds(const ms_call *c) { return c->out[0].dtype != MS_F16 && c->out[
       T *restrict r = to + index_value(index, j * index->stride[0]) * count;                                                       \
       const T *s = src + j * step;                                                                                                 \
       if (flat && even == 1)                                                                                                       \
-        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[i]);                                                                 \
+        for (int64_t i = lo; i < hi; i++) r[i] = (T)((W)r[i] + (W)s[i]);                                                           \
       else if (flat)                                                                                                               \
-        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[i * even]);                                                          \
+        for (int64_t i = lo; i < hi; i++) r[i] = (T)((W)r[i] + (W)s[i * even]);                                                    \
       else                                                                                                                         \
-        for (int64_t i = lo; i < hi; i++) r[i] = (T)(r[i] + s[ms_offset(inner, i)]);                                               \
+        for (int64_t i = lo; i < hi; i++) r[i] = (T)((W)r[i] + (W)s[ms_offset(inner, i)]);                                         \
     }                                                                                                                              \
   }
-ADD_SLICES(float)
-ADD_SLICES(double)
-ADD_SLICES(int64_t)
-ADD_SLICES(int32_t)
-ADD_SLICES(uint8_t)
+ADD_SLICES(float, float)
+ADD_SLICES(double, double)
+ADD_SLICES(int64_t, uint64_t) /* whole numbers wrap */
+ADD_SLICES(int32_t, uint32_t)
+ADD_SLICES(uint8_t, uint8_t)
 
 static int index_add_run(ms_call *c) {
   const ms_view *index = &c->in[1], *src = &c->in[2], *r = &c->out[0];
@@ -210,8 +210,8 @@ NEST(take, uint32_t, p[k] = t[i])
 NEST(take, uint64_t, p[k] = t[i])
 NEST(add, float, t[i] += p[k])
 NEST(add, double, t[i] += p[k])
-NEST(add, int64_t, t[i] += p[k])
-NEST(add, int32_t, t[i] += p[k])
+NEST(add, int64_t, t[i] = (int64_t)((uint64_t)t[i] + (uint64_t)p[k]))
+NEST(add, int32_t, t[i] = (int32_t)((uint32_t)t[i] + (uint32_t)p[k]))
 NEST(add, uint8_t, t[i] = (uint8_t)(t[i] + p[k]))
 
 /* Lines go to different elements of the table; where they are few, the last dimension is cut too (unless positions run along it).

@@ -211,10 +211,10 @@ static int run_sum_scaled(ms_call *c, bool mean) {
       const T *x = c->in[0].data;
       int64_t *o = c->out[0].data;
       for (int64_t k = 0; k < p->kept; k++) {
-        int64_t s = 0;
+        uint64_t s = 0; /* it wraps, as sums of two do */
         const T *a = x + KEPT(k);
-        for (int64_t r = 0; r < p->reduced; r++) s += (int64_t)a[REDUCED(r)];
-        o[k] = s;
+        for (int64_t r = 0; r < p->reduced; r++) s += (uint64_t)a[REDUCED(r)];
+        o[k] = (int64_t)s;
       }
     })
   return 0;
@@ -381,7 +381,7 @@ static int run_cumsum(ms_call *c) {
   switch (v->dtype) {
   case MS_F32: RUNNING(float, double, float) break;
   case MS_F64: RUNNING(double, double, double) break;
-  default: MS_SWITCH(v->dtype, "cumsum", RUNNING(T, int64_t, int64_t))
+  default: MS_SWITCH(v->dtype, "cumsum", RUNNING(T, uint64_t, int64_t))
   }
   return 0;
 }

@@ -183,3 +183,13 @@ function TestNumbers.test_sizes_keep_their_bits()
   refused("padding 9223372036854775807, expected", ms.conv2d, x, x, nil, 1, most)
   refused("9007199254740993", ms.max_pool2d, x, 9007199254740993)
 end
+
+-- Sums of integers wrap, however they are made, as a + b does.
+function TestNumbers.test_sums_wrap()
+  local x, at = i64(most, most, 1), i64(1, 1)
+  lu.assertEquals(x:sum():item(), -1)
+  lu.assertEquals(x:cumsum(1):totable(), { most, -2, -1 })
+  lu.assertEquals(ms.index_add(i64(most), 1, at, i64(most, 2)):item(), most + most + 2)
+  lu.assertEquals(ms.scatter_add(i64(most), 1, at, i64(most, 2)):item(), most + most + 2)
+  lu.assertEquals(ms.index_add(i32(2147483647), 1, i64(1), i32(1)):item(), -2147483648)
+end
