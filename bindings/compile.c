@@ -18,7 +18,7 @@ static bool inside; /* a step's function is running: steps in it are plain calls
 
 /* ---- variables that the function captured ------------------------------------------------------------------------- */
 
-enum { MAX_CAPTURED = 256 };
+enum { MAX_CAPTURED = 256, MAX_FUNCTIONS = 2000 };
 
 /* What variable i of the step stands for now, as a number; table: the step's third uservalue. Objects that it held at the first
  * call are known at a look. */
@@ -58,29 +58,86 @@ static void add_captured(lua_State *L, step *st, int table, int f, int index, co
   lua_rawseti(L, table, -++st->n_captured);
 }
 
-/* The first call: the variables of the function, of functions that those hold, and so on. */
+/* What is walked through at the first call: functions, at 1, 2, ... of the step's list; modules still to be visited, at 1, 2, ...
+ * of another one, which also knows (as keys) what was met. */
+typedef struct reach {
+  int list, functions, todo, modules;
+} reach;
+
+static bool is_new(lua_State *L, const reach *r) { /* the value on top; it is known from now on */
+  lua_pushvalue(L, -1);
+  bool is = lua_rawget(L, r->todo) == LUA_TNIL;
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, r->todo);
+  return is;
+}
+
+static void reach_function(lua_State *L, reach *r) { /* if the value on top is one */
+  if (r->functions >= MAX_FUNCTIONS || !is_own_function(L) || !is_new(L, r)) return;
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, r->list, ++r->functions);
+}
+
+static void reach_module(lua_State *L, reach *r) {
+  if (!lua_istable(L, -1) || !lua_getmetatable(L, -1)) return;
+  lua_pushliteral(L, "is_module");
+  lua_rawget(L, -2);
+  const bool is = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  if (!is) return;
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, r->todo, ++r->modules);
+}
+
+/* The table on top, and what it inherits from: a module's fields, its class, that one's parent. */
+static void reach_table(lua_State *L, reach *r) {
+  lua_pushvalue(L, -1);
+  while (lua_istable(L, -1) && is_new(L, r)) {
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+      reach_function(L, r);
+      reach_module(L, r);
+    }
+    if (!lua_getmetatable(L, -1)) break;
+    lua_pushliteral(L, "__index");
+    lua_rawget(L, -2);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* The first call: the variables of the function, of functions that those hold, of methods of modules and of other tables that they
+ * hold, and so on. */
 static void find_captured(lua_State *L, step *st) {
   const char *name;
-  int functions = 1, table;
   st->n_captured = 0;
   lua_newtable(L);
-  table = lua_gettop(L);
+  lua_newtable(L);
+  const int top = lua_gettop(L);
+  reach r = {.list = top - 1, .todo = top};
   lua_getiuservalue(L, 1, 1);
-  lua_rawseti(L, table, 1);
-  for (int f = 1; f <= functions; f++, lua_pop(L, 1)) {
-    lua_rawgeti(L, table, f);
-    if (!is_own_function(L)) continue;
-    for (int i = 1; st->n_captured < MAX_CAPTURED && (name = lua_getupvalue(L, table + 1, i)); i++, lua_pop(L, 1)) {
-      const void *id = lua_upvalueid(L, table + 1, i);
+  reach_function(L, &r);
+  lua_pop(L, 1);
+  for (int f = 1, m = 1; f <= r.functions; f++) {
+    lua_rawgeti(L, r.list, f);
+    for (int i = 1; st->n_captured < MAX_CAPTURED && (name = lua_getupvalue(L, top + 1, i)); i++, lua_pop(L, 1)) {
+      const void *id = lua_upvalueid(L, top + 1, i);
       bool known = !strcmp(name, "_ENV");
       for (int k = 0; k < st->n_captured && !known; k++) known = st->captured[k].id == id;
       if (known) continue;
-      add_captured(L, st, table, f, i, id);
-      if (!is_own_function(L)) continue;
-      lua_pushvalue(L, -1);
-      lua_rawseti(L, table, ++functions);
+      add_captured(L, st, r.list, f, i, id);
+      reach_function(L, &r);
+      reach_table(L, &r);
+    }
+    lua_pop(L, 1);
+    for (; m <= r.modules; m++, lua_pop(L, 1)) {
+      lua_rawgeti(L, r.todo, m);
+      reach_table(L, &r);
     }
   }
+  lua_pop(L, 1);
   lua_setiuservalue(L, 1, 3);
 }
 

@@ -512,6 +512,25 @@ function TestReplayKept.test_variables_of_captured_functions_set_outside()
   lu.assertTrue(count <= 2 * 18, count)
 end
 
+-- Methods of modules too, of those inside it and of their parents; functions in tables.
+function TestReplayKept.test_variables_of_methods_set_outside()
+  local nn, heat, bend, shift = ms.nn, 1, 1, 1
+  local Base = nn.class "Base"
+  function Base:cool(x) return x / heat end
+  local Inner = nn.class("Inner", Base)
+  function Inner:forward(x) return self:cool(x) * bend end
+  local Outer = nn.class "Outer"
+  function Outer:init() self.inner = nn.sequential { Inner() } end
+  function Outer:forward(x) return self.inner(x) end
+  local net, tools = Outer(), { add = function(x) return x + shift end }
+  local step = ms.compile(function(x) return tools.add(net(x)) end)
+  for i = 1, 28 do
+    if i == 6 then heat = 4 elseif i == 12 then bend = 3 elseif i == 18 then shift = 7 elseif i == 24 then heat = 1 end
+    lu.assertEquals(step(one):item(), bend / heat + shift)
+  end
+  lu.assertTrue(replays(step))
+end
+
 -- ---- words ----------------------------------------------------------------------------------------------------------------------
 
 TestReplayWords = {}
