@@ -14,10 +14,12 @@
 -- the folder may also clear away the temporary files of runs that were killed. run.json also lists the checkpoints that this run has saved,
 -- so that one left behind by an earlier run in the same folder is not taken for its own.
 local json = require "mascon.json"
+local options = require "mascon.options"
 local plain = require "mascon.plain"
 local system = require "mascon.system"
 local term = require "mascon.term"
 local text = require "mascon.text"
+local any = options.any
 local log = {}
 
 local Run = { __name = "mascon.run" }
@@ -26,7 +28,7 @@ Run.__index = Run
 local FIRST = { "epoch", "step", "seconds", "time" }
 local NAN = 0 / 0
 
-local function fail(fmt, ...) require("mascon.options").raise("run: " .. fmt, ...) end
+local function fail(fmt, ...) options.raise("run: " .. fmt, ...) end
 
 local function ensure(ok, message)
   if not ok then fail("%s", message) end
@@ -202,14 +204,7 @@ end
 -- opts.same (names and values of what the run stands on: the data set, ...) is not what it was begun with. opts.may_change: names of
 -- options that may differ, besides epochs, out, data and device. opts.options: the script's options.
 function log.open(dir, opts)
-  local names = { "resume", "options", "same", "may_change" }
-  if opts ~= nil and type(opts) ~= "table" then fail("expected a table of options, got a %s", type(opts)) end
-  opts = opts or {}
-  for k in pairs(opts) do
-    local known = false
-    for _, name in ipairs(names) do known = known or name == k end
-    if not known then fail("unknown option %s%s", text.show(k), text.hint(tostring(k), names)) end
-  end
+  opts = options.read("run", opts, { resume = any, options = any, same = any, may_change = any })
   if type(dir) ~= "string" or dir == "" or dir:find "\0" then fail("expected the name of a folder, got %s", text.show(dir)) end
   if opts.resume ~= nil and type(opts.resume) ~= "boolean" then
     fail("resume: expected true or false, got %s (the epoch to go on after is for run:rewind)", text.show(opts.resume))

@@ -161,6 +161,11 @@ function Module.__call(self, ...) return self:forward(...) end
 function Module.__len(self) return #fields(self) end
 function Module.__pairs(self) return next, fields(self) end
 
+-- Methods take what they say and nothing more: m:eval(false) means something else than it does.
+local function none(self, method, ...)
+  if select("#", ...) > 0 then options.none(("%s:%s"):format(self.__name, method), ...) end
+end
+
 function Module:forward() options.raise("%s: has no forward; write function %s:forward(x)", self.__name, self.__name) end
 
 -- A tensor that belongs to the state but is not trained (running means); saved and moved with the module.
@@ -201,7 +206,8 @@ local function walk(self, visit, path, torch, above)
   above[self] = nil
 end
 
-function Module:modules()
+function Module:modules(...)
+  none(self, "modules", ...)
   local list, seen = {}, {}
   walk(self, function(m)
     if not seen[m] then list[#list + 1] = m end
@@ -238,7 +244,8 @@ local function check_tables(self)
   end
 end
 
-function Module:children()
+function Module:children(...)
+  none(self, "children", ...)
   local list, f = {}, fields(self)
   for _, key in ipairs(f._names) do
     if f._kind[key] == "module" then list[#list + 1] = rawget(f, key) end
@@ -272,7 +279,8 @@ local function named(self, kind)
   return list
 end
 
-function Module:named_parameters()
+function Module:named_parameters(...)
+  none(self, "named_parameters", ...)
   local i, list = 0, named(self, "parameter")
   return function()
     i = i + 1
@@ -280,26 +288,30 @@ function Module:named_parameters()
   end
 end
 
-function Module:parameters()
+function Module:parameters(...)
+  none(self, "parameters", ...)
   local list = named(self, "parameter")
   for i, p in ipairs(list) do list[i] = p.tensor end
   return list
 end
 
-function Module:buffers()
+function Module:buffers(...)
+  none(self, "buffers", ...)
   local list = named(self, "buffer")
   for i, p in ipairs(list) do list[i] = p.tensor end
   return list
 end
 
 -- Number of elements in all parameters.
-function Module:count()
+function Module:count(...)
+  none(self, "count", ...)
   local n = 0
   for _, p in ipairs(Module.parameters(self)) do n = n + p:numel() end
   return n
 end
 
-function Module:train(on)
+function Module:train(on, ...)
+  none(self, "train", ...)
   if on == nil then on = true end
   fields(self)
   if type(on) ~= "boolean" then options.raise("%s:train: expected true or false, got %s", self.__name, tostring(on)) end
@@ -307,16 +319,21 @@ function Module:train(on)
   return self
 end
 
-function Module:eval() return Module.train(self, false) end
+function Module:eval(...)
+  none(self, "eval", ...)
+  return Module.train(self, false)
+end
 
-function Module:apply(f)
+function Module:apply(f, ...)
+  none(self, "apply", ...)
   fields(self)
   if type(f) ~= "function" then options.raise("%s:apply: expected a function of a module, got %s", self.__name, type(f)) end
   for _, m in ipairs(self:modules()) do f(m) end
   return self
 end
 
-function Module:requires_grad_(on)
+function Module:requires_grad_(on, ...)
+  none(self, "requires_grad_", ...)
   fields(self)
   if on ~= nil and type(on) ~= "boolean" then
     options.raise("%s:requires_grad_: expected true or false, got %s", self.__name, tostring(on))
@@ -325,7 +342,8 @@ function Module:requires_grad_(on)
   return self
 end
 
-function Module:zero_grad()
+function Module:zero_grad(...)
+  none(self, "zero_grad", ...)
   for _, p in ipairs(Module.parameters(self)) do p.grad = nil end
   return self
 end

@@ -7,6 +7,7 @@
 --
 -- It shows itself only when standard error is a terminal. What is given to set() is looked at when the bar is drawn, at most ten times a
 -- second: a tensor or a mean passed there costs nothing in between.
+local options = require "mascon.options"
 local plain = require "mascon.plain"
 local term = require "mascon.term"
 local text = require "mascon.text"
@@ -200,16 +201,11 @@ function Bar:print(...)
   if self.shown and self.begun and not self.ended then show(self) end
 end
 
-local option_names = { "total", "label", "out", "shown", "clock" }
+local any = options.any
+local known = { total = any, label = any, out = any, shown = any, clock = any }
 
 local function new(opts, f, s, control, closing)
-  for k in pairs(opts) do
-    local known = false
-    for _, name in ipairs(option_names) do known = known or name == k end
-    if not known then
-      error(("progress: unknown option %s%s"):format(text.show(k), text.hint(tostring(k), option_names)), 0)
-    end
-  end
+  opts = options.read("progress", opts, known)
   local shown = opts.shown
   if shown == nil then shown = term.isatty(ERR) end
   return setmetatable({ f = f, s = s, control = control, closing = closing, total = opts.total,

@@ -76,6 +76,18 @@ function TestRegistration.test_a_list_of_modules_is_not_overlooked()
   lu.assertEquals({ #m, names_of(m) }, { 2, "a.weight a.bias 1.weight 1.bias" })
 end
 
+-- Arguments that a method does not take.
+function TestRegistration.test_methods_take_what_they_say()
+  local m = nn.linear(1, 1)
+  for _, name in ipairs { "modules", "children", "named_parameters", "parameters", "buffers", "count", "eval", "zero_grad" } do
+    fails(("linear:%s: expected no more arguments, got boolean"):format(name), m[name], m, false)
+  end
+  fails("linear:train: expected no more arguments", m.train, m, true, 1)
+  fails("linear:apply: expected no more arguments", m.apply, m, print, 1)
+  fails("linear:requires_grad_: expected no more arguments", m.requires_grad_, m, true, 1)
+  lu.assertTrue(m.training)
+end
+
 -- Nor one that is filled later, lies deeper or has names; what has a place somewhere below the module may be in as many as one likes.
 function TestRegistration.test_modules_put_into_tables_later()
   local cases = {
