@@ -16,166 +16,6 @@ static int mode;
 bool msl_profile_all, msl_compile_off;
 static bool inside; /* a step's function is running: steps in it are plain calls */
 
-/* ---- variables that the function captured ------------------------------------------------------------------------- */
-
-enum { MAX_CAPTURED = 256, MAX_FUNCTIONS = 2000 };
-
-/* What variable i of the step stands for now, as a number; table: the step's third uservalue. Objects that it held at the first
- * call are known at a look. */
-static int64_t captured_code(lua_State *L, const step *st, int table, int i) {
-  int64_t code = 0;
-  lua_rawgeti(L, table, st->captured[i].f);
-  if (lua_getupvalue(L, -1, st->captured[i].index)) {
-    const void *p = lua_topointer(L, -1);
-    code = p && p == st->captured[i].same ? st->captured[i].first : msl_value_code(L, lua_gettop(L));
-    lua_pop(L, 1);
-  }
-  return lua_pop(L, 1), code;
-}
-
-/* Is the value on top a function of the script's? */
-static bool is_own_function(lua_State *L) {
-  lua_Debug ar;
-  if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1)) return false;
-  lua_pushvalue(L, -1);
-  lua_getinfo(L, ">S", &ar);
-  return strncmp(ar.source, "=mascon/", 8) != 0;
-}
-
-/* One more variable, upvalue `index` of function `f`; its value is on top, and held from now on, so that its place is nobody
- * else's. */
-static void add_captured(lua_State *L, step *st, int table, int f, int index, const void *id) {
-  void *p = realloc(st->captured, (size_t)(st->n_captured + 1) * sizeof *st->captured);
-  if (!p) {
-    ms_fail("compile: out of memory");
-    msl_leave(L, ms_scope_open());
-  }
-  st->captured = p;
-  st->captured[st->n_captured].f = f, st->captured[st->n_captured].index = index, st->captured[st->n_captured].id = id;
-  st->captured[st->n_captured].first = msl_value_code(L, lua_gettop(L)), st->captured[st->n_captured].now = 0;
-  st->captured[st->n_captured].same = lua_topointer(L, -1), st->captured[st->n_captured].sets = false;
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, table, -++st->n_captured);
-}
-
-/* What is walked through at the first call: functions, at 1, 2, ... of the step's list; modules still to be visited, at 1, 2, ...
- * of another one, which also knows (as keys) what was met. */
-typedef struct reach {
-  int list, functions, todo, modules;
-} reach;
-
-static bool is_new(lua_State *L, const reach *r) { /* the value on top; it is known from now on */
-  lua_pushvalue(L, -1);
-  bool is = lua_rawget(L, r->todo) == LUA_TNIL;
-  lua_pop(L, 1);
-  lua_pushvalue(L, -1);
-  lua_pushboolean(L, 1);
-  lua_rawset(L, r->todo);
-  return is;
-}
-
-static void reach_function(lua_State *L, reach *r) { /* if the value on top is one */
-  if (r->functions >= MAX_FUNCTIONS || !is_own_function(L) || !is_new(L, r)) return;
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, r->list, ++r->functions);
-}
-
-static void reach_module(lua_State *L, reach *r) {
-  if (!lua_istable(L, -1) || !lua_getmetatable(L, -1)) return;
-  lua_pushliteral(L, "is_module");
-  lua_rawget(L, -2);
-  const bool is = lua_toboolean(L, -1);
-  lua_pop(L, 2);
-  if (!is) return;
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, r->todo, ++r->modules);
-}
-
-/* The table on top, and what it inherits from: a module's fields, its class, that one's parent. */
-static void reach_table(lua_State *L, reach *r) {
-  lua_pushvalue(L, -1);
-  while (lua_istable(L, -1) && is_new(L, r)) {
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-      reach_function(L, r);
-      reach_module(L, r);
-    }
-    if (!lua_getmetatable(L, -1)) break;
-    lua_pushliteral(L, "__index");
-    lua_rawget(L, -2);
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
-/* The first call: the variables of the function, of functions that those hold, of methods of modules and of other tables that they
- * hold, and so on. */
-static void find_captured(lua_State *L, step *st) {
-  const char *name;
-  st->n_captured = 0;
-  lua_newtable(L);
-  lua_newtable(L);
-  const int top = lua_gettop(L);
-  reach r = {.list = top - 1, .todo = top};
-  lua_getiuservalue(L, 1, 1);
-  reach_function(L, &r);
-  lua_pop(L, 1);
-  for (int f = 1, m = 1; f <= r.functions; f++) {
-    lua_rawgeti(L, r.list, f);
-    for (int i = 1; st->n_captured < MAX_CAPTURED && (name = lua_getupvalue(L, top + 1, i)); i++, lua_pop(L, 1)) {
-      const void *id = lua_upvalueid(L, top + 1, i);
-      bool known = !strcmp(name, "_ENV");
-      for (int k = 0; k < st->n_captured && !known; k++) known = st->captured[k].id == id;
-      if (known) continue;
-      add_captured(L, st, r.list, f, i, id);
-      reach_function(L, &r);
-      reach_table(L, &r);
-    }
-    lua_pop(L, 1);
-    for (; m <= r.modules; m++, lua_pop(L, 1)) {
-      lua_rawgeti(L, r.todo, m);
-      reach_table(L, &r);
-    }
-  }
-  lua_pop(L, 1);
-  lua_setiuservalue(L, 1, 3);
-}
-
-/* The part of the key for these variables: 0 while they hold what they held at the first call. Those that the function sets do not
- * count: they stand still in a replay. */
-static int64_t captured_key(lua_State *L, step *st) {
-  uint64_t key = 0;
-  if (!st->calls) find_captured(L, st);
-  if (!st->n_captured) return 0;
-  lua_getiuservalue(L, 1, 3);
-  for (int i = 0; i < st->n_captured; i++) {
-    if (st->captured[i].sets) continue;
-    const int64_t now = st->captured[i].now = captured_code(L, st, lua_gettop(L), i);
-    if (now != st->captured[i].first) key ^= ((uint64_t)now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
-  }
-  return lua_pop(L, 1), (int64_t)key;
-}
-
-/* After the function ran: which of its variables has it set? An argument that stays in one, for a later call to find there, would
- * be another one in a replay: the variable's name, or NULL. */
-static const char *see_captured(lua_State *L, step *st, const leaves *v) {
-  const char *kept = NULL, *name;
-  lua_getiuservalue(L, 1, 3);
-  for (int i = 0; i < st->n_captured; i++) {
-    if (!st->captured[i].sets) st->captured[i].sets = captured_code(L, st, lua_gettop(L), i) != st->captured[i].now;
-    if (!st->captured[i].sets) continue;
-    lua_rawgeti(L, -1, st->captured[i].f);
-    if ((name = lua_getupvalue(L, -1, st->captured[i].index))) {
-      const ms_tensor *t = msl_to(L, -1);
-      for (int k = 0; t && k < v->n; k++)
-        if (v->tensor[k] == t) kept = name;
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-  }
-  return lua_pop(L, 1), kept;
-}
-
 /* ---- running the function ---------------------------------------------------------------------------------------- */
 
 /* Stands on the stack while the function runs, and cleans up when it ends with an error. Uservalue: the list of what was lent. */
@@ -407,12 +247,7 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
   const int64_t set = msl_settings, frozen = msl_frozen_key(st);
   guard *g = push_guard(L);
   int mark = msl_enter(L), base = lua_gettop(L), count = call_recorded(L, g, base, s->total, n, v, s, &r);
-  const char *kept = see_captured(L, st, v);
-  if (kept && !ms_error())
-    ms_fail(
-        "compile: the step keeps an argument in the variable '%s': a replay runs no Lua and would not put it there again. Keep it "
-        "outside, or copy it into a tensor (t:copy_(x))",
-        kept);
+  if (!ms_error()) msl_see_captured(L, st, v);
   if (g->held && !s->first && !s->step && !s->forgiven) { /* a state made late, by an optimizer after an error: look again */
     s->forgiven = true;
     ms_error_clear();
@@ -447,7 +282,8 @@ static void restart(state *s) {
 static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
   const int64_t set = msl_settings;
   int count = call_plain(L, n, v);
-  see_captured(L, st, v);
+  msl_see_captured(L, st, v);
+  ms_error_clear(); /* nothing is lost in a call that runs as it is */
   st->unsteady += msl_settings != set;
   return count;
 }
@@ -467,7 +303,7 @@ static int step_body(lua_State *L) {
   msl_key_int(&v, msl_settings);
   msl_key_int(&v, ms_grad_enabled() | ms_get_precision() << 1 | ms_deterministic() << 3);
   msl_key_int(&v, msl_grads_key(st) ^ msl_frozen_key(st));
-  if (mode != MODE_OFF) msl_key_int(&v, captured_key(L, st));
+  if (mode != MODE_OFF) msl_key_int(&v, msl_captured_key(L, st));
   for (int i = 0; i < n; i++) msl_read_leaf(L, i + 2, &v, 0);
   for (int i = 1, j; i < v.n; i++) { /* which share memory */
     for (j = 0; v.tensor[j]->storage != v.tensor[i]->storage; j++) {}

@@ -115,11 +115,13 @@ typedef struct step {
   uint64_t frozen_at, frozen_key; /* what `frozen` adds to the key, found when ms_freezes was frozen_at */
   int n_captured;
   struct {
-    int f, index;       /* upvalue `index` of function f of the list */
-    const void *id;     /* lua_upvalueid */
-    int64_t first, now; /* what it held at the first call, and before this one (msl_value_code) */
-    const void *same;   /* the object that it held at the first call, which the step holds too */
-    bool sets;          /* the function sets it: it stands still in a replay */
+    int f, index;                          /* upvalue `index` of function f of the list */
+    const void *id;                        /* lua_upvalueid */
+    int64_t first, now;                    /* what it held at the first call, and before this one (msl_value_code) */
+    const void *same;                      /* the object that it held at the first call, which the step holds too */
+    bool sets;                             /* the function sets it: it stands still in a replay */
+    bool settings;                         /* it held a table of the script's at the first call */
+    int64_t fields_first, fields, tensors; /* of that table: what lay in it at the first call, and before this one; its tensors */
   } * captured;
 } step;
 
@@ -130,6 +132,11 @@ int64_t msl_grads_key(const step *st);              /* what the leaves with and 
 int64_t msl_frozen_key(step *st);                   /* the same for the frozen ones */
 int msl_watch_leaves(step *st, const ms_record *r); /* of a recording; -1 after ms_fail */
 void msl_open_states(lua_State *L);
+
+/* captured.c. The part of the key for variables that the function captured: 0 while they hold what they held at the first call;
+ * and, after a call: ms_fail for what the function put into them that a replay would not. */
+int64_t msl_captured_key(lua_State *L, step *st);
+void msl_see_captured(lua_State *L, step *st, const leaves *v);
 
 /* settings.c. What was set in modules and optimizers since they were made: a sum (by exclusive or) over their fields, 0 where all
  * is as it was, so that going back gives the former sum again; and what was set last, in words. */

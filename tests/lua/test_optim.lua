@@ -479,9 +479,10 @@ end
 function TestOptimCompiled.test_a_number_set_inside_is_an_error_and_stays_as_it_was()
   local w = ms.ones({ 1 }, { requires_grad = true })
   local o = optim.adam({ w }, { lr = 0.5 })
-  local how = { halve = false } -- in a table, where no recording sees it change
+  local how = { halve = false } -- so deep in tables that no recording sees it change
+  local deep = { { { { { how } } } } }
   local step = ms.compile(function(x)
-    if how.halve then o.lr = o.lr / 2 end
+    if deep[1][1][1][1][1].halve then o.lr = o.lr / 2 end
     o:zero_grad();
     (w * x):sum():backward()
     o:step()

@@ -493,6 +493,64 @@ function TestReplayKept.test_captured_variables_set_outside()
   lu.assertTrue(ran <= 5 * 6 + 3 * 6, ran)
 end
 
+-- Fields of tables that it captured, and somebody outside sets; those of objects of the script's too.
+function TestReplayKept.test_fields_of_captured_tables_set_outside()
+  local o = { scale = 2, deep = { name = "relu" }, list = { 1, 2 } }
+  local object = setmetatable({ shift = 1 }, { __index = function() return nil end })
+  local ran = 0
+  local function work(x)
+    ran = ran + 1
+    x = x * o.scale + object.shift + o.list[2]
+    return o.deep.name == "relu" and x:relu() or x:neg()
+  end
+  local step = ms.compile(work)
+  local function same()
+    for _ = 1, 5 do lu.assertEquals(step(one):item(), work(one):item()) end
+  end
+  same()
+  for _, set in ipairs { function() o.scale = 3 end, function() o.deep.name = "neg" end, function() object.shift = 4 end,
+    function() o.list[2] = 9 end, function() o.list[3] = 7 end } do
+    set()
+    same()
+  end
+  lu.assertTrue(replays(step))
+  ran = 0
+  o.scale = 2
+  o.scale = 3 -- as it was: the recording is found again
+  for _ = 1, 5 do step(one) end
+  lu.assertEquals(ran, 0)
+end
+
+function TestReplayKept.test_a_field_of_a_captured_table_set_inside()
+  local count = { n = 0 }
+  local step = ms.compile(function(x)
+    count.n = count.n + 1
+    return x * 2
+  end)
+  fails_by(2, { "sets a field of the table in the variable 'count'", "a replay runs no Lua" }, step, one)
+  local list = {}
+  step = ms.compile(function(x)
+    list[#list + 1] = 1
+    return x * 2
+  end)
+  fails_by(2, { "sets a field of the table in the variable 'list'" }, step, one)
+  local kept = { deep = {} } -- luacheck: ignore
+  step = ms.compile(function(x)
+    kept.deep.last = x
+    return x * 2
+  end)
+  for k = 1, 2 do
+    local ok, message = pcall(step, ms.ones { 1 } * k)
+    if k == 2 then
+      lu.assertFalse(ok)
+      lu.assertStrContains(message, "sets a field of the table in the variable 'kept'")
+    end
+  end
+  local batch = { x = one } -- what is put there outside is another matter
+  step = ms.compile(function(x) return x * 2, batch.x end)
+  for _ = 1, 5 do lu.assertEquals(step(batch.x):item(), 2) end
+end
+
 -- What functions captured that it captured, to any depth: a weight of a loss that is written as a function of its own.
 function TestReplayKept.test_variables_of_captured_functions_set_outside()
   local beta, t, count = 1, ms.ones { 1 }, 0

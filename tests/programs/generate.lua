@@ -16,11 +16,7 @@ end
 table.sort(all, function(a, b) return a.name < b.name end)
 
 generate.spices = {}
-local drawn = {} -- all but those that are about what README says a replay does not do
-for i, s in ipairs(all) do
-  generate.spices[i] = s.name
-  if not s.spice.documented then drawn[#drawn + 1] = s end
-end
+for i, s in ipairs(all) do generate.spices[i] = s.name end
 
 local function needs_model(s) return s.spice.setup and (training[s.name] ~= nil) end
 
@@ -40,7 +36,7 @@ function generate.program(seed, k, only, without)
     end
   else
     for _ = 1, d:int(0, 3) do
-      local s = d:pick(drawn)
+      local s = d:pick(all)
       local seen = without and without[s.name]
       for _, c in ipairs(chosen) do seen = seen or c == s end
       if not seen and not (trained and needs_model(s)) then

@@ -93,7 +93,6 @@ spices.kept = { -- what the function also keeps
 }
 
 spices.noted = { -- what the function writes down without having made it: an argument, a count
-  documented = true,
   setup = function(d)
     d.notes = d:make("{}", "k", true)
     d:watch(d.notes)
@@ -176,7 +175,6 @@ spices.garbage = { -- collections inside and between, memory given back
 }
 
 spices.configuration = { -- what it captured besides tensors is changed between the calls
-  documented = true,
   setup = function(d) d.settings = d:make('{ scale = 2, how = "tanh", list = { 1, 2 } }', "s", true) end,
   kinds = { { 6, function(d)
     local x = d:float()
