@@ -109,8 +109,9 @@ end
 -- ms.compile(f) -> step, which is called as f is
 -- Records what f does with tensors (forward, backward, optimizer) and replays it: the first call runs f, the second records, the third
 -- records and compares, from the fourth on f's Lua does not run, so that what changes from call to call must be handed in (numbers and
--- tensors may be) or be an optimizer's lr. Other sizes, dtypes, train or eval mode, fields of modules, and numbers that f looks at
--- (compares, counts with) by value: a recording of its own. MASCON_COMPILE=check runs f
+-- tensors may be) or be an optimizer's lr. Other sizes, dtypes, train or eval mode, fields of modules, variables that f and what
+-- it calls captured (not fields of plain tables, nor globals), and numbers that f looks at (compares, counts with) by value: a recording of
+-- its own. MASCON_COMPILE=check runs f
 -- as well, every time, and compares; =off only f. step:report() -> what was recorded; step:profile(n, ...) -> where the time of n replays
 -- with these arguments goes (they train, if the step does).
 
