@@ -91,7 +91,8 @@ static int labels(lua_State *L) {
   int64_t most = 0;
   int mark = msl_enter(L);
   if (t->rank != 1 || ms_dtype_is_float(t->dtype) || t->dtype == MS_BOOL)
-    return msl_raise(L, mark, "%s: expected whole numbers in one dimension (i64, i32 or u8), got %s", what, ms_shape_str(t));
+    return msl_raise(L, mark, "%s: expected whole numbers in one dimension (dtype = \"i64\", or i32, u8), got %s", what,
+                     ms_shape_str(t));
   ms_tensor *r = msl_on_host(t->dtype == MS_I64 ? t : ms_cast(ms_detach(t), MS_I64));
   if (r && (add || r->storage == t->storage)) r = ms_apply(MS_OP_clone, MS_IN(r), NULL);
   int64_t *v = r ? ms_data(r) : NULL, n = r ? r->shape[0] : 0, top = classes ? classes : INT64_MAX;

@@ -1,4 +1,5 @@
 /* files.c -- safetensors and TensorBoard for Lua. */
+#include "embed.h"
 #include "files.h"
 #include "data/data.h"
 #include "io/io.h"
@@ -347,6 +348,7 @@ void msl_open_files(lua_State *L) { /* stack: module, methods */
   lua_pushcfunction(L, writer_close);
   lua_setfield(L, -2, "__close");
   luaL_newlib(L, methods);
+  ms_lua_guard(L, "tensorboard");
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   static const luaL_Reg functions[] = {{"save", save}, {"load", load}, {"tensorboard", tensorboard}, {NULL, NULL}};

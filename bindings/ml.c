@@ -88,8 +88,8 @@ static const int32_t *check_labels(lua_State *L, int i, const char *what, const 
                                    int32_t *largest) {
   ms_tensor *t = msl_check(L, i, what);
   if (t->rank != 1 || (t->dtype != MS_I64 && t->dtype != MS_I32 && t->dtype != MS_U8))
-    msl_raise(L, ms_scope_open(), "%s: %s: expected labels, whole numbers (i64, i32 or u8) in one dimension, got %s", what, name,
-              ms_shape_str(t));
+    msl_raise(L, ms_scope_open(), "%s: %s: expected labels, whole numbers (dtype = \"i64\", or i32, u8) in one dimension, got %s",
+              what, name, ms_shape_str(t));
   int64_t n = t->shape[0], most = classes ? classes : INT32_MAX - 1;
   if (*rows >= 0 && n != *rows)
     msl_raise(L, ms_scope_open(), "%s: %s: expected %lld labels, one per sample, got %lld", what, name, (long long)*rows,

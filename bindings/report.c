@@ -10,7 +10,9 @@ static const char *values(const state *s, char *out, size_t size) {
   for (int i = 0, k = 0; i < s->n_number && n < (int)size; i++)
     if (s->looked[i])
       n += snprintf(out + n, size - (size_t)n, "%s number %d = %.6g", k++ ? "," : "", i + 1, ms_cell_get(s->cell[i]).value);
-  if (n < (int)size) snprintf(out + n, size - (size_t)n, ", which is looked at (%.*s)", (int)strcspn(s->place, " "), s->place);
+  int place = (int)strcspn(s->place, " "); /* "file:line:" and words */
+  if (place && s->place[place - 1] == ':') place--;
+  if (n < (int)size) snprintf(out + n, size - (size_t)n, ", which is looked at (%.*s)", place, s->place);
   return out;
 }
 

@@ -444,6 +444,14 @@ static int tensor_like(lua_State *L) { /* upvalue: value */
   return 1;
 }
 
+/* What tensors are not: texts, and tables. */
+static int tensor_concat(lua_State *L) {
+  return msl_raise(L, ms_scope_open(), "a tensor does not join with text: write x:item() for its number, or tostring(x)");
+}
+static int tensor_pairs(lua_State *L) {
+  return msl_raise(L, ms_scope_open(), "pairs: a tensor is no table: for i = 1, #x do local row = x[i] ... end, or x:totable()");
+}
+
 static int tensor_zero_(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "zero_");
   msl_at_most(L, 1, "zero_");
@@ -543,6 +551,10 @@ void msl_open_tensor(lua_State *L) { /* stack: module, methods */
   lua_setfield(L, -2, "__newindex");
   lua_pushcfunction(L, tensor_len);
   lua_setfield(L, -2, "__len");
+  lua_pushcfunction(L, tensor_concat);
+  lua_setfield(L, -2, "__concat");
+  lua_pushcfunction(L, tensor_pairs);
+  lua_setfield(L, -2, "__pairs");
   lua_pushcfunction(L, tensor_eq);
   lua_setfield(L, -2, "__eq");
   lua_pushliteral(L, "lt");

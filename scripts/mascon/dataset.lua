@@ -79,6 +79,7 @@ end
 -- 1, or none; classes the names of 1, 2, ... .
 function dataset.tensors(t)
   local what = "data.tensors"
+  if is_tensor(t) then fail("%s: expected a list, { images, labels }, got a tensor", what) end
   options.read(what, t or {}, { any, any, classes = any, device = "", normalize = any, name = "" })
   local images, labels, classes = t[1], t[2], t.classes
   if not is_tensor(images) then fail("%s: expected a tensor of images first, got %s", what, type(images)) end

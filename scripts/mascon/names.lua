@@ -68,6 +68,8 @@ local PHRASES = {
     forest = "random_forest", randomforest = "random_forest", decisiontreeclassifier = "decision_tree", tree = "decision_tree",
     accuracy_score = "accuracy", confusion_matrix = "confusion", score = "accuracy", svd = "pca",
   },
+  tensorboard = { add_scalar = "board:scalar(tag, value, step)", add_image = "board:image(tag, x, step)",
+    add_images = "board:image(tag, x, step)", add_histogram = "board:histogram(tag, x, step)", add_text = "board:text(tag, text, step)" },
   ["ms.plot"] = { plot = "lines", line = "lines", show = "file =", savefig = "file =", figure = "lines", imshow = "ms.image.save(path, x)",
     histogram = "hist", bar = "hist", scatterplot = "scatter",
     boxplot = "box", confusion = "heatmap" },

@@ -157,6 +157,15 @@ function nn.class(name, parent)
   return class
 end
 
+-- Methods of PyTorch's modules that ours lack say what to write. Behind Module, so that they are free as names of fields.
+local foreign = {}
+for name, ours in pairs { cuda = 'model:to "cuda"', cpu = 'model:to "cpu"', double = 'model:to "f64"', float = 'model:to "f32"',
+  half = 'ms.precision "bf16"', named_modules = "model:modules()", named_children = "model:children()",
+  add_module = "model.name = module", register_parameter = "model.name = nn.parameter(x)" } do
+  foreign[name] = function() options.raise("a module has no method '%s'; write %s", name, ours) end
+end
+setmetatable(Module, { __index = foreign })
+
 function Module.__call(self, ...) return self:forward(...) end
 function Module.__len(self) return #fields(self) end
 function Module.__pairs(self) return next, fields(self) end

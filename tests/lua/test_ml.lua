@@ -378,7 +378,7 @@ function TestErrors.test_samples_and_labels()
     fit_fails("y[2] = 0, expected 1 or more", iris.x[{ { 1, 2 } }], labels { 1, 0 })
     fit_fails("y[1] = 4294967297, expected 1 or more", iris.x[{ { 1, 2 } }], labels { 4294967297, 1 })
     fit_fails("y: expected 150 labels, one per sample, got 3", iris.x, labels { 1, 2, 3 })
-    fit_fails("y: expected labels, whole numbers (i64, i32 or u8) in one dimension, got 150 f32", iris.x, iris.y:float())
+    fit_fails("y: expected labels, whole numbers (dtype = \"i64\", or i32, u8) in one dimension, got 150 f32", iris.x, iris.y:float())
     fit_fails("got 0 x 4", ms.zeros { 0, 4 }, labels {})
     fails("one per sample, got 3", model.score, model, iris.x, labels { 1, 2, 3 })
     local narrow = make { classes = 2 }

@@ -94,3 +94,25 @@ function TestNewcomer.test_help_knows_what_c_gives_and_no_mere_sentences()
   lu.assertEquals(ms.help("nn"):sub(1, 11), "nn: modules")
   fails("did you mean ms.optim.adam?", ms.help, "adam")
 end
+
+function TestNewcomer.test_methods_of_pytorch()
+  local m = nn.linear(2, 2)
+  fails("a module has no method 'cuda'; write model:to \"cuda\"", function() m:cuda() end)
+  m.float = 3 -- no field's name is taken
+  lu.assertEquals(m.float, 3)
+  local folder = os.tmpname()
+  os.remove(folder)
+  local board <close> = ms.tensorboard(folder)
+  fails("did you mean board:scalar(tag, value, step)?", function() board:add_scalar("loss", 1, 1) end)
+  os.remove(board:path())
+  os.remove(folder)
+end
+
+function TestNewcomer.test_tensors_are_no_texts_and_no_tables()
+  local x = ms.ones { 2 }
+  fails("write x:item() for its number", function() return "loss " .. x end)
+  fails("for i = 1, #x do", function() for _ in pairs(x) do error "an entry" end end)
+  fails("expected a list, { images, labels }, got a tensor", ms.data.tensors, x, x)
+  fails('dtype = "i64"', ms.data.tensors, { x, ms.tensor { 1, 2 } })
+  fails('dtype = "i64"', nn.cross_entropy, ms.ones { 2, 2 }, ms.tensor { 1, 2 })
+end
