@@ -16,6 +16,7 @@ local arguments = require "mascon.arguments"
 local options = require "mascon.options"
 local names = require "mascon.names"
 local states = require "mascon.state"
+local text = require "mascon.text"
 local is_tensor, sizes, moved = states.is_tensor, states.sizes, states.moved
 local nn = {}
 
@@ -122,7 +123,13 @@ local function assign(self, key, value)
   check_name(f, key, kind)
   local takes = f.takes
   local plain = value ~= nil or (was == nil and rawget(f, key) ~= nil) -- nil takes a parameter away, and is no value of an option
-  if takes and f._made and plain and not kind and takes.by_name[key] then value = takes:check(key, value) end
+  if takes and f._made and plain and not kind then
+    if takes.by_name[key] then value = takes:check(key, value)
+    elseif type(key) == "string" and rawget(f, key) == nil and rawget(debug.getmetatable(f), "takes") then -- a layer of the library itself
+      local near = text.nearest(key, text.keys(takes.by_name))
+      if near then options.raise("%s has no field '%s'; did you mean %s?", f.__name, key, near) end
+    end
+  end
   enlist(f, key, kind)
   put(f, key, value)
 end

@@ -35,6 +35,16 @@ function TestNewcomer.test_a_parameter_is_not_replaced_by_something_else()
   lu.assertEquals(#m:parameters(), 1)
 end
 
+function TestNewcomer.test_a_field_written_wrong()
+  local bn, d, Mine = nn.batch_norm(3), nn.dropout(0.3), nn.class("Mine", nn.linear)
+  fails("batch_norm has no field 'momentun'; did you mean momentum?", function() bn.momentun = 0.3 end)
+  d.note, bn.momentum = "mine", 0.3 -- far from any name: a field of the script's own
+  local m = Mine(2, 2)
+  m.bias2 = 3 -- and so in a class of the script's own
+  lu.assertEquals({ d.note, bn.momentum, m.bias2 }, { "mine", 0.3, 3 })
+  fails("an optimizer like this has no momentum", function() return optim.adam(m:parameters()).momentum end)
+end
+
 function TestNewcomer.test_a_dot_for_a_colon()
   local m = nn.linear(2, 2)
   local o = optim.sgd(m:parameters())
