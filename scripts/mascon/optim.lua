@@ -43,7 +43,7 @@ local fields = { "lr", "momentum", "dampening", "weight_decay", "nesterov", "bet
 local Optimizer = setmetatable({}, { __index = function(_, key)
   local known = also[key]
   for _, name in ipairs(fields) do
-    if name == key then options.raise("optim: an optimizer like this has no %s", key) end
+    if name == key then options.raise("optim: an optimizer like this has no field '%s'", key) end
   end
   options.raise("optim: an optimizer like this has no field '%s'%s", tostring(key),
     known and ("; did you mean %s?"):format(known) or text.hint(tostring(key), fields))

@@ -42,7 +42,7 @@ function TestNewcomer.test_a_field_written_wrong()
   local m = Mine(2, 2)
   m.bias2 = 3 -- and so in a class of the script's own
   lu.assertEquals({ d.note, bn.momentum, m.bias2 }, { "mine", 0.3, 3 })
-  fails("an optimizer like this has no momentum", function() return optim.adam(m:parameters()).momentum end)
+  fails("an optimizer like this has no field 'momentum'", function() return optim.adam(m:parameters()).momentum end)
 end
 
 function TestNewcomer.test_a_dot_for_a_colon()
