@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CAPTURED = 256, MAX_FUNCTIONS = 2000, MAX_FIELDS = 64, FIELDS_DEPTH = 3 };
+enum { MAX_CAPTURED = 256, MAX_FUNCTIONS = 2000, MAX_FIELDS = 64, MAX_ENTRIES = 256, FIELDS_DEPTH = 3 };
 
 typedef struct fields {
   int64_t settings, tensors;
@@ -36,23 +36,39 @@ static bool is_settings(lua_State *L, int i) {
 }
 
 /* What lies in the table at i and in tables in it: texts, numbers and booleans as one number, tensors as another, each a sum by
- * exclusive or, 0 for none. A table with many entries is data, not settings: it counts for nothing. */
-static fields fields_of(lua_State *L, int i, int depth) {
+ * exclusive or, 0 for none. A table with many entries is data, not settings: it counts for nothing, and so do tables in tables once
+ * *left entries were looked at, for they may hold one another. */
+static fields fields_of(lua_State *L, int i, int depth, int *left) {
   uint64_t settings = 0, tensors = 0;
   int n = 0;
+  bool tables = false;
   luaL_checkstack(L, 6, "compile");
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
     const int value = lua_gettop(L), type = lua_type(L, value);
     if (++n > MAX_FIELDS) return lua_pop(L, 2), (fields){0, 0};
     const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
-    fields in = {0, 0};
-    if (type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN) in.settings = msl_value_code(L, value);
-    else if (msl_to(L, value)) in.tensors = msl_value_code(L, value);
-    else if (depth < FIELDS_DEPTH && is_plain(L, value)) in = fields_of(L, value, depth + 1);
-    if (in.settings) settings ^= mixed((uint64_t)in.settings ^ key);
-    if (in.tensors) tensors ^= mixed((uint64_t)in.tensors ^ key);
+    if (type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN)
+      settings ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
+    else if (msl_to(L, value)) tensors ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
+    else tables |= type == LUA_TTABLE;
   }
+  *left -= n + 1;
+  if (tables && depth < FIELDS_DEPTH)
+    for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+      const int value = lua_gettop(L);
+      if (*left <= 0) return lua_pop(L, 2), (fields){(int64_t)settings, (int64_t)tensors};
+      if (!is_plain(L, value)) continue;
+      const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
+      const fields in = fields_of(L, value, depth + 1, left);
+      if (in.settings) settings ^= mixed((uint64_t)in.settings ^ key);
+      if (in.tensors) tensors ^= mixed((uint64_t)in.tensors ^ key);
+    }
   return (fields){(int64_t)settings, (int64_t)tensors};
+}
+
+static fields fields_on_top(lua_State *L) {
+  int left = MAX_ENTRIES;
+  return fields_of(L, lua_gettop(L), 0, &left);
 }
 
 /* What variable i of the step stands for now, as a number; table: the step's third uservalue. Objects that it held at the first
@@ -64,7 +80,7 @@ static int64_t captured_code(lua_State *L, const step *st, int table, int i, fie
   if (lua_getupvalue(L, -1, st->captured[i].index)) {
     const void *p = lua_topointer(L, -1);
     code = p && p == st->captured[i].same ? st->captured[i].first : msl_value_code(L, lua_gettop(L));
-    *in = st->captured[i].settings && p == st->captured[i].same ? fields_of(L, lua_gettop(L), 0) : (fields){0, 0};
+    *in = st->captured[i].settings && p == st->captured[i].same ? fields_on_top(L) : (fields){0, 0};
     lua_pop(L, 1);
   }
   return lua_pop(L, 1), code;
@@ -93,7 +109,7 @@ static void add_captured(lua_State *L, step *st, int table, int f, int index, co
   st->captured[st->n_captured].same = lua_topointer(L, -1), st->captured[st->n_captured].sets = false;
   st->captured[st->n_captured].settings = is_settings(L, lua_gettop(L));
   st->captured[st->n_captured].fields = st->captured[st->n_captured].tensors = 0;
-  st->captured[st->n_captured].fields_first = st->captured[st->n_captured].settings ? fields_of(L, lua_gettop(L), 0).settings : 0;
+  st->captured[st->n_captured].fields_first = st->captured[st->n_captured].settings ? fields_on_top(L).settings : 0;
   lua_pushvalue(L, -1);
   lua_rawseti(L, table, -++st->n_captured);
 }

@@ -589,6 +589,20 @@ function TestReplayKept.test_variables_of_methods_set_outside()
   lu.assertTrue(replays(step))
 end
 
+-- Tables that hold one another are looked at as far as is worth while: it took half a second for each call.
+function TestReplayKept.test_tables_that_hold_one_another()
+  local t = { k = 1 }
+  for i = 1, 60 do t[i] = t end
+  local step = ms.compile(function(x) return x * t.k end)
+  local begin = os.clock()
+  for i = 1, 40 do
+    t.k = i // 10
+    lu.assertEquals(step(one):item(), i // 10)
+  end
+  lu.assertTrue(os.clock() - begin < 5)
+  lu.assertTrue(replays(step))
+end
+
 -- ---- words ----------------------------------------------------------------------------------------------------------------------
 
 TestReplayWords = {}
