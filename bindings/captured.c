@@ -80,7 +80,8 @@ static int64_t captured_code(lua_State *L, const step *st, int table, int i, fie
   if (lua_getupvalue(L, -1, st->captured[i].index)) {
     const void *p = lua_topointer(L, -1);
     code = p && p == st->captured[i].same ? st->captured[i].first : msl_value_code(L, lua_gettop(L));
-    *in = st->captured[i].settings && p == st->captured[i].same ? fields_on_top(L) : (fields){0, 0};
+    const bool settings = p == st->captured[i].same ? st->captured[i].settings : is_plain(L, lua_gettop(L));
+    if (settings) *in = fields_on_top(L);
     lua_pop(L, 1);
   }
   return lua_pop(L, 1), code;
@@ -209,7 +210,8 @@ int64_t msl_captured_key(lua_State *L, step *st) {
     fields in;
     const int64_t now = st->captured[i].now = captured_code(L, st, lua_gettop(L), i, &in);
     if (now != st->captured[i].first) key ^= ((uint64_t)now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
-    else if (in.settings != st->captured[i].fields_first) key ^= ((uint64_t)in.settings ^ (uint64_t)(i + 1)) * 0xD6E8FEB86659FD93u;
+    if (now != st->captured[i].first || in.settings != st->captured[i].fields_first)
+      key ^= mixed((uint64_t)in.settings ^ (uint64_t)(i + 1)) * 0xD6E8FEB86659FD93u;
     st->captured[i].fields = in.settings, st->captured[i].tensors = in.tensors;
   }
   return lua_pop(L, 1), (int64_t)key;

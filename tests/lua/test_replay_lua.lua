@@ -589,6 +589,17 @@ function TestReplayKept.test_variables_of_methods_set_outside()
   lu.assertTrue(replays(step))
 end
 
+-- A table that took the place of the first one, and is set then.
+function TestReplayKept.test_settings_in_a_table_that_is_another_one()
+  local cfg = { k = 1 }
+  local step = ms.compile(function(x) return x * cfg.k end)
+  for i = 1, 20 do
+    if i == 6 then cfg = { k = 2 } elseif i == 11 then cfg.k = 3 elseif i == 16 then cfg.k = 2 end
+    lu.assertEquals(step(one):item(), cfg.k)
+  end
+  lu.assertTrue(replays(step))
+end
+
 -- Tables that hold one another are looked at as far as is worth while: it took half a second for each call.
 function TestReplayKept.test_tables_that_hold_one_another()
   local t = { k = 1 }
