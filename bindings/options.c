@@ -29,7 +29,7 @@ const char *msl_nearest(const char *word, const char *const *names) {
   int least = (int)strlen(word) / 3 + 2;
   for (; *names; names++) {
     int d = distance(word, *names);
-    if (d < least) least = d, best = *names;
+    if (d < least && d < (int)strlen(*names)) least = d, best = *names; /* they share a letter at least */
   }
   return best;
 }
