@@ -474,7 +474,7 @@ static int constant(lua_State *L) {
   if (msl_table_kind(L, 1) == MSL_ODD || !msl_ints(L, 1, &v))
     return msl_raise(L, mark, "%s: expected a list of at most %d sizes", what, MS_MAX_RANK);
   for (int i = 0; i < v.n; i++)
-    if (v.at[i] < 0) return msl_raise(L, mark, "%s: expected sizes from 0 on, got %lld", what, (long long)v.at[i]);
+    if (v.at[i] < 0) return msl_raise(L, mark, "%s: a result of negative size %lld", what, (long long)v.at[i]);
   ms_tensor *t = ms_full(v, value, msl_dtype(L, options, "dtype", MS_F32), msl_device(L, options));
   if (t && msl_flag(L, options, what, "requires_grad", false)) ms_set_requires_grad(t, true);
   if (t) msl_push(L, t);
