@@ -80,6 +80,15 @@ function TestRun:test_rewind_drops_later_and_torn_lines()
   lu.assertEquals(run:metrics(), {})
 end
 
+function TestRun:test_metrics_that_cannot_be_read_are_not_dropped()
+  local run = log(self.dir)
+  os.remove(run.metrics_path)
+  lu.assertEquals(run:metrics(), {})
+  lu.assertEquals(system.run { "ln", "-s", "metrics.jsonl", run.metrics_path }, 0) -- a link to itself
+  lu.assertErrorMsgContains("run: cannot read " .. run.metrics_path, run.rewind, run, 1)
+  lu.assertErrorMsgContains("run: cannot read " .. run.metrics_path, run.metrics, run)
+end
+
 function TestRun:test_a_torn_line_is_mended_by_the_next()
   local run = log(self.dir)
   run:epoch { epoch = 1, seconds = 1, time = 1 }
