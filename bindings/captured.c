@@ -35,9 +35,9 @@ static bool is_settings(lua_State *L, int i) {
   return lua_pop(L, 1), !library;
 }
 
-/* What lies in the table at i and in tables in it: texts, numbers and booleans as one number, tensors as another, each a sum by
- * exclusive or, 0 for none. A table with many entries is data, not settings: it counts for nothing, and so do tables in tables once
- * *left entries were looked at, for they may hold one another. */
+/* What lies in the table at i and in tables in it: texts, numbers, booleans, and which modules, optimizers and functions, as one
+ * number, tensors as another, each a sum by exclusive or, 0 for none. A table with many entries is data, not settings: it counts
+ * for nothing, and so do tables in tables once *left entries were looked at, for they may hold one another. */
 static fields fields_of(lua_State *L, int i, int depth, int *left) {
   uint64_t settings = 0, tensors = 0;
   int n = 0;
@@ -47,10 +47,9 @@ static fields fields_of(lua_State *L, int i, int depth, int *left) {
     const int value = lua_gettop(L), type = lua_type(L, value);
     if (++n > MAX_FIELDS) return lua_pop(L, 2), (fields){0, 0};
     const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
-    if (type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN)
-      settings ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
-    else if (msl_to(L, value)) tensors ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
-    else tables |= type == LUA_TTABLE;
+    if (msl_to(L, value)) tensors ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
+    else if (type == LUA_TTABLE && is_plain(L, value)) tables = true;
+    else settings ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
   }
   *left -= n + 1;
   if (tables && depth < FIELDS_DEPTH)

@@ -521,6 +521,40 @@ function TestReplayKept.test_fields_of_captured_tables_set_outside()
   lu.assertEquals(ran, 0)
 end
 
+-- A trainer's table: another model, optimizer or function put into it later is another recording, and going back finds the former one.
+function TestReplayKept.test_objects_in_captured_tables_replaced_outside()
+  ms.seed(4)
+  local t = { net = ms.nn.linear(2, 2), act = ms.relu }
+  t.opt = ms.optim.sgd(t.net:parameters(), { lr = 0.5 })
+  local ran = 0
+  local step = ms.compile(function(x)
+    ran = ran + 1
+    local loss = t.act(t.net(x)):square():sum()
+    t.opt:zero_grad()
+    loss:backward()
+    t.opt:step()
+    return loss
+  end)
+  local x, former = ms.ones { 1, 2 }, { net = t.net, opt = t.opt }
+  local function follows(net)
+    for _ = 1, 5 do
+      local want, before = t.act(net(x)):square():sum():item(), net.weight:detach():clone()
+      lu.assertAlmostEquals(step(x):item(), want, 1e-5)
+      if want > 1e-3 then lu.assertTrue((net.weight - before):abs():sum():item() > 0) end
+    end
+  end
+  follows(t.net)
+  t.act = ms.tanh
+  follows(t.net)
+  t.net = ms.nn.linear(2, 2)
+  t.opt = ms.optim.adam(t.net:parameters(), { lr = 0.01 })
+  follows(t.net)
+  lu.assertTrue(replays(step))
+  t.net, t.opt, ran = former.net, former.opt, 0
+  follows(t.net)
+  lu.assertEquals(ran, 0)
+end
+
 function TestReplayKept.test_a_field_of_a_captured_table_set_inside()
   local count = { n = 0 }
   local step = ms.compile(function(x)
