@@ -11,6 +11,12 @@ local function both(v)
   return v, v
 end
 
+-- Calls of a layer: it takes one tensor.
+local function call(self, x, ...)
+  if select("#", ...) > 0 then options.raise("%s: expected one tensor, got %d arguments", self.__name, 1 + select("#", ...)) end
+  return self:forward(x)
+end
+
 return function(nn)
   -- A class whose instances are made with the arguments of `takes`, which become fields; then made(self) runs.
   local function layer(name, positional, takes, made, parent)
@@ -21,6 +27,7 @@ return function(nn)
       if made then made(self) end
     end
     function class:extra() return class.takes:describe(self) end
+    class.__call = call
     nn[name] = class
     return class
   end
@@ -146,6 +153,7 @@ return function(nn)
 
   -- nn.unflatten(sizes...): N x (product) to N x sizes
   local Unflatten = nn.class "unflatten"
+  Unflatten.__call = call
   nn.unflatten = Unflatten
   function Unflatten:init(...)
     local sizes = ...
@@ -188,6 +196,7 @@ return function(nn)
 
   -- nn.sequential {a, b, ...}: c(b(a(x))). A list entry may be a plain function.
   local Sequential = nn.class "sequential"
+  Sequential.__call = call
   nn.sequential = Sequential
   function Sequential:init(list, ...)
     if type(list) ~= "table" or nn.is_module(list) or nn.is_class(list) or select("#", ...) > 0 then

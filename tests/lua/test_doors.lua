@@ -1,4 +1,5 @@
 -- luacheck: globals TestSweep TestProgram TestMetatables
+-- gcstress: every 300
 -- Doors to the system: what the program does with closed streams, bytecode and variables; what no argument may do.
 local lu = require "luaunit"
 local ms = require "mascon"

@@ -77,6 +77,14 @@ function TestLists.test_arguments_too_many_raise()
   fails("requires_grad: expected true or false, got number", function() x.requires_grad = 1 end)
 end
 
+function TestLists.test_a_layer_takes_one_tensor()
+  local x = ms.ones { 4, 3 }
+  fails("linear: expected one tensor, got 2 arguments", ms.nn.linear(3, 2), x, x)
+  fails("sequential: expected one tensor, got 2 arguments", ms.nn.sequential { ms.nn.linear(3, 2), ms.nn.relu() }, x, x)
+  fails("expected one tensor, got 3 arguments", ms.nn.dropout(0.5), x, nil, nil)
+  lu.assertEquals(ms.nn.lambda(function(a, b) return a + b end)(x, x):sum():item(), 24)
+end
+
 TestShape = {}
 
 function TestShape.test_a_shape_is_a_value()
