@@ -345,10 +345,12 @@ local function map(walk, fn)
   if type(fn) ~= "function" and not (meta and meta.__call) then
     fail("map: expected a function, got %s", type(fn))
   end
+  local one = type(fn) == "table" and ms.nn.is_module(fn) and ms.nn._takes_one(fn) -- a layer takes no labels
   local guard <close> = ms.no_grad() -- luacheck: ignore guard
   local parts, labels, width = {}, {}, nil
   for x, y in walk do
-    local got = table.pack(fn(x, y))
+    local got
+    if one then got = table.pack(fn(x)) else got = table.pack(fn(x, y)) end
     if got.n == 0 then fail("map: the function returned nothing") end
     width = width or got.n
     if got.n ~= width then fail("map: the function returned %d results, then %d", width, got.n) end

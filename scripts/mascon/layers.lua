@@ -11,13 +11,20 @@ local function both(v)
   return v, v
 end
 
--- Calls of a layer: it takes one tensor.
+-- Is m a layer as the library has it, which takes one tensor? A class made from one may have a forward of its own, for what it likes.
+local function takes_one(m) return m._layer ~= nil and m.forward == m._layer.forward end
+
+-- Calls of a layer.
 local function call(self, x, ...)
-  if select("#", ...) > 0 then options.raise("%s: expected one tensor, got %d arguments", self.__name, 1 + select("#", ...)) end
-  return self:forward(x)
+  if select("#", ...) > 0 and takes_one(self) then
+    options.raise("%s: expected one tensor, got %d arguments", self.__name, 1 + select("#", ...))
+  end
+  return self:forward(x, ...)
 end
 
 return function(nn)
+  nn._takes_one = takes_one
+
   -- A class whose instances are made with the arguments of `takes`, which become fields; then made(self) runs.
   local function layer(name, positional, takes, made, parent)
     local class = nn.class(name, parent)
@@ -27,7 +34,7 @@ return function(nn)
       if made then made(self) end
     end
     function class:extra() return class.takes:describe(self) end
-    class.__call = call
+    class.__call, class._layer = call, class
     nn[name] = class
     return class
   end
@@ -153,7 +160,7 @@ return function(nn)
 
   -- nn.unflatten(sizes...): N x (product) to N x sizes
   local Unflatten = nn.class "unflatten"
-  Unflatten.__call = call
+  Unflatten.__call, Unflatten._layer = call, Unflatten
   nn.unflatten = Unflatten
   function Unflatten:init(...)
     local sizes = ...
@@ -196,7 +203,7 @@ return function(nn)
 
   -- nn.sequential {a, b, ...}: c(b(a(x))). A list entry may be a plain function.
   local Sequential = nn.class "sequential"
-  Sequential.__call = call
+  Sequential.__call, Sequential._layer = call, Sequential
   nn.sequential = Sequential
   function Sequential:init(list, ...)
     if type(list) ~= "table" or nn.is_module(list) or nn.is_class(list) or select("#", ...) > 0 then

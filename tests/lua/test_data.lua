@@ -468,6 +468,11 @@ end
 
 function TestMap.test_misuse_raises_and_gradients_come_back()
   local ds = counted(4)
+  local layer = ms.nn.sequential { ms.nn.flatten() } -- takes no labels
+  lu.assertEquals((ds:map(layer)).shape[1], #ds)
+  local own = ms.nn.class("own", ms.nn.sequential)
+  function own:forward(x, y) return x:reshape { #x, -1 } + (y and 1 or 0) end -- luacheck: ignore self
+  lu.assertEquals(ds:map(own {}):sub((ds:map(layer))):amin():item(), 1)
   lu.assertErrorMsgContains("expected a function, got nil", ds.map, ds)
   lu.assertErrorMsgContains("a set runs through a function by ds:map(fn)", ms.gather, ds, print)
   lu.assertErrorMsgContains("a row for each of the 4 samples, got 1", ds.map, ds, function(x) return x[{ { 1, 1 } }] end)
