@@ -1,4 +1,5 @@
 -- JSON: what is written is read back the same, and what is none is refused by place.
+-- gcstress: every 200
 -- luacheck: globals TestJson
 local lu = require "luaunit"
 local ms = require "mascon"

@@ -1,4 +1,5 @@
 -- Optimizers: PyTorch's values parameter by parameter, states that are loaded whole or not at all, fields behind one door.
+-- gcstress: every 50
 -- luacheck: globals TestOptimSteps TestOptimParameters TestOptimFields TestOptimState TestOptimCompiled
 local lu = require "luaunit"
 local ms = require "mascon"
