@@ -36,8 +36,9 @@ static bool is_settings(lua_State *L, int i) {
 }
 
 /* What lies in the table at i and in tables in it: texts, numbers, booleans, and which modules, optimizers and functions, as one
- * number, tensors as another, each a sum by exclusive or, 0 for none. A table with many entries is data, not settings: it counts
- * for nothing, and so do tables in tables once *left entries were looked at, for they may hold one another. */
+ * number, tensors as another, each a sum by exclusive or, 0 for none. Results of compiled steps do not count: who keeps the last
+ * loss beside the model changes nothing. A table with many entries is data, not settings: it counts for nothing, and so do tables
+ * in tables once *left entries were looked at, for they may hold one another. */
 static fields fields_of(lua_State *L, int i, int depth, int *left) {
   uint64_t settings = 0, tensors = 0;
   int n = 0;
@@ -47,7 +48,7 @@ static fields fields_of(lua_State *L, int i, int depth, int *left) {
     const int value = lua_gettop(L), type = lua_type(L, value);
     if (++n > MAX_FIELDS) return lua_pop(L, 2), (fields){0, 0};
     const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
-    if (msl_to(L, value)) tensors ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
+    if (msl_to(L, value)) tensors ^= msl_is_result(L, value) ? 0 : mixed((uint64_t)msl_value_code(L, value) ^ key);
     else if (type == LUA_TTABLE && is_plain(L, value)) tables = true;
     else settings ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
   }
@@ -201,6 +202,7 @@ static void find_captured(lua_State *L, step *st) {
  * count: they stand still in a replay. */
 int64_t msl_captured_key(lua_State *L, step *st) {
   uint64_t key = 0;
+  st->tensors = 0;
   if (!st->calls) find_captured(L, st);
   if (!st->n_captured) return 0;
   lua_getiuservalue(L, 1, 3);
@@ -211,6 +213,7 @@ int64_t msl_captured_key(lua_State *L, step *st) {
     if (now != st->captured[i].first) key ^= ((uint64_t)now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
     if (now != st->captured[i].first || in.settings != st->captured[i].fields_first)
       key ^= mixed((uint64_t)in.settings ^ (uint64_t)(i + 1)) * 0xD6E8FEB86659FD93u;
+    if (in.tensors) st->tensors ^= mixed((uint64_t)in.tensors ^ (uint64_t)(i + 1));
     st->captured[i].fields = in.settings, st->captured[i].tensors = in.tensors;
   }
   return lua_pop(L, 1), (int64_t)key;

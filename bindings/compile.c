@@ -245,6 +245,7 @@ static void be_steady(state *s, const char *what) {
 static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
   results r;
   const int64_t set = msl_settings, frozen = msl_frozen_key(st);
+  s->tensors = st->tensors;
   guard *g = push_guard(L);
   int mark = msl_enter(L), base = lua_gettop(L), count = call_recorded(L, g, base, s->total, n, v, s, &r);
   if (!ms_error()) msl_see_captured(L, st, v);
@@ -273,7 +274,8 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
   return count;
 }
 
-/* What was recorded is of no use for the gradients as they are: begin again, a few times. */
+/* What was recorded is of no use for the gradients, or for the tensors in captured tables, as they are: begin again, a few times.
+ */
 static void restart(state *s) {
   msl_drop_recordings(s);
   s->eager = ++s->restarts > MAX_RESTARTS;
@@ -319,7 +321,7 @@ static int step_body(lua_State *L) {
   s->total++;
   for (int i = 0; i < s->n_number; i++) ms_cell_set(s->cell[i], v.number[i]);
   if (s->calls == 0) s->calls = 1;
-  else if (s->step) {
+  else if (s->step && s->tensors == st->tensors) {
     switch (ms_step_fit(s->step, v.tensor)) {
     case MS_FITS: return mode == MODE_CHECK ? check(L, at, s, &v, n) : replay(L, at, s, &v);
     case MS_FIT_ALIAS: return call_plain(L, n, &v);
@@ -328,7 +330,7 @@ static int step_body(lua_State *L) {
     }
     return s->eager ? call_plain(L, n, &v) : record(L, st, at, s, &v, n);
   } else {
-    if (s->first && !ms_record_grads_match(s->first, v.tensor)) restart(s);
+    if (s->step || (s->first && !ms_record_grads_match(s->first, v.tensor))) restart(s);
     if (!s->eager) return record(L, st, at, s, &v, n);
   }
   return run_plain(L, st, n, &v);

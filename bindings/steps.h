@@ -82,6 +82,7 @@ typedef struct state {
   size_t n_key;
   int total, calls; /* of this key; 0..2 until it replays, 3 then */
   int restarts;     /* recordings that were of no use */
+  uint64_t tensors; /* step.tensors when it was recorded */
   int unsteady;     /* recordings whose call left fields or frozen leaves other than it found them */
   bool eager;       /* too many of them */
   bool forgiven;    /* a recording left something behind, once */
@@ -113,6 +114,7 @@ typedef struct step {
   uint64_t calls, leaves;
   leaf_list grads, frozen;
   uint64_t frozen_at, frozen_key; /* what `frozen` adds to the key, found when ms_freezes was frozen_at */
+  uint64_t tensors;               /* those in the tables that it captured, as a number (captured.c) */
   int n_captured;
   struct {
     int f, index;                          /* upvalue `index` of function f of the list */

@@ -555,6 +555,33 @@ function TestReplayKept.test_objects_in_captured_tables_replaced_outside()
   lu.assertEquals(ran, 0)
 end
 
+-- A tensor that is replaced in a captured table, after the step was recorded with the old one.
+function TestReplayKept.test_tensors_of_captured_tables_replaced_outside()
+  local held = { w = ms.full({ 1 }, 2), deep = { b = ms.zeros { 1 } } }
+  local ran = 0
+  local function work(x)
+    ran = ran + 1
+    return x * held.w + held.deep.b
+  end
+  local step = ms.compile(work)
+  local function same()
+    for _ = 1, 5 do lu.assertEquals(step(one):item(), work(one):item()) end
+  end
+  same()
+  held.w = ms.full({ 1 }, 3)
+  same()
+  held.deep.b = ms.ones { 1 }
+  same()
+  lu.assertTrue(replays(step))
+  ran = 0
+  for _ = 1, 5 do held.last = step(one) end -- a result that somebody keeps there changes nothing
+  lu.assertEquals(ran, 0)
+  for k = 1, 20 do -- for ever others: as it is called
+    held.w = ms.full({ 1 }, k)
+    for _ = 1, 5 do lu.assertEquals(step(one):item(), k + 1) end
+  end
+end
+
 function TestReplayKept.test_a_field_of_a_captured_table_set_inside()
   local count = { n = 0 }
   local step = ms.compile(function(x)
