@@ -114,12 +114,14 @@ static int looked_arith(lua_State *L) {
 }
 
 static int looked_compare(lua_State *L) {
+  lua_settop(L, 2);
   msl_look(L, 1), msl_look(L, 2);
   lua_pushboolean(L, lua_compare(L, 1, 2, (int)lua_tointeger(L, lua_upvalueindex(1))));
   return 1;
 }
 
 static int looked_concat(lua_State *L) {
+  lua_settop(L, 2);
   msl_look(L, 1), msl_look(L, 2);
   lua_concat(L, 2);
   return 1;
