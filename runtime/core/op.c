@@ -255,8 +255,11 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
   } else {
     if (t == MS_BOOL && class != MS_CLASS_CHOOSE) t = MS_I64;
     if (float_number && !ms_dtype_is_float(t)) t = MS_F32;
-    for (int i = from; i < n && t == MS_BOOL; i++) /* a choice: true and false stay, other numbers are numbers */
-      if (in[i]->is_number && (ms_scalar_cell(in[i]->number) || !ms_scalar_fits(in[i]->number, MS_BOOL))) t = MS_I64;
+    for (int i = from; i < n && t == MS_BOOL; i++) { /* a choice: true and false stay, other numbers are numbers */
+      if (!in[i]->is_number) continue;
+      if (ms_scalar_cell(in[i]->number)) ms_decides(&in[i]->number);
+      if (!ms_scalar_fits(in[i]->number, MS_BOOL)) t = MS_I64;
+    }
   }
   for (int i = 0; i < n; i++) {
     int want = from && i == 0 ? MS_BOOL : t;

@@ -80,6 +80,18 @@ function TestReplayNumbers.test_a_number_that_decides_a_size()
 end
 
 -- What a number may not be is refused in a replay as it is eagerly.
+-- Where a choice between truths and a number is made, the number decides what comes out: 0 and 1 are truths.
+function TestReplayNumbers.test_a_number_that_decides_a_dtype()
+  local t = ms.tensor { true, false }
+  local step = ms.compile(function(n) return ms.where(t, t, n) end)
+  for _ = 1, 5 do
+    for n = 0, 2 do
+      local got, want = step(n), ms.where(t, t, n)
+      lu.assertEquals({ got.dtype, got:totable() }, { want.dtype, want:totable() })
+    end
+  end
+end
+
 function TestReplayNumbers.test_numbers_that_are_refused()
   local step = ms.compile(function(p) return ms.bernoulli({ 4 }, p) end)
   for _ = 1, 5 do step(0.5) end
