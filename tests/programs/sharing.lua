@@ -218,7 +218,7 @@ spices.carried = { -- a captured variable that the step sets anew
   finish = function(d)
     if not d.carried then return end
     local shape = d.env[d.carried].shape
-    d:act(("%s = (%s * 0.5 + %s):tanh()"):format(d.carried, d.carried, d:fit(shape)))
+    d:act(("%s = (%s * 0.5 + %s):tanh():detach()"):format(d.carried, d.carried, d:fit(shape)))
     d:result(d.carried)
   end,
 }

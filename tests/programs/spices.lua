@@ -154,7 +154,7 @@ local function table_field(d)
   if how == 0 then return d:body(("%s.h * 0.5 + %s"):format(s, d:fit(d.env[s].h.shape))) end
   if how == 1 then return d:body(("%s * %s.k"):format(x, s)) end
   if how == 2 then return d:act(("%s.k = %s.k + 1"):format(s, s)) end
-  if how == 3 then return d:act(("%s.h = (%s.h * 0.5 + %s):tanh()"):format(s, s, d:fit(d.env[s].h.shape))) end
+  if how == 3 then return d:act(("%s.h = (%s.h * 0.5 + %s):tanh():detach()"):format(s, s, d:fit(d.env[s].h.shape))) end
   if how == 4 then return d:act(("%s.last = %s"):format(s, x)) end
   if how == 5 then return d:act(("%s.h:mul_(0.9)"):format(s)) end
   return d:act(("%s.list[1], %s.list[2] = %s.list[2], %s.list[1]"):format(s, s, s, s))
