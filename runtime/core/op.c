@@ -257,7 +257,8 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
     if (float_number && !ms_dtype_is_float(t)) t = MS_F32;
     for (int i = from; i < n && t == MS_BOOL; i++) { /* a choice: true and false stay, other numbers are numbers */
       if (!in[i]->is_number) continue;
-      if (ms_scalar_cell(in[i]->number)) ms_decides(&in[i]->number);
+      ms_cell *cell = ms_scalar_cell(in[i]->number);
+      if (cell) ms_decides(&in[i]->number), ms_cell_release(cell); /* the operand held it */
       if (!ms_scalar_fits(in[i]->number, MS_BOOL)) t = MS_I64;
     }
   }
