@@ -64,6 +64,8 @@ struct ms_call {
   void *slot;
   const ms_kernel *kernel;
   const ms_after *after; /* NULL: nothing; only where the backend's `heads` says that the kernel knows of it */
+  int precision;         /* ms_precision of f32 products and convolutions, from the core */
+  const char *way;       /* prepare may say which of several ways runs, for reports: text that stays; NULL: there is one */
 };
 
 /* A call in a chain: several calls over the same elements that run as one pass, in this order (recorded steps only). The first may

@@ -100,6 +100,7 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
   gate g;
   ms_call *c = &g.call;
   *c = (ms_call){.op = op, .n_in = n_in, .n_out = n_out, .n_attr = op->n_attr, .in = g.in, .out = g.out, .attr = attr};
+  c->precision = ms_get_precision();
   if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in)))
     return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
   const ms_backend *b = device->backend;

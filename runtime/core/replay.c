@@ -196,7 +196,7 @@ static int prepare(ms_step *s) {
   for (int i = 0; i < r->n_call; i++) {
     ms_call *c = &r->call[i].call;
     if (s->dead[i]) continue;
-    c->work_bytes = 0;
+    c->work_bytes = 0, c->way = NULL, c->precision = ms_get_precision();
     for (int k = 0; k < c->n_in + c->n_out; k++) /* where tensors were in the recording is nobody's business any more */
       if (r->call[i].slot[k] >= 0) ms_rcall_view(&r->call[i], k)->data = NULL;
     for (int k = 0; k < c->n_in; k++)

@@ -266,6 +266,7 @@ bool ms_step_line(const ms_step *s, int i, char *out, size_t size) {
   if (d->n_in > 4 && n < (int)size) n += snprintf(out + n, size - (size_t)n, ", ... (%d)", d->n_in);
   if (c->call.n_out && n < (int)size)
     n += snprintf(out + n, size - (size_t)n, " -> %s", ms_sizes_str(c->call.out[0].rank, c->call.out[0].shape));
+  if (d->way && n < (int)size) n += snprintf(out + n, size - (size_t)n, "   [%s]", d->way);
   if (n < (int)size) snprintf(out + n, size - (size_t)n, "   %s:%d", c->chunk ? c->chunk : "?", c->line);
   return true;
 }
