@@ -56,8 +56,8 @@ static inline void pack_tiles(const amx_side *s, int64_t b0, int64_t b1, int64_t
   for (int64_t p = s0; p < s1; p += inner)
     for (int64_t b = b0; b < b1; b++)
       for (int64_t q = p; q < p + inner; q++)
-        tile_of(s->data + b * AMX_SIDE * s->r + q * AMX_DEPTH * s->c, s->r, s->c, least(AMX_SIDE, s->n - b * AMX_SIDE),
-                least(AMX_DEPTH, s->k - q * AMX_DEPTH), s->is_b, to + ((b - b0) * pitch + q - s0) * AMX_TILE);
+        tile_of(s->data + b * AMX_SIDE * s->r + q * AMX_DEPTH * s->c, s->r, s->c, min_i64(AMX_SIDE, s->n - b * AMX_SIDE),
+                min_i64(AMX_DEPTH, s->k - q * AMX_DEPTH), s->is_b, to + ((b - b0) * pitch + q - s0) * AMX_TILE);
 }
 #endif
 

@@ -10,8 +10,8 @@ enum { S = AMX_SIDE, GOOD_UNIT = 8 };
 
 /* Channels are filled up with zeros where their number would leave no steps of a fair length. */
 int64_t MS_NAME(ms_last_amx_unit)(int64_t channels) {
-  const int64_t unit = over(channels, 2);
-  return unit <= GOOD_UNIT ? unit : up(unit, GOOD_UNIT);
+  const int64_t unit = div_up(channels, 2);
+  return unit <= GOOD_UNIT ? unit : round_up(unit, GOOD_UNIT);
 }
 
 static int64_t run_words(const ms_last *p, const job *j) { return j->taps[1] * p->unit; }
@@ -19,17 +19,17 @@ static int64_t run_words(const ms_last *p, const job *j) { return j->taps[1] * p
 void MS_NAME(ms_last_amx_plan)(ms_last *p) {
   for (job *j = p->job; j < p->job + p->jobs; j++) {
     const int64_t len = run_words(p, j);
-    for (j->depth = least(S, len); j->depth > 1 && len % j->depth; j->depth--)
+    for (j->depth = min_i64(S, len); j->depth > 1 && len % j->depth; j->depth--)
       ;
     j->words = p->shared_bytes / 4;
-    p->shared_bytes += (size_t)(over(p->to, S) * j->taps[0] * len * S) * 4;
+    p->shared_bytes += (size_t)(div_up(p->to, S) * j->taps[0] * len * S) * 4;
   }
 }
 
 /* Weights as [block of 16 result channels][kernel row][word of the run][channel], two channels of the source at a time. */
 static void pack_pair(const ms_last *p, const float *w, int64_t block, int64_t pair, float *shared) {
   const ms_conv *g = &p->g;
-  const int64_t taps = g->kh * g->kw, lanes = least(S, p->to - block * S);
+  const int64_t taps = g->kh * g->kw, lanes = min_i64(S, p->to - block * S);
   const bool back = g->result == MS_CONV_X;
   const int64_t by_lane = back ? taps : g->c * taps, by_source = back ? g->c * taps : taps;
   vec_f32 tap_of[2][AMX_TAPS];
@@ -52,8 +52,8 @@ static void pack_pair(const ms_last *p, const float *w, int64_t block, int64_t p
 }
 
 void MS_NAME(ms_last_amx_begin)(const ms_last *p, const float *w, float *shared) {
-  const int64_t work = p->unit * 2 * up(p->to, S) * p->g.kh * p->g.kw;
-  MS_PARALLEL(ms_team(2 * work), k, over(p->to, S) * p->unit, pack_pair(p, w, k / p->unit, k % p->unit, shared););
+  const int64_t work = p->unit * 2 * round_up(p->to, S) * p->g.kh * p->g.kw;
+  MS_PARALLEL(ms_team(2 * work), k, div_up(p->to, S) * p->unit, pack_pair(p, w, k / p->unit, k % p->unit, shared););
 }
 
 /* How a job's results in rows t0 .. t0 + n - 1 are cut into tiles of `rows` rows: `lines` rows of `width` results, `apart` rows of
@@ -63,16 +63,16 @@ typedef struct tiling {
 } tiling;
 
 static tiling tiling_of(const ms_last *p, const job *j, int64_t t0, int64_t t1) {
-  tiling t = {.t0 = t0, .n = least(t1, j->size[0]) - t0, .lines = 1, .across = over(j->size[1], S)};
+  tiling t = {.t0 = t0, .n = min_i64(t1, j->size[0]) - t0, .lines = 1, .across = div_up(j->size[1], S)};
   if (t.n <= 0 || j->size[1] <= 0) return (tiling){0};
-  t.width = over(j->size[1], t.across);
+  t.width = div_up(j->size[1], t.across);
   const int64_t row = p->stride[0] * p->wide;
   if (t.across == 1 && row % p->stride[1] == 0) {
     t.apart = row / p->stride[1];
-    t.lines = least(1 + (S - t.width) / t.apart, t.n);
+    t.lines = min_i64(1 + (S - t.width) / t.apart, t.n);
   }
   t.rows = (t.lines - 1) * t.apart + t.width;
-  t.down = over(t.n, t.lines);
+  t.down = div_up(t.n, t.lines);
   return t;
 }
 
@@ -99,7 +99,7 @@ static void panel_of(const ms_last *p, const job *j, const tiling *t, int64_t pa
   const int64_t step = p->step[1] * unit, each = t->down * t->across, all = images * each;
   float start[2 * S];
   for (int64_t i = 0; i < 2 * S; i++) start[i] = bias && i < left ? bias[first + i] : 0;
-  ms_amx m = {.runs = j->taps[0], .steps = len / most(j->depth, 1)};
+  ms_amx m = {.runs = j->taps[0], .steps = len / max_i64(j->depth, 1)};
   m.a_row = p->stride[1] * p->unit * 4, m.a_step = j->depth * 4, m.a_run = p->wide * p->unit * 4;
   m.b_row = S * 4, m.b_step = j->depth * S * 4, m.b_run = len * S * 4;
   m.c_row = whole ? step * 4 : S * 4;
@@ -107,8 +107,8 @@ static void panel_of(const ms_last *p, const job *j, const tiling *t, int64_t pa
   const float *source = lane + ((j->low[0] - p->low[0]) * p->wide + j->low[1] - p->low[1]) * p->unit;
   float *result = to + (j->at[0] * p->rw + j->at[1]) * unit + first * (p->to_last ? 1 : p->rh * p->rw), *here[4];
   for (int64_t k = 0, ready = 0; k < all; k++) {
-    const int64_t line = least(k % each / t->across * t->lines, t->n - t->lines); /* from t0 on */
-    const int64_t u = least(k % t->across * t->width, j->size[1] - t->width);
+    const int64_t line = min_i64(k % each / t->across * t->lines, t->n - t->lines); /* from t0 on */
+    const int64_t u = min_i64(k % t->across * t->width, j->size[1] - t->width);
     m.a[ready] = source + k / each * p->source_floats + (line * p->stride[0] * p->wide + u * p->stride[1]) * p->unit;
     here[ready] = result + k / each * p->to * p->rh * p->rw + (t->t0 + line) * p->step[0] * p->rw * unit + u * step;
     for (int x = 0; x < cols; x++) {
@@ -119,7 +119,7 @@ static void panel_of(const ms_last *p, const job *j, const tiling *t, int64_t pa
     MS_NAME(ms_amx_tiles)(&m, (int)ready, cols);
     for (int64_t r = 0; r < ready && !whole; r++)
       for (int64_t x = 0; x < cols; x++)
-        spread(p, t, step, edge + (r * cols + x) * AMX_TILE, least(S, left - x * S),
+        spread(p, t, step, edge + (r * cols + x) * AMX_TILE, min_i64(S, left - x * S),
                here[r] + x * S * (p->to_last ? 1 : p->rh * p->rw));
     ready = 0;
   }
@@ -130,7 +130,7 @@ void MS_NAME(ms_last_amx_results)(const ms_last *p, int64_t i0, int64_t i1, int6
   for (const job *j = p->job; j < p->job + p->jobs; j++) {
     const tiling t = tiling_of(p, j, t0, t1);
     if (!t.rows) continue;
-    MS_NAME(ms_amx_configure)(t.rows, most(j->depth, 1));
+    MS_NAME(ms_amx_configure)(t.rows, max_i64(j->depth, 1));
     for (int64_t panel = panel0; panel < panel1; panel++)
       panel_of(p, j, &t, panel, i1 - i0, lane, bias, shared, to + i0 * p->to * p->rh * p->rw, edge);
   }

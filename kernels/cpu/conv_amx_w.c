@@ -14,10 +14,10 @@ enum { UNIT_BYTES = 512 << 10, LANE_BYTES = 256 << 10 }; /* of a unit, at most; 
 static void size_unit(amx_weights *u, const ms_conv *g, int64_t band) {
   const int64_t words_of = band * u->pairs;
   u->band = band;
-  for (u->depth = least(S, words_of); words_of % u->depth; u->depth--)
+  for (u->depth = min_i64(S, words_of); words_of % u->depth; u->depth--)
     ;
   u->steps = words_of / u->depth;
-  u->rows = band - 1 + over(g->kh, g->stride[0]);
+  u->rows = band - 1 + div_up(g->kh, g->stride[0]);
   u->x_unit = g->kw * g->stride[0] * u->rows * u->pairs * u->c;
   u->y_unit = u->o / S * u->steps * AMX_TILE;
 }
@@ -26,7 +26,7 @@ bool MS_NAME(ms_last_amx_w_plan)(ms_last *p) {
   const ms_conv *g = &p->g;
   amx_weights *u = &p->aw;
   if (g->c < LEAST || g->o < LEAST || g->kh * g->kw > AMX_TAPS || g->oh < 1 || g->ow < 1) return false;
-  u->pairs = over(g->ow, 2), u->c = up(g->c, S), u->o = up(g->o, S);
+  u->pairs = div_up(g->ow, 2), u->c = round_up(g->c, S), u->o = round_up(g->o, S);
   int64_t band = g->oh;
   for (;; band--) { /* bands of the same height */
     if (g->oh % band) continue;
@@ -35,12 +35,12 @@ bool MS_NAME(ms_last_amx_w_plan)(ms_last *p) {
   }
   if (u->depth < SHORT_STEP) return false;
   u->units = g->n * (g->oh / band);
-  u->at_once = least(most(LANE_BYTES / ((u->x_unit + u->y_unit) * 4), 1), u->units);
-  u->x_line = p->from_last ? 0 : up(g->w * g->c, S), u->y_turned = p->to_last ? 0 : up(band * g->ow * g->o, S);
+  u->at_once = min_i64(max_i64(LANE_BYTES / ((u->x_unit + u->y_unit) * 4), 1), u->units);
+  u->x_line = p->from_last ? 0 : round_up(g->w * g->c, S), u->y_turned = p->to_last ? 0 : round_up(band * g->ow * g->o, S);
   const int64_t sums = g->kh * g->kw * u->o * u->c;
   /* as many sums as are a small part of what is read */
   int64_t enough = g->n * (g->c * g->h * g->w + g->o * g->oh * g->ow) / (2 * sums);
-  enough = least(least(enough, u->units), most(SUMS_BYTES / (sums * 4), 1));
+  enough = min_i64(min_i64(enough, u->units), max_i64(SUMS_BYTES / (sums * 4), 1));
   for (p->groups = ms_tasks(); p->groups > 1 && p->groups > enough; p->groups /= 2)
     ;
   p->slices = 1, p->amx = true;
@@ -105,8 +105,8 @@ static void row_pairs(const ms_last *p, const float *from, int64_t first, float 
   const ms_conv *g = &p->g;
   const amx_weights *u = &p->aw;
   const int64_t two = 2 * g->stride[1], last = g->w - 1 - g->stride[1] - first; /* of the left pixels, from `first` on */
-  const int64_t k0 = least(over(most(-first, 0), two), u->pairs);
-  const int64_t k1 = most(k0, g->c == u->c ? least(last < 0 ? 0 : last / two + 1, g->ow / 2) : 0);
+  const int64_t k0 = min_i64(div_up(max_i64(-first, 0), two), u->pairs);
+  const int64_t k1 = max_i64(k0, g->c == u->c ? min_i64(last < 0 ? 0 : last / two + 1, g->ow / 2) : 0);
   edge_pairs(p, from, first, 0, k0, to);
   const float *a = from + (first + k0 * two) * g->c;
   float *dest = to + k0 * u->c;
@@ -147,7 +147,7 @@ static void add_units(const ms_last *p, int64_t units, bool first, const float *
   m.c_row = m.start_row = u->c * 4;
   for (int64_t k = 0; k < all; k += cols)
     for (int64_t o = 0; o < down; o += rows) {
-      const int64_t nr = least(rows, down - o), nc = least(cols, all - k);
+      const int64_t nr = min_i64(rows, down - o), nc = min_i64(cols, all - k);
       for (int64_t i = 0; i < nr; i++) m.a[i] = ys + (o + i) * u->steps * AMX_TILE;
       for (int64_t i = 0; i < nc; i++) {
         const int64_t s = (k + i) / (g->kh * across), r = (k + i) / across % g->kh, c = (k + i) % across * S;
@@ -169,7 +169,7 @@ void MS_NAME(ms_last_amx_w_task)(const ms_last *p, int64_t task, const float *x,
   sums += task * g->kh * g->kw * u->o * u->c;
   MS_NAME(ms_amx_configure)(S, u->depth);
   for (int64_t i = from; i < to; i += u->at_once) {
-    const int64_t n = least(u->at_once, to - i);
+    const int64_t n = min_i64(u->at_once, to - i);
     for (int64_t k = 0; k < n; k++) {
       const int64_t image = (i + k) / bands, t0 = (i + k) % bands * u->band;
       const float *here = y + image * g->o * g->oh * g->ow;
@@ -187,7 +187,7 @@ void MS_NAME(ms_last_amx_w_task)(const ms_last *p, int64_t task, const float *x,
 static void gather(const ms_last *p, const float *sums, int64_t o, int64_t c, float *w) {
   const ms_conv *g = &p->g;
   const amx_weights *u = &p->aw;
-  const int64_t taps = g->kh * g->kw, part = taps * u->o * u->c, lanes = least(S, g->c - c);
+  const int64_t taps = g->kh * g->kw, part = taps * u->o * u->c, lanes = min_i64(S, g->c - c);
   float *to = w + (o * g->c + c) * taps;
   for (int64_t k = 0; k < taps; k++) {
     const float *from = sums + (k * u->o + o) * u->c + c;

@@ -79,7 +79,7 @@ static void set_pitch(ms_direct *d) {
   if (line < d->cols) return;
   d->pitched = true, d->columns = s, d->left = left, d->line = line;
   d->right = L + line; /* a row may be copied with more behind it */
-  for (int64_t l = 0; l < L; l++) d->keep[l % 2][l / 2] = l < d->w - up(d->w, L) + L ? -1 : 0;
+  for (int64_t l = 0; l < L; l++) d->keep[l % 2][l / 2] = l < d->w - round_up(d->w, L) + L ? -1 : 0;
 }
 
 static void set_sizes(ms_direct *d) {
@@ -102,13 +102,13 @@ static void set_sizes(ms_direct *d) {
   if (d->band < 4) d->band = 4;
   if (d->band > d->rows) d->band = d->rows;
   d->plane_rows = d->band + more;
-  d->plane = up(d->left + d->plane_rows * d->line + d->right, 16);
-  d->result_plane = up(d->band * d->line + L, 16);
+  d->plane = round_up(d->left + d->plane_rows * d->line + d->right, 16);
+  d->result_plane = round_up(d->band * d->line + L, 16);
 }
 
 static size_t place(size_t *area, int64_t bytes) {
   size_t at = *area;
-  *area += (size_t)up(bytes, 64);
+  *area += (size_t)round_up(bytes, 64);
   return at;
 }
 
@@ -150,7 +150,7 @@ ms_direct *MS_NAME(ms_direct_new)(const ms_conv *g) {
     if (g->result != MS_CONV_W) j->weights = place(&d->shared_bytes, j->terms * d->to * 4);
     j->offsets = place(&d->shared_bytes, j->terms * 4);
   }
-  d->planes_bytes = (size_t)up((d->from * d->columns * d->phases * d->plane + 16) * 4, 64);
+  d->planes_bytes = (size_t)round_up((d->from * d->columns * d->phases * d->plane + 16) * 4, 64);
   if (d->planes_bytes > PLANES_MOST || (d->jobs > 1 && !d->pitched)) return free(d), NULL; /* offsets are 32 bits */
   int64_t scratch = d->pitched ? d->result_plane : 0; /* of a channel of results before they are spread; for w, of g as pitched */
   d->group = 1;
@@ -245,7 +245,7 @@ static inline void part(float *a, float *b, const float *from, int64_t w, int64_
     if (i + L >= w) x = (half)((half_mask)x & keep[0]), y = (half)((half_mask)y & keep[1]);
     *(half *)(a + i / 2) = x, *(half *)(b + i / 2) = y;
   }
-  for (; i < up(w, L); i++) (i % 2 ? b : a)[i / 2] = i < w ? from[i] : 0;
+  for (; i < round_up(w, L); i++) (i % 2 ? b : a)[i / 2] = i < w ? from[i] : 0;
 }
 
 /* Rows t0 .. t1-1 of n, of w floats each, `line` apart, are there: zeros before, between and behind them. */
@@ -268,7 +268,7 @@ static void fill_pitched(float *p, const float *x, int64_t h, int64_t w, int64_t
 /* Pitched planes, cut in phases. */
 static void fill_phases(const ms_direct *d, const float *image, int64_t y0, int64_t n, float *planes) {
   int64_t s = d->stride[0], w = d->w, step = d->phases * d->plane; /* from a phase of columns to the next */
-  int64_t done = d->columns == 2 ? up(w, L) / 2 : 0;               /* columns that part fills */
+  int64_t done = d->columns == 2 ? round_up(w, L) / 2 : 0;         /* columns that part fills */
   for (int64_t f = 0; f < d->phases; f++) {
     int64_t top = y0 * s + f + d->low, t0, t1;
     inside(top, s, d->h, n, &t0, &t1);

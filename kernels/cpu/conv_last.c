@@ -24,7 +24,7 @@ static void set_jobs(ms_last *p) {
     j->next = back ? -g->stride[0] : 1;
     for (int d = 0; d < 2; d++) {
       j->at[d] = back ? phase[d] : 0;
-      j->size[d] = most(over(result[d] - j->at[d], p->step[d]), 0);
+      j->size[d] = max_i64(div_up(result[d] - j->at[d], p->step[d]), 0);
       j->first[d] = 0, j->taps[d] = kernel[d], j->low[d] = -g->pad[d];
       if (!back) continue;
       const int64_t s = g->stride[d], least_tap = (phase[d] + g->pad[d]) % s;
@@ -40,10 +40,10 @@ static void set_jobs(ms_last *p) {
     for (int i = 0; i < p->jobs; i++) {
       const job *j = &p->job[i];
       const int64_t behind = j->low[d] - p->low[d] + j->taps[d];
-      if (d == 0) p->high = most(p->high, behind);
-      else end = most(end, (j->size[d] - 1) * p->stride[d] + behind);
+      if (d == 0) p->high = max_i64(p->high, behind);
+      else end = max_i64(end, (j->size[d] - 1) * p->stride[d] + behind);
     }
-    if (d == 1) p->wide = most(end, 1);
+    if (d == 1) p->wide = max_i64(end, 1);
   }
 }
 
@@ -53,36 +53,36 @@ static void set_cuts(ms_last *p) {
   const int64_t rows = p->job[0].size[0], row = p->stride[0] * p->wide * p->unit * 4;
   const int64_t other = g->result == MS_CONV_W ? g->ow * g->o * 4 : 0;
   const bool near = g->result == MS_CONV_W && g->kh * p->rows * p->padded * 4 <= NEAR_SUMS;
-  int64_t band = near ? most(NEAR_BYTES / (row + other), 2) : most(BAND_BYTES / (row + other), 4);
-  if (g->n < TASKS && g->result != MS_CONV_W) band = least(band, most(rows * g->n / TASKS, 8));
-  p->bands = over(rows, band);
-  const int64_t band_rows = over(rows, p->bands);
-  p->source_floats = over((((band_rows - 1) * p->stride[0] + p->high) * p->wide) * p->unit + 2 * L, 16) * 16;
+  int64_t band = near ? max_i64(NEAR_BYTES / (row + other), 2) : max_i64(BAND_BYTES / (row + other), 4);
+  if (g->n < TASKS && g->result != MS_CONV_W) band = min_i64(band, max_i64(rows * g->n / TASKS, 8));
+  p->bands = div_up(rows, band);
+  const int64_t band_rows = div_up(rows, p->bands);
+  p->source_floats = div_up((((band_rows - 1) * p->stride[0] + p->high) * p->wide) * p->unit + 2 * L, 16) * 16;
   if (g->result == MS_CONV_W && (!p->to_last || (!p->swap && g->o % L))) /* whole vectors of y are read */
-    p->other_floats = over(band_rows * g->ow * g->o + 2 * L, 16) * 16;
+    p->other_floats = div_up(band_rows * g->ow * g->o + 2 * L, 16) * 16;
   const int64_t weights = g->o * g->c * g->kh * g->kw * 4;
   if (g->result != MS_CONV_W) {
-    const int64_t panels = over(p->to, 2 * L), at_once = weights > HEAVY && !p->amx ? over(g->n, 2) : over(g->n, TASKS);
-    p->images = p->bands > 1 ? 1 : least(most(BAND_BYTES / (p->source_floats * 4), 1), at_once);
-    p->groups = over(g->n, p->images);
-    p->slices = least(panels, over(TASKS, p->groups * p->bands));
+    const int64_t panels = div_up(p->to, 2 * L), at_once = weights > HEAVY && !p->amx ? div_up(g->n, 2) : div_up(g->n, TASKS);
+    p->images = p->bands > 1 ? 1 : min_i64(max_i64(BAND_BYTES / (p->source_floats * 4), 1), at_once);
+    p->groups = div_up(g->n, p->images);
+    p->slices = min_i64(panels, div_up(TASKS, p->groups * p->bands));
   } else {
-    const int64_t panels = over(p->cols, 2 * L);
-    p->groups = least(least(most(g->n * g->oh * g->ow / PART_PIXELS, 1), ms_tasks()), most(SUMS_BYTES / weights, 1));
-    p->images = over(g->n, p->groups);
-    p->groups = over(g->n, p->images);
-    p->slices = least(g->kh * panels, over(TASKS, p->groups));
+    const int64_t panels = div_up(p->cols, 2 * L);
+    p->groups = min_i64(min_i64(max_i64(g->n * g->oh * g->ow / PART_PIXELS, 1), ms_tasks()), max_i64(SUMS_BYTES / weights, 1));
+    p->images = div_up(g->n, p->groups);
+    p->groups = div_up(g->n, p->images);
+    p->slices = min_i64(g->kh * panels, div_up(TASKS, p->groups));
   }
 }
 
 /* For w: the unfolded source goes behind the sums in the shared area; tasks are blocks of rows of them. */
 static void set_unfolded(ms_last *p) {
   const ms_conv *g = &p->g;
-  const int64_t depth = g->kh * p->rows, pitch = over(depth, 16) * 16 + 16;
+  const int64_t depth = g->kh * p->rows, pitch = div_up(depth, 16) * 16 + 16;
   if (!p->from_last || !p->to_last || g->oh * g->ow > FEW_PIXELS || p->swap || g->o % L) return;
   if (g->n * g->oh * g->ow * pitch * 4 > UNFOLDED_BYTES) return;
   p->unfold = true, p->depth = depth, p->pitch = pitch;
-  p->groups = 1, p->images = g->n, p->slices = least(over(depth, TILE_ROWS), TASKS);
+  p->groups = 1, p->images = g->n, p->slices = min_i64(div_up(depth, TILE_ROWS), TASKS);
 }
 
 ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
@@ -106,7 +106,7 @@ ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
   set_jobs(p);
   p->swap = weights && g->o < L && (g->o < L / 2 || g->kw * g->c >= L);
   p->rows = p->swap ? g->o : g->kw * g->c, p->cols = p->swap ? g->kw * g->c : g->o;
-  p->padded = over(p->cols, L) * L;
+  p->padded = div_up(p->cols, L) * L;
   p->by_three = weights && !p->swap && g->o == L && g->kw == 3 && g->stride[0] == 1 && g->stride[1] == 1 && g->ow > 1;
   set_cuts(p);
   if (weights) {
@@ -116,12 +116,12 @@ ms_last *MS_NAME(ms_last_new)(const ms_conv *g) {
   } else if (p->amx) MS_NAME(ms_last_amx_plan)(p);
   else
     for (int i = 0; i < p->jobs; i++) {
-      const size_t floats = (size_t)(over(p->to, L) * L * p->from * p->job[i].taps[0] * p->job[i].taps[1]);
+      const size_t floats = (size_t)(div_up(p->to, L) * L * p->from * p->job[i].taps[0] * p->job[i].taps[1]);
       p->job[i].weights = p->shared_bytes / 4, p->job[i].words = p->job[i].weights + floats;
       p->shared_bytes += (p->bf16 ? floats / 2 + floats : floats) * 4;
     }
-  const int64_t at_once = weights ? 1 : p->images, line = p->bf16 ? up(p->sw * p->from, 16) : 0;
-  p->lane_bytes = (size_t)(at_once * p->source_floats + p->other_floats + line + most(AMX_EDGE, TILE_ROWS * 2 * L)) * 4;
+  const int64_t at_once = weights ? 1 : p->images, line = p->bf16 ? round_up(p->sw * p->from, 16) : 0;
+  p->lane_bytes = (size_t)(at_once * p->source_floats + p->other_floats + line + max_i64(AMX_EDGE, TILE_ROWS * 2 * L)) * 4;
   return p;
 }
 
@@ -143,18 +143,18 @@ static void pack_rows(const ms_conv *g, const float *w, int64_t all, int64_t e0,
 #pragma GCC unroll 16
       for (int i = 0; i < L; i++) *(vec_f32 *)(to + row_of(g, e0 + i) * width + v) = row[i];
     } else
-      for (int64_t e = e0; e < least(e0 + L, all); e++)
+      for (int64_t e = e0; e < min_i64(e0 + L, all); e++)
         for (int64_t l = v; l < v + L; l++) to[row_of(g, e) * width + l] = l < lanes ? w[l * all + e] : 0;
   }
 }
 
 static void pack_weights(const ms_last *p, const float *w, void *shared) {
   const ms_conv *g = &p->g;
-  const int64_t taps = g->kh * g->kw, panels = over(p->to, 2 * L), all = g->c * taps, blocks = over(all, L);
+  const int64_t taps = g->kh * g->kw, panels = div_up(p->to, 2 * L), all = g->c * taps, blocks = div_up(all, L);
   if (g->result == MS_CONV_Y) {
     MS_PARALLEL(ms_team(g->o * all), k, panels * blocks, {
       const int64_t first = k / blocks * 2 * L, width = g->o - first > L ? 2 * L : L;
-      pack_rows(g, w + first * all, all, k % blocks * L, least(g->o - first, width), width, (float *)shared + first * all);
+      pack_rows(g, w + first * all, all, k % blocks * L, min_i64(g->o - first, width), width, (float *)shared + first * all);
     });
     return;
   }
@@ -163,7 +163,7 @@ static void pack_weights(const ms_last *p, const float *w, void *shared) {
     const int64_t mine = j->taps[0] * j->taps[1];
     MS_PARALLEL(ms_team(PACK_WORK * g->c * g->o * mine), k, panels * g->o, {
       const int64_t panel = k / g->o, o = k % g->o, first = panel * 2 * L, left = g->c - first;
-      const int64_t width = left > L ? 2 * L : L, lanes = least(left, width);
+      const int64_t width = left > L ? 2 * L : L, lanes = min_i64(left, width);
       float *at = to + first * g->o * mine + o * width;
       for (int64_t r = 0; r < j->taps[0]; r++)
         for (int64_t s = 0; s < j->taps[1]; s++, at += g->o * width) {
@@ -177,7 +177,7 @@ static void pack_weights(const ms_last *p, const float *w, void *shared) {
 
 /* bf16: words of two channels, panel by panel. */
 static void pack_words(const ms_last *p, float *shared) {
-  const int64_t panels = over(p->to, 2 * L);
+  const int64_t panels = div_up(p->to, 2 * L);
   for (const job *j = p->job; j < p->job + p->jobs; j++) {
     const int64_t rows = p->from * j->taps[0] * j->taps[1];
     MS_PARALLEL(ms_team(p->to * rows), k, panels, {
@@ -203,8 +203,8 @@ static void round_pixels(const float *from, int64_t n, int64_t c, float *to, int
 }
 
 void MS_NAME(ms_last_fill)(const ms_last *p, const float *image, int64_t row, int64_t n, float *dest, float *line) {
-  const int64_t c = p->from, left = least(most(-p->low[1], 0), p->wide), skip = most(p->low[1], 0);
-  const int64_t width = most(least(p->sw - skip, p->wide - left), 0), right = p->wide - left - width;
+  const int64_t c = p->from, left = min_i64(max_i64(-p->low[1], 0), p->wide), skip = max_i64(p->low[1], 0);
+  const int64_t width = max_i64(min_i64(p->sw - skip, p->wide - left), 0), right = p->wide - left - width;
   for (int64_t i = row; i < row + n; i++, dest += p->wide * p->unit) {
     float *to = dest + left * p->unit;
     if (i < 0 || i >= p->sh) {
@@ -239,10 +239,10 @@ static void store(const ms_last *p, const float *edge, int64_t rows, int64_t col
 /* Rows t0 .. t1-1 of job j's results in channels first .. first + cols - 1; source: padded, from row t0 of the results on. */
 static void results(const ms_last *p, const job *j, const float *source, int64_t t0, int64_t t1, int64_t first,
                     const float *weights, const float *bias, float *image, float *edge, soon *next) {
-  const int64_t left = p->to - first, cols = least(left, 2 * L), vectors = cols > L ? 2 : 1, n = j->size[1];
+  const int64_t left = p->to - first, cols = min_i64(left, 2 * L), vectors = cols > L ? 2 : 1, n = j->size[1];
   const int64_t run = p->wide * p->unit, len = j->taps[1] * p->unit, width = vectors * L, by_pixel = p->to_last ? p->to : 1;
   const bool whole = cols == width && p->to_last;
-  const int64_t tiles = over(n, TILE_ROWS);
+  const int64_t tiles = div_up(n, TILE_ROWS);
   const ms_tile_f32(*tiles_of)[TILE_VECTORS + 1] = p->bf16 ? MS_NAME(ms_tile_bf16) : MS_NAME(ms_tile_f32)[0];
   const bool by_three = vectors == 1 && j->taps[1] == 3 && p->stride[1] == 1 && !p->bf16;
   float start[2 * L];
@@ -269,9 +269,9 @@ static void results(const ms_last *p, const job *j, const float *source, int64_t
 static void images_task(const ms_last *p, int64_t task, const float *from, float *to, const float *bias, const float *shared,
                         float *lane) {
   const int64_t slice = task % p->slices, band = task / p->slices % p->bands, group = task / p->slices / p->bands;
-  const int64_t i0 = group * p->images, i1 = least(i0 + p->images, p->g.n), rows = p->job[0].size[0];
-  const int64_t t0 = rows * band / p->bands, t1 = rows * (band + 1) / p->bands, panels = over(p->to, 2 * L);
-  float *edge = lane + p->images * p->source_floats, *line = edge + most(AMX_EDGE, TILE_ROWS * 2 * L);
+  const int64_t i0 = group * p->images, i1 = min_i64(i0 + p->images, p->g.n), rows = p->job[0].size[0];
+  const int64_t t0 = rows * band / p->bands, t1 = rows * (band + 1) / p->bands, panels = div_up(p->to, 2 * L);
+  float *edge = lane + p->images * p->source_floats, *line = edge + max_i64(AMX_EDGE, TILE_ROWS * 2 * L);
   const int64_t top = t0 * p->stride[0] + p->low[0], n = (t1 - 1 - t0) * p->stride[0] + p->high;
   for (int64_t i = i0; i < i1; i++) {
     const float *image = from + i * p->from * p->sh * p->sw;
@@ -282,13 +282,14 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
     (p, i0, i1, t0, t1, panels * slice / p->slices, panels * (slice + 1) / p->slices, lane, bias, shared, to, edge);
     return;
   }
-  const int64_t size = p->from * p->sh * p->sw, behind = p->bands > 1 ? least(most(top + n, 0), p->sh) * p->sw * p->from : size;
+  const int64_t size = p->from * p->sh * p->sw,
+                behind = p->bands > 1 ? min_i64(max_i64(top + n, 0), p->sh) * p->sw * p->from : size;
   soon next = soon_of(from + (i1 - 1) * size + behind, p->bands > 1 ? n * p->sw * p->from : (i1 - i0) * size, from + p->g.n * size);
   if (slice < p->slices - 1) next.at = next.end; /* what comes next is here */
   for (const job *j = p->job; j < p->job + p->jobs; j++)
     for (int64_t panel = panels * slice / p->slices; panel < panels * (slice + 1) / p->slices; panel++)
       for (int64_t i = i0; i < i1; i++)
-        results(p, j, lane + (i - i0) * p->source_floats, t0, least(t1, j->size[0]), panel * 2 * L,
+        results(p, j, lane + (i - i0) * p->source_floats, t0, min_i64(t1, j->size[0]), panel * 2 * L,
                 shared + (p->bf16 ? j->words : j->weights) + panel * 2 * L * p->unit * j->taps[0] * j->taps[1], bias,
                 to + i * p->to * p->rh * p->rw, edge, &next);
 }
@@ -296,8 +297,8 @@ static void images_task(const ms_last *p, int64_t task, const float *from, float
 int64_t MS_NAME(ms_last_made)(const ms_last *p, int64_t task, int64_t *from) {
   if (p->slices > 1 || (p->bands > 1 && !p->to_last)) return 0;
   const int64_t band = task % p->bands, group = task / p->bands, rows = p->job[0].size[0], row = p->rw * p->to;
-  const int64_t i0 = group * p->images, images = least(p->images, p->g.n - i0);
-  const int64_t t0 = rows * band / p->bands * p->step[0], t1 = least(rows * (band + 1) / p->bands * p->step[0], p->rh);
+  const int64_t i0 = group * p->images, images = min_i64(p->images, p->g.n - i0);
+  const int64_t t0 = rows * band / p->bands * p->step[0], t1 = min_i64(rows * (band + 1) / p->bands * p->step[0], p->rh);
   *from = (i0 * p->rh + t0) * row;
   return p->bands > 1 ? (t1 - t0) * row : images * p->rh * row;
 }

@@ -27,10 +27,10 @@ static bool transpose4(const walk *w) {
   int64_t rows = w->shape[0], cols = w->shape[1], so = w->stride[0][0], si = w->stride[1][1];
   uint32_t *o = (uint32_t *)w->base[0];
   const uint32_t *a = (const uint32_t *)w->base[1];
-  MS_PARALLEL(ms_team(rows * cols), block, over(rows, 16), {
-    const int64_t r0 = 16 * block, r1 = least(r0 + 16, rows);
+  MS_PARALLEL(ms_team(rows * cols), block, div_up(rows, 16), {
+    const int64_t r0 = 16 * block, r1 = min_i64(r0 + 16, rows);
     for (int64_t c0 = 0; c0 < cols; c0 += 16) {
-      const int64_t c1 = least(c0 + 16, cols);
+      const int64_t c1 = min_i64(c0 + 16, cols);
       for (int64_t r = r0; r < r1; r++)
         for (int64_t c = c0; c < c1; c++) o[r * so + c] = a[c * si + r];
     }

@@ -14,10 +14,10 @@
 #define MS_JOIN(a, b, c)  MS_JOIN3(a, b, c)
 #define MS_NAME(x)        MS_JOIN(, x, MS_ISA)
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t over(int64_t n, int64_t by) { return (n + by - 1) / by; } /* how many of `by` hold n */
-static inline int64_t up(int64_t n, int64_t to) { return over(n, to) * to; }    /* the next multiple */
+static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t div_up(int64_t n, int64_t by) { return (n + by - 1) / by; }          /* how many pieces of `by` hold n */
+static inline int64_t round_up(int64_t n, int64_t unit) { return div_up(n, unit) * unit; } /* the least multiple of unit >= n */
 
 #define MS_KERNEL(name, ...)                                                                                                       \
   extern const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA);                                                                           \
@@ -30,7 +30,7 @@ static inline int64_t up(int64_t n, int64_t to) { return over(n, to) * to; }    
 #define MS_CHUNK 4096
 static inline int ms_team(int64_t work) {
   if (work < 2 * MS_GRAIN) return 1;
-  return (int)least(work / MS_GRAIN, ms_threads());
+  return (int)min_i64(work / MS_GRAIN, ms_threads());
 }
 
 /* How many tasks a sum is cut into that is to be added up in order: the same whatever the number of threads, unless the user has

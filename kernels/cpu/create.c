@@ -41,7 +41,7 @@ MS_KERNEL(eye, .run = run_eye);
 #define DRAW(T, N, ...)                                                                                                            \
   {                                                                                                                                \
     T *o = c->out[0].data;                                                                                                         \
-    const int64_t n = ms_view_numel(&c->out[0]), blocks = over(n, N);                                                              \
+    const int64_t n = ms_view_numel(&c->out[0]), blocks = div_up(n, N);                                                            \
     const uint64_t seed = c->rng->seed, from = c->rng->counter;                                                                    \
     MS_PARALLEL(ms_team(n * 8), b, blocks, {                                                                                       \
       const ms_philox r = ms_philox4x32(seed, from + (uint64_t)b);                                                                 \

@@ -64,7 +64,7 @@ static void G(pack)(int64_t n, int64_t k, const T *b, int64_t rb, int64_t cb, T 
 /* C[i, j] = the sum of a[i * ra + p] b[j * cb + p]: few rows of one matrix with many of another, read once. */
 static void G(dots)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, const T *b, int64_t cb, T *c, int64_t rc) {
   enum { L = G(LANES), AT_ONCE = 4 };
-  const int64_t many = most(m, n), few = least(m, n);
+  const int64_t many = max_i64(m, n), few = min_i64(m, n);
   for (int64_t e = 0; e < many; e++)
     for (int64_t f = 0; f < few; f++) {
       const int64_t i = m > n ? e : f, j = m > n ? f : e;
@@ -96,7 +96,7 @@ static inline G(left) G(left_of)(const T *a, int64_t r, int64_t c, int64_t m, in
   G(left) l = {.a = a, .r = r, .c = c, .most = TILE_ROWS, .along = r == 1 && c != 1};
   const bool aliased = m > 1 && c == 1 && r * (int64_t)sizeof(T) % GEMM_ALIAS == 0;
   l.copy = (r != 1 && c != 1) || (n >= GEMM_COPY && (l.along || aliased));
-  if (aliased && !l.copy) l.most = least(l.most, GEMM_FEW);
+  if (aliased && !l.copy) l.most = min_i64(l.most, GEMM_FEW);
   return l;
 }
 
@@ -115,9 +115,11 @@ static inline void G(copy_tile)(const G(left) * l, const T *at, int64_t rows, in
 /* Elements of `room` that a product wants whose k is cut into pieces of at most `deep`: G(multiply) the first of them, G(gemm) also
  * those for a block of B. */
 static inline int64_t G(room_rows)(const G(left) * l, int64_t k, int64_t deep) {
-  return GEMM_EDGE + (l->copy ? up(TILE_ROWS * least(k, deep) + 16, 16) : 0);
+  return GEMM_EDGE + (l->copy ? round_up(TILE_ROWS * min_i64(k, deep) + 16, 16) : 0);
 }
-static inline int64_t G(room_block)(int64_t n, int64_t k, int64_t deep) { return least(up(n, 16), GEMM_NC) * least(k, deep); }
+static inline int64_t G(room_block)(int64_t n, int64_t k, int64_t deep) {
+  return min_i64(round_up(n, 16), GEMM_NC) * min_i64(k, deep);
+}
 
 /* Rows of B that a later block wants, GEMM_LINES lines each: asked for while this one is multiplied. */
 typedef struct G(ahead) {
@@ -137,7 +139,7 @@ static void G(multiply)(bool add, int64_t m, int64_t n, int64_t p, int64_t k, co
                         int64_t b_step, T *c, int64_t rc, T *room, G(ahead) * ahead) {
   enum { L = G(LANES) };
   T *edge = room, *own = room + GEMM_EDGE;
-  const int64_t tiles = over(m, l->most), step = l->along ? l->c : l->r, apart = step * (int64_t)sizeof(T);
+  const int64_t tiles = div_up(m, l->most), step = l->along ? l->c : l->r, apart = step * (int64_t)sizeof(T);
   for (int64_t t = 0; t < tiles; t++) {
     const int64_t i = m * t / tiles, rows = m * (t + 1) / tiles - i;
     const T *at = l->a + i * l->r + p * l->c;
@@ -168,7 +170,7 @@ static void G(multiply)(bool add, int64_t m, int64_t n, int64_t p, int64_t k, co
 
 /* C = A B, or C += A B. A m x k with strides ra (rows), ca (columns), B k x n with rb, cb, C m x n with rows rc apart, columns
  * adjacent. dots: gemm_dots allows it. k is cut into pieces of at most `deep`. `room`: G(room_rows) + G(room_block) elements, at
- * most GEMM_PACK for a depth of GEMM_KC. keep: the whole of B packed stays in `room` (up(n, 16) k elements in place of
+ * most GEMM_PACK for a depth of GEMM_KC. keep: the whole of B packed stays in `room` (round_up(n, 16) k elements in place of
  * G(room_block)), for a call with other rows of A and GEMM_KEPT. */
 static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t deep, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra,
                     int64_t ca, const T *b, int64_t rb, int64_t cb, T *c, int64_t rc, T *room) {
@@ -184,15 +186,15 @@ static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t deep, int64_t m
   for (int64_t block = 0, blocks = (k + deep - 1) / deep; block < blocks; block++) {
     const int64_t p = k * block / blocks, kc = k * (block + 1) / blocks - p, after = k * (block + 2) / blocks - p - kc;
     for (int64_t j = 0; j < n; j += GEMM_NC) {
-      const int64_t nc = least(n - j, GEMM_NC), next = j + GEMM_NC;
+      const int64_t nc = min_i64(n - j, GEMM_NC), next = j + GEMM_NC;
       /* A product of few rows reads B once: whole panels of it may stay where they are. */
       const int64_t direct = cb == 1 && m <= l.most && !keep ? nc / (2 * L) * (2 * L) : 0;
       G(ahead) ahead = {NULL, 0, 0};
-      if (keep != GEMM_KEPT && next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, least(n - next, GEMM_NC));
-      else if (keep != GEMM_KEPT && block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, least(n, GEMM_NC));
+      if (keep != GEMM_KEPT && next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, min_i64(n - next, GEMM_NC));
+      else if (keep != GEMM_KEPT && block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, min_i64(n, GEMM_NC));
       if (direct) G(multiply)(add || block, m, direct, p, kc, &l, b + p * rb + j, true, rb, c + j, rc, room, &ahead);
       if (direct == nc) continue;
-      T *panels = keep ? packed + p * up(n, 16) + j * kc : packed;
+      T *panels = keep ? packed + p * round_up(n, 16) + j * kc : packed;
       if (keep != GEMM_KEPT) G(pack)(nc - direct, kc, b + p * rb + (j + direct) * cb, rb, cb, panels);
       G(multiply)(add || block, m, nc - direct, p, kc, &l, panels, false, 0, c + j + direct, rc, room, &ahead);
     }

@@ -143,7 +143,7 @@ static largest largest_of(const plan *p) {
 /* About the cycles that one of tiles_m x tiles_n tiles takes: products, packing, and reading what another thread has written of
  * the largest matrix. */
 static double tile_cost(const plan *p, const largest *l, int64_t tiles_m, int64_t tiles_n) {
-  const double rows = (double)over(p->m, tiles_m), cols = (double)up(over(p->n, tiles_n), 16);
+  const double rows = (double)div_up(p->m, tiles_m), cols = (double)round_up(div_up(p->n, tiles_n), 16);
   const double pieces[] = {[AXIS_M] = (double)tiles_m, [AXIS_N] = (double)tiles_n, [AXIS_K] = (double)p->parts};
   const double all = (double)(tiles_m * tiles_n * p->parts), here = l->size / pieces[l->rows] / pieces[l->columns];
   return (double)p->k / (double)p->parts * (rows * cols / 32 + PACKED * cols + 0.1 * rows) +
@@ -153,14 +153,15 @@ static double tile_cost(const plan *p, const largest *l, int64_t tiles_m, int64_
 /* A tile for each thread would end when the slowest core does. A tile is done in strips: of GEMM_NC columns and more, since the
  * right operand is packed in such pieces anyhow; or of rows. */
 static void cut_strips(plan *p, int threads) {
-  const int64_t m = p->m / p->tiles_m, n = p->n / p->tiles_n, want = least(STRIPS, m * n * (p->k / p->parts) / STRIP_WORK);
+  const int64_t m = p->m / p->tiles_m, n = p->n / p->tiles_n, want = min_i64(STRIPS, m * n * (p->k / p->parts) / STRIP_WORK);
   const int64_t tiles = p->batch * p->tiles_m * p->tiles_n * p->parts;
   p->strips_m = p->strips_n = 1, p->keep = false;
   if (threads == 1 || tiles == 1 || tiles >= 4 * threads || p->dots || want < 2) return;
-  if (n >= 2 * GEMM_NC) p->strips_n = least(want, n / GEMM_NC);
-  else if (p->parts == 1 && up(over(p->n, p->tiles_n) + PANEL, 16) * p->k <= KEEP && m >= 2 * STRIP_ROWS) {
-    p->strips_m = least(want, m / STRIP_ROWS), p->keep = true;
-    if (p->turned && m >= AFTER_ROW) p->strips_m = least(p->strips_m, m / AFTER_ROW); /* rows of the result, for what comes after */
+  if (n >= 2 * GEMM_NC) p->strips_n = min_i64(want, n / GEMM_NC);
+  else if (p->parts == 1 && round_up(div_up(p->n, p->tiles_n) + PANEL, 16) * p->k <= KEEP && m >= 2 * STRIP_ROWS) {
+    p->strips_m = min_i64(want, m / STRIP_ROWS), p->keep = true;
+    if (p->turned && m >= AFTER_ROW)
+      p->strips_m = min_i64(p->strips_m, m / AFTER_ROW); /* rows of the result, for what comes after */
   }
 }
 
@@ -174,11 +175,11 @@ static void cut(plan *p, int threads) {
   if (p->parts == 1 && p->batch == 1 && !p->dots && ms_tasks() > 1 && large.rows == AXIS_K && p->k >= HALF_DEEP &&
       p->m * p->n <= HALF_SIDE)
     p->parts = 2;
-  int64_t want = least(threads, work * p->batch / TILE_WORK);
-  want = over(want, p->batch * p->parts);
+  int64_t want = min_i64(threads, work * p->batch / TILE_WORK);
+  want = div_up(want, p->batch * p->parts);
   double best = 0;
   for (int64_t m = 1; m <= want; m++) {
-    const int64_t n = over(want, m);
+    const int64_t n = div_up(want, m);
     if ((m > 1 && p->m / m < 4) || (n > 1 && p->n / n < PANEL)) continue;
     const double cost = tile_cost(p, &large, m, n);
     if (best == 0 || cost < best) best = cost, p->tiles_m = m, p->tiles_n = n;
@@ -188,14 +189,14 @@ static void cut(plan *p, int threads) {
 
 /* Where tile i of `tiles` begins along n elements: near-equal pieces, multiples of `unit`. */
 static int64_t edge(int64_t n, int64_t tiles, int64_t i, int64_t unit) {
-  return i == tiles ? n : least((n * i / tiles + unit / 2) / unit * unit, n);
+  return i == tiles ? n : min_i64((n * i / tiles + unit / 2) / unit * unit, n);
 }
 
 /* The same in whole blocks of GEMM_NC, the last one less. */
-static int64_t block_edge(int64_t n, int64_t strips, int64_t i) { return least(over(n, GEMM_NC) * i / strips * GEMM_NC, n); }
+static int64_t block_edge(int64_t n, int64_t strips, int64_t i) { return min_i64(div_up(n, GEMM_NC) * i / strips * GEMM_NC, n); }
 
 static int team_of(const plan *p) {
-  return (int)least(ms_team(p->batch * p->m * p->n * p->k / TEAM_WORK), p->batch * p->tiles_m * p->tiles_n * p->parts);
+  return (int)min_i64(ms_team(p->batch * p->m * p->n * p->k / TEAM_WORK), p->batch * p->tiles_m * p->tiles_n * p->parts);
 }
 
 /* Room for every thread: what gemm.h wants for the whole is enough for a tile; and a turned tile. */
@@ -203,9 +204,9 @@ static void make_room(plan *p, size_t size) {
   const left_f32 lf = left_of_f32(NULL, p->a.r, p->a.c, p->m, p->n);
   const left_f64 ld = left_of_f64(NULL, p->a.r, p->a.c, p->m, p->n);
   p->room_each = size == sizeof(float) ? room_rows_f32(&lf, p->k, p->deep) : room_rows_f64(&ld, p->k, p->deep);
-  p->room_each += p->keep ? up(over(p->n, p->tiles_n) + PANEL, 16) * p->k : room_block_f32(p->n, p->k, p->deep);
-  if (p->turned && p->m > 1) p->room_each += (over(p->m, p->tiles_m) + 16) * (over(p->n, p->tiles_n) + 32);
-  p->room_each = up(p->room_each, 16);
+  p->room_each += p->keep ? round_up(div_up(p->n, p->tiles_n) + PANEL, 16) * p->k : room_block_f32(p->n, p->k, p->deep);
+  if (p->turned && p->m > 1) p->room_each += (div_up(p->m, p->tiles_m) + 16) * (div_up(p->n, p->tiles_n) + 32);
+  p->room_each = round_up(p->room_each, 16);
   p->team = team_of(p);
   p->room = place(p, p->team * p->room_each, size);
 }
@@ -285,8 +286,9 @@ static strip strip_of(const plan *p, int64_t index) {
     }                                                                                                                              \
     const bool turned = p->turned && p->m > 1;                                                                                     \
     T *to = turned ? room : out + m0 * p->n + n0;                                                                                  \
-    const int64_t step = turned ? up(n, 16) : p->n;                                                                                \
-    if (turned) room += up(over(over(p->m, p->tiles_m), p->strips_m) * step, 16); /* the same for all strips of a tile */          \
+    const int64_t step = turned ? round_up(n, 16) : p->n;                                                                          \
+    if (turned)                                                                                                                    \
+      room += round_up(div_up(div_up(p->m, p->tiles_m), p->strips_m) * step, 16); /* the same for all strips of a tile */          \
     const gemm_keep keep = !p->keep ? GEMM_PASSING : *held == s.tile ? GEMM_KEPT : GEMM_KEEP;                                      \
     gemm_##G(false, p->dots, keep, p->deep, m, n, k, x, p->a.r, p->a.c, y, p->b.r, p->b.c, to, step, room);                        \
     if (keep) *held = s.tile;                                                                                                      \
@@ -354,10 +356,10 @@ static int run(ms_call *c) {
   if (!p.k) return memset(out, 0, (size_t)(p.batch * p.m * p.n) * size), ms_run_after(c), 0;
 
   int64_t strips = p.batch * p.tiles_m * p.tiles_n * p.parts * p.strips_m * p.strips_n, total = p.batch * p.m * p.n * p.k;
-  int team = p.small ? 1 : (int)least(team_of(&p), p.team);
+  int team = p.small ? 1 : (int)min_i64(team_of(&p), p.team);
   if (p.amx || p.bf16) {
     /* on AMX the products are nearly free: it is the operands that count */
-    team = (int)least(p.team, ms_team(p.amx ? total / 64 + (p.m * p.k + p.k * p.n) / 4 : total / TEAM_WORK));
+    team = (int)min_i64(p.team, ms_team(p.amx ? total / 64 + (p.m * p.k + p.k * p.n) / 4 : total / TEAM_WORK));
     (p.amx ? MS_NAME(ms_amx_matmul) : MS_NAME(ms_bf16_matmul))(p.m, p.n, p.k, (const float *)p.a.data, p.a.r, p.a.c,
                                                                (const float *)p.b.data, p.b.r, p.b.c, (float *)out, work, team);
     ms_run_after(c);
@@ -369,8 +371,8 @@ static int run(ms_call *c) {
   const int64_t step = TILE_WORK / (total / strips + 1) + 1; /* strips a thread takes at once */
   int64_t held[team];
   for (int i = 0; i < team; i++) held[i] = -1;
-  MS_TASKS(team, id, t, over(strips, step),
-           for (int64_t i = t * step; i < least((t + 1) * step, strips) && !ms_interrupted(); i++)
+  MS_TASKS(team, id, t, div_up(strips, step),
+           for (int64_t i = t * step; i < min_i64((t + 1) * step, strips) && !ms_interrupted(); i++)
                one_strip(&p, i, to, p.small ? NULL : work + p.room + (size_t)id * each, &held[id], is_f32, after););
   if (ms_interrupted()) return ms_stopped(c->op->name), -1;
   if (p.parts > 1) add_parts(&p, to, out, is_f32);

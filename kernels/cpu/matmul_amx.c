@@ -22,14 +22,14 @@ typedef struct cuts {
 } cuts;
 
 static cuts cut(int64_t m, int64_t n, int64_t k) {
-  cuts u = {.rows = m >= n, .steps = over(k, AMX_DEPTH)};
-  u.shared = over(least(m, n), AMX_SIDE), u.other = over(most(m, n), AMX_SIDE);
+  cuts u = {.rows = m >= n, .steps = div_up(k, AMX_DEPTH)};
+  u.shared = div_up(min_i64(m, n), AMX_SIDE), u.other = div_up(max_i64(m, n), AMX_SIDE);
   const bool wide = u.shared * u.steps > SHARED_TILES;
-  int64_t strip = wide ? most(least(STRIP_WIDE, u.other / 16), STRIP) : STRIP;
-  u.tasks = least(up(over(u.other, strip), 2), u.other);
-  u.strip = over(u.other, u.tasks);
-  u.piece = least(most(SHARED_TILES / u.shared, 16), LANE_TILES / u.strip);
-  u.piece = over(u.steps, over(u.steps, u.piece));
+  int64_t strip = wide ? max_i64(min_i64(STRIP_WIDE, u.other / 16), STRIP) : STRIP;
+  u.tasks = min_i64(round_up(div_up(u.other, strip), 2), u.other);
+  u.strip = div_up(u.other, u.tasks);
+  u.piece = min_i64(max_i64(SHARED_TILES / u.shared, 16), LANE_TILES / u.strip);
+  u.piece = div_up(u.steps, div_up(u.steps, u.piece));
   return u;
 }
 
@@ -65,8 +65,8 @@ static void blocks(const product *p, int rows, int cols, int64_t i, int64_t j, c
   MS_NAME(ms_amx_tiles)(&t, rows, cols);
   for (int r = 0; r < rows * cols && !whole; r++) {
     const int64_t i0 = (i + r / cols) * S, j0 = (j + r % cols) * S;
-    for (int64_t x = i0; x < least(i0 + S, p->m); x++)
-      for (int64_t y = j0; y < least(j0 + S, p->n); y++) {
+    for (int64_t x = i0; x < min_i64(i0 + S, p->m); x++)
+      for (int64_t y = j0; y < min_i64(j0 + S, p->n); y++) {
         const float v = edge[r * S + (x - i0) * pitch + y - j0];
         p->c[x * p->n + y] = add ? p->c[x * p->n + y] + v : v;
       }
@@ -78,11 +78,11 @@ static void blocks(const product *p, int rows, int cols, int64_t i, int64_t j, c
 static void area(const product *p, int64_t i0, int64_t i1, int64_t j0, int64_t j1, const float *a, int64_t a_pitch, const float *b,
                  int64_t b_pitch, int64_t steps, bool add, bool rows_inside, float *edge) {
   const int64_t ri = j1 - j0 == 1 ? 4 : i1 - i0 == 1 ? 1 : 2, rj = ri == 4 ? 1 : ri == 1 ? 4 : 2;
-  const int64_t ni = over(i1 - i0, ri), nj = over(j1 - j0, rj);
+  const int64_t ni = div_up(i1 - i0, ri), nj = div_up(j1 - j0, rj);
   for (int64_t t = 0; t < ni * nj; t++) {
     const int64_t x = (rows_inside ? t % ni : t / nj) * ri, y = (rows_inside ? t / ni : t % nj) * rj;
-    blocks(p, (int)least(ri, i1 - i0 - x), (int)least(rj, j1 - j0 - y), i0 + x, j0 + y, a + x * a_pitch, a_pitch, b + y * b_pitch,
-           b_pitch, steps, add, edge);
+    blocks(p, (int)min_i64(ri, i1 - i0 - x), (int)min_i64(rj, j1 - j0 - y), i0 + x, j0 + y, a + x * a_pitch, a_pitch,
+           b + y * b_pitch, b_pitch, steps, add, edge);
   }
 }
 
@@ -92,7 +92,7 @@ void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int
   const amx_side sa = {a, ra, ca, m, k, false}, sb = {b, cb, rb, n, k, true}, *shared = u.rows ? &sb : &sa,
                  *other = u.rows ? &sa : &sb;
   const product p = {m, n, c};
-  const int64_t pitch = u.steps * AMX_TILE, pack_s = over(u.steps, PACK_STEPS), pack_b = over(u.shared, PACK_BLOCKS);
+  const int64_t pitch = u.steps * AMX_TILE, pack_s = div_up(u.steps, PACK_STEPS), pack_b = div_up(u.shared, PACK_BLOCKS);
   float *packed = work, *lanes = packed + u.shared * pitch;
   MS_PARALLEL(team, t, pack_s * pack_b, {
     const int64_t q = u.steps * (t % pack_s) / pack_s, blk = u.shared * (t / pack_s) / pack_b;
@@ -107,7 +107,7 @@ void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int
     for (int64_t t; (t = ms_take(share, team, id)) >= 0;) {
       const int64_t x = u.other * t / u.tasks, y = u.other * (t + 1) / u.tasks;
       for (int64_t q = 0; q < u.steps; q += u.piece) {
-        const int64_t steps = least(u.piece, u.steps - q);
+        const int64_t steps = min_i64(u.piece, u.steps - q);
         pack_tiles(other, x, y, q, q + steps, lane, u.piece);
         const float *mine = packed + q * AMX_TILE;
         if (u.rows) area(&p, x, y, 0, u.shared, lane, u.piece * AMX_TILE, mine, pitch, steps, q > 0, true, edge);

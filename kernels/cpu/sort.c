@@ -74,7 +74,7 @@ FILL(uint8_t, item32)
         count[d][k] = sum, sum += here;                                                                                            \
       }                                                                                                                            \
       for (int64_t i = 0; i < n;) { /* stopped in a pass, what is in `from` is a line in some order */                             \
-        const int64_t end = least(n, i + (1 << 20));                                                                               \
+        const int64_t end = min_i64(n, i + (1 << 20));                                                                             \
         for (; i < end; i++) to[count[d][I##_key(from[i]) >> 8 * d & 255]++] = from[i];                                            \
         if (i < n && ms_interrupted()) goto stopped;                                                                               \
       }                                                                                                                            \
@@ -143,7 +143,7 @@ static int prepare(ms_call *c, int d, int64_t k) {
   if (n > UINT32_MAX)
     return ms_fail("%s: %lld elements along a dimension, at most %u are possible", c->op->name, (long long)n, UINT32_MAX), -1;
   const int64_t lines = n ? ms_view_numel(&c->in[0]) / n : 0;
-  c->work_bytes = line_bytes(c, k, n) * (size_t)least(ms_threads(), most(lines, 1)); /* no more threads than lines */
+  c->work_bytes = line_bytes(c, k, n) * (size_t)min_i64(ms_threads(), max_i64(lines, 1)); /* no more threads than lines */
   return 0;
 }
 

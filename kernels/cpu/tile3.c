@@ -53,7 +53,7 @@ const ms_tile_row3 MS_NAME(ms_tile_row3)[TILE_ROWS + 1] = {EACH_ROWS(ENTRY_ROW3)
       PIXEL(R, 0, 0)                                                                                                               \
       PIXEL(R, 0, 1)                                                                                                               \
       for (int64_t left = n - 2; left > 0; left -= 16, line += ask.outer - ask.inner)                                              \
-        for (int64_t u = least(left, 16); u > 0; u--) {                                                                            \
+        for (int64_t u = min_i64(left, 16); u > 0; u--) {                                                                            \
           __builtin_prefetch(line, 0, 2);                                                                                          \
           line += ask.inner;                                                                                                       \
           PIXEL(R, 0, 2)                                                                                                           \
