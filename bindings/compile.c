@@ -1,4 +1,4 @@
-/* compile.c -- ms.compile(fn): calls of fn by what they are called with, each recorded, compared and then replayed (core/record.h).
+/* compile.c -- ms.compile(fn): calls of fn by what they are called with, each recorded, compared and then replayed (step/record.h).
  *
  * A step keeps one state per key (states.c); the key is everything that shapes a recording: types, shapes, strides, dtypes and
  * devices of the tensors (in nested tables too), texts and booleans by value, numbers by being numbers, gradient mode, what was set
@@ -189,7 +189,7 @@ static int check(lua_State *L, int at, state *s, const leaves *v, int n) {
     }
     if (!ms_error() && ms_check_swap(g->check, r.n, r.out) == 0 && ms_step_run(s->step, v->tensor, out) == 0 &&
         ms_check_compare(g->check, out, s->total, !s->n_number) == 0 &&
-        compare_templates(L, template, base + count + 1, s->first->nth, s->total) == 0)
+        compare_templates(L, template, base + count + 1, ms_record_nth(s->first), s->total) == 0)
       values = push_results(L, at, s, v, out);
     if (ms_error() && *calls) {
       ms_error_clear();
@@ -205,7 +205,7 @@ static int check(lua_State *L, int at, state *s, const leaves *v, int n) {
 static int make_step(lua_State *L, int at, int template, state *s, guard *g) {
   lua_getiuservalue(L, at, 2);
   int rc = ms_record_compare(s->first, g->r, false);
-  if (rc == 0) rc = compare_templates(L, lua_gettop(L), template, s->first->nth, g->r->nth);
+  if (rc == 0) rc = compare_templates(L, lua_gettop(L), template, ms_record_nth(s->first), ms_record_nth(g->r));
   lua_pop(L, 1);
   if (rc < 0) return msl_drop_recordings(s), -1; /* a later call may try again */
   ms_record *r = g->r;
@@ -253,7 +253,7 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
     s->forgiven = true;
     ms_error_clear();
   } else if (ms_error()) {
-  } else if (g->r->n_looked) {
+  } else if (ms_record_looks(g->r)) {
     remember_looks(s, g->r);
   } else if (msl_settings != set) {
     be_steady(s, msl_last_set);

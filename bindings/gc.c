@@ -7,7 +7,7 @@
  * ms.scope(): userdata made while a scope is open hang on it; closing frees what was not kept, at once, without the collector. A
  * scope belongs to the coroutine that opened it (coroutine.c). */
 #include "bind.h"
-#include "core/record.h"
+#include "step/step.h"
 #include "io/io.h"
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* grad.c -- differentiation, modes and the rest of the session's state, for Lua. */
 #include "bind.h"
-#include "core/record.h"
+#include "step/step.h"
 #include <string.h>
 
 /* y came out of a compiled step, without its graph: say so by name. */

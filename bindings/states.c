@@ -81,10 +81,12 @@ static int join(step *st, leaf_list *l, ms_tensor *leaf, bool before) {
 }
 
 int msl_watch_leaves(step *st, const ms_record *r) {
-  for (int i = 0; i < r->n_grad; i++)
-    if (r->grad[i].arg < 0 && r->grad[i].found && join(st, &st->grads, r->grad[i].leaf, r->grad[i].birth != 0) < 0) return -1;
-  for (int i = 0; i < r->n_leaf; i++)
-    if (join(st, &st->frozen, r->leaf[i], r->leaf[i]->requires_grad) < 0) return -1;
+  ms_tensor *leaf;
+  bool had;
+  for (int i = 0; (leaf = ms_record_found_grad(r, i, &had)); i++)
+    if (join(st, &st->grads, leaf, had) < 0) return -1;
+  for (int i = 0; (leaf = ms_record_leaf(r, i)); i++)
+    if (join(st, &st->frozen, leaf, leaf->requires_grad) < 0) return -1;
   return 0;
 }
 

@@ -4,7 +4,7 @@
 #ifndef MS_STEPS_H
 #define MS_STEPS_H
 #include "bind.h"
-#include "core/record.h"
+#include "step/step.h"
 
 enum { MAX_LEAVES = 256, KEY_BYTES = 16384, TABLE_DEPTH = 8 };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fail on an include that points back.
-#   scripts -> bindings -> runtime -> backend.h <- kernels; inside runtime: nn, data, ml -> io -> ops -> core
+#   scripts -> bindings -> runtime -> backend.h <- kernels; inside runtime: data, ml -> io -> ops -> core <- step
 # Lua's headers only in bindings, CUDA's only in kernels/cuda, oneDNN's only in kernels/cpu; the prompt's line editor only in bindings.
 #   deps.sh [ROOT]
 set -u
@@ -10,7 +10,7 @@ bad=0 arrows=0
 # The layer a file belongs to.
 layer() {
   case $1 in
-  runtime/core/* | runtime/ops/* | runtime/nn/* | runtime/data/* | runtime/io/* | runtime/ml/*) local l=${1#runtime/} && echo "${l%%/*}" ;;
+  runtime/core/* | runtime/step/* | runtime/ops/* | runtime/data/* | runtime/io/* | runtime/ml/*) local l=${1#runtime/} && echo "${l%%/*}" ;;
   runtime/*/*) echo unknown ;;
   runtime/*) echo top ;; # mascon.h, backend.h, ops.def ...: the interfaces
   kernels/cuda/*) echo cuda ;;
@@ -27,11 +27,12 @@ may() {
   top) echo ;;
   core) echo top ;;
   ops) echo top core ;;
+  step) echo top core ;; # it observes the core, which does not know it
   io) echo top core ops ;;
-  nn | data | ml) echo top core ops io ;; # they write their files with it; it knows none of them
+  data | ml) echo top core ops io ;; # they write their files with it; it knows none of them
   kernels) echo ;;
   cpu | cuda | trace) echo top kernels ;;
-  bindings) echo top core ops nn data io ml ;;
+  bindings) echo top core step ops data io ml ;;
   esac
 }
 complain() { echo "deps: $1" && bad=1; }
@@ -73,6 +74,11 @@ while IFS= read -r file; do
     [ "$target" = "$from" ] || [[ " $(may "$from") " == *" $target "* ]] || complain "$file:$line: $from must not know $target ($to)"
   done < <(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' "$file")
 done < <(find runtime kernels bindings -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.def' \) | sort)
+
+# The core names nothing of the step's floor: it knows an observer.
+while IFS= read -r hit; do complain "$hit: the core must not name the step's floor"; done < <(
+  grep -nE '\bms_(step|record)_|ms_record\b|\bms_step\b|"step/' runtime/core/*.[ch]
+)
 
 # The Lua part of the library knows no experiment.
 while IFS= read -r hit; do complain "$hit: the library must not load an experiment"; done < <(

@@ -123,7 +123,7 @@ ms_storage *ms_storage_new(ms_device *d, size_t bytes) {
 
 void ms_storage_release(ms_storage *s) {
   if (!s || --s->refs) return;
-  if (s->watch) ms_storage_lost(s);
+  if (s->watcher) s->watcher->lost(s);
   ms_block_free(s->device, s->data, s->capacity);
   s->data = spare;
   spare = s;

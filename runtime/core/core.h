@@ -12,6 +12,7 @@
 #define MS_RULES
 #endif
 #include "backend.h"
+#include "observer.h"
 
 typedef struct ms_storage {
   int refs;
@@ -19,11 +20,12 @@ typedef struct ms_storage {
   uint32_t graph_version; /* the last change that a gradient must know of */
   ms_device *device;
   void *data;
-  size_t bytes, capacity;  /* asked for; size class */
-  uint64_t birth;          /* when it was made: grows with time */
-  int held;                /* of refs: recordings' and steps', who only remember it */
-  struct ms_record *watch; /* the recording that wants to know when it dies, and as what it knows it */
-  int watch_slot;
+  size_t bytes, capacity;     /* asked for; size class */
+  uint64_t birth;             /* when it was made: grows with time */
+  int held;                   /* of refs: recordings' and steps', who only remember it */
+  const ms_observer *watcher; /* who wants to know when it dies, */
+  void *watched_by;           /* for whom, */
+  int watched_as;             /* and as what it is known there */
 } ms_storage;
 
 /* Cores of this process (cores.c); of that, what the control groups listed in the file `groups`, mounted below `root`, grant. */
@@ -158,7 +160,6 @@ ms_tensor *ms_autorelease(ms_tensor *t);
 ms_tensor *ms_alias(const ms_tensor *t); /* same bytes, no graph, in no scope */
 ms_storage *ms_storage_new(ms_device *d, size_t bytes);
 void ms_storage_release(ms_storage *s);
-void ms_storage_lost(ms_storage *s); /* it dies and is watched (record.c) */
 /* How many hold it to use it. */
 static inline int ms_storage_users(const ms_storage *s) { return s->refs - s->held; }
 static inline ms_storage *ms_storage_retain(ms_storage *s) { return s->refs++, s; }
@@ -186,6 +187,7 @@ double ms_decided(ms_scalar s);                              /* for references, 
 bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b); /* the same constant to the last bit (NaN too), or the same cell */
 bool ms_scalar_fits(ms_scalar s, int dtype); /* can an element of dtype be this number? A floating one can be any, rounded. */
 const char *ms_scalar_str(ms_scalar s);      /* for messages: one of a few static buffers */
+extern uint64_t ms_freezes;                  /* how often requires_grad of some leaf was switched */
 extern uint64_t ms_storage_births;
 extern int64_t ms_live_tensors, ms_live_storages, ms_live_nodes;
 

@@ -3,7 +3,7 @@
  * A pass gathers the nodes reachable from y, then walks them by falling sequence number, so each node is visited once, after
  * everything that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of operations
  * and go through the gate, so with gradients enabled what they return is again part of a graph. */
-#include "record.h"
+#include "core.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,14 +21,19 @@ bool ms_set_grad_enabled(bool on) {
 bool ms_requires_grad(const ms_tensor *t) { return t && t->requires_grad; }
 bool ms_needs_grad(const ms_tensor *t) { return t && t->requires_grad; }
 bool ms_is_leaf(const ms_tensor *t) { return !t->node; }
-ms_tensor *ms_grad_of(ms_tensor *t) { return ms_record_grad(t, true) < 0 ? NULL : t->grad; }
+
+/* Tell the observer that .grad of t is looked at (found) or about to be set; that it is another one now. */
+static int grad_touched(ms_tensor *t, bool found) { return ms_observer_now ? ms_observer_now->grad(t, found) : 0; }
+static int grad_set(ms_tensor *t) { return ms_observer_now ? ms_observer_now->grad_set(t) : 0; }
+
+ms_tensor *ms_grad_of(ms_tensor *t) { return grad_touched(t, true) < 0 ? NULL : t->grad; }
 
 void ms_set_grad(ms_tensor *t, ms_tensor *g) {
-  ms_record_grad(t, false);
+  grad_touched(t, false);
   ms_retain(g);
   ms_release(t->grad);
   t->grad = g;
-  ms_record_grad_is(t);
+  grad_set(t);
 }
 
 int ms_set_requires_grad(ms_tensor *t, bool on) {
@@ -244,16 +249,16 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
     return i >= 0 && !t->node ? accumulate(&p->dx[i], g) : 0; /* results asked for are taken when their node is visited */
   }
   if (t->node) return 0;
-  if (ms_record_grad(t, true) < 0) return -1;
+  if (grad_touched(t, true) < 0) return -1;
   /* Nobody else sees it: add in place. Never while a step is recorded, for its replays cannot choose. */
-  if (t->grad && !enabled && !ms_record_now && !t->grad->requires_grad && t->grad->refs == 1 &&
+  if (t->grad && !enabled && !ms_observer_now && !t->grad->requires_grad && t->grad->refs == 1 &&
       ms_storage_users(t->grad->storage) == 1 && ms_is_contiguous(t->grad)) {
     int mark = ms_scope_open();
     ms_tensor *r = ms_apply_inplace(MS_OP_add, MS_IN(t->grad, g), NULL);
     ms_scope_close(mark);
     return r ? 0 : -1;
   }
-  if (t->grad) return accumulate(&t->grad, g) < 0 ? -1 : ms_record_grad_is(t);
+  if (t->grad) return accumulate(&t->grad, g) < 0 ? -1 : grad_set(t);
   /* A fresh gradient may be anybody's view (expand, transpose): .grad has memory of its own. */
   int mark = ms_scope_open();
   ms_tensor *own =

@@ -2,11 +2,20 @@
  *
  *     check -> meet dtypes -> shapes -> indices -> allocate -> run -> node
  */
-#include "record.h"
+#define MS_INSIDE
+#include "core.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const ms_observer *ms_observer_now;
+
+const ms_observer *ms_observe(const ms_observer *o) {
+  const ms_observer *before = ms_observer_now;
+  ms_observer_now = o;
+  return before;
+}
 
 static bool check_numerics;
 void ms_set_check_numerics(bool on) { check_numerics = on; }
@@ -132,7 +141,7 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     if (rc > 0 && c->kernel->run(c) < 0) rc = -1;
     if (c->work) ms_block_free(device, c->work, capacity);
     if (c->kernel->release) c->kernel->release(c);
-    if (rc > 0 && ms_record_now && ms_record_call(c, in, out) < 0) rc = -1;
+    if (rc > 0 && ms_observer_now && ms_observer_now->called(c, in, out) < 0) rc = -1;
     if (rc > 0 && c->rng && n_out) c->rng->counter += ms_rng_counters(out[0]->dtype, ms_numel(out[0]));
   }
   if (b->leave) b->leave(before);
@@ -277,7 +286,10 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
 static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   bool truth = op->flags & MS_NO_GRAD, whole = true;
   for (int i = 0; i < n; i++) {
-    if (ms_scalar_cell(in[i]->number)) return ms_record_fold(op, n, in);
+    if (ms_scalar_cell(in[i]->number)) {
+      if (!ms_observer_now) return ms_fail("compile: a live number of a step was used outside it");
+      return ms_observer_now->folded(op, n, in);
+    }
     whole &= in[i]->is_integer_number;
   }
   const int class = op->elementwise_class;
@@ -286,10 +298,9 @@ static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   const int dtype = class == MS_CLASS_LOGIC ? MS_BOOL : whole ? MS_I64 : MS_F64;
   ms_device *cpu = ms_device_get("cpu");
   ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : (ms_dtype)dtype, 0, NULL, cpu) : NULL;
-  ms_record *record = ms_record_now; /* no part of it: the numbers are constants */
-  ms_record_now = NULL;
+  const ms_observer *was = ms_observe(NULL); /* not worth telling: the numbers are constants */
   int ran = r ? run_kernel(op, cpu, n, in, NULL, 1, &r, dtype, NULL) : -1;
-  ms_record_now = record;
+  ms_observe(was);
   if (ran < 0) return NULL;
   if (truth) return ms_number(*(bool *)ms_data(r));
   return whole ? ms_whole_number(*(int64_t *)ms_data(r)) : ms_number(*(double *)ms_data(r));
@@ -365,7 +376,7 @@ static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *co
                      ms_tensor **out) {
   ms_attr a[MS_MAX_ARGS];
   if (op->n_attr) memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
-  for (int i = 0, k = 0; ms_record_now && !op->rule->live && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
+  for (int i = 0, k = 0; ms_observer_now && !op->rule->live && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
     if (op->arg[i].is_tensor) continue;
     if (op->arg[i].kind == MS_K_SCALAR) ms_decides(&a[k].s);
     k++;
@@ -380,7 +391,7 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   const ms_rule *rule = op->rule;
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
   if (!device && !(device = ms_device_get("cpu"))) return -1;
-  if (ms_record_now && ms_grad_enabled()) ms_record_leaves(n_in, in);
+  if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
 
   ms_attr a[MS_MAX_ARGS];
   if (op->n_attr) {
@@ -440,8 +451,8 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
     if (ran < 0) return -1;
     if (!ran && !rule->ref) return through_f32(op, device, n_in, in, a, out);
     if (!ran) {
-      for (int k = 0; ms_record_now && k < s.n_out; k++)
-        if (ms_record_made(out[k]) < 0) return -1;
+      for (int k = 0; ms_observer_now && k < s.n_out; k++)
+        if (ms_observer_now->made(out[k]) < 0) return -1;
       bool was = ms_set_grad_enabled(grad && !rule->vjp);
       int n = apply_ref(op, device, n_in, in, a, s.n_out, out);
       ms_set_grad_enabled(was);
@@ -490,7 +501,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   ms_device *device = NULL;
   ms_tensor *x = in[0], *met[SMALL];
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return NULL;
-  if (ms_record_now && ms_grad_enabled()) ms_record_leaves(n_in, in);
+  if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
   if (x->is_number) return ms_fail("%s_: a number cannot be changed in place", op->name);
   if (check_overlap(op, x) < 0) return NULL;
   bool grad = ms_grad_enabled() && any_needs_grad(n_in, in);

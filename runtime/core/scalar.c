@@ -63,6 +63,14 @@ bool ms_scalar_whole(ms_scalar s, int64_t *whole) { return ms_plain_whole(now(s)
 
 bool ms_scalar_constant(ms_scalar s, ms_plain *v) { return *v = now(s), !ms_scalar_cell(s); }
 
+ms_plain ms_decides(ms_scalar *s) {
+  ms_plain v;
+  ms_cell *c = ms_scalar_cell(*s);
+  if (!ms_scalar_constant(*s, &v)) *s = ms_scalar_of_plain(v = ms_observer_now ? ms_observer_now->looked(c) : ms_cell_get(c));
+  return v;
+}
+double ms_decided(ms_scalar s) { return ms_decides(&s).value; }
+
 bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b) {
   const inside x = open(a), y = open(b);
   if (x.cell || y.cell) return x.cell == y.cell;

@@ -1,5 +1,6 @@
 /* tensor.c -- tensors, scopes, and the way in and out of host memory. */
-#include "record.h"
+#define MS_INSIDE
+#include "core.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,11 +183,11 @@ void ms_touch(ms_tensor *t) {
 
 int ms_to_host(ms_tensor *t, void *out) {
   if (!t) return -1;
-  if (ms_record_now) {
+  if (ms_observer_now) {
     ms_fail(
         "a tensor's values were asked for (item, totable, print, :to another device) inside a compiled step: a replay would not "
         "ask again; return the tensor and look at it outside");
-    return ms_record_refuse(ms_error()), -1;
+    return ms_observer_now->refused(ms_error()), -1;
   }
   int mark = ms_scope_open(), rc = -1;
   ms_tensor *c = ms_contiguous(ms_detach(t));

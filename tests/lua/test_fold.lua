@@ -1,4 +1,4 @@
--- Folded convolutions (runtime/core/fold.c): a compiled step's convolutions take in the average pooling behind them and the nearest
+-- Folded convolutions (runtime/step/fold.c): a compiled step's convolutions take in the average pooling behind them and the nearest
 -- upsampling before them, and give the numbers of the single operations.
 -- luacheck: globals TestFolds TestKept TestShapes TestNets
 local lu = require "luaunit"

@@ -1,4 +1,4 @@
--- Chains (runtime/core/fuse.c): a compiled step's elementwise operations run as one pass, and give the bits of the single operations.
+-- Chains (runtime/step/fuse.c): a compiled step's elementwise operations run as one pass, and give the bits of the single operations.
 -- luacheck: globals TestChains TestReports
 local lu = require "luaunit"
 local ms = require "mascon"

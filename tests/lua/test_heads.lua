@@ -1,4 +1,4 @@
--- Heads of chains (runtime/core/fuse.c): elementwise operations behind a product or a convolution run on each piece of its result.
+-- Heads of chains (runtime/step/fuse.c): elementwise operations behind a product or a convolution run on each piece of its result.
 -- luacheck: globals TestHeads
 local lu = require "luaunit"
 local ms = require "mascon"

@@ -1,4 +1,4 @@
--- Layouts (runtime/core/layout.c): in a compiled step images lie channels last where the convolutions gain by it, and a step's outcome is
+-- Layouts (runtime/step/layout.c): in a compiled step images lie channels last where the convolutions gain by it, and a step's outcome is
 -- that of the eager run up to rounding.
 -- luacheck: globals TestLayout
 local lu = require "luaunit"

@@ -1,5 +1,5 @@
 /* number.c -- live numbers of a recording: cells whose values are computed anew, one from others, before each run. */
-#include "record.h"
+#include "pass.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -71,14 +71,6 @@ ms_plain ms_record_look(ms_cell *c) {
   return now;
 }
 
-ms_plain ms_decides(ms_scalar *s) {
-  ms_plain v;
-  if (!ms_scalar_constant(*s, &v)) *s = ms_scalar_of_plain(v = ms_record_look(ms_scalar_cell(*s)));
-  return v;
-}
-
-double ms_decided(ms_scalar s) { return ms_decides(&s).value; }
-
 /* Is c, or what was made of it by number[0..n-1], the cell `made`? */
 static bool made_of(const ms_record *r, int n, const ms_cell *made, const ms_cell *c) {
   if (made == c) return true;
@@ -98,7 +90,7 @@ bool ms_record_looked(const ms_record *r, const ms_cell *c) {
   return false;
 }
 
-ms_tensor *ms_record_fold(const ms_op *op, int n, ms_tensor *const *in) {
+ms_tensor *ms_record_folded(const ms_op *op, int n, ms_tensor *const *in) {
   ms_scalar s[3];
   bool whole = op->elementwise_class == MS_CLASS_ARITH || op->elementwise_class == MS_CLASS_BOUND ||
                op->elementwise_class == MS_CLASS_CHOOSE;

@@ -11,7 +11,7 @@
  *
  * A product or convolution whose result a chain reads comes to stand at its head, where nothing between the two forbids it: the
  * chain then runs on each piece of the result as it is made. */
-#include "record.h"
+#include "pass.h"
 #include <stdlib.h>
 #include <string.h>
 

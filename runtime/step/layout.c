@@ -8,7 +8,7 @@
  *
  * How a call learns of it: calls that run over elements get views with the dimensions in the order N, H, W, C, contiguous again,
  * and know nothing; the others get views N x C x H x W with the strides of channels last. */
-#include "record.h"
+#include "pass.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* alias.c -- storages of a recording that can be one: copies that need not be made, and results in the memory of an operand that
  * dies. */
-#include "record.h"
+#include "pass.h"
 #include <string.h>
 
 /* Does view k cover its slot from beginning to end, in order? */

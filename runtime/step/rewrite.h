@@ -4,7 +4,7 @@
  * once, before a call or in its place. What nobody reads any more stays where it is: ms_step_build drops it afterwards. */
 #ifndef MS_REWRITE_H
 #define MS_REWRITE_H
-#include "record.h"
+#include "pass.h"
 
 typedef struct ms_fact { /* of a slot */
   int made, writes;      /* the call that writes it (the last one), and how many writes there are */

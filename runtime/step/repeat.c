@@ -1,6 +1,6 @@
 /* repeat.c -- a pass over a recording: a call that computes what an earlier one has computed is dropped, and its readers read the
  * earlier result. Forward code and derivative rules written apart often ask for the same thing (1 - y, x transposed, a norm). */
-#include "record.h"
+#include "pass.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* check.c -- MASCON_COMPILE=check: what the function did against what its replay did, from the same state. */
-#include "record.h"
+#include "pass.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * for a thread whose core was taken. Results do not depend on it, so a step may try: now and then it runs a few times with half as
  * many threads, or twice as many, and stays with what was faster. Trials become rare while they find nothing, and come at once when
  * the step takes longer than it used to. */
-#include "record.h"
+#include "pass.h"
 #include "team.h"
 #include <time.h>
 

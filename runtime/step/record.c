@@ -1,11 +1,14 @@
 /* record.c -- writing down kernel calls as they run. */
-#include "record.h"
+#include "pass.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 ms_record *ms_record_now;
+static const ms_observer observer; /* below: what the core tells */
 bool ms_recording(void) { return ms_record_now != NULL; }
+int ms_record_nth(const ms_record *r) { return r->nth; }
+int ms_record_looks(const ms_record *r) { return r->n_looked; }
 
 static int no_memory(void) { return ms_fail("compile: out of memory while recording"), -1; }
 
@@ -20,19 +23,26 @@ void ms_slot_hold(ms_slot *s, ms_storage *storage) {
   s->storage = storage;
 }
 
+/* The slot lets go of a storage that it watched. */
+void ms_slot_unwatch(ms_slot *s) {
+  s->storage->watcher = NULL, s->storage->watched_by = NULL;
+  s->storage = NULL;
+}
+
 /* From retaining a storage that a call made to watching it. */
 static void watch(ms_record *r, int slot) {
   ms_slot *s = &r->slot[slot];
   ms_storage *t = s->storage;
   s->kind = MS_SLOT_INTERNAL;
-  t->watch = r, t->watch_slot = slot;
+  t->watcher = &observer, t->watched_by = r, t->watched_as = slot;
   t->held--;
   ms_storage_release(t); /* not the last one: the call's result has it */
 }
 
-void ms_storage_lost(ms_storage *s) {
-  s->watch->slot[s->watch_slot].storage = NULL;
-  s->watch = NULL;
+/* A watched storage dies. */
+static void lost(ms_storage *s) {
+  ms_record *r = s->watched_by;
+  r->slot[s->watched_as].storage = NULL;
 }
 
 static size_t hash(uint64_t birth) { return (size_t)(birth * 0x9E3779B97F4A7C15u >> 20); }
@@ -78,7 +88,7 @@ int ms_record_slot(ms_record *r, ms_storage *s, ms_slot_kind kind) {
   return r->slot[last].next = r->n_slot++;
 }
 
-static ms_ref_view ref_view(const ms_tensor *t) {
+ms_ref_view ms_record_view(const ms_tensor *t) {
   ms_ref_view v = {.slot = -1, .view = {.dtype = t->dtype, .rank = t->rank}, .offset = (size_t)t->offset * ms_dtype_size(t->dtype)};
   memcpy(v.view.shape, t->shape, sizeof t->shape);
   memcpy(v.view.stride, t->stride, sizeof t->stride);
@@ -94,8 +104,8 @@ bool ms_record_within(const ms_record *r, int arg, const ms_view *v, size_t offs
 
 /* The slot that a tensor belongs to: the first argument that it lies within; else the storage's, made if it is new. -1 on failure.
  */
-static int slot_of(ms_record *r, const ms_tensor *t) {
-  const ms_ref_view v = ref_view(t);
+int ms_record_slot_of(ms_record *r, const ms_tensor *t) {
+  const ms_ref_view v = ms_record_view(t);
   int other = -1;
   for (int s = r->table_size ? *place_of(r, t->storage) : -1; s >= 0; s = r->slot[s].next)
     if (r->slot[s].kind != MS_SLOT_INPUT) other = s;
@@ -104,13 +114,18 @@ static int slot_of(ms_record *r, const ms_tensor *t) {
 }
 
 /* t becomes an argument. -1 on failure. */
-static int add_arg(ms_record *r, const ms_tensor *t) {
-  const ms_ref_view v = ref_view(t);
+int ms_record_add_arg(ms_record *r, const ms_tensor *t) {
+  const ms_ref_view v = ms_record_view(t);
   int slot = ms_record_slot(r, t->storage, MS_SLOT_INPUT);
   if (slot < 0) return -1;
   r->slot[slot].arg = r->n_args;
   r->arg[r->n_args++] = (ms_rarg){.slot = slot, .view = v.view, .offset = v.offset, .tie = -1};
   return 0;
+}
+
+static void stop(void) {
+  ms_record_now = NULL;
+  ms_observe(NULL);
 }
 
 /* ---- begin and end ----------------------------------------------------------------------------------------------- */
@@ -123,15 +138,16 @@ ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args) {
   r->args = args;
   r->birth = ms_storage_births;
   for (int i = 0; i < n_args; i++) {
-    if (add_arg(r, args[i]) < 0) return ms_record_free(r), NULL;
+    if (ms_record_add_arg(r, args[i]) < 0) return ms_record_free(r), NULL;
     r->device = args[i]->device;
     r->n_given = r->n_args;
   }
+  ms_observe(&observer);
   return ms_record_now = r;
 }
 
 void ms_record_abort(ms_record *r) {
-  if (ms_record_now == r) ms_record_now = NULL;
+  if (ms_record_now == r) stop();
   ms_record_free(r);
 }
 
@@ -145,46 +161,26 @@ void ms_record_refuse(const char *why) {
            line, why);
 }
 
-/* Look where the gradients are now. One with a graph would keep the whole run alive, and a replay makes none: it is cut off. */
-static int end_grads(ms_record *r) {
-  for (int i = 0; i < r->n_grad; i++) {
-    ms_rgrad *g = &r->grad[i];
-    ms_tensor *now = g->leaf->grad;
-    g->now.slot = -1;
-    g->wants = g->leaf->requires_grad;
-    if (now && (now->node || now->requires_grad)) { /* the leaf alone holds it: kept_elsewhere */
-      ms_tensor *bare = ms_alias(now);
-      if (bare) ms_set_grad(g->leaf, bare);
-      ms_release(now = bare);
-    }
-    if (ms_error()) return -1;
-    if (!now) continue;
-    g->now = ref_view(now);
-    if ((g->now.slot = slot_of(r, now)) < 0) return -1;
-  }
-  return 0;
-}
-
 int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results) {
-  ms_record_now = NULL;
+  stop();
   r->args = NULL;
   if (*r->refused) return ms_fail("%s", r->refused), -1;
   if (!(r->result = calloc((size_t)n_results + 1, sizeof *r->result))) return no_memory();
   r->n_results = n_results;
   for (int i = 0; i < n_results; i++) {
-    r->result[i] = ref_view(results[i]);
-    if ((r->result[i].slot = slot_of(r, results[i])) < 0) return -1;
+    r->result[i] = ms_record_view(results[i]);
+    if ((r->result[i].slot = ms_record_slot_of(r, results[i])) < 0) return -1;
   }
   for (int i = 0; i < r->n_slot; i++) /* made inside, touched by no call: uploaded */
     if (r->slot[i].kind == MS_SLOT_EXTERNAL && r->slot[i].first < 0 && r->slot[i].birth > r->birth) r->slot[i].constant = true;
-  return end_grads(r);
+  return ms_record_end_grads(r);
 }
 
 /* Is a result or gradient that calls made held by somebody else than the results and the leaves? Results are tensors of their own.
  */
 static bool kept_elsewhere(const ms_record *r, int slot) {
   const ms_slot *s = &r->slot[slot];
-  if ((s->kind != MS_SLOT_RESULT && s->kind != MS_SLOT_KEPT) || s->storage->watch != r) return false;
+  if ((s->kind != MS_SLOT_RESULT && s->kind != MS_SLOT_KEPT) || s->storage->watched_by != r) return false;
   int ours = 0;
   for (int i = 0; i < r->n_results; i++) ours += r->result[i].slot == slot;
   for (int i = 0; i < r->n_grad; i++) {
@@ -240,7 +236,7 @@ int ms_record_settle(ms_record *r) {
 static void unwatch(ms_record *r) {
   for (int i = 0; i < r->n_slot; i++) {
     ms_slot *s = &r->slot[i];
-    if (s->storage && s->storage->watch == r && s->storage->watch_slot == i) s->storage->watch = NULL, s->storage = NULL;
+    if (s->storage && s->storage->watched_by == r && s->storage->watched_as == i) ms_slot_unwatch(s);
   }
 }
 
@@ -333,9 +329,9 @@ static int touch(ms_record *r, const ms_rcall *c, int slot, bool writes) {
   return 0;
 }
 
-int ms_record_made(const ms_tensor *t) {
+static int made(const ms_tensor *t) {
   ms_record *r = ms_record_now;
-  int slot = slot_of(r, t);
+  int slot = ms_record_slot_of(r, t);
   if (slot < 0) return -1;
   if (r->slot[slot].kind == MS_SLOT_EXTERNAL && r->slot[slot].birth > r->birth) watch(r, slot);
   return 0;
@@ -375,7 +371,7 @@ static bool looks(const ms_rcall *q) {
   return live;
 }
 
-int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out) {
+static int called(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out) {
   ms_record *r = ms_record_now;
   if (r->n_call == r->room_call) {
     int room = r->room_call ? 2 * r->room_call : 256;
@@ -397,7 +393,7 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
       ms_cell_retain(ms_scalar_cell(t->number));
       q->live |= ms_scalar_cell(t->number) != NULL;
     } else if (t->storage) {
-      rc = (q->slot[i] = slot_of(r, t)) < 0 ? -1 : 0;
+      rc = (q->slot[i] = ms_record_slot_of(r, t)) < 0 ? -1 : 0;
       q->offset[i] = (size_t)t->offset * ms_dtype_size(t->dtype);
       if (!r->device) r->device = t->device;
     }
@@ -415,51 +411,7 @@ int ms_record_call(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out
   return rc;
 }
 
-int ms_record_grad(ms_tensor *t, bool found) {
-  ms_record *r = ms_record_now;
-  if (!r || !t->storage) return 0;
-  for (int i = 0; i < r->n_grad; i++)
-    if (r->grad[i].leaf == t) return 0;
-  if (r->n_grad == r->room_grad) {
-    int room = r->room_grad ? 2 * r->room_grad : 64;
-    ms_rgrad *p = realloc(r->grad, (size_t)room * sizeof *p);
-    if (!p) return no_memory();
-    r->grad = p, r->room_grad = room;
-  }
-  ms_rgrad *g = &r->grad[r->n_grad++];
-  *g = (ms_rgrad){.leaf = ms_retain(t), .arg = -1, .found = found, .as = -1, .now.slot = -1};
-  for (int i = r->n_given - 1; i >= 0; i--)
-    if (r->args[i] == t) g->arg = i;
-  if (!found || !t->grad) return 0;
-  /* What is found is one more argument; what the calls so far have read in the same storage was captured. */
-  g->birth = t->grad->storage->birth;
-  if (g->birth > r->birth) return 0;
-  ms_rarg *p = realloc(r->arg, ((size_t)r->n_args + 1) * sizeof *p);
-  if (!p) return no_memory();
-  r->arg = p;
-  g->as = r->n_args;
-  return add_arg(r, t->grad);
-}
-
-int ms_record_grad_is(ms_tensor *t) {
-  ms_record *r = ms_record_now;
-  if (!r || !t->storage) return 0;
-  if (r->n_event == r->room_event) {
-    int room = r->room_event ? 2 * r->room_event : 64;
-    ms_revent *p = realloc(r->event, (size_t)room * sizeof *p);
-    if (!p) return no_memory();
-    r->event = p, r->room_event = room;
-  }
-  ms_revent *e = &r->event[r->n_event++];
-  *e = (ms_revent){.at = r->n_call, .grad = -1, .now.slot = -1};
-  for (int i = 0; i < r->n_grad; i++)
-    if (r->grad[i].leaf == t) e->grad = i;
-  if (!t->grad) return 0;
-  e->now = ref_view(t->grad);
-  return (e->now.slot = slot_of(r, t->grad)) < 0 ? -1 : 0;
-}
-
-void ms_record_leaves(int n, ms_tensor *const *in) {
+static void operands(int n, ms_tensor *const *in) {
   ms_record *r = ms_record_now;
   for (int i = 0; i < n; i++) {
     ms_tensor *t = in[i];
@@ -481,36 +433,6 @@ void ms_record_leaves(int n, ms_tensor *const *in) {
   }
 }
 
-ms_tensor *ms_grad_leaf(const ms_rgrad *g, ms_tensor *const *args) { return g->leaf ? g->leaf : args[g->arg]; }
-
-bool ms_record_grads_match(const ms_record *r, ms_tensor *const *args) {
-  for (int i = 0; i < r->n_grad; i++) {
-    const ms_rgrad *g = &r->grad[i];
-    if (ms_grad_leaf(g, args)->requires_grad != g->wants) return false; /* frozen, or no longer, since */
-    if (!g->found) continue;
-    const ms_tensor *now = ms_grad_leaf(g, args)->grad;
-    if ((now != NULL) != (g->birth != 0)) return false;
-    if (!now) continue;
-    if (g->as < 0) {
-      if (now->storage->birth != g->birth) return false;
-      continue;
-    }
-    const ms_view *v = &r->arg[g->as].view;
-    if (now->dtype != v->dtype || now->rank != v->rank || memcmp(now->shape, v->shape, v->rank * sizeof *v->shape) ||
-        memcmp(now->stride, v->stride, v->rank * sizeof *v->stride))
-      return false;
-  }
-  return true;
-}
-
-bool ms_record_args(const ms_record *r, ms_tensor *const *given, ms_tensor **into) {
-  memcpy(into, given, (size_t)r->n_given * sizeof *into);
-  if (!ms_record_grads_match(r, given)) return false;
-  for (int i = 0; i < r->n_grad; i++)
-    if (r->grad[i].as >= 0) into[r->grad[i].as] = ms_grad_leaf(&r->grad[i], given)->grad;
-  return true;
-}
-
 const char *ms_rcall_place(const ms_rcall *c) {
   static char text[2][160];
   static int k;
@@ -518,3 +440,15 @@ const char *ms_rcall_place(const ms_rcall *c) {
   snprintf(text[k], sizeof text[k], "%s at %s:%d", c->call.op->name, c->chunk ? c->chunk : "?", c->line);
   return text[k];
 }
+
+static const ms_observer observer = {
+    .called = called,
+    .made = made,
+    .operands = operands,
+    .folded = ms_record_folded,
+    .looked = ms_record_look,
+    .grad = ms_record_grad,
+    .grad_set = ms_record_grad_set,
+    .refused = ms_record_refuse,
+    .lost = lost,
+};

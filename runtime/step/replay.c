@@ -1,5 +1,5 @@
 /* replay.c -- a recording made into a step: what is needed, where it lies. */
-#include "record.h"
+#include "pass.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +10,8 @@ static void adopt(ms_record *r) {
   for (int i = 0; i < r->n_slot; i++) {
     ms_slot *s = &r->slot[i];
     ms_storage *t = s->storage;
-    if (!t || t->watch != r) continue;
-    t->watch = NULL;
-    s->storage = NULL;
+    if (!t || t->watched_by != r) continue;
+    ms_slot_unwatch(s);
     if (s->kind == MS_SLOT_KEPT) ms_slot_hold(s, t);
   }
 }

@@ -1,5 +1,5 @@
 /* compare.c -- do two recordings of a function agree? What differs is told with both values and the script's line. */
-#include "record.h"
+#include "pass.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

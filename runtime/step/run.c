@@ -1,5 +1,5 @@
 /* run.c -- running a step: does it fit the call, the loop over its calls, what it leaves behind; profile and report. */
-#include "record.h"
+#include "pass.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
