@@ -57,11 +57,10 @@ int msl_dtype(lua_State *L, int i, const char *word, int otherwise);
  * msl_check_options also for anything but a table of named keys (nil and none pass). */
 void msl_check_names(lua_State *L, int i, const char *what, const char *const *names);
 void msl_check_options(lua_State *L, int i, const char *what, const char *const *names);
-const char *msl_nearest(const char *word, const char *const *names); /* NULL when nothing is near */
 
-/* What belongs to a coroutine (coroutine.c): gradient mode, precision, ..., how many guards of the mode are open, and its scopes, a
- * chain that gc.c knows (NULL: none is open). */
-extern int msl_guards;
+/* What belongs to a coroutine (coroutine.c): gradient mode, precision, ..., how many guards of the gradient mode (ms.no_grad) are
+ * open, and its scopes, a chain that gc.c knows (NULL: none is open). */
+extern int msl_grad_guards;
 void *msl_scopes(void);
 void msl_set_scopes(void *chain);
 void msl_free_scopes(void *chain); /* of a coroutine that is no more */
@@ -70,10 +69,18 @@ void msl_here(lua_State *L);       /* this is the state that runs */
 /* The script's line: the innermost Lua frame outside the library. Pushes nothing. */
 void msl_script_line(lua_State *L, char *out, size_t size);
 
-void msl_open_tensor(lua_State *L); /* metatable and methods; module table on top */
+/* Each file that gives scripts functions has one of these; mascon.c calls them in turn. Stack: the module `ms`, methods of tensors.
+ */
+void msl_open_tensor(lua_State *L);
 void msl_open_ops(lua_State *L);
 void msl_open_grad(lua_State *L);
+void msl_open_random(lua_State *L);
+void msl_open_device(lua_State *L);
+void msl_open_modes(lua_State *L);
+void msl_open_host(lua_State *L);
 void msl_open_data(lua_State *L);
+void msl_open_pictures(lua_State *L);
+void msl_open_files(lua_State *L);
 void msl_open_ml(lua_State *L);
 void msl_open_compile(lua_State *L);
 

@@ -214,10 +214,10 @@ int ms_call(lua_State *L, int nargs, int nresults) {
   lua_insert(L, base);
   ms_interrupt_begin(L);
   if (keeping) ms_usual_hook(L, keep_on_return, LUA_MASKRET);
-  const int mark = msl_guard_begin();
+  const int mark = msl_protect_begin();
   msl_call_begins();
   int status = lua_pcall(L, nargs, nresults, base);
-  if (status != LUA_OK) msl_guard_end(mark);
+  if (status != LUA_OK) msl_protect_failed(mark);
   ms_interrupt_end(L);
   if (status != LUA_OK) msl_call_failed();
   keeping = NULL;

@@ -16,7 +16,7 @@ typedef struct modes {
   void *scopes;          /* gc.c */
 } modes;
 
-int msl_guards;
+int msl_grad_guards;
 static int seeded;
 static ms_rng outermost;
 static int aside;     /* how many coroutines have modes put aside */
@@ -27,7 +27,7 @@ static modes now(void) {
   memset(&m, 0, sizeof m); /* gaps too: they are compared as bytes */
   m.grad = ms_grad_enabled(), m.deterministic = ms_deterministic(), m.flush_denormal = ms_flush_denormal();
   m.check_numerics = ms_check_numerics_on(), m.precision = ms_get_precision();
-  m.guards = msl_guards, m.scopes = msl_scopes(), m.seeded = seeded;
+  m.guards = msl_grad_guards, m.scopes = msl_scopes(), m.seeded = seeded;
   if (seeded) m.rng = *ms_default_rng(), m.outermost = outermost;
   return m;
 }
@@ -36,7 +36,7 @@ static void set(const modes *m) {
   ms_set_grad_enabled(m->grad), ms_set_deterministic(m->deterministic), ms_set_flush_denormal(m->flush_denormal);
   ms_set_check_numerics(m->check_numerics);
   if (ms_get_precision() != m->precision) ms_set_precision(m->precision == MS_PRECISION_BF16 ? "bf16" : "f32");
-  msl_guards = m->guards, seeded = m->seeded;
+  msl_grad_guards = m->guards, seeded = m->seeded;
   if (seeded) *ms_default_rng() = m->rng, outermost = m->outermost;
   msl_set_scopes(m->scopes);
 }
@@ -106,9 +106,9 @@ static int with_turn(lua_State *L, lua_CFunction f) {
   lua_remove(L, 1);
   msl_here(other);
   ms_running(other);
-  const int mark = msl_guard_begin();
+  const int mark = msl_protect_begin();
   const int n = f(L);
-  msl_guard_end(mark); /* an error is told by the results */
+  msl_protect_failed(mark); /* an error is told by the results */
   const modes end = now();
   if (was_seeded || end.seeded) *ms_default_rng() = generator; /* else what it drew was drawn from ours */
   const ms_rng drawn = *ms_default_rng();
@@ -191,7 +191,7 @@ static modes at_call;
 void msl_call_begins(void) { at_call = now(); }
 
 void msl_call_failed(void) {
-  if (msl_guards != at_call.guards) ms_set_grad_enabled(at_call.grad), msl_guards = at_call.guards;
+  if (msl_grad_guards != at_call.guards) ms_set_grad_enabled(at_call.grad), msl_grad_guards = at_call.guards;
   if (seeded && !at_call.seeded) *ms_default_rng() = outermost, seeded = 0;
 }
 

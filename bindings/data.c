@@ -1,49 +1,9 @@
 /* data.c -- the data side for Lua, the part that touches bytes: IDX files, labels, orders of rows, batches.
  * scripts/mascon/dataset.lua is the face; it finds these functions in ms._data. */
 #include "data/data.h"
-#include "embed.h"
-#include "files.h"
+#include "host.h"
 #include <stdio.h>
 #include <string.h>
-
-/* ---- shared ------------------------------------------------------------------------------------------------------ */
-
-#define GUARD "mascon.guard"
-
-void msl_drop(msl_guard *g) {
-  void *p = g->p;
-  g->p = NULL;
-  if (p) g->free(p);
-}
-
-static int guard_gc(lua_State *L) { return msl_drop(luaL_checkudata(L, 1, GUARD)), 0; }
-
-msl_guard *msl_guard_push(lua_State *L, void (*free)(void *)) {
-  msl_guard *g = lua_newuserdatauv(L, sizeof *g, 0);
-  *g = (msl_guard){NULL, free};
-  luaL_setmetatable(L, GUARD);
-  return g;
-}
-
-const char *msl_string(lua_State *L, int i, const char *what, const char *wanted) {
-  size_t n = 0;
-  const char *s = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &n) : NULL;
-  if (!s)
-    msl_raise(L, ms_scope_open(), "%s: expected %s, got %s", what, wanted, lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
-  else if (strlen(s) != n) msl_raise(L, ms_scope_open(), "%s: expected %s, got a string with a zero byte in it", what, wanted);
-  return s;
-}
-
-uint64_t msl_max_bytes(lua_State *L, int i, const char *what) {
-  int ok;
-  if (lua_isnoneornil(L, i)) return 0;
-  lua_Integer n = lua_tointegerx(L, i, &ok);
-  if (!ok || n < 1 || lua_type(L, i) != LUA_TNUMBER)
-    msl_raise(L, ms_scope_open(), "%s: max_bytes: expected a whole number from 1 on, got %s", what, luaL_tolstring(L, i, NULL));
-  return (uint64_t)n;
-}
-
-ms_tensor *msl_on_host(ms_tensor *t) { return t ? ms_contiguous(ms_to_device(ms_detach(t), ms_device_get("cpu"))) : NULL; }
 
 /* ---- IDX --------------------------------------------------------------------------------------------------------- */
 
@@ -53,12 +13,12 @@ static void close_idx(void *f) { ms_idx_close(f); }
 static int idx_read(lua_State *L) {
   const char *path = msl_string(L, 1, "read_idx", "the name of a file");
   uint64_t max_bytes = msl_max_bytes(L, 2, "read_idx");
-  msl_guard *g = msl_guard_push(L, close_idx);
+  msl_owned *g = msl_own(L, close_idx);
   int mark = msl_enter(L);
   ms_idx *f = g->p = ms_idx_open(path, max_bytes);
   ms_tensor *t = f ? ms_empty(f->what.dtype, f->what.rank, f->what.shape, NULL) : NULL;
   if (t && !ms_idx_elements(f, ms_data(t))) msl_push(L, t);
-  msl_drop(g);
+  msl_owned_free(g);
   msl_leave(L, mark);
   return 1;
 }
@@ -205,14 +165,6 @@ static int batch(lua_State *L) {
 void msl_open_data(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg functions[] = {{"idx_read", idx_read}, {"idx_write", idx_write}, {"labels", labels}, {"rows", rows},
                                        {"order", order},       {"batch", batch},         {NULL, NULL}};
-  msl_metatable(L, GUARD);
-  lua_pushcfunction(L, guard_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, guard_gc);
-  lua_setfield(L, -2, "__close");
-  lua_pop(L, 1);
   luaL_newlib(L, functions);
   lua_setfield(L, -3, "_data");
-  msl_open_pictures(L);
-  msl_open_files(L);
 }

@@ -184,7 +184,7 @@ static int unknown_name(lua_State *L, const char *where) {
 
 static int guarded_index(lua_State *L) { return unknown_name(L, lua_tostring(L, lua_upvalueindex(1))); }
 
-void ms_lua_guard(lua_State *L, const char *where) {
+void ms_lua_name_hints(lua_State *L, const char *where) {
   lua_createtable(L, 0, 1);
   lua_pushstring(L, where);
   lua_pushcclosure(L, guarded_index, 1);

@@ -34,6 +34,6 @@ int ms_lua_require(lua_State *L, const char *name);
 void ms_lua_library(lua_State *L);
 
 /* Give the table on top, known to users as `where` ("ms.image"), an error with a hint for names that it does not have. */
-void ms_lua_guard(lua_State *L, const char *where);
+void ms_lua_name_hints(lua_State *L, const char *where);
 
 #endif

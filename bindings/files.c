@@ -1,6 +1,6 @@
 /* files.c -- safetensors and TensorBoard for Lua. */
 #include "embed.h"
-#include "files.h"
+#include "pictures.h"
 #include "data/data.h"
 #include "io/io.h"
 #include <stdlib.h>
@@ -147,7 +147,7 @@ static int load(lua_State *L) {
     lua_pop(L, 1);
   }
   ms_device *device = msl_device(L, options);
-  msl_guard *g = msl_guard_push(L, close_safetensors);
+  msl_owned *g = msl_own(L, close_safetensors);
   int mark = msl_enter(L);
   const ms_safetensors *s = g->p = ms_safetensors_open(path, max_bytes);
   if (!s) return msl_leave(L, mark), 0;
@@ -169,7 +169,7 @@ static int load(lua_State *L) {
     lua_pushstring(L, s->metadata[k].value);
     lua_setfield(L, -3, s->metadata[k].key);
   }
-  msl_drop(g);
+  msl_owned_free(g);
   msl_leave(L, mark);
   return 3;
 }
@@ -269,14 +269,14 @@ static int writer_image(lua_State *L) {
   int64_t step = step_at(L, 4, "image");
   int options = lua_isnoneornil(L, 5) ? 0 : 5;
   lua_settop(L, 5);
-  msl_guard *png = msl_guard_push(L, free_png);
+  msl_owned *png = msl_own(L, free_png);
   int mark = msl_enter(L);
-  msl_guard *g = msl_picture(L, mark, 3, options, "tensorboard:image");
+  msl_owned *g = msl_picture(L, mark, 3, options, "tensorboard:image");
   const ms_image *im = g->p;
   size_t size;
   if ((png->p = ms_png_encode(im, &size))) ms_events_image(e, tag, step, im->width, im->height, im->channels, png->p, size);
-  msl_drop(g);
-  msl_drop(png);
+  msl_owned_free(g);
+  msl_owned_free(png);
   msl_leave(L, mark);
   lua_settop(L, 1);
   return 1;
@@ -348,7 +348,7 @@ void msl_open_files(lua_State *L) { /* stack: module, methods */
   lua_pushcfunction(L, writer_close);
   lua_setfield(L, -2, "__close");
   luaL_newlib(L, methods);
-  ms_lua_guard(L, "tensorboard");
+  ms_lua_name_hints(L, "tensorboard");
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   static const luaL_Reg functions[] = {{"save", save}, {"load", load}, {"tensorboard", tensorboard}, {NULL, NULL}};

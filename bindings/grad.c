@@ -1,7 +1,5 @@
-/* grad.c -- differentiation, modes and the rest of the session's state, for Lua. */
+/* grad.c -- differentiation for Lua: backward, ms.grad, requires_grad_, and the gradient mode (ms.no_grad, ms.enable_grad). */
 #include "bind.h"
-#include "step/step.h"
-#include <string.h>
 
 /* y came out of a compiled step, without its graph: say so by name. */
 static void check_graph(lua_State *L, const char *what) {
@@ -70,13 +68,13 @@ static int grad(lua_State *L) {
 static int mode_close(lua_State *L) {
   bool *was = luaL_checkudata(L, 1, "mascon.grad_mode");
   ms_set_grad_enabled(*was);
-  msl_guards--;
+  msl_grad_guards--;
   return 0;
 }
 
 static int after_mode(lua_State *L, int status, lua_KContext was) {
   ms_set_grad_enabled(was != 0);
-  msl_guards--;
+  msl_grad_guards--;
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
   return lua_gettop(L);
 }
@@ -88,7 +86,7 @@ static int set_mode(lua_State *L) {
     bool *b = lua_newuserdatauv(L, sizeof *b, 0);
     luaL_setmetatable(L, "mascon.grad_mode");
     *b = ms_set_grad_enabled(on); /* what may raise is behind us */
-    msl_guards++;
+    msl_grad_guards++;
     return 1;
   }
   if (!lua_isfunction(L, 1) && luaL_getmetafield(L, 1, "__call") == LUA_TNIL)
@@ -97,7 +95,7 @@ static int set_mode(lua_State *L) {
   if (!lua_isfunction(L, 1)) lua_pop(L, 1);
   int n = lua_gettop(L) - 1;
   bool was = ms_set_grad_enabled(on);
-  msl_guards++;
+  msl_grad_guards++;
   return after_mode(L, lua_pcallk(L, n, LUA_MULTRET, 0, was, after_mode), was);
 }
 
@@ -115,106 +113,7 @@ static int requires_grad_(lua_State *L) {
   return 1;
 }
 
-/* ms.seed(n): start the default generator anew. ms.rng_state() -> seed, counter; ms.rng_state(seed, counter) sets them
- * (checkpoints). */
-static int seed(lua_State *L) {
-  msl_at_most(L, 1, "seed");
-  lua_Integer n = luaL_checkinteger(L, 1);
-  if (ms_recording()) return msl_refuse(L, "ms.seed inside a compiled step: a replay would not do it again; do it outside");
-  return ms_seed((uint64_t)n), 0;
-}
-static int rng_state(lua_State *L) {
-  msl_at_most(L, 2, "rng_state");
-  ms_rng *r = ms_default_rng();
-  if (ms_recording()) return msl_refuse(L, "ms.rng_state inside a compiled step: a replay would not do it again; do it outside");
-  if (!lua_isnoneornil(L, 1)) *r = (ms_rng){(uint64_t)luaL_checkinteger(L, 1), (uint64_t)luaL_checkinteger(L, 2)};
-  lua_pushinteger(L, (lua_Integer)r->seed);
-  lua_pushinteger(L, (lua_Integer)r->counter);
-  return 2;
-}
-
-/* ms.memory() -> {live, peak, cached, allocated (bytes), tensors, storages, nodes}; ms.memory("reset") starts the peak anew,
- * ms.memory("release") empties the cache. */
-static int memory(lua_State *L) {
-  msl_at_most(L, 1, "memory");
-  const char *word = luaL_optstring(L, 1, "");
-  if (!strcmp(word, "reset")) ms_memory_reset_peak();
-  else if (!strcmp(word, "release")) ms_memory_release_cache();
-  else if (*word) return msl_raise(L, ms_scope_open(), "memory: expected nothing, 'reset' or 'release', got '%s'", word);
-  ms_memory m = ms_memory_stats();
-  lua_createtable(L, 0, 8);
-#define I(k, v) (lua_pushinteger(L, (lua_Integer)(v)), lua_setfield(L, -2, k))
-  I("live", m.live), I("peak", m.peak), I("cached", m.cached), I("allocated", m.allocated);
-  I("tensors", m.tensors), I("storages", m.storages), I("nodes", m.nodes);
-  return 1;
-}
-
-/* ms.threads() -> number; ms.threads(n) sets it */
-static int threads(lua_State *L) {
-  msl_at_most(L, 1, "threads");
-  if (!lua_isnoneornil(L, 1)) {
-    lua_Integer n = lua_isinteger(L, 1) ? lua_tointeger(L, 1) : 0;
-    if (n < 1 || n > 1024)
-      return msl_raise(L, ms_scope_open(), "threads: expected a whole number from 1 to 1024, got %s", luaL_tolstring(L, 1, NULL));
-    ms_set_threads((int)n);
-  }
-  return lua_pushinteger(L, ms_threads()), 1;
-}
-
-/* ms.deterministic() -> boolean; ms.deterministic(bool) sets it (mascon.h) */
-static int deterministic(lua_State *L) {
-  msl_at_most(L, 1, "deterministic");
-  if (!lua_isnoneornil(L, 1)) {
-    luaL_checktype(L, 1, LUA_TBOOLEAN);
-    ms_set_deterministic(lua_toboolean(L, 1));
-  }
-  return lua_pushboolean(L, ms_deterministic()), 1;
-}
-
-/* ms.flush_denormal() -> boolean; ms.flush_denormal(bool) sets it (mascon.h) */
-static int flush_denormal(lua_State *L) {
-  msl_at_most(L, 1, "flush_denormal");
-  if (!lua_isnoneornil(L, 1)) {
-    luaL_checktype(L, 1, LUA_TBOOLEAN);
-    ms_set_flush_denormal(lua_toboolean(L, 1));
-  }
-  return lua_pushboolean(L, ms_flush_denormal()), 1;
-}
-
-/* ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it (mascon.h) */
-static int precision(lua_State *L) {
-  msl_at_most(L, 1, "precision");
-  if (!lua_isnoneornil(L, 1)) {
-    const char *name = luaL_checkstring(L, 1);
-    int mark = msl_enter(L);
-    ms_set_precision(name);
-    msl_leave(L, mark);
-  }
-  return lua_pushstring(L, ms_precision_name()), 1;
-}
-
-/* ms.check_numerics(bool): fail at the first operation whose result holds NaN or infinity */
-static int check_numerics(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TBOOLEAN);
-  return ms_set_check_numerics(lua_toboolean(L, 1)), 0;
-}
-
-/* ms.device(name) -> canonical name, description; raises why there is no such device */
-static int device(lua_State *L) {
-  int mark = msl_enter(L);
-  ms_device *d = ms_device_get(luaL_optstring(L, 1, "auto"));
-  msl_leave(L, mark);
-  lua_pushstring(L, d->name);
-  lua_pushstring(L, d->description);
-  return 2;
-}
-
-/* ms.fail_allocation(k): the k-th allocation from now fails (tests; 0 = none) */
-static int fail_allocation(lua_State *L) { return ms_memory_fail_after(luaL_checkinteger(L, 1)), 0; }
-
-void msl_open_grad(lua_State *L) {    /* stack: module, methods */
-  lua_pushinteger(L, MS_RNG_VERSION); /* ms.rng_version: which stream a seed gives */
-  lua_setfield(L, -3, "rng_version");
+void msl_open_grad(lua_State *L) { /* stack: module, methods */
   msl_takes_live(set_mode, 0);
   lua_pushcfunction(L, backward);
   lua_setfield(L, -2, "backward");
@@ -229,20 +128,8 @@ void msl_open_grad(lua_State *L) {    /* stack: module, methods */
     lua_pushcclosure(L, set_mode, 1);
     lua_setfield(L, -3, on ? "enable_grad" : "no_grad");
   }
-  static const luaL_Reg functions[] = {{"grad", grad},
-                                       {"grad_enabled", grad_enabled},
-                                       {"seed", seed},
-                                       {"rng_state", rng_state},
-                                       {"memory", memory},
-                                       {"threads", threads},
-                                       {"deterministic", deterministic},
-                                       {"flush_denormal", flush_denormal},
-                                       {"precision", precision},
-                                       {"device", device},
-                                       {"check_numerics", check_numerics},
-                                       {"fail_allocation", fail_allocation},
-                                       {NULL, NULL}};
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 0);
-  lua_pop(L, 1);
+  lua_pushcfunction(L, grad);
+  lua_setfield(L, -3, "grad");
+  lua_pushcfunction(L, grad_enabled);
+  lua_setfield(L, -3, "grad_enabled");
 }

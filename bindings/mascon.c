@@ -48,7 +48,13 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_tensor(L);
   msl_open_ops(L);
   msl_open_grad(L);
+  msl_open_random(L);
+  msl_open_device(L);
+  msl_open_modes(L);
+  msl_open_host(L);
   msl_open_data(L);
+  msl_open_pictures(L);
+  msl_open_files(L);
   msl_open_ml(L);
   msl_open_compile(L);
   lua_setfield(L, -2, "methods"); /* ms.methods: scripts may add their own */

@@ -3,7 +3,7 @@
  * begin with, as its first argument. */
 #include "ml/ml.h"
 #include "bind.h"
-#include "files.h"
+#include "host.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -24,7 +24,8 @@ static int distance(const char *a, const char *b) {
   return row[m];
 }
 
-const char *msl_nearest(const char *word, const char *const *names) {
+/* The name that `word` was probably meant to be, NULL when none is near. (For names that Lua knows: scripts/mascon/text.lua.) */
+static const char *nearest(const char *word, const char *const *names) {
   const char *best = NULL;
   int least = (int)strlen(word) / 3 + 2;
   for (; *names; names++) {
@@ -52,7 +53,7 @@ msl_table msl_table_kind(lua_State *L, int i) {
 /* Raise for a key that nobody asked for: the nearest name, or all of them. */
 static void unknown_option(lua_State *L, const char *what, const char *key, const char *const *names) {
   char known[512] = "", hint[600];
-  const char *near = msl_nearest(key, names);
+  const char *near = nearest(key, names);
   size_t at = 0;
   for (const char *const *n = names; *n && at < sizeof known; n++)
     at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *n);

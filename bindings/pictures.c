@@ -2,7 +2,7 @@
  * of numbers from 0 (black) to 1 (white); a picture in memory or a file has its channels side by side. */
 #include "data/data.h"
 #include "embed.h"
-#include "files.h"
+#include "pictures.h"
 #include <string.h>
 #include <strings.h>
 
@@ -97,7 +97,7 @@ static ms_image *one_picture(ms_tensor *t, int channels, int height, int width) 
 }
 
 /* rank 4: N x C x H x W; rank 3: N x H x W in a grid, else C x H x W when the first size is 1..4; rank 2: H x W. */
-static msl_guard *picture(lua_State *L, int mark, int i, int options, const char *what, bool grid) {
+static msl_owned *picture(lua_State *L, int mark, int i, int options, const char *what, bool grid) {
   bool listed;
   if (options) ms_scope_close(mark), msl_check_options(L, options, what, names);
   ms_tensor *t = pictures(L, mark, i, what, &listed);
@@ -118,17 +118,17 @@ static msl_guard *picture(lua_State *L, int mark, int i, int options, const char
   if (h > MS_IMAGE_MAX_SIDE || w > MS_IMAGE_MAX_SIDE || c > 4)
     msl_raise(L, mark, "%s: expected pictures of 1 or 3 channels and at most %d x %d, got %s", what, MS_IMAGE_MAX_SIDE,
               MS_IMAGE_MAX_SIDE, ms_shape_str(t));
-  msl_guard *guard = msl_guard_push(L, free_image);
-  guard->p = one && !options ? one_picture(t, (int)c, (int)h, (int)w)
+  msl_owned *owned = msl_own(L, free_image);
+  owned->p = one && !options ? one_picture(t, (int)c, (int)h, (int)w)
                              : ms_image_grid(ms_data(t), (ms_dtype)t->dtype, n, (int)c, (int)h, (int)w, &g);
-  if (!guard->p) {
+  if (!owned->p) {
     ms_error_prefix("%s", what);
     msl_leave(L, mark);
   }
-  return guard;
+  return owned;
 }
 
-msl_guard *msl_picture(lua_State *L, int mark, int i, int options, const char *what) {
+msl_owned *msl_picture(lua_State *L, int mark, int i, int options, const char *what) {
   return picture(L, mark, i, options, what, false);
 }
 
@@ -150,9 +150,9 @@ static int image_grid(lua_State *L) {
   msl_at_most(L, 2, "image.grid");
   int options = options_at(L, 2, "image.grid"), mark = msl_enter(L);
   lua_settop(L, 2);
-  msl_guard *g = picture(L, mark, 1, options, "image.grid", true);
+  msl_owned *g = picture(L, mark, 1, options, "image.grid", true);
   msl_push(L, to_tensor(g->p));
-  msl_drop(g);
+  msl_owned_free(g);
   msl_leave(L, mark);
   return 1;
 }
@@ -173,9 +173,9 @@ static int image_save(lua_State *L) {
   check_ending(L, path);
   int options = options_at(L, 3, "image.save"), mark = msl_enter(L);
   lua_settop(L, 3);
-  msl_guard *g = msl_picture(L, mark, 2, options, "image.save");
+  msl_owned *g = msl_picture(L, mark, 2, options, "image.save");
   ms_png_write(path, g->p);
-  msl_drop(g);
+  msl_owned_free(g);
   msl_leave(L, mark);
   return 0;
 }
@@ -217,7 +217,7 @@ static int image_join(lua_State *L) {
     if (lua_getfield(L, options, "background") != LUA_TNIL) background(L, mark, options, what, ground);
     lua_pop(L, 1);
   }
-  msl_guard **part = lua_newuserdatauv(L, ((size_t)listed + 1) * sizeof(msl_guard *), 0);
+  msl_owned **part = lua_newuserdatauv(L, ((size_t)listed + 1) * sizeof(msl_owned *), 0);
   luaL_checkstack(L, listed + 8, what);
   for (int k = 1; k <= listed; k++) {
     lua_rawgeti(L, 1, k);
@@ -236,7 +236,7 @@ static int image_join(lua_State *L) {
   if (!n) return msl_raise(L, mark, "%s: the list of pictures is empty", what);
   if (along > MS_IMAGE_MAX_SIDE)
     return msl_raise(L, mark, "%s: expected at most %d pixels in all, got %lld", what, MS_IMAGE_MAX_SIDE, (long long)along);
-  msl_guard *whole_picture = msl_guard_push(L, free_image);
+  msl_owned *whole_picture = msl_own(L, free_image);
   ms_image *im = whole_picture->p = ms_image_new((int)(above ? across : along), (int)(above ? along : across), channels);
   if (!im) msl_leave(L, mark);
   for (size_t i = 0, size = (size_t)im->width * (size_t)im->height; i < size; i++)
@@ -246,10 +246,10 @@ static int image_join(lua_State *L) {
     int aside = ((int)across - (above ? one->width : one->height)) / 2;
     paste(im, one, above ? aside : at, above ? at : aside);
     at += (above ? one->height : one->width) + pad;
-    msl_drop(part[k]);
+    msl_owned_free(part[k]);
   }
   msl_push(L, to_tensor(im));
-  msl_drop(whole_picture);
+  msl_owned_free(whole_picture);
   msl_leave(L, mark);
   return 1;
 }
@@ -273,13 +273,13 @@ static int image_load(lua_State *L) {
   int mark = msl_enter(L);
   if (options) channels = whole(L, mark, options, "image.load", "channels", 0, 0);
   if (channels > 4) return msl_raise(L, mark, "image.load: channels: expected 1..4, got %d", channels);
-  msl_guard *g = msl_guard_push(L, close_picture);
+  msl_owned *g = msl_own(L, close_picture);
   ms_picture *p = g->p = ms_picture_open(path, channels, max_bytes);
   if (p) {
     ms_tensor *t = ms_empty(MS_U8, 3, (int64_t[]){p->channels, p->height, p->width}, NULL);
     if (t && !ms_picture_pixels(p, ms_data(t), (size_t)p->width, 1, (size_t)p->width * (size_t)p->height)) msl_push(L, t);
   }
-  msl_drop(g);
+  msl_owned_free(g);
   msl_leave(L, mark);
   return 1;
 }
@@ -292,6 +292,6 @@ void msl_open_pictures(lua_State *L) { /* stack: module, methods */
     lua_pushcclosure(L, image_join, 1);
     lua_setfield(L, -2, above ? "above" : "beside");
   }
-  ms_lua_guard(L, "ms.image");
+  ms_lua_name_hints(L, "ms.image");
   lua_setfield(L, -3, "image");
 }

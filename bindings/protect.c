@@ -4,8 +4,8 @@
  * (coroutine.c, call.c). */
 #include "bind.h"
 
-int msl_guard_begin(void) { return ms_scope_open(); }
-void msl_guard_end(int mark) {
+int msl_protect_begin(void) { return ms_scope_open(); }
+void msl_protect_failed(int mark) {
   ms_scope_close(mark);
   ms_error_clear();
 }
@@ -19,9 +19,9 @@ static int after_yield(lua_State *L, int status, lua_KContext under) {
 }
 
 static int run(lua_State *L, int nargs, int handler, int under) {
-  const int mark = msl_guard_begin();
+  const int mark = msl_protect_begin();
   int status = lua_pcallk(L, nargs, LUA_MULTRET, handler, under, after_yield);
-  if (status != LUA_OK) msl_guard_end(mark);
+  if (status != LUA_OK) msl_protect_failed(mark);
   return after_yield(L, status, under);
 }
 

@@ -3,9 +3,10 @@
 #define MASCON_PROTECT_H
 #include <lua.h>
 
-/* mark = msl_guard_begin() before the call; msl_guard_end(mark) after one that failed. */
-int msl_guard_begin(void);
-void msl_guard_end(int mark);
+/* mark = msl_protect_begin() before the call; msl_protect_failed(mark) after one that failed: it closes the scopes that the call
+ * left open, and forgets its message. */
+int msl_protect_begin(void);
+void msl_protect_failed(int mark);
 void msl_open_protect(lua_State *L);
 
 #endif
