@@ -203,6 +203,22 @@ static inline int64_t ms_view_numel(const ms_view *v) {
   for (int i = 0; i < v->rank; i++) n *= v->shape[i];
   return n;
 }
+/* Where element `linear` (counted row by row, the last dimension fastest) lies, in elements from v->data. */
+static inline int64_t ms_offset(const ms_view *v, int64_t linear) {
+  int64_t at = 0;
+  for (int i = v->rank - 1; i >= 0; i--) {
+    int64_t q = linear / v->shape[i];
+    at += (linear - q * v->shape[i]) * v->stride[i];
+    linear = q;
+  }
+  return at;
+}
+/* The whole number that an index tensor (i64, i32 or u8) holds `at` elements from v->data. */
+static inline int64_t ms_view_integer(const ms_view *v, int64_t at) {
+  return v->dtype == MS_I64   ? ((const int64_t *)v->data)[at]
+         : v->dtype == MS_I32 ? ((const int32_t *)v->data)[at]
+                              : ((const uint8_t *)v->data)[at];
+}
 static inline bool ms_view_contiguous(const ms_view *v) {
   int64_t s = 1;
   for (int i = v->rank - 1; i >= 0; i--) {

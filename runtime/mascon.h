@@ -187,6 +187,8 @@ typedef struct ms_rng {
 static inline uint64_t ms_rng_counters(int dtype, int64_t n) {
   return ((uint64_t)n + (dtype == MS_F32 ? 3 : 1)) / (dtype == MS_F32 ? 4 : 2);
 }
+/* What a random operation does to the generator it drew n elements from. */
+static inline void ms_rng_advance(ms_rng *rng, int dtype, int64_t n) { rng->counter += ms_rng_counters(dtype, n); }
 ms_rng *ms_default_rng(void);
 void ms_seed(uint64_t seed);
 uint32_t ms_rng_next(ms_rng *rng); /* one draw for host-side code: shuffles, bootstraps */

@@ -52,17 +52,6 @@ static inline bool f32_or_f64(const ms_call *c) {
   return d == MS_F32 || d == MS_F64;
 }
 
-/* Element `linear` (row-major) of a view, as an offset in elements. */
-static inline int64_t ms_offset(const ms_view *v, int64_t linear) {
-  int64_t at = 0;
-  for (int i = v->rank - 1; i >= 0; i--) {
-    int64_t q = linear / v->shape[i];
-    at += (linear - q * v->shape[i]) * v->stride[i];
-    linear = q;
-  }
-  return at;
-}
-
 /* Run BODY with `T` the C type of dtype d. f16, bf16 are not among them. */
 #define MS_SWITCH(d, what, ...)                                                                                                    \
   switch (d) {                                                                                                                     \

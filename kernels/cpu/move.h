@@ -29,11 +29,6 @@ static inline void move_view(const ms_view *to, const ms_view *from) {
 }
 
 /* Element at offset `at` of an index tensor's memory, as a position from 0. */
-static inline int64_t index_value(const ms_view *v, int64_t at) {
-  int64_t i = v->dtype == MS_I64   ? ((const int64_t *)v->data)[at]
-              : v->dtype == MS_I32 ? ((const int32_t *)v->data)[at]
-                                   : ((const uint8_t *)v->data)[at];
-  return i - MS_INDEX_BASE;
-}
+static inline int64_t index_value(const ms_view *v, int64_t at) { return ms_view_integer(v, at) - MS_INDEX_BASE; }
 
 #endif

@@ -174,6 +174,8 @@ bool ms_needs_grad(const ms_tensor *t);
 void ms_script_line(const char **chunk, int *line);
 const char *ms_intern(const char *chunk); /* the same pointer for equal text, for good */
 bool ms_check_numerics_on(void);
+const ms_arg *ms_arg_of(const ms_op *op, int input); /* the argument that an input belongs to: a list of tensors is one argument */
+bool ms_op_changes(const ms_op *op, int input);      /* does the operation change this input in place? */
 /* The values of index input `input` lie in 1..bound: 0, or -1 after ms_fail. Host memory. */
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
 /* Fill in the arguments of a row from its signature; -1 after ms_fail, which names the row and the place. */

@@ -142,15 +142,14 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     if (c->work) ms_block_free(device, c->work, capacity);
     if (c->kernel->release) c->kernel->release(c);
     if (rc > 0 && ms_observer_now && ms_observer_now->called(c, in, out) < 0) rc = -1;
-    if (rc > 0 && c->rng && n_out) c->rng->counter += ms_rng_counters(out[0]->dtype, ms_numel(out[0]));
+    if (rc > 0 && c->rng && n_out) ms_rng_advance(c->rng, out[0]->dtype, ms_numel(out[0]));
   }
   if (b->leave) b->leave(before);
   if (c->in != g.in) free(c->in);
   return rc;
 }
 
-/* The argument that input i belongs to. */
-static const ms_arg *arg_of(const ms_op *op, int i) {
+const ms_arg *ms_arg_of(const ms_op *op, int i) {
   const ms_arg *last = NULL;
   for (int k = 0; k < op->n_arg; k++) {
     if (!op->arg[k].is_tensor) continue;
@@ -160,17 +159,17 @@ static const ms_arg *arg_of(const ms_op *op, int i) {
   return last;
 }
 
-/* Values of an index tensor must lie in MS_INDEX_BASE .. bound. */
+bool ms_op_changes(const ms_op *op, int input) {
+  const ms_arg *a = op->mutates ? ms_arg_of(op, input) : NULL;
+  return a && (a->kind == MS_K_INOUT || a->kind == MS_K_TENSORS);
+}
+
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound) {
   int64_t n = ms_view_numel(v);
   for (int64_t i = 0; i < n; i++) {
-    int64_t at = 0, rest = i;
-    for (int d = v->rank - 1; d >= 0; d--) at += rest % v->shape[d] * v->stride[d], rest /= v->shape[d];
-    int64_t x = v->dtype == MS_I64   ? ((const int64_t *)v->data)[at]
-                : v->dtype == MS_I32 ? ((const int32_t *)v->data)[at]
-                                     : ((const uint8_t *)v->data)[at];
+    const int64_t x = ms_view_integer(v, ms_offset(v, i));
     if (x < MS_INDEX_BASE || x > bound - 1 + MS_INDEX_BASE)
-      return ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, arg_of(op, input)->name, (long long)i + 1, (long long)x,
+      return ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, ms_arg_of(op, input)->name, (long long)i + 1, (long long)x,
                      MS_INDEX_BASE, (long long)(bound - 1 + MS_INDEX_BASE)),
              -1;
   }
@@ -197,7 +196,7 @@ static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_devi
   const ms_tensor *first = NULL;
   for (int i = 0; i < n_in; i++) {
     if (!in[i]) {
-      const ms_arg *a = arg_of(op, i);
+      const ms_arg *a = ms_arg_of(op, i);
       if (a && a->optional) continue;
       if (!ms_error()) ms_fail("%s: argument %s is missing", op->name, a ? a->name : "?");
       return -1;
@@ -205,13 +204,13 @@ static int check_inputs(const ms_op *op, int n_in, ms_tensor *const *in, ms_devi
     if (in[i]->is_number) continue;
     if (!first) first = in[i];
     else if (in[i]->device != first->device)
-      return ms_fail("%s: %s is on %s, %s on %s; move one with :to()", op->name, arg_of(op, 0)->name, first->device->name,
-                     arg_of(op, i)->name, in[i]->device->name),
+      return ms_fail("%s: %s is on %s, %s on %s; move one with :to()", op->name, ms_arg_of(op, 0)->name, first->device->name,
+                     ms_arg_of(op, i)->name, in[i]->device->name),
              -1;
     if (in[i]->is_view && ms_grad_enabled() && in[i]->version != in[i]->storage->version &&
         (in[i]->node || in[i]->storage->graph_version > in[i]->version))
       return ms_fail("%s: %s is a view whose base was changed in place after the view was made; make the view again", op->name,
-                     arg_of(op, i)->name),
+                     ms_arg_of(op, i)->name),
              -1;
   }
   if (first) *device = first->device;
@@ -325,19 +324,15 @@ static int check_overlap(const ms_op *op, const ms_tensor *x) {
 static int check_mutation(const ms_op *op, int n_in, ms_tensor *const *in) {
   if (ms_grad_enabled() && any_needs_grad(n_in, in))
     return ms_fail("%s: keeps no record for gradients; do it inside ms.no_grad(), or on :detach()ed tensors", op->name), -1;
-  for (int i = 0; i < n_in; i++) {
-    if (!in[i] || !in[i]->storage || (arg_of(op, i)->kind != MS_K_INOUT && arg_of(op, i)->kind != MS_K_TENSORS)) continue;
-    if (check_overlap(op, in[i]) < 0) return -1;
-  }
+  for (int i = 0; i < n_in; i++)
+    if (in[i] && in[i]->storage && ms_op_changes(op, i) && check_overlap(op, in[i]) < 0) return -1;
   return 0;
 }
 
 /* A call that changes its arguments has done so: those that failed changed nothing, and no gradient need mind them. */
 static void mutated(const ms_op *op, int n_in, ms_tensor *const *in) {
-  for (int i = 0; i < n_in; i++) {
-    const int kind = in[i] && in[i]->storage ? arg_of(op, i)->kind : -1;
-    if (kind == MS_K_INOUT || kind == MS_K_TENSORS) in[i]->storage->version++;
-  }
+  for (int i = 0; i < n_in; i++)
+    if (in[i] && in[i]->storage && ms_op_changes(op, i)) in[i]->storage->version++;
 }
 
 static ms_tensor *make_view(const ms_tensor *x, const ms_spec *s) {
@@ -414,11 +409,11 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   } else if (n_in && n_in <= SMALL) {
     int common = -1; /* floating arguments meet at one dtype; integers become f32 */
     for (int i = 0; i < n_in; i++)
-      if (in[i] && arg_of(op, i)->kind == MS_K_FLOAT) common = common < 0 ? in[i]->dtype : ms_promote(common, in[i]->dtype);
+      if (in[i] && ms_arg_of(op, i)->kind == MS_K_FLOAT) common = common < 0 ? in[i]->dtype : ms_promote(common, in[i]->dtype);
     if (common >= 0) {
       if (!ms_dtype_is_float(common)) common = MS_F32;
       for (int i = 0; i < n_in; i++) {
-        met[i] = in[i] && arg_of(op, i)->kind == MS_K_FLOAT && in[i]->dtype != common ? ms_cast(in[i], common) : in[i];
+        met[i] = in[i] && ms_arg_of(op, i)->kind == MS_K_FLOAT && in[i]->dtype != common ? ms_cast(in[i], common) : in[i];
         if (in[i] && !met[i]) return -1;
       }
       in = met;
@@ -429,10 +424,10 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   if (rule->shape(&s) < 0) return -1;
   for (int i = 0; i < n_in && !(op->flags & MS_VIEW); i++) /* before anything looks at values */
     if (in[i] && in[i]->is_ghost)
-      return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, arg_of(op, i)->name),
+      return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, ms_arg_of(op, i)->name),
              -1;
   for (int i = 0; i < n_in && !(op->flags & MS_ELEMENTWISE); i++) {
-    const ms_arg *arg = arg_of(op, i);
+    const ms_arg *arg = ms_arg_of(op, i);
     if (!in[i] || (arg->kind != MS_K_INDEX && arg->kind != MS_K_CLASS)) continue;
     if (in[i]->dtype != MS_I64 && in[i]->dtype != MS_I32 && in[i]->dtype != MS_U8)
       return ms_fail("%s: %s is %s, expected integers (dtype = \"i64\")", op->name, arg->name, ms_shape_str(in[i])), -1;

@@ -284,22 +284,7 @@ void ms_record_free(ms_record *r) {
 
 /* ---- the gate's side --------------------------------------------------------------------------------------------- */
 
-/* What the argument that input k belongs to is. */
-static int kind_of(const ms_op *op, int k) {
-  int kind = MS_K_TENSOR;
-  for (int i = 0; i < op->n_arg; i++) {
-    if (!op->arg[i].is_tensor) continue;
-    kind = op->arg[i].kind;
-    if (k-- == 0) break;
-  }
-  return kind;
-}
-
-bool ms_rcall_writes(const ms_rcall *c, int k) {
-  if (k >= c->call.n_in) return true;
-  int kind = c->call.op->mutates ? kind_of(c->call.op, k) : MS_K_TENSOR;
-  return kind == MS_K_INOUT || kind == MS_K_TENSORS;
-}
+bool ms_rcall_writes(const ms_rcall *c, int k) { return k >= c->call.n_in || ms_op_changes(c->call.op, k); }
 
 ms_view *ms_rcall_view(ms_rcall *c, int k) { return k < c->call.n_in ? &c->call.in[k] : &c->call.out[k - c->call.n_in]; }
 

@@ -183,7 +183,7 @@ static int run_call(const ms_step *s, ms_rcall *q) {
     if (c->bound[k] && s->r->device->backend->host_memory) rc = ms_check_index(c->op, k, &c->in[k], c->bound[k]);
   if (rc == 0) rc = c->kernel->run(c);
   if (rc < 0) ms_error_prefix("%s at %s:%d", c->op->name, q->chunk ? q->chunk : "?", q->line);
-  else if (c->rng && c->n_out) c->rng->counter += ms_rng_counters(c->out[0].dtype, ms_view_numel(&c->out[0]));
+  else if (c->rng && c->n_out) ms_rng_advance(c->rng, c->out[0].dtype, ms_view_numel(&c->out[0]));
   return rc;
 }
 
