@@ -52,9 +52,11 @@ typedef struct ms_kernel {
 struct ms_call {
   const ms_op *op;
   int n_in, n_out, n_attr;
-  ms_view *in, *out; /* results are contiguous and never overlap an input, except: in-place arguments; out[0] of an elementwise
-                        operation, which may be exactly the same elements as an input; and out[0] of convolution, pooling,
-                        resampling and batch norm, which may lie channels last (ms_view_channels_last) if prefers_last is there */
+  /* Results are contiguous and never overlap an input, except: in-place arguments; out[0] of an elementwise operation, which may be
+   * exactly the same elements as an input; and, if prefers_last is there, images that lie channels last (ms_view_channels_last):
+   * out[0] of convolution, average pooling, resampling and batch norm, and both results of max pooling. Positions, max pooling's
+   * second result, count the elements of an H x W plane row by row in either layout. */
+  ms_view *in, *out;
   const ms_attr *attr;
   int64_t bound[MS_MAX_ARGS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can
                                  read */

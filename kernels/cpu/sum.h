@@ -12,14 +12,14 @@ enum { SUM_VALUES, SUM_MOMENTS, SUM_PRODUCTS };
 #define T      float
 #define T_BITS int32_t
 #define G(x)   x##_f32
-#include "sum_template.h"
+#include "sum_lanes_template.h"
 #undef T
 #undef T_BITS
 #undef G
 #define T      double
 #define T_BITS int64_t
 #define G(x)   x##_f64
-#include "sum_template.h"
+#include "sum_lanes_template.h"
 #undef T
 #undef T_BITS
 #undef G

@@ -80,6 +80,107 @@ static void test_max_pool(void **state) {
   expect_failure(pool_grad(noise(MS_F32, SHAPE(1, 1, 2, 2)), SHAPE(6, 4), SHAPE(2), NONE, SHAPE(0)), "pooling 6 x 4 gives 3 x 2");
 }
 
+/* ---- max pooling of images that lie channels last: the kernel itself, since only recorded steps choose that layout ------ */
+
+/* The view of n x c x h x w elements that lie one after another from `data` on: in row-major order, or channels last. */
+static ms_view image_view(void *data, int dtype, const int64_t *shape, bool last) {
+  const int64_t c = shape[1], h = shape[2], w = shape[3];
+  ms_view v = {.data = data, .dtype = (uint8_t)dtype, .rank = 4};
+  memcpy(v.shape, shape, 4 * sizeof *shape);
+  const int64_t planes[] = {c * h * w, h * w, w, 1}, pixels[] = {h * w * c, 1, w * c, c};
+  memcpy(v.stride, last ? pixels : planes, sizeof planes);
+  return v;
+}
+
+/* Copy images from one layout into the other, elements of `size` bytes. */
+static void turn_images(const ms_view *to, const ms_view *from, size_t size) {
+  const int64_t *s = from->shape;
+  for (int64_t i = 0, count = ms_view_numel(from); i < count; i++) {
+    const int64_t at[] = {i / (s[1] * s[2] * s[3]), i / (s[2] * s[3]) % s[1], i / s[3] % s[2], i % s[3]};
+    int64_t f = 0, t = 0;
+    for (int k = 0; k < 4; k++) f += at[k] * from->stride[k], t += at[k] * to->stride[k];
+    memcpy((char *)to->data + (size_t)t * size, (const char *)from->data + (size_t)f * size, size);
+  }
+}
+
+static void run_max_pool(const ms_view *x, const ms_view *values, const ms_view *positions, const ms_attr *attr) {
+  ms_view in[] = {*x}, out[] = {*values, *positions};
+  ms_call c = {.op = ms_op_at(MS_OP_max_pool2d), .n_in = 1, .n_out = 2, .n_attr = 3, .in = in, .out = out, .attr = attr};
+  c.kernel = ms_backend_cpu()->kernel(&c);
+  assert_non_null(c.kernel);
+  assert_null(c.kernel->prepare);
+  assert_int_equal(c.kernel->run(&c), 0);
+}
+
+/* Few values, so that there are ties; some infinite, some NaN. */
+static double rough(int kind) {
+  const double v = floor(uniform() * 3);
+  if (kind == 1 && uniform() > 0.7) return NAN;
+  if (kind == 2) return uniform() > 0 ? -INFINITY : v;
+  return v;
+}
+
+/* Room for one image in both layouts. */
+typedef struct both {
+  ms_view planes, pixels;
+} both;
+static both make_both(int dtype, const int64_t *shape) {
+  const size_t bytes = (size_t)(shape[0] * shape[1] * shape[2] * shape[3] + 1) * 8;
+  return (both){image_view(calloc(1, bytes), dtype, shape, false), image_view(calloc(1, bytes), dtype, shape, true)};
+}
+static void free_both(both *b) { free(b->planes.data), free(b->pixels.data); }
+
+static void expect_same_maxima(int dtype, const int64_t *shape, const int64_t *window, int kind) {
+  const int64_t *size = window, *stride = window + 2, *padding = window + 4;
+  int64_t pooled[4] = {shape[0], shape[1]};
+  for (int i = 0; i < 2; i++) pooled[2 + i] = (shape[2 + i] + 2 * padding[i] - size[i]) / stride[i] + 1;
+  const ms_attr attr[] = {A_INTS(SHAPE(size[0], size[1])), A_INTS(SHAPE(stride[0], stride[1])),
+                          A_INTS(SHAPE(padding[0], padding[1]))};
+  both x = make_both(dtype, shape), values = make_both(dtype, pooled), positions = make_both(MS_I64, pooled);
+  const size_t element = ms_dtype_size(dtype), count = (size_t)ms_view_numel(&values.planes);
+  for (int64_t i = 0; i < ms_view_numel(&x.planes); i++)
+    if (dtype == MS_F32) ((float *)x.planes.data)[i] = (float)rough(kind);
+    else ((double *)x.planes.data)[i] = rough(kind);
+  turn_images(&x.pixels, &x.planes, element);
+  run_max_pool(&x.planes, &values.planes, &positions.planes, attr);
+  run_max_pool(&x.pixels, &values.pixels, &positions.pixels, attr);
+  void *turned = calloc(count + 1, 8);
+  ms_view v = image_view(turned, dtype, pooled, false), p = image_view(turned, MS_I64, pooled, false);
+  turn_images(&v, &values.pixels, element);
+  assert_memory_equal(v.data, values.planes.data, count * element);
+  turn_images(&p, &positions.pixels, sizeof(int64_t));
+  assert_memory_equal(p.data, positions.planes.data, count * sizeof(int64_t));
+  free(turned), free_both(&x), free_both(&values), free_both(&positions);
+}
+
+/* Windows up to 4 x 4, steps up to 3, no padding or as much as there may be; every `stride`-th of these. */
+static int try_windows(const int64_t *shape, int stride) {
+  int tried = 0;
+  for (int64_t k = 0; k < 4 * 4 * 3 * 3 * 2 * 2; k += stride) {
+    int64_t window[] = {k % 4 + 1, k / 4 % 4 + 1, k / 16 % 3 + 1, k / 48 % 3 + 1, k / 144 % 2, k / 288};
+    bool fits = true;
+    for (int i = 0; i < 2; i++) {
+      if (window[4 + i]) window[4 + i] = window[i] / 2;
+      fits = fits && shape[2 + i] + 2 * window[4 + i] >= window[i];
+    }
+    for (int kind = 0; fits && kind < 3; kind++, tried++) {
+      expect_same_maxima(MS_F32, shape, window, kind);
+      expect_same_maxima(MS_F64, shape, window, kind);
+    }
+  }
+  return tried;
+}
+
+static void test_max_pool_channels_last(void **state) {
+  (void)state;
+  int tried = try_windows((int64_t[]){2, 3, 7, 6}, 1);
+  tried += try_windows((int64_t[]){3, 17, 1, 9}, 1);
+  tried += try_windows((int64_t[]){0, 4, 6, 6}, 5);
+  tried += try_windows((int64_t[]){1, 300, 5, 4}, 7);   /* more channels than are taken at a time */
+  tried += try_windows((int64_t[]){1, 2, 12, 300}, 11); /* the same of a row */
+  assert_true(tried > 2000);
+}
+
 static ms_ints arg_size, arg_stride, arg_padding, arg_input;
 static int64_t arg_mode;
 
@@ -193,7 +294,7 @@ static void test_resample_gradients(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_avg_pool),        TEST(test_max_pool),         TEST(test_pool_gradients),
+      TEST(test_avg_pool),        TEST(test_max_pool),         TEST(test_max_pool_channels_last), TEST(test_pool_gradients),
       TEST(test_resample_values), TEST(test_resample_adjoint), TEST(test_resample_gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
