@@ -205,16 +205,17 @@ static inline int64_t ms_view_numel(const ms_view *v) {
   for (int i = 0; i < v->rank; i++) n *= v->shape[i];
   return n;
 }
-/* Where element `linear` (counted row by row, the last dimension fastest) lies, in elements from v->data. */
-static inline int64_t ms_offset(const ms_view *v, int64_t linear) {
+/* Where element `linear` (counted row by row, the last dimension fastest) lies, in elements from the first. */
+static inline int64_t ms_offset_in(int rank, const int64_t *shape, const int64_t *stride, int64_t linear) {
   int64_t at = 0;
-  for (int i = v->rank - 1; i >= 0; i--) {
-    int64_t q = linear / v->shape[i];
-    at += (linear - q * v->shape[i]) * v->stride[i];
+  for (int i = rank - 1; i >= 0 && linear; i--) {
+    int64_t q = linear / shape[i];
+    at += (linear - q * shape[i]) * stride[i];
     linear = q;
   }
   return at;
 }
+static inline int64_t ms_offset(const ms_view *v, int64_t linear) { return ms_offset_in(v->rank, v->shape, v->stride, linear); }
 /* The whole number that an index tensor (i64, i32 or u8) holds `at` elements from v->data. */
 static inline int64_t ms_view_integer(const ms_view *v, int64_t at) {
   return v->dtype == MS_I64   ? ((const int64_t *)v->data)[at]

@@ -1,36 +1,15 @@
-/* gemm.h -- the matrix product, for operands with any strides. A template: the includer defines T (float, double) and G(name) (the
- * name for that type). One thread a call; the callers cut the work.
+/* gemm.h -- the matrix product C = A B, for operands with any strides. A template: the includer defines T (float, double) and
+ * G(name) (the name for that type). A call runs in one thread; the callers cut the work.
  *
  * Method: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), less one step. A block of B (GEMM_KC x
- * GEMM_NC) is packed into panels two vectors wide, zero-padded; tile.h's loops read A where it is, or a copy of a tile (left). The
- * order of the additions of one element depends on K alone. What comes next is asked for from memory while a tile is summed up. */
-#ifndef MS_GEMM_SIZES
-#define MS_GEMM_SIZES
-#include "tile.h"
-enum {
-  GEMM_KC = 384,
-  GEMM_NC = 256,
-  GEMM_COPY = 64,  /* columns from which on it pays to copy a tile of A */
-  GEMM_DOTS = 2,   /* rows or columns up to which a product is dots */
-  GEMM_LINES = 16, /* of memory, that are asked for in a row of B */
-  GEMM_FEW = 7,    /* rows at a time where they lie a multiple of GEMM_ALIAS bytes apart: more would fall out of an 8-way cache */
-  GEMM_ALIAS = 4096,
-  GEMM_ROWS_AHEAD = 12,
-  GEMM_AHEAD = 64,                                             /* elements of a row that is being transposed, fetched early */
-  GEMM_EDGE = TILE_ROWS * 2 * TILE_BYTES / (int)sizeof(float), /* elements: a tile that juts out of the result */
-  GEMM_PACK = GEMM_EDGE + (TILE_ROWS + GEMM_NC) * GEMM_KC + 16 /* the most that a product of this depth wants of `room` */
-};
-/* B packed: a block at a time, one in place of the other; all of it, to stay; there from the call before. */
-typedef enum gemm_keep { GEMM_PASSING, GEMM_KEEP, GEMM_KEPT } gemm_keep;
-
-/* Is a product that of rows with rows, few of them on a side? Asked of a whole product, not of its pieces: bits depend on it. */
-static inline bool gemm_dots(int64_t m, int64_t n, int64_t ca, int64_t rb) {
-  return ca == 1 && rb == 1 && (m <= GEMM_DOTS || n <= GEMM_DOTS);
-}
-#endif
+ * GEMM_NC) is packed: copied into panels of columns two vectors wide, filled up with zeros. tile.h's loops read A where it is, or a
+ * copy of a tile of it (G(left)). The order of the additions of one element depends on k alone. While a tile is summed up, what
+ * comes next is prefetched. */
+#include "gemm_sizes.h"
 #include "turn.h"
 
-/* Elements (p, j) of B, k x n, into panels of 2 L columns, a last one of L where that is enough: to[panel][p][0..width). */
+/* Packs B, k x n, with strides rb from row to row and cb from column to column: to[panel][p][0..width). A panel has 2 L columns;
+ * the last one has L where that is enough. */
 static void G(pack)(int64_t n, int64_t k, const T *b, int64_t rb, int64_t cb, T *restrict to) {
   enum { L = G(LANES) };
   const int64_t even = cb == 1 ? n / (2 * L) * (2 * L) : 0; /* whole panels that are copied: row by row, as they lie */
@@ -49,7 +28,7 @@ static void G(pack)(int64_t n, int64_t k, const T *b, int64_t rb, int64_t cb, T 
     const int64_t whole = rb == 1 ? w / L * L : 0, deep = whole ? k / L * L : 0; /* what is transposed by blocks */
     for (int64_t p = 0; p < deep; p += L)
       for (int64_t i = 0; i < whole; i += L) {
-        for (int64_t r = 0; r < L; r++) __builtin_prefetch(f + (i + r) * cb + p + GEMM_AHEAD);
+        for (int64_t r = 0; r < L; r++) __builtin_prefetch(f + (i + r) * cb + p + GEMM_ELEMENTS_AHEAD);
         G(transpose)(f + i * cb + p, cb, to + p * width + i, width);
       }
     for (int64_t i = 0; i < whole; i++)
@@ -61,7 +40,8 @@ static void G(pack)(int64_t n, int64_t k, const T *b, int64_t rb, int64_t cb, T 
   }
 }
 
-/* C[i, j] = the sum of a[i * ra + p] b[j * cb + p]: few rows of one matrix with many of another, read once. */
+/* C[i, j] = (add: +=) the sum of a[i * ra + p] b[j * cb + p] over p < k. One matrix has few rows: each row of the other is read
+ * once. */
 static void G(dots)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, const T *b, int64_t cb, T *c, int64_t rc) {
   enum { L = G(LANES), AT_ONCE = 4 };
   const int64_t many = max_i64(m, n), few = min_i64(m, n);
@@ -84,23 +64,26 @@ static void G(dots)(bool add, int64_t m, int64_t n, int64_t k, const T *a, int64
     }
 }
 
-/* How the rows of A are read: rows (along) or columns adjacent; copied a tile at a time where neither are, where rows
- * are (its lines then lie far apart), and where lines would meet in few sets of the cache. */
+/* How the left operand A is read. A tile of it is copied where neither its rows nor its columns are adjacent, where the rows are
+ * (its cache lines then lie far apart), and where its lines would share few sets of the cache. */
 typedef struct G(left) {
   const T *a;
-  int64_t r, c, most; /* strides; rows of a tile */
-  bool along, copy;
+  int64_t r, c;     /* strides from row to row, from column to column */
+  int64_t max_rows; /* of a tile */
+  bool along;       /* the rows are adjacent (tile.h: along, else across) */
+  bool copy;        /* each tile is copied first */
 } G(left);
 
 static inline G(left) G(left_of)(const T *a, int64_t r, int64_t c, int64_t m, int64_t n) {
-  G(left) l = {.a = a, .r = r, .c = c, .most = TILE_ROWS, .along = r == 1 && c != 1};
+  G(left) l = {.a = a, .r = r, .c = c, .max_rows = TILE_ROWS, .along = r == 1 && c != 1};
   const bool aliased = m > 1 && c == 1 && r * (int64_t)sizeof(T) % GEMM_ALIAS == 0;
   l.copy = (r != 1 && c != 1) || (n >= GEMM_COPY && (l.along || aliased));
-  if (aliased && !l.copy) l.most = min_i64(l.most, GEMM_FEW);
+  if (aliased && !l.copy) l.max_rows = min_i64(l.max_rows, GEMM_ALIASED_ROWS);
   return l;
 }
 
-/* A tile of A: along, k x rows; else rows x k. What whole vectors read and write too much is there, and written again. */
+/* Copies a tile of A: k x rows if `along`, else rows x k. Whole vectors may write more than `rows` elements: the next ones
+ * overwrite it, and there is room for the last. They read more only where A has it. */
 static inline void G(copy_tile)(const G(left) * l, const T *at, int64_t rows, int64_t k, T *to) {
   enum { L = G(LANES) };
   if (!l->along)
@@ -112,19 +95,20 @@ static inline void G(copy_tile)(const G(left) * l, const T *at, int64_t rows, in
       else memcpy(to, at, (size_t)rows * sizeof(T));
 }
 
-/* Elements of `room` that a product wants whose k is cut into pieces of at most `deep`: G(multiply) the first of them, G(gemm) also
- * those for a block of B. */
-static inline int64_t G(room_rows)(const G(left) * l, int64_t k, int64_t deep) {
-  return GEMM_EDGE + (l->copy ? round_up(TILE_ROWS * min_i64(k, deep) + 16, 16) : 0);
+/* Elements of `room` that a product wants whose k is cut into pieces of at most `depth`: G(multiply) wants the first of them,
+ * G(gemm) also those for a block of B. */
+static inline int64_t G(room_rows)(const G(left) * l, int64_t k, int64_t depth) {
+  return GEMM_EDGE + (l->copy ? round_up(TILE_ROWS * min_i64(k, depth) + 16, 16) : 0);
 }
-static inline int64_t G(room_block)(int64_t n, int64_t k, int64_t deep) {
-  return min_i64(round_up(n, 16), GEMM_NC) * min_i64(k, deep);
+static inline int64_t G(room_block)(int64_t n, int64_t k, int64_t depth) {
+  return min_i64(round_up(n, 16), GEMM_NC) * min_i64(k, depth);
 }
 
-/* Rows of B that a later block wants, GEMM_LINES lines each: asked for while this one is multiplied. */
+/* Rows of B that a later block wants, GEMM_LINES cache lines each: prefetched while this block is multiplied. */
 typedef struct G(ahead) {
   const char *at;
-  int64_t step, rows; /* bytes from row to row */
+  int64_t step; /* bytes from row to row */
+  int64_t rows; /* that are left */
 } G(ahead);
 
 static inline G(ahead) G(ahead_of)(const T *b, int64_t rb, int64_t cb, int64_t k, int64_t n) {
@@ -133,13 +117,13 @@ static inline G(ahead) G(ahead_of)(const T *b, int64_t rb, int64_t cb, int64_t k
   return (G(ahead)){NULL, 0, 0};
 }
 
-/* C (rows 0 .. m-1, n columns) = or += A (those rows, k columns from p on) times panels: packed, or (direct) where B has them, rows
- * b_step apart. room: as many elements as G(room_rows) says. */
+/* C, m x n, = (add: +=) the columns p .. p+k-1 of A times panels. These are packed, or (direct) columns of B where they lie, with
+ * rows b_step apart. room: as many elements as G(room_rows) says. */
 static void G(multiply)(bool add, int64_t m, int64_t n, int64_t p, int64_t k, const G(left) * l, const T *panels, bool direct,
                         int64_t b_step, T *c, int64_t rc, T *room, G(ahead) * ahead) {
   enum { L = G(LANES) };
   T *edge = room, *own = room + GEMM_EDGE;
-  const int64_t tiles = div_up(m, l->most), step = l->along ? l->c : l->r, apart = step * (int64_t)sizeof(T);
+  const int64_t tiles = div_up(m, l->max_rows), step = l->along ? l->c : l->r, apart = step * (int64_t)sizeof(T);
   for (int64_t t = 0; t < tiles; t++) {
     const int64_t i = m * t / tiles, rows = m * (t + 1) / tiles - i;
     const T *at = l->a + i * l->r + p * l->c;
@@ -169,10 +153,10 @@ static void G(multiply)(bool add, int64_t m, int64_t n, int64_t p, int64_t k, co
 }
 
 /* C = A B, or C += A B. A m x k with strides ra (rows), ca (columns), B k x n with rb, cb, C m x n with rows rc apart, columns
- * adjacent. dots: gemm_dots allows it. k is cut into pieces of at most `deep`. `room`: G(room_rows) + G(room_block) elements, at
- * most GEMM_PACK for a depth of GEMM_KC. keep: the whole of B packed stays in `room` (round_up(n, 16) k elements in place of
- * G(room_block)), for a call with other rows of A and GEMM_KEPT. */
-static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t deep, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra,
+ * adjacent. dots: gemm_dots allows it. k is cut into pieces of at most `depth`. room: G(room_rows) + G(room_block) elements, at
+ * most GEMM_PACK for a depth of GEMM_KC. With GEMM_KEEP the whole of B, packed, stays in `room` (round_up(n, 16) k elements in
+ * place of G(room_block)), for calls with other rows of A and GEMM_KEPT. */
+static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t depth, int64_t m, int64_t n, int64_t k, const T *a, int64_t ra,
                     int64_t ca, const T *b, int64_t rb, int64_t cb, T *c, int64_t rc, T *room) {
   enum { L = G(LANES) };
   if (dots) {
@@ -180,15 +164,15 @@ static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t deep, int64_t m
     return;
   }
   const G(left) l = G(left_of)(a, ra, ca, m, n);
-  T *packed = room + G(room_rows)(&l, k, deep);
+  T *packed = room + G(room_rows)(&l, k, depth);
   if (!k && !add)
     for (int64_t i = 0; i < m; i++) memset(c + i * rc, 0, (size_t)n * sizeof(T));
-  for (int64_t block = 0, blocks = (k + deep - 1) / deep; block < blocks; block++) {
+  for (int64_t block = 0, blocks = (k + depth - 1) / depth; block < blocks; block++) {
     const int64_t p = k * block / blocks, kc = k * (block + 1) / blocks - p, after = k * (block + 2) / blocks - p - kc;
     for (int64_t j = 0; j < n; j += GEMM_NC) {
       const int64_t nc = min_i64(n - j, GEMM_NC), next = j + GEMM_NC;
       /* A product of few rows reads B once: whole panels of it may stay where they are. */
-      const int64_t direct = cb == 1 && m <= l.most && !keep ? nc / (2 * L) * (2 * L) : 0;
+      const int64_t direct = cb == 1 && m <= l.max_rows && !keep ? nc / (2 * L) * (2 * L) : 0;
       G(ahead) ahead = {NULL, 0, 0};
       if (keep != GEMM_KEPT && next < n) ahead = G(ahead_of)(b + p * rb + next * cb, rb, cb, kc, min_i64(n - next, GEMM_NC));
       else if (keep != GEMM_KEPT && block + 1 < blocks) ahead = G(ahead_of)(b + (p + kc) * rb, rb, cb, after, min_i64(n, GEMM_NC));
@@ -201,7 +185,7 @@ static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t deep, int64_t m
   }
 }
 
-/* The same for products too small to be worth packing. */
+/* C = A B for products too small to be worth packing. */
 static inline void G(small_gemm)(int64_t m, int64_t n, int64_t k, const T *a, int64_t ra, int64_t ca, const T *b, int64_t rb,
                                  int64_t cb, T *restrict c, int64_t rc) {
   for (int64_t i = 0; i < m; i++, a += ra, c += rc) {
