@@ -1,5 +1,5 @@
-/* bf16.h -- f32 rounded to bf16 (to nearest, ties to even; NaN stays one), two neighbours of an inner dimension in a 32-bit word,
- * the earlier one below: what the tiles of ms_tile_bf16 multiply. Words travel as floats. */
+/* bf16.h -- f32 rounded to bf16: to nearest, ties to even; NaN stays NaN. A word is 32 bits with two neighbours of an inner
+ * dimension, the earlier one in the lower half: what the tiles of ms_tile_bf16 multiply. Words are stored in arrays of float. */
 #ifndef MS_BF16_H
 #define MS_BF16_H
 #include "tile.h"
@@ -20,8 +20,8 @@ static inline vec_u32 round_bf16(vec_f32 x) { /* the upper halves are the result
 }
 
 #if defined(__AVX512F__)
-/* Whoever asks for words here has AVX512_BF16 (ms_bf16_ready), whose instruction rounds two vectors at once: the first one's
- * numbers below. Its denormals are zeros, which is what the products take them for. */
+/* Callers have made sure that there is AVX512_BF16 (ms_bf16_ready), whose instruction rounds two vectors at once: the numbers of
+ * the first one go to the lower half. It makes denormals zeros, which is what the products take them for. */
 static inline vec_f32 rounded(vec_f32 first, vec_f32 second) {
   vec_f32 out;
   __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(out) : "v"(first), "v"(second));

@@ -4,7 +4,26 @@
  *     static int run(ms_call *c) { ... }
  *     MS_KERNEL(softmax, .run = run, .supports = f32_or_f64);
  *
- * and a row without one stays NULL in the table (weak symbols): then its `ref` runs. */
+ * and a row without one stays NULL in the table (weak symbols): then its `ref` runs.
+ *
+ * Words of these files:
+ *   lane           an element of a vector register. Of sums: one of several partial sums that are added up side by side, and then
+ *                  with one another
+ *   tile           a block of results that stays in registers while it is summed up: some rows of one or two vectors (tile.h)
+ *   panel          columns of a right operand, packed: copied so that a tile reads them one vector after the other (gemm.h)
+ *   share          what one thread computes of a product (matmul.h)
+ *   band           rows (or columns) that are done at a time, of a share or of an image
+ *   split          a part of the inner dimension k of a product, summed up by itself
+ *   turned         transposed: columns lie where rows were (turn.h)
+ *   strip          a range of elements that is short enough to stay in L1 while all calls of a chain run on it (fused.h)
+ *   chunk          MS_CHUNK elements of a long sum
+ *   piece          of anything else that is cut
+ *   team           how many threads share a loop (team.h); a task is what one of them takes at a time
+ *   room           workspace of one thread
+ *   channels last  an image in the order N x H x W x C; `last` in names. Else it is in planes: N x C x H x W
+ *   chain, head    elementwise calls that run as one pass, and the product or convolution whose result they begin with (backend.h:
+ *                  ms_part, ms_after); `after`: the chain, for its head
+ *   way            one of several ways to compute a call; prepare chooses (ms_call.way) */
 #ifndef MS_CPU_H
 #define MS_CPU_H
 #include "backend.h"
@@ -23,21 +42,23 @@ static inline int64_t round_up(int64_t n, int64_t unit) { return div_up(n, unit)
   extern const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA);                                                                           \
   const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA) = {__VA_ARGS__}
 
-/* The one place that decides how work is cut. `work` counts simple operations (about one element of an addition); below MS_GRAIN an
- * second thread costs more than it saves. Sums are cut into MS_CHUNK elements whatever the number of threads, so their bits do not
- * depend on it. */
+/* How many threads share a piece of work. `work` counts simple operations, about one element of an addition each; for less than
+ * MS_GRAIN of them another thread costs more than it saves. */
 #define MS_GRAIN 32768
-#define MS_CHUNK 4096
 static inline int ms_team(int64_t work) {
   if (work < 2 * MS_GRAIN) return 1;
   return (int)min_i64(work / MS_GRAIN, ms_threads());
 }
 
-/* How many tasks a sum is cut into that is to be added up in order: the same whatever the number of threads, unless the user has
- * said that he does not mind (ms_set_deterministic). */
+/* Elements of a chunk: a long sum is cut into chunks, and their sums are added up in order. The size is the same whatever the
+ * number of threads, so the bits do not depend on that. */
+#define MS_CHUNK 4096
+
+/* Into how many tasks a sum of products is cut whose sums are added up in order: products over k, gradients of weights over images.
+ * The same whatever the number of threads, unless the user has said that bits may differ (ms_set_deterministic). */
 static inline int64_t ms_tasks(void) { return ms_deterministic() ? 16 : ms_threads(); }
 
-/* All of a result is there: what comes after it runs on it, shared by the threads. */
+/* All of a result is in memory: run the chain behind the call, if there is one, on all of it. */
 static inline void ms_run_after(const ms_call *c) {
   if (!c->after) return;
   const int64_t n = ms_view_numel(&c->out[0]), team = ms_team(n * 4);
@@ -52,50 +73,30 @@ static inline bool f32_or_f64(const ms_call *c) {
   return d == MS_F32 || d == MS_F64;
 }
 
-/* Run BODY with `T` the C type of dtype d. f16, bf16 are not among them. */
-#define MS_SWITCH(d, what, ...)                                                                                                    \
-  switch (d) {                                                                                                                     \
-  case MS_F32: {                                                                                                                   \
-    typedef float T;                                                                                                               \
+/* Run the statements with `T` the C type of dtype d; an error for f16 and bf16, which are no types of C. MS_SWITCH_FLOAT: for f32
+ * and f64 only. */
+#define MS_CASE(d, type, ...)                                                                                                      \
+  case d: {                                                                                                                        \
+    typedef type T;                                                                                                                \
     __VA_ARGS__;                                                                                                                   \
     break;                                                                                                                         \
-  }                                                                                                                                \
-  case MS_F64: {                                                                                                                   \
-    typedef double T;                                                                                                              \
-    __VA_ARGS__;                                                                                                                   \
-    break;                                                                                                                         \
-  }                                                                                                                                \
-  case MS_I64: {                                                                                                                   \
-    typedef int64_t T;                                                                                                             \
-    __VA_ARGS__;                                                                                                                   \
-    break;                                                                                                                         \
-  }                                                                                                                                \
-  case MS_I32: {                                                                                                                   \
-    typedef int32_t T;                                                                                                             \
-    __VA_ARGS__;                                                                                                                   \
-    break;                                                                                                                         \
-  }                                                                                                                                \
-  case MS_U8:                                                                                                                      \
-  case MS_BOOL: {                                                                                                                  \
-    typedef uint8_t T;                                                                                                             \
-    __VA_ARGS__;                                                                                                                   \
-    break;                                                                                                                         \
-  }                                                                                                                                \
-  default: return ms_fail("%s: no cpu kernel for %s", what, ms_dtype_name(d)), -1;                                                 \
   }
+#define MS_CASE_ELSE(d, what)                                                                                                      \
+  default:                                                                                                                         \
+    return ms_fail("%s: no cpu kernel for %s", what, ms_dtype_name(d)), -1;
 #define MS_SWITCH_FLOAT(d, what, ...)                                                                                              \
   switch (d) {                                                                                                                     \
-  case MS_F32: {                                                                                                                   \
-    typedef float T;                                                                                                               \
-    __VA_ARGS__;                                                                                                                   \
-    break;                                                                                                                         \
-  }                                                                                                                                \
-  case MS_F64: {                                                                                                                   \
-    typedef double T;                                                                                                              \
-    __VA_ARGS__;                                                                                                                   \
-    break;                                                                                                                         \
-  }                                                                                                                                \
-  default: return ms_fail("%s: no cpu kernel for %s", what, ms_dtype_name(d)), -1;                                                 \
+    MS_CASE(MS_F32, float, __VA_ARGS__)                                                                                            \
+    MS_CASE(MS_F64, double, __VA_ARGS__)                                                                                           \
+    MS_CASE_ELSE(d, what)                                                                                                          \
+  }
+#define MS_SWITCH(d, what, ...)                                                                                                    \
+  switch (d) {                                                                                                                     \
+    MS_CASE(MS_F32, float, __VA_ARGS__)                                                                                            \
+    MS_CASE(MS_F64, double, __VA_ARGS__)                                                                                           \
+    MS_CASE(MS_I64, int64_t, __VA_ARGS__)                                                                                          \
+    MS_CASE(MS_I32, int32_t, __VA_ARGS__)                                                                                          \
+  case MS_BOOL: /* as u8 */ MS_CASE(MS_U8, uint8_t, __VA_ARGS__) MS_CASE_ELSE(d, what)                                             \
   }
 
 #endif

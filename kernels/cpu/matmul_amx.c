@@ -1,52 +1,56 @@
-/* matmul_amx.c -- products on AMX. The smaller operand is packed once by all threads together, and shared; the larger one is packed
- * by the thread that uses it, some blocks of 16 rows (or columns) at a time, so that it is read once and is in its cache when it is
- * multiplied. Long inner dimensions are cut into pieces that are added up in order. What is a task depends on sizes only. */
+/* matmul_amx.c -- products on AMX. The smaller operand is packed once by all threads together, and shared. The larger one is packed
+ * by the thread that uses it, some blocks of 16 rows (or columns) at a time, so that it is read once and is in that thread's cache
+ * when it is multiplied. Long inner dimensions are cut into pieces that are added up in order. What is a task depends on sizes
+ * only. */
 #include "amx_pack.h"
 #include <string.h>
 
 #if defined(__AVX512F__)
 enum {
-  SHARED_TILES = 1024, /* of the shared side for a piece of the inner dimension: half a second-level cache */
-  STRIP = 4,           /* blocks of the other side that a task takes, */
-  STRIP_WIDE = 16,     /* and where the shared side does not fit that cache */
-  LANE_TILES = 512,    /* of the other side in a piece */
-  PACK_STEPS = 8,      /* steps, and blocks, that are packed at a time */
-  PACK_BLOCKS = 4,
+  SHARED_TILES = 1024,   /* of the shared operand for a piece of the inner dimension: half a second-level cache */
+  TASK_BLOCKS = 4,       /* blocks of the other operand that a task takes, */
+  TASK_BLOCKS_WIDE = 16, /*   and where the shared operand does not fit that cache */
+  OWN_TILES = 512,       /* of the other operand in a piece */
+  PACK_STEPS = 8,        /* steps, */
+  PACK_BLOCKS = 4,       /*   and blocks, that are packed at a time */
 };
 
-typedef struct cuts {
-  bool rows;                   /* the rows of C are what tasks share out; else its columns */
-  int64_t shared, other;       /* blocks of the two sides */
-  int64_t steps, piece, tasks; /* of the inner dimension: in all, at a time */
-  int64_t strip;               /* most blocks of a task */
-} cuts;
+typedef struct amx_cuts {
+  bool by_rows;          /* the tasks share out the rows of C; else its columns */
+  int64_t shared, other; /* blocks of the two operands */
+  int64_t steps, piece;  /* of the inner dimension: in all, at a time */
+  int64_t tasks;
+  int64_t task_blocks; /* most blocks of a task */
+} amx_cuts;
 
-static cuts cut(int64_t m, int64_t n, int64_t k) {
-  cuts u = {.rows = m >= n, .steps = div_up(k, AMX_DEPTH)};
+static amx_cuts cut(int64_t m, int64_t n, int64_t k) {
+  amx_cuts u = {.by_rows = m >= n, .steps = div_up(k, AMX_DEPTH)};
   u.shared = div_up(min_i64(m, n), AMX_SIDE), u.other = div_up(max_i64(m, n), AMX_SIDE);
   const bool wide = u.shared * u.steps > SHARED_TILES;
-  int64_t strip = wide ? max_i64(min_i64(STRIP_WIDE, u.other / 16), STRIP) : STRIP;
-  u.tasks = min_i64(round_up(div_up(u.other, strip), 2), u.other);
-  u.strip = div_up(u.other, u.tasks);
-  u.piece = min_i64(max_i64(SHARED_TILES / u.shared, 16), LANE_TILES / u.strip);
+  int64_t blocks = wide ? max_i64(min_i64(TASK_BLOCKS_WIDE, u.other / 16), TASK_BLOCKS) : TASK_BLOCKS;
+  u.tasks = min_i64(round_up(div_up(u.other, blocks), 2), u.other);
+  u.task_blocks = div_up(u.other, u.tasks);
+  u.piece = min_i64(max_i64(SHARED_TILES / u.shared, 16), OWN_TILES / u.task_blocks);
   u.piece = div_up(u.steps, div_up(u.steps, u.piece));
   return u;
 }
 
-static int64_t lane_floats(const cuts *u) { return (u->strip * u->piece + 4) * AMX_TILE; } /* and results that jut out */
+/* Floats of a thread's room: the packed blocks of a task, and four tiles of results that jut out. */
+static int64_t room_floats(const amx_cuts *u) { return (u->task_blocks * u->piece + 4) * AMX_TILE; }
 
-size_t MS_NAME(ms_amx_bytes)(int64_t m, int64_t n, int64_t k, int lanes) {
-  const cuts u = cut(m, n, k);
-  return (size_t)(u.shared * u.steps * AMX_TILE + lanes * lane_floats(&u)) * sizeof(float);
+size_t MS_NAME(ms_amx_bytes)(int64_t m, int64_t n, int64_t k, int threads) {
+  const amx_cuts u = cut(m, n, k);
+  return (size_t)(u.shared * u.steps * AMX_TILE + threads * room_floats(&u)) * sizeof(float);
 }
 
-typedef struct product {
+typedef struct result {
   int64_t m, n;
   float *c;
-} product;
+} result;
 
-/* Results of rows x cols blocks, block (i, j) the first; a, b: their tiles, `a_pitch`, `b_pitch` floats from block to block. */
-static void blocks(const product *p, int rows, int cols, int64_t i, int64_t j, const float *a, int64_t a_pitch, const float *b,
+/* rows x cols blocks of results, from block (i, j) on. a, b: the tiles of their operands, `a_pitch`, `b_pitch` floats from block to
+ * block. edge: room for results that jut out of C. */
+static void blocks(const result *p, int rows, int cols, int64_t i, int64_t j, const float *a, int64_t a_pitch, const float *b,
                    int64_t b_pitch, int64_t steps, bool add, float *edge) {
   enum { S = AMX_SIDE };
   const bool whole = (i + rows) * S <= p->m && (j + cols) * S <= p->n;
@@ -73,9 +77,9 @@ static void blocks(const product *p, int rows, int cols, int64_t i, int64_t j, c
   }
 }
 
-/* Rows of blocks i0 .. i1-1 by columns of blocks j0 .. j1-1, in steps that use all four tiles of results where there are as many.
- */
-static void area(const product *p, int64_t i0, int64_t i1, int64_t j0, int64_t j1, const float *a, int64_t a_pitch, const float *b,
+/* Blocks i0 .. i1-1 by j0 .. j1-1 of results, so many at a time that all four tiles of results are in use where there are as many.
+ * rows_inside: the inner one of the two loops runs over the rows. */
+static void area(const result *p, int64_t i0, int64_t i1, int64_t j0, int64_t j1, const float *a, int64_t a_pitch, const float *b,
                  int64_t b_pitch, int64_t steps, bool add, bool rows_inside, float *edge) {
   const int64_t ri = j1 - j0 == 1 ? 4 : i1 - i0 == 1 ? 1 : 2, rj = ri == 4 ? 1 : ri == 1 ? 4 : 2;
   const int64_t ni = div_up(i1 - i0, ri), nj = div_up(j1 - j0, rj);
@@ -88,12 +92,12 @@ static void area(const product *p, int64_t i0, int64_t i1, int64_t j0, int64_t j
 
 void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra, int64_t ca, const float *b, int64_t rb,
                             int64_t cb, float *c, void *work, int team) {
-  const cuts u = cut(m, n, k);
-  const amx_side sa = {a, ra, ca, m, k, false}, sb = {b, cb, rb, n, k, true}, *shared = u.rows ? &sb : &sa,
-                 *other = u.rows ? &sa : &sb;
-  const product p = {m, n, c};
+  const amx_cuts u = cut(m, n, k);
+  const amx_side sa = {a, ra, ca, m, k, false}, sb = {b, cb, rb, n, k, true}, *shared = u.by_rows ? &sb : &sa,
+                 *other = u.by_rows ? &sa : &sb;
+  const result p = {m, n, c};
   const int64_t pitch = u.steps * AMX_TILE, pack_s = div_up(u.steps, PACK_STEPS), pack_b = div_up(u.shared, PACK_BLOCKS);
-  float *packed = work, *lanes = packed + u.shared * pitch;
+  float *packed = work, *rooms = packed + u.shared * pitch;
   MS_PARALLEL(team, t, pack_s * pack_b, {
     const int64_t q = u.steps * (t % pack_s) / pack_s, blk = u.shared * (t / pack_s) / pack_b;
     pack_tiles(shared, blk, u.shared * (t / pack_s + 1) / pack_b, q, u.steps * (t % pack_s + 1) / pack_s,
@@ -102,23 +106,23 @@ void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int
   ms_stretch share[team];
   ms_cut(share, team, u.tasks);
   MS_TOGETHER(team, id, {
-    float *lane = lanes + id * lane_floats(&u), *edge = lane + u.strip * u.piece * AMX_TILE;
+    float *own = rooms + id * room_floats(&u), *edge = own + u.task_blocks * u.piece * AMX_TILE;
     MS_NAME(ms_amx_configure)(AMX_SIDE, AMX_SIDE);
     for (int64_t t; (t = ms_take(share, team, id)) >= 0;) {
       const int64_t x = u.other * t / u.tasks, y = u.other * (t + 1) / u.tasks;
       for (int64_t q = 0; q < u.steps; q += u.piece) {
         const int64_t steps = min_i64(u.piece, u.steps - q);
-        pack_tiles(other, x, y, q, q + steps, lane, u.piece);
-        const float *mine = packed + q * AMX_TILE;
-        if (u.rows) area(&p, x, y, 0, u.shared, lane, u.piece * AMX_TILE, mine, pitch, steps, q > 0, true, edge);
-        else area(&p, 0, u.shared, x, y, mine, pitch, lane, u.piece * AMX_TILE, steps, q > 0, false, edge);
+        pack_tiles(other, x, y, q, q + steps, own, u.piece);
+        const float *all = packed + q * AMX_TILE;
+        if (u.by_rows) area(&p, x, y, 0, u.shared, own, u.piece * AMX_TILE, all, pitch, steps, q > 0, true, edge);
+        else area(&p, 0, u.shared, x, y, all, pitch, own, u.piece * AMX_TILE, steps, q > 0, false, edge);
       }
     }
     MS_NAME(ms_amx_release)();
   });
 }
 #else
-size_t MS_NAME(ms_amx_bytes)(int64_t m, int64_t n, int64_t k, int lanes) { return (void)m, (void)n, (void)k, (void)lanes, 0; }
+size_t MS_NAME(ms_amx_bytes)(int64_t m, int64_t n, int64_t k, int threads) { return (void)m, (void)n, (void)k, (void)threads, 0; }
 void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra, int64_t ca, const float *b, int64_t rb,
                             int64_t cb, float *c, void *work, int team) {
   (void)m, (void)n, (void)k, (void)a, (void)ra, (void)ca, (void)b, (void)rb, (void)cb, (void)c, (void)work, (void)team;
