@@ -91,16 +91,16 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
 
 /* The options of a call: named fields of its last argument. In `x:sum{1, keepdim = true}` the list before them is an argument too.
  */
-typedef struct options {
+typedef struct call_options {
   int at;    /* where on the stack; 0: none */
   bool both; /* it holds a list as well */
-} options;
+} call_options;
 
-static options find_options(lua_State *L, int mark, const ms_op *op, int top) {
+static call_options find_options(lua_State *L, int mark, const ms_op *op, int top) {
   msl_table kind = top > 0 ? msl_table_kind(L, top) : MSL_NO_TABLE;
   if (kind == MSL_ODD)
     msl_raise(L, mark, "%s: the table has a hole, or a key that is neither a name nor one of 1, 2, ...", op->name);
-  if (kind != MSL_NAMED && kind != MSL_BOTH) return (options){0};
+  if (kind != MSL_NAMED && kind != MSL_BOTH) return (call_options){0};
   const char *names[MS_MAX_ARGS + 3];
   int n = 0;
   for (int k = 0; k < op->n_arg; k++) names[n++] = op->arg[k].name;
@@ -109,11 +109,11 @@ static options find_options(lua_State *L, int mark, const ms_op *op, int top) {
   ms_scope_close(mark);
   msl_check_names(L, top, op->name, names);
   lua_checkstack(L, op->n_arg + 8);
-  return (options){top, kind == MSL_BOTH};
+  return (call_options){top, kind == MSL_BOTH};
 }
 
 /* Where the next argument by position stands, 0: none is left. Options are one only for the list in them. */
-static int by_position(const options *o, int *next, int top, bool list) {
+static int next_positional(const call_options *o, int *next, int top, bool list) {
   if (*next > top || (*next == o->at && !(o->both && list))) return 0;
   return (*next)++;
 }
@@ -139,7 +139,7 @@ static void check_list(lua_State *L, int mark, const ms_op *op, const ms_arg *a,
 
 enum { FEW = 16 };
 
-static int push_results(lua_State *L, int mark, int n, ms_tensor **out, ms_tensor *self) {
+static int push_outputs(lua_State *L, int mark, int n, ms_tensor **out, ms_tensor *self) {
   if (n < 0) return msl_leave(L, mark), 0;
   if (n == 0) out[0] = self, n = 1;
   for (int k = 0; k < n; k++) msl_push(L, out[k]);
@@ -150,12 +150,12 @@ static int push_results(lua_State *L, int mark, int n, ms_tensor **out, ms_tenso
 static int call_row(lua_State *L) {
   const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
   int top = lua_gettop(L), mark = msl_enter(L), next = 1, n_in = 0, n_attr = 0;
-  const options o = find_options(L, mark, op, top);
+  const call_options o = find_options(L, mark, op, top);
   ms_tensor *few[FEW] = {0}, **in = few, *out[MS_MAX_OUT];
   ms_attr attr[MS_MAX_ARGS];
   for (int k = 0; k < op->n_arg; k++) {
     const ms_arg *a = &op->arg[k];
-    int i = by_position(&o, &next, top, takes_list(a));
+    int i = next_positional(&o, &next, top, takes_list(a));
     if (o.at && (!i || lua_isnil(L, i))) {
       if (lua_getfield(L, o.at, a->name) != LUA_TNIL) i = lua_gettop(L);
       else lua_pop(L, 1);
@@ -201,15 +201,15 @@ static int call_row(lua_State *L) {
     return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)%s", op->name, top - (o.at > 0), op->n_arg,
                      op->id == MS_OP_permute ? "; dimensions go in a list: x:permute{2, 1}" : "");
   ms_device *device = op->flags & MS_CREATE ? msl_device(L, o.at) : NULL;
-  if (op->id == MS_OP_contiguous) return push_results(L, mark, (out[0] = ms_contiguous(in[0])) ? 1 : -1, out, in[0]);
-  if (op->id == MS_OP_copy_) return push_results(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);
+  if (op->id == MS_OP_contiguous) return push_outputs(L, mark, (out[0] = ms_contiguous(in[0])) ? 1 : -1, out, in[0]);
+  if (op->id == MS_OP_copy_) return push_outputs(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);
   int n = ms_apply_n(op->id, device, n_in, in, attr, out);
   if (n > 0 && (op->flags & MS_CREATE) && msl_flag(L, o.at, op->name, "requires_grad", false)) ms_set_requires_grad(out[0], true);
-  return push_results(L, mark, n, out, in[0]);
+  return push_outputs(L, mark, n, out, in[0]);
 }
 
 /* Elementwise rows: operands by position only, so the way in is short. */
-static int operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
+static int take_operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
   int top = lua_gettop(L);
   if (top > op->arity) {
     if (lua_istable(L, top)) return -1;
@@ -231,7 +231,7 @@ static int call_elementwise(lua_State *L) {
   const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
   int mark = msl_enter(L);
   ms_tensor *in[3];
-  int n = operands(L, op, mark, in);
+  int n = take_operands(L, op, mark, in);
   if (n < 0) return ms_scope_close(mark), call_row(L);
   ms_tensor *r = ms_apply(op->id, n, in, NULL);
   if (r) msl_push(L, r);
@@ -249,7 +249,7 @@ static int call_inplace(lua_State *L) {
   const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
   int mark = msl_enter(L);
   ms_tensor *in[3];
-  int n = operands(L, op, mark, in);
+  int n = take_operands(L, op, mark, in);
   if (n < 0) return msl_raise(L, mark, "%s_: expected operands by position", op->name);
   ms_apply_inplace(op->id, n, in, NULL);
   msl_leave(L, mark);

@@ -90,7 +90,7 @@ static int last_level(lua_State *L) {
 enum { TOP_LEVELS = 256, BOTTOM_LEVELS = 64 };
 
 /* The levels to look at, in turn: after `i` of a stack whose deepest is `last`, when the walk began at `first`. */
-static int next_level(int i, int first, int last) {
+static int next_frame(int i, int first, int last) {
   return i == first + TOP_LEVELS && last - BOTTOM_LEVELS > i ? last - BOTTOM_LEVELS : i + 1;
 }
 
@@ -102,13 +102,13 @@ static void add_traceback(lua_State *L, luaL_Buffer *b, int level, int last, boo
   bool full = want && !strcmp(want, "full");
   lua_Debug ar;
   int script = 0, shown = 0, library = 0, unseen = 0; /* unseen: levels that were left out */
-  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_level(i, level, last)) {
+  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_frame(i, level, last)) {
     lua_getinfo(L, "S", &ar);
     script += full || in_script(&ar);
-    unseen += next_level(i, level, last) - i - 1;
+    unseen += next_frame(i, level, last) - i - 1;
   }
   luaL_addstring(b, "\ntraceback:");
-  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_level(i, level, last)) {
+  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_frame(i, level, last)) {
     lua_getinfo(L, "Slnt", &ar);
     if (!full && !in_script(&ar)) {
       library += in_library(&ar);
@@ -148,7 +148,7 @@ static void push_report(lua_State *L, int level, int last) {
   int at = lua_gettop(L);
   lua_Debug ar;
   bool found = false;
-  for (int i = level; !found && i <= last && lua_getstack(L, i, &ar); i = next_level(i, level, last)) {
+  for (int i = level; !found && i <= last && lua_getstack(L, i, &ar); i = next_frame(i, level, last)) {
     lua_getinfo(L, "Sl", &ar);
     found = in_script(&ar) && ar.currentline > 0;
   }
@@ -177,7 +177,7 @@ static bool has_exit_code(lua_State *L, int i) {
   return has;
 }
 
-static bool is_plain(lua_State *L, int i) {
+static bool is_plain_error(lua_State *L, int i) {
   lua_pushliteral(L, "plain");
   lua_rawget(L, i);
   bool plain = lua_toboolean(L, -1);
@@ -195,7 +195,7 @@ static int handler(lua_State *L) {
       if (is_kept(L, &ar)) keep_locals_of(L, &ar);
   }
   bool coded = has_exit_code(L, 1);
-  if (coded && is_plain(L, 1)) return 1;
+  if (coded && is_plain_error(L, 1)) return 1;
   if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring"))
     luaL_tolstring(L, 1, NULL);
   else lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));

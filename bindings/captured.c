@@ -9,17 +9,12 @@
 
 enum { MAX_CAPTURED = 256, MAX_FUNCTIONS = 2000, MAX_FIELDS = 64, MAX_ENTRIES = 256, FIELDS_DEPTH = 3 };
 
-typedef struct fields {
+typedef struct contents {
   int64_t settings, tensors;
-} fields;
-
-static uint64_t mixed(uint64_t x) {
-  x *= 0x94D049BB133111EBu;
-  return x ^ x >> 31;
-}
+} contents;
 
 /* Is the value at i a table, and none that a library made? Their metatables have a name. */
-static bool is_plain(lua_State *L, int i) {
+static bool is_script_table(lua_State *L, int i) {
   if (!lua_istable(L, i)) return false;
   if (luaL_getmetafield(L, i, "__name") != LUA_TNIL) return lua_pop(L, 1), false;
   return true;
@@ -28,7 +23,7 @@ static bool is_plain(lua_State *L, int i) {
 /* Is it one of the script's, and no library? */
 static bool is_settings(lua_State *L, int i) {
   bool library = false;
-  if (!is_plain(L, i)) return false;
+  if (!is_script_table(L, i)) return false;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   for (lua_pushnil(L); !library && lua_next(L, -2); lua_pop(L, 1)) library = lua_rawequal(L, -1, i);
   if (library) lua_pop(L, 1); /* the key */
@@ -39,49 +34,49 @@ static bool is_settings(lua_State *L, int i) {
  * number, tensors as another, each a sum by exclusive or, 0 for none. Results of compiled steps do not count: who keeps the last
  * loss beside the model changes nothing. A table with many entries is data, not settings: it counts for nothing, and so do tables
  * in tables once *left entries were looked at, for they may hold one another. */
-static fields fields_of(lua_State *L, int i, int depth, int *left) {
+static contents contents_of(lua_State *L, int i, int depth, int *left) {
   uint64_t settings = 0, tensors = 0;
   int n = 0;
   bool tables = false;
   luaL_checkstack(L, 6, "compile");
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
     const int value = lua_gettop(L), type = lua_type(L, value);
-    if (++n > MAX_FIELDS) return lua_pop(L, 2), (fields){0, 0};
+    if (++n > MAX_FIELDS) return lua_pop(L, 2), (contents){0, 0};
     const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
-    if (msl_to(L, value)) tensors ^= msl_is_result(L, value) ? 0 : mixed((uint64_t)msl_value_code(L, value) ^ key);
-    else if (type == LUA_TTABLE && is_plain(L, value)) tables = true;
-    else settings ^= mixed((uint64_t)msl_value_code(L, value) ^ key);
+    if (msl_to(L, value)) tensors ^= msl_is_result(L, value) ? 0 : msl_mix((uint64_t)msl_value_code(L, value) ^ key);
+    else if (type == LUA_TTABLE && is_script_table(L, value)) tables = true;
+    else settings ^= msl_mix((uint64_t)msl_value_code(L, value) ^ key);
   }
   *left -= n + 1;
   if (tables && depth < FIELDS_DEPTH)
     for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
       const int value = lua_gettop(L);
-      if (*left <= 0) return lua_pop(L, 2), (fields){(int64_t)settings, (int64_t)tensors};
-      if (!is_plain(L, value)) continue;
+      if (*left <= 0) return lua_pop(L, 2), (contents){(int64_t)settings, (int64_t)tensors};
+      if (!is_script_table(L, value)) continue;
       const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
-      const fields in = fields_of(L, value, depth + 1, left);
-      if (in.settings) settings ^= mixed((uint64_t)in.settings ^ key);
-      if (in.tensors) tensors ^= mixed((uint64_t)in.tensors ^ key);
+      const contents in = contents_of(L, value, depth + 1, left);
+      if (in.settings) settings ^= msl_mix((uint64_t)in.settings ^ key);
+      if (in.tensors) tensors ^= msl_mix((uint64_t)in.tensors ^ key);
     }
-  return (fields){(int64_t)settings, (int64_t)tensors};
+  return (contents){(int64_t)settings, (int64_t)tensors};
 }
 
-static fields fields_on_top(lua_State *L) {
+static contents contents_on_top(lua_State *L) {
   int left = MAX_ENTRIES;
-  return fields_of(L, lua_gettop(L), 0, &left);
+  return contents_of(L, lua_gettop(L), 0, &left);
 }
 
 /* What variable i of the step stands for now, as a number; table: the step's third uservalue. Objects that it held at the first
  * call are known at a look. in: what lies in it, if it is a table of settings. */
-static int64_t captured_code(lua_State *L, const step *st, int table, int i, fields *in) {
+static int64_t captured_code(lua_State *L, const compiled *st, int table, int i, contents *in) {
   int64_t code = 0;
-  *in = (fields){0, 0};
+  *in = (contents){0, 0};
   lua_rawgeti(L, table, st->captured[i].f);
   if (lua_getupvalue(L, -1, st->captured[i].index)) {
     const void *p = lua_topointer(L, -1);
     code = p && p == st->captured[i].same ? st->captured[i].first : msl_value_code(L, lua_gettop(L));
-    const bool settings = p == st->captured[i].same ? st->captured[i].settings : is_plain(L, lua_gettop(L));
-    if (settings) *in = fields_on_top(L);
+    const bool settings = p == st->captured[i].same ? st->captured[i].settings : is_script_table(L, lua_gettop(L));
+    if (settings) *in = contents_on_top(L);
     lua_pop(L, 1);
   }
   return lua_pop(L, 1), code;
@@ -98,7 +93,7 @@ static bool is_own_function(lua_State *L) {
 
 /* One more variable, upvalue `index` of function `f`; its value is on top, and held from now on, so that its place is nobody
  * else's. */
-static void add_captured(lua_State *L, step *st, int table, int f, int index, const void *id) {
+static void add_captured(lua_State *L, compiled *st, int table, int f, int index, const void *id) {
   void *p = realloc(st->captured, (size_t)(st->n_captured + 1) * sizeof *st->captured);
   if (!p) {
     ms_fail("compile: out of memory");
@@ -110,7 +105,7 @@ static void add_captured(lua_State *L, step *st, int table, int f, int index, co
   st->captured[st->n_captured].same = lua_topointer(L, -1), st->captured[st->n_captured].sets = false;
   st->captured[st->n_captured].settings = is_settings(L, lua_gettop(L));
   st->captured[st->n_captured].fields = st->captured[st->n_captured].tensors = 0;
-  st->captured[st->n_captured].fields_first = st->captured[st->n_captured].settings ? fields_on_top(L).settings : 0;
+  st->captured[st->n_captured].fields_first = st->captured[st->n_captured].settings ? contents_on_top(L).settings : 0;
   lua_pushvalue(L, -1);
   lua_rawseti(L, table, -++st->n_captured);
 }
@@ -167,7 +162,7 @@ static void reach_table(lua_State *L, reach *r) {
 
 /* The first call: the variables of the function, of functions that those hold, of methods of modules and of other tables that they
  * hold, and so on. */
-static void find_captured(lua_State *L, step *st) {
+static void find_captured(lua_State *L, compiled *st) {
   const char *name;
   st->n_captured = 0;
   lua_newtable(L);
@@ -200,7 +195,7 @@ static void find_captured(lua_State *L, step *st) {
 
 /* The part of the key for these variables: 0 while they hold what they held at the first call. Those that the function sets do not
  * count: they stand still in a replay. */
-int64_t msl_captured_key(lua_State *L, step *st) {
+int64_t msl_captured_key(lua_State *L, compiled *st) {
   uint64_t key = 0;
   st->tensors = 0;
   if (!st->calls) find_captured(L, st);
@@ -208,27 +203,27 @@ int64_t msl_captured_key(lua_State *L, step *st) {
   lua_getiuservalue(L, 1, 3);
   for (int i = 0; i < st->n_captured; i++) {
     if (st->captured[i].sets) continue;
-    fields in;
+    contents in;
     const int64_t now = st->captured[i].now = captured_code(L, st, lua_gettop(L), i, &in);
     if (now != st->captured[i].first) key ^= ((uint64_t)now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
     if (now != st->captured[i].first || in.settings != st->captured[i].fields_first)
-      key ^= mixed((uint64_t)in.settings ^ (uint64_t)(i + 1)) * 0xD6E8FEB86659FD93u;
-    if (in.tensors) st->tensors ^= mixed((uint64_t)in.tensors ^ (uint64_t)(i + 1));
+      key ^= msl_mix((uint64_t)in.settings ^ (uint64_t)(i + 1)) * 0xD6E8FEB86659FD93u;
+    if (in.tensors) st->tensors ^= msl_mix((uint64_t)in.tensors ^ (uint64_t)(i + 1));
     st->captured[i].fields = in.settings, st->captured[i].tensors = in.tensors;
   }
   return lua_pop(L, 1), (int64_t)key;
 }
 
 /* Fail for a thing that a replay, which runs no Lua, would not put there again. */
-static void lost(const char *what, const char *name, const char *advice) {
+static void fail_lost(const char *what, const char *name, const char *advice) {
   ms_fail("compile: the step %s the variable '%s': a replay runs no Lua and would not put it there again. %s", what, name, advice);
 }
 
-void msl_see_captured(lua_State *L, step *st, const leaves *v) {
+void msl_see_captured(lua_State *L, compiled *st, const leaves *v) {
   const char *name;
   lua_getiuservalue(L, 1, 3);
   for (int i = 0; i < st->n_captured; i++) {
-    fields in;
+    contents in;
     const int64_t code = captured_code(L, st, lua_gettop(L), i, &in);
     const bool same = code == st->captured[i].now;
     if (!st->captured[i].sets) st->captured[i].sets = !same;
@@ -238,9 +233,9 @@ void msl_see_captured(lua_State *L, step *st, const leaves *v) {
     if ((name = lua_getupvalue(L, -1, st->captured[i].index))) {
       const ms_tensor *t = msl_to(L, -1);
       for (int k = 0; t && k < v->n; k++)
-        if (v->tensor[k] == t) lost("keeps an argument in", name, "Keep it outside, or copy it into a tensor (t:copy_(x))");
+        if (v->tensor[k] == t) fail_lost("keeps an argument in", name, "Keep it outside, or copy it into a tensor (t:copy_(x))");
       if (!st->captured[i].sets)
-        lost("sets a field of the table in", name, "Return the value, or keep it in a tensor that is changed in place");
+        fail_lost("sets a field of the table in", name, "Return the value, or keep it in a tensor that is changed in place");
       lua_pop(L, 1);
     }
     lua_pop(L, 1);

@@ -125,7 +125,7 @@ static int call_recorded(lua_State *L, guard *g, int at, int nth, int n, const l
   return count;
 }
 
-static const char *words(lua_State *L, int i) { /* pushes */
+static const char *result_in_words(lua_State *L, int i) { /* pushes */
   const ms_cell *live = msl_live(L, i);
   if (live) msl_push_plain(L, ms_cell_get(live)), i = lua_gettop(L);
   if (lua_islightuserdata(L, i)) return lua_touserdata(L, i) ? "a tensor" : "nil";
@@ -144,14 +144,14 @@ static int compare_templates(lua_State *L, int i, int j, int m, int n) {
       return ms_fail("compile: result %d was %s in call %d and %s in call %d; a replay gives what was recorded: return a tensor, "
                      "or a number "
                      "made from the step's arguments",
-                     k, words(L, top + 1), m, words(L, top + 2), n),
+                     k, result_in_words(L, top + 1), m, result_in_words(L, top + 2), n),
              lua_settop(L, top), -1;
     lua_settop(L, top);
   }
   return 0;
 }
 
-static int push_results(lua_State *L, int at, const state *s, const leaves *v, ms_tensor *const *out) {
+static int push_step_results(lua_State *L, int at, const state *s, const leaves *v, ms_tensor *const *out) {
   luaL_checkstack(L, s->n_values + 8, "compile");
   lua_getiuservalue(L, at, 1);
   int template = lua_gettop(L);
@@ -166,14 +166,14 @@ static int push_results(lua_State *L, int at, const state *s, const leaves *v, m
 static int replay(lua_State *L, int at, state *s, const leaves *v) {
   ms_tensor *out[MAX_LEAVES];
   int mark = msl_enter(L), n = 0;
-  if (ms_step_run(s->step, v->tensor, out) == 0) n = push_results(L, at, s, v, out);
+  if (ms_step_run(s->step, v->tensor, out) == 0) n = push_step_results(L, at, s, v, out);
   msl_leave(L, mark);
   return n;
 }
 
 /* Run the function and its replay from the same state; an error names what differs. Derivative rules take short cuts for some
  * numbers (x ^ 2), which live numbers do not get: with numbers among the arguments, calls may differ where values do not. */
-static int check(lua_State *L, int at, state *s, const leaves *v, int n) {
+static int run_checked(lua_State *L, int at, state *s, const leaves *v, int n) {
   ms_tensor *out[MAX_LEAVES];
   results r;
   guard *g = push_guard(L);
@@ -190,7 +190,7 @@ static int check(lua_State *L, int at, state *s, const leaves *v, int n) {
     if (!ms_error() && ms_check_swap(g->check, r.n, r.out) == 0 && ms_step_run(s->step, v->tensor, out) == 0 &&
         ms_check_compare(g->check, out, s->total, !s->n_number) == 0 &&
         compare_templates(L, template, base + count + 1, ms_record_nth(s->first), s->total) == 0)
-      values = push_results(L, at, s, v, out);
+      values = push_step_results(L, at, s, v, out);
     if (ms_error() && *calls) {
       ms_error_clear();
       ms_fail("%s", calls);
@@ -242,7 +242,7 @@ static void be_steady(state *s, const char *what) {
       what);
 }
 
-static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
+static int record(lua_State *L, compiled *st, int at, state *s, leaves *v, int n) {
   results r;
   const int64_t set = msl_settings, frozen = msl_frozen_key(st);
   s->tensors = st->tensors;
@@ -276,12 +276,12 @@ static int record(lua_State *L, step *st, int at, state *s, leaves *v, int n) {
 
 /* What was recorded is of no use for the gradients, or for the tensors in captured tables, as they are: begin again, a few times.
  */
-static void restart(state *s) {
+static void forget_recording(state *s) {
   msl_drop_recordings(s);
   s->eager = ++s->restarts > MAX_RESTARTS;
 }
 
-static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
+static int run_plain(lua_State *L, compiled *st, int n, const leaves *v) {
   const int64_t set = msl_settings;
   int count = call_plain(L, n, v);
   msl_see_captured(L, st, v);
@@ -291,7 +291,7 @@ static int run_plain(lua_State *L, step *st, int n, const leaves *v) {
 }
 
 static int step_body(lua_State *L) {
-  step *st = luaL_checkudata(L, 1, "mascon.step");
+  compiled *st = luaL_checkudata(L, 1, "mascon.step");
   int n = lua_gettop(L) - 1;
   luaL_checkstack(L, 2 * n + 24, "compile");
   if (inside) {
@@ -323,14 +323,14 @@ static int step_body(lua_State *L) {
   if (s->calls == 0) s->calls = 1;
   else if (s->step && s->tensors == st->tensors) {
     switch (ms_step_fit(s->step, v.tensor)) {
-    case MS_FITS: return mode == MODE_CHECK ? check(L, at, s, &v, n) : replay(L, at, s, &v);
+    case MS_FITS: return mode == MODE_CHECK ? run_checked(L, at, s, &v, n) : replay(L, at, s, &v);
     case MS_FIT_ALIAS: return call_plain(L, n, &v);
     case MS_FIT_ELSEWHERE: return record(L, st, at, s, &v, n);
-    case MS_FIT_GRADS: restart(s);
+    case MS_FIT_GRADS: forget_recording(s);
     }
     return s->eager ? call_plain(L, n, &v) : record(L, st, at, s, &v, n);
   } else {
-    if (s->step || (s->first && !ms_record_grads_match(s->first, v.tensor))) restart(s);
+    if (s->step || (s->first && !ms_record_grads_match(s->first, v.tensor))) forget_recording(s);
     if (!s->eager) return record(L, st, at, s, &v, n);
   }
   return run_plain(L, st, n, &v);
@@ -351,7 +351,7 @@ static int compile(lua_State *L) {
   msl_at_most(L, 1, "compile");
   if (lua_type(L, 1) != LUA_TFUNCTION && !luaL_getmetafield(L, 1, "__call"))
     return msl_raise(L, ms_scope_open(), "compile: expected a function, got %s", luaL_typename(L, 1));
-  step *st = lua_newuserdatauv(L, sizeof *st, 3);
+  compiled *st = lua_newuserdatauv(L, sizeof *st, 3);
   memset(st, 0, sizeof *st);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);

@@ -22,7 +22,7 @@ static ms_rng outermost;
 static int aside;     /* how many coroutines have modes put aside */
 static int table_key; /* registry: coroutine -> its modes, weak in the coroutine */
 
-static modes now(void) {
+static modes modes_now(void) {
   modes m;
   memset(&m, 0, sizeof m); /* gaps too: they are compared as bytes */
   m.grad = ms_grad_enabled(), m.deterministic = ms_deterministic(), m.flush_denormal = ms_flush_denormal();
@@ -50,7 +50,7 @@ static int modes_gc(lua_State *L) {
 }
 
 /* The modes put aside of the coroutine at index `co`, pushed; NULL (nothing pushed) when there are none. */
-static modes *find(lua_State *L, int co) {
+static modes *modes_aside(lua_State *L, int co) {
   if (!aside) return NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
   lua_pushvalue(L, co);
@@ -63,7 +63,7 @@ static modes *find(lua_State *L, int co) {
 
 /* Make room for the modes of the coroutine at index `co`. */
 static modes *put_aside(lua_State *L, int co) {
-  modes *m = find(L, co);
+  modes *m = modes_aside(L, co);
   if (m) return lua_pop(L, 1), m;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
   lua_pushvalue(L, co);
@@ -91,9 +91,9 @@ static int with_turn(lua_State *L, lua_CFunction f) {
   luaL_checkstack(L, 8, NULL);
   lua_pushvalue(L, 1);
   lua_insert(L, 1); /* there it stays */
-  const modes mine = now();
+  const modes mine = modes_now();
   const ms_rng generator = *ms_default_rng();
-  modes begin = mine, *own = find(L, 1);
+  modes begin = mine, *own = modes_aside(L, 1);
   begin.guards = 0, begin.scopes = NULL, begin.seeded = 0;
   memset(&begin.rng, 0, sizeof begin.rng);
   memset(&begin.outermost, 0, sizeof begin.outermost);
@@ -109,7 +109,7 @@ static int with_turn(lua_State *L, lua_CFunction f) {
   const int mark = msl_protect_begin();
   const int n = f(L);
   msl_protect_failed(mark); /* an error is told by the results */
-  const modes end = now();
+  const modes end = modes_now();
   if (was_seeded || end.seeded) *ms_default_rng() = generator; /* else what it drew was drawn from ours */
   const ms_rng drawn = *ms_default_rng();
   set(&mine);
@@ -188,7 +188,7 @@ static int count_seeded(lua_State *L) {
 
 static modes at_call;
 
-void msl_call_begins(void) { at_call = now(); }
+void msl_call_begins(void) { at_call = modes_now(); }
 
 void msl_call_failed(void) {
   if (msl_grad_guards != at_call.guards) ms_set_grad_enabled(at_call.grad), msl_grad_guards = at_call.guards;

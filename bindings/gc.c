@@ -334,7 +334,7 @@ static int scope_close(lua_State *L) {
 }
 
 /* scope:keep(x, ...) -> x, ...: these tensors (or tensors in these tables) outlive the scope. */
-static void keep(lua_State *L, int i, int depth) {
+static void keep_value(lua_State *L, int i, int depth) {
   box *b = box_at(L, i);
   if (b) {
     take_out(b);
@@ -342,20 +342,20 @@ static void keep(lua_State *L, int i, int depth) {
   }
   if (!lua_istable(L, i) || depth > 8) return;
   luaL_checkstack(L, 4, "keep");
-  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) keep(L, lua_gettop(L), depth + 1);
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) keep_value(L, lua_gettop(L), depth + 1);
 }
 
 static int scope_keep(lua_State *L) {
   luaL_checkudata(L, 1, "mascon.scope");
   int n = lua_gettop(L);
-  for (int i = 2; i <= n; i++) keep(L, i, 0);
+  for (int i = 2; i <= n; i++) keep_value(L, i, 0);
   return n - 1;
 }
 
 /* ms.keep(x, ...) -> x, ...: the same without a scope at hand, for library code that stores tensors. */
 static int keep_all(lua_State *L) {
   int n = lua_gettop(L);
-  for (int i = 1; i <= n; i++) keep(L, i, 0);
+  for (int i = 1; i <= n; i++) keep_value(L, i, 0);
   return n;
 }
 

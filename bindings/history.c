@@ -30,7 +30,7 @@ const char *ms_history_path(void) {
   return n > 0 && (size_t)n < sizeof path && make_folders(path) == 0 ? path : NULL;
 }
 
-static void decode(char *s) {
+static void unescape(char *s) {
   char *to = s;
   for (; *s && *s != '\n'; s++) {
     if (*s == '\\' && s[1]) {
@@ -42,7 +42,7 @@ static void decode(char *s) {
 }
 
 /* Keep the last entries only: a new file beside the old one, then rename. Called with the file open at its start. */
-static void cut(const char *path, FILE *f, int skip) {
+static void keep_last(const char *path, FILE *f, int skip) {
   char new_path[PATH_MAX + 8];
   snprintf(new_path, sizeof new_path, "%s.new", path);
   int fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -68,13 +68,13 @@ void ms_history_load(const char *path, int keep, void (*each)(void *data, const 
   rewind(f);
   for (int i = 0; getline(&line, &size, f) > 0; i++)
     if (i >= skip) {
-      decode(line);
+      unescape(line);
       each(data, line);
     }
   free(line);
   if (count > 2 * keep) {
     rewind(f);
-    cut(path, f, skip);
+    keep_last(path, f, skip);
   }
   fclose(f);
 }

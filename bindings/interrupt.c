@@ -21,14 +21,14 @@ static int fresh;       /* raised: calls that began after the last raise and hav
 static lua_Hook usual;
 static int usual_mask;
 
-static double now(void) {
+static double clock_seconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static int raise_it(lua_State *L) {
-  if (!raised) deadline = now() + GRACE;
+  if (!raised) deadline = clock_seconds() + GRACE;
   raised = true;
   fresh = 0;
   return luaL_error(L, "interrupted");
@@ -53,11 +53,11 @@ static void stop_hook(lua_State *L, lua_Debug *ar) {
   if (!raised) {
     if (!(fresh = closing(L))) raise_it(L);
     raised = true; /* as good as: clean-up was under way already */
-    deadline = now() + GRACE;
+    deadline = clock_seconds() + GRACE;
     if (ar->event != LUA_HOOKRET) return;
   }
   if (ar->event == LUA_HOOKCALL) fresh++;
-  else if (fresh == 0 || now() > deadline) raise_it(L);
+  else if (fresh == 0 || clock_seconds() > deadline) raise_it(L);
   else if (ar->event == LUA_HOOKRET) fresh--;
 }
 

@@ -30,11 +30,11 @@ static const char *read_fields(lua_State *L, int i, fields *f) {
 }
 
 /* Push field k (0..list + n - 1) of the table at i. */
-static void push_field(lua_State *L, int i, const fields *f, int k) {
+static void push_entry(lua_State *L, int i, const fields *f, int k) {
   if (k < f->list) lua_rawgeti(L, i, k + 1);
   else lua_pushstring(L, f->name[k - f->list]), lua_rawget(L, i);
 }
-static void set_field(lua_State *L, int i, const fields *f, int k) { /* pops the value */
+static void set_entry(lua_State *L, int i, const fields *f, int k) { /* pops the value */
   if (k < f->list) {
     lua_rawseti(L, i, k + 1);
     return;
@@ -130,7 +130,7 @@ void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
       msl_key_int(v, f.n);
       for (int k = 0; k < f.list + f.n && !v->problem; k++) {
         if (k >= f.list) msl_key(v, f.name[k - f.list], strlen(f.name[k - f.list]) + 1);
-        push_field(L, i, &f, k);
+        push_entry(L, i, &f, k);
         msl_read_leaf(L, lua_gettop(L), v, depth + 1);
         lua_pop(L, 1);
       }
@@ -145,7 +145,7 @@ void msl_anchor(lua_State *L, int i, int list, int depth) {
     luaL_checkstack(L, 8, "compile");
     if (depth == TABLE_DEPTH || read_fields(L, i, &f)) return;
     for (int k = 0; k < f.list + f.n; k++) {
-      push_field(L, i, &f, k);
+      push_entry(L, i, &f, k);
       msl_anchor(L, lua_gettop(L), list, depth + 1);
       lua_pop(L, 1);
     }
@@ -171,7 +171,7 @@ void msl_describe(lua_State *L, int i, char *out, size_t size, int depth) {
     for (int k = 0; k < f.list + f.n; k++) {
       n = strlen(out);
       snprintf(out + n, size - n, "%s%s%s", k ? ", " : "", k < f.list ? "" : f.name[k - f.list], k < f.list ? "" : " = ");
-      push_field(L, i, &f, k);
+      push_entry(L, i, &f, k);
       msl_describe(L, lua_gettop(L), out, size, depth + 1);
       lua_pop(L, 1);
     }
@@ -197,7 +197,7 @@ static void lend_table(lua_State *L, int i, loan *w, int depth) {
   if (depth == TABLE_DEPTH || read_fields(L, i, &f)) return;
   luaL_checkstack(L, 12, "compile");
   for (int k = 0; k < f.list + f.n; k++) {
-    push_field(L, i, &f, k);
+    push_entry(L, i, &f, k);
     int at = lua_gettop(L);
     if (plain_table(L, at)) lend_table(L, at, w, depth + 1);
     lua_pushvalue(L, i), note(L, w);
@@ -208,7 +208,7 @@ static void lend_table(lua_State *L, int i, loan *w, int depth) {
     if ((lua_type(L, at) == LUA_TNUMBER && !is_large(L, at)) || msl_live(L, at)) {
       lend_number(L, w);
       lua_pushvalue(L, at);
-      set_field(L, i, &f, k);
+      set_entry(L, i, &f, k);
     }
     note(L, w); /* what lies there now */
   }
@@ -313,10 +313,10 @@ void msl_to_template(lua_State *L, int i, results *r, int depth) {
   lua_createtable(L, f.list, f.n);
   int to = lua_gettop(L);
   for (int j = 0; j < f.list + f.n; j++) {
-    push_field(L, i, &f, j);
+    push_entry(L, i, &f, j);
     msl_to_template(L, lua_gettop(L), r, depth + 1);
     lua_remove(L, -2);
-    set_field(L, to, &f, j);
+    set_entry(L, to, &f, j);
   }
 }
 
@@ -362,8 +362,8 @@ bool msl_same_template(lua_State *L, int i, int j, int depth) {
     if (strcmp(f.name[k], g.name[k]) != 0) return false;
   bool same = true;
   for (int k = 0; k < f.list + f.n && same; k++) {
-    push_field(L, i, &f, k);
-    push_field(L, j, &f, k);
+    push_entry(L, i, &f, k);
+    push_entry(L, j, &f, k);
     same = msl_same_template(L, lua_gettop(L) - 1, lua_gettop(L), depth + 1);
     lua_pop(L, 2);
   }

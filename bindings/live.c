@@ -34,7 +34,7 @@ bool msl_live_whole(lua_State *L, int i) {
   return c && c->whole;
 }
 
-static live *push(lua_State *L, ms_cell *c, bool whole) {
+static live *push_number(lua_State *L, ms_cell *c, bool whole) {
   live *p = lua_newuserdatauv(L, sizeof *p, 0);
   *p = (live){NULL, whole, 0};
   luaL_setmetatable(L, "mascon.number");
@@ -42,9 +42,9 @@ static live *push(lua_State *L, ms_cell *c, bool whole) {
   return p;
 }
 
-void msl_push_live(lua_State *L, ms_cell *c, bool whole) { push(L, c, whole); }
+void msl_push_live(lua_State *L, ms_cell *c, bool whole) { push_number(L, c, whole); }
 void msl_push_lent(lua_State *L, ms_cell *c, bool whole) {
-  push(L, c, whole)->lending = lending;
+  push_number(L, c, whole)->lending = lending;
   lent++;
 }
 void msl_begin_lending(void) {

@@ -36,7 +36,7 @@ static void know(lua_CFunction f, int looked, const char *fresh) {
 
 void msl_takes_live(lua_CFunction f, int looked) { know(f, looked, NULL); }
 
-static const known *find(lua_CFunction f) {
+static const known *find_known(lua_CFunction f) {
   for (int i = 0; i < n_list; i++)
     if (list[i].f == f) return &list[i];
   static const known unknown = {NULL, ALL, NULL}; /* takes numbers for what they are */
@@ -58,7 +58,7 @@ static void before_call(lua_State *L, lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
   lua_pop(L, 1);
   if (!f) return;
-  const known *k = find(f);
+  const known *k = find_known(f);
   if (k->fresh)
     msl_refuse(L,
                "%s inside a compiled step: a replay runs no Lua and would not ask again. Ask outside and hand the answer in as an "

@@ -31,16 +31,16 @@ static const char usage_text[] =
     "With no script: the prompt when standard input is a terminal, else the script that comes in there.\n"
     "At the prompt ?NAME tells about an operation. Manual: man mascon\n";
 
-typedef struct options {
+typedef struct program_options {
   bool bytecode;      /* chunks may be that */
   bool prompt;        /* -i, or nothing else to do */
   const char *code;   /* -e */
   const char *script; /* "-" for standard input; NULL when there is none */
   int first;          /* index in argv of the script (or of -e's code): what follows are its arguments */
-} options;
+} program_options;
 
 /* Fill o; -1 to go on, else the code to exit with. */
-static int read_options(int argc, char **argv, options *o) {
+static int read_options(int argc, char **argv, program_options *o) {
   int i = 1;
   for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
     const char *a = argv[i];
@@ -147,7 +147,7 @@ static int session(lua_State *L) {
 }
 
 /* Run the chunk on top of the stack with the script's arguments. */
-static int run_chunk(lua_State *L, int argc, char **argv, const options *o) {
+static int run_chunk(lua_State *L, int argc, char **argv, const program_options *o) {
   luaL_checkstack(L, argc + 10, "too many arguments");
   if (o->prompt) ms_keep_locals(L, -1);
   int nargs = 0;
@@ -155,14 +155,14 @@ static int run_chunk(lua_State *L, int argc, char **argv, const options *o) {
   return ms_report(L, ms_call(L, nargs, 0));
 }
 
-static int run_code(lua_State *L, int argc, char **argv, const options *o) {
+static int run_code(lua_State *L, int argc, char **argv, const program_options *o) {
   int code = session(L);
   if (code) return code;
   int status = luaL_loadbufferx(L, o->code, strlen(o->code), "=(command line)", "t");
   return status == LUA_OK ? run_chunk(L, argc, argv, o) : ms_report(L, status);
 }
 
-static int run_script(lua_State *L, int argc, char **argv, const options *o) {
+static int run_script(lua_State *L, int argc, char **argv, const program_options *o) {
   const char *path = strcmp(o->script, "-") ? o->script : NULL;
   if (path) add_script_folder(L, path);
   int status = luaL_loadfilex(L, path, o->bytecode ? NULL : "t");
@@ -178,7 +178,7 @@ static int run_script(lua_State *L, int argc, char **argv, const options *o) {
 typedef struct start {
   int argc;
   char **argv;
-  options o;
+  program_options o;
   int code; /* to exit with */
 } start;
 

@@ -45,7 +45,7 @@ static void *check_model(lua_State *L, int i, const char *class) { return ((mode
 static const char *what_at(lua_State *L) { return luaL_checkstring(L, 1); }
 
 /* The core's messages begin with its own names for things; let them begin with the function the script called. */
-static void leave(lua_State *L, int mark, const char *what) {
+static void leave_as(lua_State *L, int mark, const char *what) {
   static const char *const names[] = {"knn: ", "forest: ", "pca: ", "covariance: ", "eigen: ", NULL};
   char text[1024];
   if (ms_error()) {
@@ -61,7 +61,7 @@ static void leave(lua_State *L, int mark, const char *what) {
 
 /* The tensor at index i as rows of samples: n of them, d features each, whatever shape a sample has. want: features it must have;
  * 0: any. */
-static ms_tensor *check_rows(lua_State *L, int i, const char *what, int64_t want, int64_t *n, int64_t *d) {
+static ms_tensor *samples_at(lua_State *L, int i, const char *what, int64_t want, int64_t *n, int64_t *d) {
   ms_tensor *t = msl_check(L, i, what);
   if (t->rank < 2 || !ms_dtype_is_float(t->dtype))
     msl_raise(L, ms_scope_open(), "%s: expected floats, samples x features, got %s", what, ms_shape_str(t));
@@ -109,7 +109,7 @@ static const int32_t *check_labels(lua_State *L, int i, const char *what, const 
     y[k] = (int32_t)v[k];
     if (y[k] > *largest) *largest = y[k];
   }
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return y;
 }
 
@@ -130,13 +130,13 @@ static int knn_fit(lua_State *L) {
   lua_Integer classes = luaL_checkinteger(L, 4);
   int64_t n, d;
   int32_t largest = 0;
-  ms_tensor *x = check_rows(L, 2, what, 0, &n, &d);
+  ms_tensor *x = samples_at(L, 2, what, 0, &n, &d);
   const int32_t *y = lua_isnil(L, 3) ? NULL : check_labels(L, 3, what, "y", classes, &n, &largest);
   model *m = push_model(L, KNN, free_knn);
   int mark = msl_enter(L);
   const float *v = rows_of(x);
   if (v) m->p = ms_knn_fit(n, d, v, y, classes ? (int32_t)classes : largest);
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -145,7 +145,7 @@ static int knn_neighbours(lua_State *L) {
   const char *what = what_at(L);
   const ms_knn *m = check_model(L, 2, KNN);
   int64_t shape[2], d;
-  ms_tensor *x = check_rows(L, 3, what, ms_knn_features(m), &shape[0], &d);
+  ms_tensor *x = samples_at(L, 3, what, ms_knn_features(m), &shape[0], &d);
   shape[1] = luaL_checkinteger(L, 4);
   bool fits = shape[1] >= 1 && shape[1] <= ms_knn_rows(m); /* else the query says what is wrong */
   int32_t *index = lua_newuserdatauv(L, fits ? (size_t)shape[0] * (size_t)shape[1] * sizeof *index + 1 : 1, 0);
@@ -156,7 +156,7 @@ static int knn_neighbours(lua_State *L) {
     msl_push(L, labels_to(index, 2, shape, x->device));
     msl_push(L, ms_to_device(far, x->device));
   }
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 2;
 }
 
@@ -166,7 +166,7 @@ static int knn_predict(lua_State *L) {
   const char *what = what_at(L);
   const ms_knn *m = check_model(L, 2, KNN);
   int64_t shape[2], d;
-  ms_tensor *x = check_rows(L, 3, what, ms_knn_features(m), &shape[0], &d), *p = NULL;
+  ms_tensor *x = samples_at(L, 3, what, ms_knn_features(m), &shape[0], &d), *p = NULL;
   lua_Integer k = luaL_checkinteger(L, 4);
   ms_knn_weights weights = lua_toboolean(L, 5) ? MS_KNN_DISTANCE : MS_KNN_UNIFORM;
   bool proba = lua_toboolean(L, 6);
@@ -177,7 +177,7 @@ static int knn_predict(lua_State *L) {
   if (v && proba) p = ms_empty(MS_F32, 2, shape, NULL);
   if (v && (p || !proba) && ms_knn_classify(m, shape[0], v, k, weights, y, p ? ms_data(p) : NULL) == 0)
     msl_push(L, proba ? ms_to_device(p, x->device) : labels_to(y, 1, shape, x->device));
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -189,7 +189,7 @@ static int knn_get(lua_State *L) {
   int mark = msl_enter(L);
   msl_push(L, ms_from_host(MS_F32, 2, shape, ms_knn_x(m), NULL));
   msl_push(L, ms_knn_y(m) && !ms_error() ? labels_to(ms_knn_y(m), 1, shape, ms_device_get("cpu")) : NULL);
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 2;
 }
 
@@ -219,7 +219,7 @@ static int forest_fit(lua_State *L) {
   ms_forest_options o = {.trees = at[1], .max_depth = at[2], .min_split = at[3], .min_leaf = at[4], .seed = (uint64_t)at[5]};
   lua_getfield(L, 4, "bootstrap");
   o.bootstrap = lua_toboolean(L, -1);
-  ms_tensor *x = check_rows(L, 2, what, 0, &n, &d);
+  ms_tensor *x = samples_at(L, 2, what, 0, &n, &d);
   const int32_t *y = check_labels(L, 3, what, "y", at[0], &n, &largest);
   lua_getfield(L, 4, "max_features");
   o.max_features = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : (int64_t)fmax(1, floor(luaL_checknumber(L, -1) * (double)d));
@@ -230,7 +230,7 @@ static int forest_fit(lua_State *L) {
   int mark = msl_enter(L);
   const float *v = rows_of(x);
   if (v) m->p = ms_forest_fit(n, d, v, y, at[0] ? (int32_t)at[0] : largest, &o);
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -240,7 +240,7 @@ static int forest_predict(lua_State *L) {
   const ms_forest *f = check_model(L, 2, FOREST);
   const ms_forest_arrays a = ms_forest_get(f);
   int64_t shape[2], d;
-  ms_tensor *x = check_rows(L, 3, what, a.features, &shape[0], &d), *p = NULL;
+  ms_tensor *x = samples_at(L, 3, what, a.features, &shape[0], &d), *p = NULL;
   bool proba = lua_toboolean(L, 4);
   shape[1] = a.classes;
   int32_t *y = proba ? NULL : lua_newuserdatauv(L, (size_t)shape[0] * sizeof *y + 1, 0);
@@ -250,7 +250,7 @@ static int forest_predict(lua_State *L) {
     p = ms_empty(MS_F64, 2, shape, NULL);
     if (p && ms_forest_proba(f, shape[0], v, ms_data(p)) == 0) msl_push(L, ms_to_device(ms_cast(p, MS_F32), x->device));
   } else if (v && ms_forest_predict(f, shape[0], v, y) == 0) msl_push(L, labels_to(y, 1, shape, x->device));
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -301,7 +301,7 @@ static int forest_get(lua_State *L) {
     msl_push(L, ms_from_host(MS_I64, 0, nodes, &a.features, NULL));
     lua_setfield(L, -2, "features");
   }
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -314,7 +314,7 @@ static ms_tensor *state_entry(lua_State *L, int mark, int i, const char *what, c
     msl_raise(L, mark, "%s: '%s': expected %d dimension%s, got %s", what, name, rank, rank == 1 ? "" : "s", ms_shape_str(t));
   lua_pop(L, 1); /* the table still holds it */
   t = msl_on_host(ms_cast(ms_detach(t), dtype));
-  if (!t) leave(L, mark, what);
+  if (!t) leave_as(L, mark, what);
   return t;
 }
 
@@ -346,7 +346,7 @@ static int forest_set(lua_State *L) {
                         .leaf = ms_data(t[4]),
                         .proba = ms_data(t[5])};
   m->p = ms_forest_set(&a);
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -356,7 +356,7 @@ static int forest_set(lua_State *L) {
 static int pca_fit(lua_State *L) {
   const char *what = what_at(L);
   int64_t n, d, k = luaL_checkinteger(L, 3);
-  ms_tensor *x = check_rows(L, 2, what, 0, &n, &d);
+  ms_tensor *x = samples_at(L, 2, what, 0, &n, &d);
   if (n < 2) return msl_raise(L, ms_scope_open(), "%s: expected two rows or more, got %s", what, ms_shape_str(x));
   if (k > d)
     return msl_raise(L, ms_scope_open(), "%s: option components: expected at most the %lld features there are, got %lld", what,
@@ -365,7 +365,7 @@ static int pca_fit(lua_State *L) {
   int mark = msl_enter(L);
   const float *v = rows_of(x);
   if (v) m->p = ms_pca_fit(n, d, v, k ? k : n < d ? n : d);
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -375,7 +375,7 @@ static int pca_apply(lua_State *L) {
   const ms_pca *p = check_model(L, 2, PCA);
   bool back = lua_toboolean(L, 4);
   int64_t shape[2], given, d = ms_pca_features(p), k = ms_pca_components(p);
-  ms_tensor *x = check_rows(L, 3, what, back ? 0 : d, &shape[0], &given);
+  ms_tensor *x = samples_at(L, 3, what, back ? 0 : d, &shape[0], &given);
   if (back && given != k)
     return msl_raise(L, ms_scope_open(), "%s: expected %lld components per sample, got %s", what, (long long)k, ms_shape_str(x));
   shape[1] = back ? d : k;
@@ -383,7 +383,7 @@ static int pca_apply(lua_State *L) {
   const float *v = rows_of(x);
   ms_tensor *r = v ? ms_empty(MS_F32, 2, shape, NULL) : NULL;
   if (r && (back ? ms_pca_inverse : ms_pca_transform)(p, shape[0], v, ms_data(r)) == 0) msl_push(L, ms_to_device(r, x->device));
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -408,7 +408,7 @@ static int pca_get(lua_State *L) {
     msl_push(L, ms_from_host(MS_F64, parts[i].rank, parts[i].shape, parts[i].data, NULL));
     lua_setfield(L, -2, parts[i].name);
   }
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -433,7 +433,7 @@ static int pca_set(lua_State *L) {
     return msl_raise(L, mark, "%s: 'components': expected %lld x %lld as 'variance' and 'mean' have it, got %s", what, (long long)k,
                      (long long)d, ms_shape_str(t[1]));
   m->p = ms_pca_set(d, k, v[0], v[1], v[2], v[3][0]);
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 
@@ -465,7 +465,7 @@ static int confusion(lua_State *L) {
   int mark = msl_enter(L);
   ms_tensor *r = ms_empty(MS_I64, 2, (int64_t[]){classes, classes}, NULL);
   if (r && ms_confusion(n, (int32_t)classes, p, t, ms_data(r)) == 0) msl_push(L, r); /* the core's rows are its first argument's */
-  leave(L, mark, what);
+  leave_as(L, mark, what);
   return 1;
 }
 

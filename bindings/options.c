@@ -15,10 +15,10 @@ static int distance(const char *a, const char *b) {
     int diag = row[0];
     row[0] = i;
     for (int j = 1; j <= m; j++) {
-      int up = row[j], best = diag + (a[i - 1] != b[j - 1]);
-      if (up + 1 < best) best = up + 1;
+      int above = row[j], best = diag + (a[i - 1] != b[j - 1]);
+      if (above + 1 < best) best = above + 1;
       if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      row[j] = best, diag = up;
+      row[j] = best, diag = above;
     }
   }
   return row[m];

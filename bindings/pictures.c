@@ -11,7 +11,7 @@ static void free_image(void *im) { ms_image_free(im); }
 /* The options of a grid and of one picture alike. */
 static const char *const names[] = {"columns", "padding", "scale", "background", "range", NULL};
 
-static int whole(lua_State *L, int mark, int options, const char *what, const char *name, int otherwise, int least) {
+static int whole_option(lua_State *L, int mark, int options, const char *what, const char *name, int otherwise, int least) {
   int ok = 1;
   lua_Integer v = otherwise;
   if (options && lua_getfield(L, options, name) != LUA_TNIL) v = lua_tointegerx(L, -1, &ok);
@@ -111,9 +111,9 @@ static msl_owned *picture(lua_State *L, int mark, int i, int options, const char
   const int64_t *s = t->shape;
   bool one = t->rank == 2 || (t->rank == 3 && s[0] <= 4 && !grid && !listed);
   int64_t n = one ? 1 : s[0], c = t->rank == 4 ? s[1] : t->rank == 3 && one ? s[0] : 1, h = s[t->rank - 2], w = s[t->rank - 1];
-  ms_grid g = {.padding = whole(L, mark, options, what, "padding", one ? 0 : 2, 0),
-               .zoom = whole(L, mark, options, what, "scale", 1, 1),
-               .columns = whole(L, mark, options, what, "columns", 0, 0)};
+  ms_grid g = {.padding = whole_option(L, mark, options, what, "padding", one ? 0 : 2, 0),
+               .zoom = whole_option(L, mark, options, what, "scale", 1, 1),
+               .columns = whole_option(L, mark, options, what, "columns", 0, 0)};
   background(L, mark, options, what, g.background);
   if (h > MS_IMAGE_MAX_SIDE || w > MS_IMAGE_MAX_SIDE || c > 4)
     msl_raise(L, mark, "%s: expected pictures of 1 or 3 channels and at most %d x %d, got %s", what, MS_IMAGE_MAX_SIDE,
@@ -182,7 +182,7 @@ static int image_save(lua_State *L) {
 
 /* ---- pictures side by side --------------------------------------------------------------------------------------- */
 
-static uint8_t over(uint8_t v, uint8_t alpha, uint8_t behind) {
+static uint8_t blend(uint8_t v, uint8_t alpha, uint8_t behind) {
   return (uint8_t)((v * alpha + behind * (255 - alpha) + 127) / 255);
 }
 
@@ -193,7 +193,7 @@ static void paste(ms_image *to, const ms_image *im, int x, int y) {
     for (int j = 0; j < im->width; j++) {
       const uint8_t *p = im->pixels + ((size_t)i * (size_t)im->width + (size_t)j) * (size_t)c;
       uint8_t *q = to->pixels + ((size_t)(y + i) * (size_t)to->width + (size_t)(x + j)) * (size_t)to->channels;
-      for (int k = 0; k < to->channels; k++) q[k] = over(p[c > 2 ? k : 0], c % 2 ? 255 : p[c - 1], q[k]);
+      for (int k = 0; k < to->channels; k++) q[k] = blend(p[c > 2 ? k : 0], c % 2 ? 255 : p[c - 1], q[k]);
     }
 }
 
@@ -213,7 +213,7 @@ static int image_join(lua_State *L) {
   int64_t along = 0, across = 0;
   uint8_t ground[3] = {255, 255, 255};
   if (options) {
-    pad = whole(L, mark, options, what, "padding", 0, 0);
+    pad = whole_option(L, mark, options, what, "padding", 0, 0);
     if (lua_getfield(L, options, "background") != LUA_TNIL) background(L, mark, options, what, ground);
     lua_pop(L, 1);
   }
@@ -271,7 +271,7 @@ static int image_load(lua_State *L) {
     lua_pop(L, 1);
   }
   int mark = msl_enter(L);
-  if (options) channels = whole(L, mark, options, "image.load", "channels", 0, 0);
+  if (options) channels = whole_option(L, mark, options, "image.load", "channels", 0, 0);
   if (channels > 4) return msl_raise(L, mark, "image.load: channels: expected 1..4, got %d", channels);
   msl_owned *g = msl_own(L, close_picture);
   ms_picture *p = g->p = ms_picture_open(path, channels, max_bytes);

@@ -241,7 +241,7 @@ static bool is_incomplete(lua_State *L, int status) {
 }
 
 /* Compile the text at index `text`, as an expression if it is one; the function or the message is pushed. */
-static int compile(lua_State *L, int text) {
+static int compile_text(lua_State *L, int text) {
   size_t n;
   const char *code = lua_tolstring(L, text, &n);
   size_t skip = strspn(code, " \t");
@@ -281,7 +281,7 @@ static int read_chunk(prompt *p) {
     lua_pushcfunction(L, prepare_call);
     lua_pushvalue(L, text);
     if (lua_pcall(L, 1, 1, 0) != LUA_OK) return 2;
-    int status = compile(L, text + 1);
+    int status = compile_text(L, text + 1);
     lua_remove(L, text + 1);
     if (status == LUA_OK) return 1;
     if (!is_incomplete(L, status) || lua_rawlen(L, text) > LONGEST) return 2;
@@ -326,7 +326,7 @@ static bool says_goodbye(const char *s) {
 }
 
 /* Run what read_chunk left on the stack. */
-static void run(prompt *p) {
+static void run_typed(prompt *p) {
   lua_State *L = p->L;
   int status, text = p->base + 1;
   if (lua_gettop(L) == text) {
@@ -362,7 +362,7 @@ int ms_prompt(lua_State *L) {
     }
     if (says_goodbye(text)) break;
     if (got == 2) ms_report(L, LUA_ERRSYNTAX);
-    else run(&p);
+    else run_typed(&p);
   }
   close_terminal(&p);
   lua_settop(L, p.base);

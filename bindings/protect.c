@@ -18,7 +18,7 @@ static int after_yield(lua_State *L, int status, lua_KContext under) {
   return 2;
 }
 
-static int run(lua_State *L, int nargs, int handler, int under) {
+static int run_protected(lua_State *L, int nargs, int handler, int under) {
   const int mark = msl_protect_begin();
   int status = lua_pcallk(L, nargs, LUA_MULTRET, handler, under, after_yield);
   if (status != LUA_OK) msl_protect_failed(mark);
@@ -29,7 +29,7 @@ static int protected_call(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1); /* the first result, if all goes well */
   lua_insert(L, 1);
-  return run(L, lua_gettop(L) - 2, 0, 0);
+  return run_protected(L, lua_gettop(L) - 2, 0, 0);
 }
 
 static int protected_call_with_handler(lua_State *L) {
@@ -38,7 +38,7 @@ static int protected_call_with_handler(lua_State *L) {
   lua_pushboolean(L, 1);
   lua_pushvalue(L, 1);
   lua_rotate(L, 3, 2); /* function, handler, true, function, arguments */
-  return run(L, n - 2, 2, 2);
+  return run_protected(L, n - 2, 2, 2);
 }
 
 void msl_open_protect(lua_State *L) {

@@ -18,7 +18,7 @@ static const char *values(const state *s, char *out, size_t size) {
 
 /* step:report() -> text */
 int msl_step_report(lua_State *L) {
-  const step *st = luaL_checkudata(L, 1, "mascon.step");
+  const compiled *st = luaL_checkudata(L, 1, "mascon.step");
   char line[512];
   lua_getiuservalue(L, 1, 2);
   int states = lua_gettop(L);

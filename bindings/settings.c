@@ -58,9 +58,8 @@ int64_t msl_value_code(lua_State *L, int i) { return (int64_t)value_code(L, i); 
 /* ms._set(object, key, old, new, name): field `key` of a module, known by the number `object`, changes after the module was made.
  * name: for messages. */
 static int set_field(lua_State *L) {
-  uint64_t place = ((uint64_t)luaL_checkinteger(L, 1) * 0xBF58476D1CE4E5B9u) ^ value_code(L, 2) << 1;
-  uint64_t before = (place ^ value_code(L, 3)) * 0x94D049BB133111EBu, after = (place ^ value_code(L, 4)) * 0x94D049BB133111EBu;
-  msl_settings ^= (int64_t)((before ^ before >> 31) ^ (after ^ after >> 31));
+  uint64_t field_code = ((uint64_t)luaL_checkinteger(L, 1) * 0xBF58476D1CE4E5B9u) ^ value_code(L, 2) << 1;
+  msl_settings ^= (int64_t)(msl_mix(field_code ^ value_code(L, 3)) ^ msl_mix(field_code ^ value_code(L, 4)));
   snprintf(msl_last_set, sizeof msl_last_set, "%s was set", luaL_checkstring(L, 5));
   return 0;
 }

@@ -27,7 +27,7 @@ static int state_gc(lua_State *L) {
 }
 
 static int step_gc(lua_State *L) {
-  step *st = luaL_checkudata(L, 1, "mascon.step");
+  compiled *st = luaL_checkudata(L, 1, "mascon.step");
   for (int i = 0; i < st->grads.n; i++) ms_release(st->grads.at[i].leaf);
   for (int i = 0; i < st->frozen.n; i++) ms_release(st->frozen.at[i].leaf);
   free(st->grads.at), free(st->frozen.at), free(st->captured);
@@ -38,29 +38,26 @@ static int step_gc(lua_State *L) {
 
 /* ---- leaves in the key ------------------------------------------------------------------------------------------- */
 
-/* Each leaf that is not as it was when first met adds its own number: one that joins leaves the keys as they are. */
-static uint64_t mixed(uint64_t id) {
-  uint64_t x = (id + 1) * 0x9E3779B97F4A7C15u;
-  return x ^ x >> 31;
-}
+/* Each leaf that is no longer as it was when it was first seen adds a number of its own, made of its id. So a leaf that is seen for
+ * the first time leaves the keys as they are. */
 
-int64_t msl_grads_key(const step *st) {
+int64_t msl_grads_key(const compiled *st) {
   uint64_t key = 0;
   for (int i = 0; i < st->grads.n; i++)
-    if ((st->grads.at[i].leaf->grad != NULL) != st->grads.at[i].before) key ^= mixed(st->grads.at[i].id);
+    if ((st->grads.at[i].leaf->grad != NULL) != st->grads.at[i].before) key ^= msl_mix(1 + st->grads.at[i].id);
   return (int64_t)key;
 }
 
-int64_t msl_frozen_key(step *st) {
+int64_t msl_frozen_key(compiled *st) {
   if (st->frozen_at == ms_freezes) return (int64_t)st->frozen_key;
   uint64_t key = 0;
   for (int i = 0; i < st->frozen.n; i++)
-    if (st->frozen.at[i].leaf->requires_grad != st->frozen.at[i].before) key ^= mixed(st->frozen.at[i].id);
+    if (st->frozen.at[i].leaf->requires_grad != st->frozen.at[i].before) key ^= msl_mix(1 + st->frozen.at[i].id);
   st->frozen_at = ms_freezes, st->frozen_key = key;
   return (int64_t)key;
 }
 
-static int join(step *st, leaf_list *l, ms_tensor *leaf, bool before) {
+static int watch_leaf(compiled *st, leaf_list *l, ms_tensor *leaf, bool before) {
   for (int i = 0; i < l->n; i++)
     if (l->at[i].leaf == leaf) return 0;
   if (l->n == l->room) {
@@ -80,19 +77,19 @@ static int join(step *st, leaf_list *l, ms_tensor *leaf, bool before) {
   return 0;
 }
 
-int msl_watch_leaves(step *st, const ms_record *r) {
+int msl_watch_leaves(compiled *st, const ms_record *r) {
   ms_tensor *leaf;
   bool had;
   for (int i = 0; (leaf = ms_record_found_grad(r, i, &had)); i++)
-    if (join(st, &st->grads, leaf, had) < 0) return -1;
+    if (watch_leaf(st, &st->grads, leaf, had) < 0) return -1;
   for (int i = 0; (leaf = ms_record_leaf(r, i)); i++)
-    if (join(st, &st->frozen, leaf, leaf->requires_grad) < 0) return -1;
+    if (watch_leaf(st, &st->frozen, leaf, leaf->requires_grad) < 0) return -1;
   return 0;
 }
 
 /* ---- states by key ------------------------------------------------------------------------------------------------ */
 
-static lua_Integer hash(const leaves *v) {
+static lua_Integer key_hash(const leaves *v) {
   uint64_t h = 0xcbf29ce484222325u;
   for (size_t i = 0; i < v->n_key; i += 8) {
     uint64_t x = 0;
@@ -108,7 +105,7 @@ static lua_Integer hash(const leaves *v) {
 static state *find_state(lua_State *L, int states, const leaves *v, lua_Integer *at) {
   bool free = false;
   *at = 0;
-  for (lua_Integer i = hash(v);; i++) {
+  for (lua_Integer i = key_hash(v);; i++) {
     int type = lua_rawgeti(L, states, i);
     state *s = lua_touserdata(L, -1);
     if (s && s->n_key == v->n_key && !memcmp(s->key, v->key, v->n_key)) return s;
@@ -119,7 +116,7 @@ static state *find_state(lua_State *L, int states, const leaves *v, lua_Integer 
 }
 
 /* Make room for one more: forget the state that was not wanted for the longest time. */
-static bool forget_one(lua_State *L, step *st, int states) {
+static bool forget_one(lua_State *L, compiled *st, int states) {
   lua_Integer at = 0;
   const state *oldest = NULL;
   for (lua_pushnil(L); lua_next(L, states); lua_pop(L, 1)) {
@@ -172,7 +169,7 @@ static state *new_state(lua_State *L, const leaves *v, int n, const state *from)
   return s;
 }
 
-state *msl_state_of(lua_State *L, step *st, leaves *v, int n) {
+state *msl_state_of(lua_State *L, compiled *st, leaves *v, int n) {
   lua_getiuservalue(L, 1, 2);
   int states = lua_gettop(L);
   state *s = NULL;

@@ -108,7 +108,7 @@ typedef struct leaf_list {
 
 /* A compiled function. Uservalues: 1 the function, 2 its states by the hash of their keys, 3 a list of it and of functions that it
  * captured, with what their variables held at the first call at -1, -2, ... */
-typedef struct step {
+typedef struct compiled {
   int n_states, overflow;
   int unsteady; /* calls that ran as they are and changed fields of modules or optimizers */
   uint64_t calls, leaves;
@@ -125,20 +125,20 @@ typedef struct step {
     bool settings;                         /* it held a table of the script's at the first call */
     int64_t fields_first, fields, tensors; /* of that table: what lay in it at the first call, and before this one; its tensors */
   } * captured;
-} step;
+} compiled;
 
 /* states.c. The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */
-state *msl_state_of(lua_State *L, step *st, leaves *v, int n);
+state *msl_state_of(lua_State *L, compiled *st, leaves *v, int n);
 void msl_drop_recordings(state *s);
-int64_t msl_grads_key(const step *st);              /* what the leaves with and without .grad add to the key */
-int64_t msl_frozen_key(step *st);                   /* the same for the frozen ones */
-int msl_watch_leaves(step *st, const ms_record *r); /* of a recording; -1 after ms_fail */
+int64_t msl_grads_key(const compiled *st);              /* what the leaves with and without .grad add to the key */
+int64_t msl_frozen_key(compiled *st);                   /* the same for the frozen ones */
+int msl_watch_leaves(compiled *st, const ms_record *r); /* of a recording; -1 after ms_fail */
 void msl_open_states(lua_State *L);
 
 /* captured.c. The part of the key for variables that the function captured: 0 while they hold what they held at the first call;
  * and, after a call: ms_fail for what the function put into them that a replay would not. */
-int64_t msl_captured_key(lua_State *L, step *st);
-void msl_see_captured(lua_State *L, step *st, const leaves *v);
+int64_t msl_captured_key(lua_State *L, compiled *st);
+void msl_see_captured(lua_State *L, compiled *st, const leaves *v);
 
 /* settings.c. What was set in modules and optimizers since they were made: a sum (by exclusive or) over their fields, 0 where all
  * is as it was, so that going back gives the former sum again; and what was set last, in words. */
@@ -147,6 +147,12 @@ extern char msl_last_set[128];
 void msl_open_settings(lua_State *L);
 /* The value at i as a number: equal for equal values, and, as good as certain, for no others. */
 int64_t msl_value_code(lua_State *L, int i);
+
+/* Spreads the bits of a number, for keys that are put together by exclusive or. */
+static inline uint64_t msl_mix(uint64_t x) {
+  x *= 0x94D049BB133111EBu;
+  return x ^ x >> 31;
+}
 
 int msl_step_report(lua_State *L);
 int msl_step_profile(lua_State *L);

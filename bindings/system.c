@@ -194,7 +194,7 @@ typedef struct output {
 } output;
 
 /* Take what is there; 0, or an errno. */
-static int take(output *o) {
+static int read_output(output *o) {
   if (o->room - o->n < 4096) {
     char *more = realloc(o->at, o->room ? 2 * o->room : 1 << 16);
     if (!more) return ENOMEM;
@@ -228,7 +228,7 @@ static int converse(output o[2], const char *input, size_t n) {
     }
     for (int i = 0; i < 2; i++)
       if (o[i].fd >= 0 && (p[i].revents & (POLLIN | POLLHUP | POLLERR))) {
-        int err = take(&o[i]);
+        int err = read_output(&o[i]);
         if (err) return err;
       }
   }

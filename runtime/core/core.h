@@ -121,6 +121,9 @@ typedef struct ms_rule {
   uint8_t reads[3];
 } ms_rule;
 
+/* What a vjp of one input returns: its derivative, stored; -1 if there is none. */
+static inline int ms_give_dx(ms_vjp *c, ms_tensor *dx) { return (c->dx[0] = dx) ? 0 : -1; }
+
 #define MS_RULE(name, ...) const ms_rule ms_rule_##name = {__VA_ARGS__}
 
 /* ---- the gate (core/op.c) ---------------------------------------------------------------------------------------- */
@@ -141,7 +144,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
 #define A_INTS(x)    ((ms_attr){.v = (x)})
 #define MS_INTS(...) ((ms_ints){.n = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .at = {__VA_ARGS__}})
 
-/* ---- pieces for rules (core/op.c, core/tensor.c) ----------------------------------------------------------------- */
+/* ---- pieces for rules (core/shape.c, core/tensor.c) ----------------------------------------------------------------- */
 
 int ms_out(ms_infer *s, int k, int dtype, int rank,
            const int64_t *shape); /* set result k, contiguous; n_out grows to k + 1; gives 0 */
@@ -149,6 +152,8 @@ int ms_out_like(ms_infer *s, int k, const ms_tensor *x);
 int ms_dim(int64_t dim, int rank, const char *op); /* resolve a dimension; -1 after ms_fail */
 /* Resolve a list of dimensions (n = -1: all) into a sorted list without repeats; -1 after ms_fail. */
 int ms_dims(ms_ints *dims, int rank, const char *op);
+/* A pair height, width: one number in *v becomes two equal ones. Each must be at least `least`; -1 after ms_fail. */
+int ms_pair(const char *op, const char *what, ms_ints *v, int64_t least);
 int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t *shape);
 int ms_promote(int a, int b);                 /* dtype of a mixed operation */
 const char *ms_shape_str(const ms_tensor *t); /* "3 x 4 f32": one of a few static buffers */

@@ -9,7 +9,7 @@
 static ms_device devices[8];
 static int n_devices;
 
-static ms_device *add(const ms_backend *b, int index, const char *name) {
+static ms_device *open_device(const ms_backend *b, int index, const char *name) {
   if (n_devices == 8) return ms_fail("device %s: at most 8 devices can be open", name);
   ms_device *d = &devices[n_devices];
   *d = (ms_device){.backend = b, .index = index};
@@ -39,8 +39,8 @@ static const ms_backend *load_module(const char *family) {
 ms_device *ms_device_get(const char *name) {
   for (int i = 0; i < n_devices; i++)
     if (!strcmp(devices[i].name, name)) return &devices[i];
-  if (!strcmp(name, "cpu")) return ms_threads_check() < 0 ? NULL : add(ms_backend_cpu(), 0, "cpu");
-  if (!strcmp(name, "trace")) return add(ms_backend_trace(), 0, "trace");
+  if (!strcmp(name, "cpu")) return ms_threads_check() < 0 ? NULL : open_device(ms_backend_cpu(), 0, "cpu");
+  if (!strcmp(name, "trace")) return open_device(ms_backend_trace(), 0, "trace");
   if (!strcmp(name, "auto")) {
     ms_device *d = ms_error() ? NULL : ms_device_get("cuda");
     if (d) return d;
@@ -53,7 +53,7 @@ ms_device *ms_device_get(const char *name) {
     for (int i = 0; i < n_devices; i++)
       if (!strcmp(devices[i].name, name)) return &devices[i];
     const ms_backend *b = load_module("cuda");
-    return b ? add(b, index, name) : NULL;
+    return b ? open_device(b, index, name) : NULL;
   }
   return ms_fail("unknown device '%s' (expected cpu, cuda, cuda:N, auto or trace)", name);
 }

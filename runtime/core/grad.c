@@ -80,7 +80,7 @@ void ms_node_release(ms_node *n) {
 
 /* What stands for x in a node: x itself where it is a number or a leaf that gathers a gradient, else an alias, whose link into the
  * graph stays what it is when x is changed in place; without bytes (a ghost) where the values are not needed. */
-static ms_tensor *keep(ms_tensor *x, bool values) {
+static ms_tensor *stand_in(ms_tensor *x, bool values) {
   if (!x) return NULL;
   if (x->is_number || (x->requires_grad && !x->node)) return ms_retain(x);
   ms_tensor *a = ms_alias(x);
@@ -110,7 +110,7 @@ const char *ms_intern(const char *chunk) {
 }
 
 /* What the derivatives that can be asked for read: nothing else is kept, and nothing else is guarded against changes in place. */
-static void kept(const ms_op *op, int n_in, ms_tensor *const *in, uint32_t *values, uint32_t *results) {
+static void values_to_keep(const ms_op *op, int n_in, ms_tensor *const *in, uint32_t *values, uint32_t *results) {
   *values = op->keep_in, *results = op->keep_out;
   if (!op->has_reads) return;
   uint32_t read = 0;
@@ -138,12 +138,12 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   ms_script_line(&chunk, &n->line);
   n->chunk = ms_intern(chunk);
   ms_live_nodes++;
-  kept(op, n_in, in, &n->kept_in, &n->kept_out);
+  values_to_keep(op, n_in, in, &n->kept_in, &n->kept_out);
 
   bool ok = true;
   for (int i = 0; i < n_in; i++) {
     bool values = i >= 32 ? n->kept_in >> 31 : n->kept_in >> i & 1;
-    n->in[i] = keep(in[i], values);
+    n->in[i] = stand_in(in[i], values);
     ok &= !in[i] || n->in[i];
     if (in[i] && values && in[i]->storage) n->in_version[i] = in[i]->storage->version;
   }
@@ -180,7 +180,7 @@ typedef struct pass {
   ms_tensor **dx;
 } pass;
 
-static int push(pass *p, ms_node *n, uint64_t mark) {
+static int add_node(pass *p, ms_node *n, uint64_t mark) {
   if (n->mark == mark) return 0;
   n->mark = mark;
   n->wanted = false;
@@ -206,9 +206,9 @@ static int target(const pass *p, const ms_tensor *t) {
 }
 
 /* All nodes y depends on, by rising sequence number, each marked whether it leads to something asked for. */
-static int gather(pass *p, ms_tensor *y) {
+static int collect_nodes(pass *p, ms_tensor *y) {
   uint64_t mark = ++next_mark;
-  if (y->node && push(p, y->node, mark) < 0) return -1;
+  if (y->node && add_node(p, y->node, mark) < 0) return -1;
   for (int i = 0; i < p->n; i++) {
     ms_node *n = p->list[i];
     if (n->freed)
@@ -216,7 +216,7 @@ static int gather(pass *p, ms_tensor *y) {
                      n->op->name, n->chunk ? n->chunk : "?", n->line),
              -1;
     for (int k = 0; k < n->n_in; k++)
-      if (n->in[k] && n->in[k]->node && push(p, n->in[k]->node, mark) < 0) return -1;
+      if (n->in[k] && n->in[k]->node && add_node(p, n->in[k]->node, mark) < 0) return -1;
   }
   if (p->n) qsort(p->list, (size_t)p->n, sizeof *p->list, by_seq);
   for (int i = 0; i < p->n; i++) {
@@ -333,8 +333,8 @@ static ms_tensor *start(ms_tensor *y, ms_tensor *seed) {
   return same ? seed : ms_fail("backward: the gradient to start from is %s, the result %s", ms_shape_str(seed), ms_shape_str(y));
 }
 
-static int run(pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
-  int rc = gather(p, y);
+static int run_pass(pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
+  int rc = collect_nodes(p, y);
   if (rc == 0 && y->node) rc = accumulate(&y->node->grad[y->out_index], seed);
   else if (rc == 0) rc = deliver(p, y, seed);
   for (int i = p->n - 1; i >= 0; i--) {
@@ -370,7 +370,7 @@ int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain) {
   bool was = ms_set_grad_enabled(false);
   pass p = {0};
   ms_tensor *g = ms_retain(start(y, seed)); /* held, so that no .grad takes the caller's own tensor over */
-  int rc = g ? run(&p, y, g, retain) : -1;
+  int rc = g ? run_pass(&p, y, g, retain) : -1;
   ms_release(g);
   ms_set_grad_enabled(was);
   ms_scope_close(mark);
@@ -385,7 +385,7 @@ int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor
   }
   pass p = {.n_x = n, .x = x, .dx = dx};
   ms_tensor *g = start(y, seed);
-  int rc = g ? run(&p, y, g, true) : -1;
+  int rc = g ? run_pass(&p, y, g, true) : -1;
   for (int i = 1; i < n; i++)
     for (int j = 0; j < i && !dx[i]; j++)
       if (x[j] == x[i]) dx[i] = ms_retain(dx[j]);

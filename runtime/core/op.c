@@ -21,73 +21,9 @@ static bool check_numerics;
 void ms_set_check_numerics(bool on) { check_numerics = on; }
 bool ms_check_numerics_on(void) { return check_numerics; }
 
-/* ---- pieces for shape rules -------------------------------------------------------------------------------------- */
-
-int ms_out(ms_infer *s, int k, int dtype, int rank, const int64_t *shape) {
-  ms_spec *o = &s->out[k];
-  o->dtype = (uint8_t)dtype, o->rank = (uint8_t)rank, o->offset = 0;
-  int64_t stride = 1;
-  for (int i = rank - 1; i >= 0; i--) {
-    o->shape[i] = shape[i], o->stride[i] = stride;
-    if (shape[i] < 0) return ms_fail("%s: a result of negative size %lld", s->op->name, (long long)shape[i]), -1;
-    if (__builtin_mul_overflow(stride, shape[i] ? shape[i] : 1, &stride))
-      return ms_fail("%s: a result of %s elements is more than can be addressed", s->op->name, ms_sizes_str(rank, shape)), -1;
-  }
-  if (s->n_out <= k) s->n_out = k + 1;
-  return 0;
-}
-
-int ms_out_like(ms_infer *s, int k, const ms_tensor *x) { return ms_out(s, k, x->dtype, x->rank, x->shape); }
-
-int ms_dim(int64_t dim, int rank, const char *op) {
-  int64_t d = dim < 0 ? dim + rank : dim;
-  if (d < 0 || d >= rank)
-    return ms_fail("%s: dimension %lld is out of range for a tensor of rank %d", op, (long long)(dim < 0 ? dim : dim + 1), rank),
-           -1;
-  return (int)d;
-}
-
-int ms_dims(ms_ints *v, int rank, const char *op) {
-  bool in[MS_MAX_RANK] = {false};
-  if (v->n > rank) return ms_fail("%s: %d dimensions were named, the tensor has rank %d", op, v->n, rank), -1;
-  for (int i = 0; i < (v->n < 0 ? rank : v->n); i++) {
-    int d = v->n < 0 ? i : ms_dim(v->at[i], rank, op);
-    if (d < 0) return -1;
-    if (in[d]) return ms_fail("%s: dimension %d is named twice", op, d + 1), -1;
-    in[d] = true;
-  }
-  v->n = 0;
-  for (int i = 0; i < rank; i++)
-    if (in[i]) v->at[v->n++] = i;
-  return 0;
-}
-
-int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t *shape) {
-  *rank = 0;
-  for (int k = 0; k < n; k++)
-    if (x[k]->rank > *rank) *rank = x[k]->rank;
-  for (int i = 0; i < *rank; i++) {
-    shape[i] = 1;
-    for (int k = 0; k < n; k++) {
-      int j = i - (*rank - x[k]->rank);
-      if (j < 0 || x[k]->shape[j] == 1 || x[k]->shape[j] == shape[i]) continue;
-      if (shape[i] != 1) {
-        const ms_tensor *other = x[0];
-        for (int m = 0; m < k; m++)
-          if (x[m]->rank >= x[0]->rank && !x[m]->is_number) other = x[m];
-        return ms_fail("%s: shapes %s and %s do not fit together (dimension %d: %lld against %lld)", op, ms_shape_str(other),
-                       ms_shape_str(x[k]), i + 1, (long long)shape[i], (long long)x[k]->shape[j]),
-               -1;
-      }
-      shape[i] = x[k]->shape[j];
-    }
-  }
-  return 0;
-}
-
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-static void view_of(const ms_tensor *t, ms_view *v) {
+static void tensor_view(const ms_tensor *t, ms_view *v) {
   v->number = NULL, v->absent = false;
   v->dtype = t->dtype, v->rank = t->rank;
   memcpy(v->shape, t->shape, (size_t)t->rank * sizeof *v->shape);
@@ -121,9 +57,9 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
       int d = i == 0 && (op->flags & MS_ELEMENTWISE) && op->elementwise_class == MS_CLASS_CHOOSE ? MS_BOOL : number_dtype;
       *v = (ms_view){.data = &g.number[i], .number = &in[i]->number, .dtype = (uint8_t)d};
       if (ms_put_number(v->data, d, in[i]->number) < 0) rc = -1;
-    } else view_of(in[i], v);
+    } else tensor_view(in[i], v);
   }
-  for (int k = 0; k < n_out; k++) view_of(out[k], &g.out[k]);
+  for (int k = 0; k < n_out; k++) tensor_view(out[k], &g.out[k]);
   for (int i = 0; bound && i < n_in && i < MS_MAX_ARGS; i++) c->bound[i] = bound[i];
   if (op->flags & MS_RANDOM) c->rng = ms_default_rng();
 
@@ -352,16 +288,16 @@ static ms_tensor *make_view(const ms_tensor *x, const ms_spec *s) {
 
 /* Half precision without a kernel of its own: compute in f32 and convert the floating results back. */
 static int through_f32(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
-  ms_tensor *up[SMALL];
+  ms_tensor *in_f32[SMALL];
   int half = -1;
   for (int i = 0; i < n_in && n_in <= SMALL; i++) {
     bool is = in[i] && !in[i]->is_number && (in[i]->dtype == MS_F16 || in[i]->dtype == MS_BF16);
     if (is) half = in[i]->dtype;
-    up[i] = is ? ms_cast(in[i], MS_F32) : in[i];
+    in_f32[i] = is ? ms_cast(in[i], MS_F32) : in[i];
   }
   if (half < 0 || op->mutates)
     return ms_fail("%s: no kernel for %s on %s", op->name, n_in ? ms_shape_str(in[0]) : "these arguments", device->name), -1;
-  int n = ms_apply_n(op->id, device, n_in, up, attr, out);
+  int n = ms_apply_n(op->id, device, n_in, in_f32, attr, out);
   for (int k = 0; k < n; k++)
     if (out[k]->dtype == MS_F32 && !(out[k] = ms_cast(out[k], half))) return -1;
   return n;
@@ -432,7 +368,7 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
     if (in[i]->dtype != MS_I64 && in[i]->dtype != MS_I32 && in[i]->dtype != MS_U8)
       return ms_fail("%s: %s is %s, expected integers (dtype = \"i64\")", op->name, arg->name, ms_shape_str(in[i])), -1;
     ms_view v;
-    view_of(in[i], &v);
+    tensor_view(in[i], &v);
     if (device->backend->host_memory && ms_check_index(op, i, &v, s.bound[i]) < 0) return -1;
   }
 

@@ -48,20 +48,20 @@ ms_scalar ms_scalar_of_plain(ms_plain v) { return seal((inside){.constant = v});
 ms_scalar ms_scalar_of_cell(ms_cell *c) { return seal((inside){.cell = c}); }
 ms_cell *ms_scalar_cell(ms_scalar s) { return open(&s).cell; }
 
-static ms_plain now(ms_scalar s) {
+static ms_plain number_now(ms_scalar s) {
   const inside x = open(&s);
   return x.cell ? x.cell->now : x.constant;
 }
-double ms_scalar_value(ms_scalar s) { return now(s).value; }
+double ms_scalar_value(ms_scalar s) { return number_now(s).value; }
 
 bool ms_plain_whole(ms_plain v, int64_t *whole) {
   if (v.is_whole) return *whole = v.whole, true;
   if (!(v.value >= -0x1p63 && v.value < 0x1p63) || v.value != (double)(int64_t)v.value) return false;
   return *whole = (int64_t)v.value, true;
 }
-bool ms_scalar_whole(ms_scalar s, int64_t *whole) { return ms_plain_whole(now(s), whole); }
+bool ms_scalar_whole(ms_scalar s, int64_t *whole) { return ms_plain_whole(number_now(s), whole); }
 
-bool ms_scalar_constant(ms_scalar s, ms_plain *v) { return *v = now(s), !ms_scalar_cell(s); }
+bool ms_scalar_constant(ms_scalar s, ms_plain *v) { return *v = number_now(s), !ms_scalar_cell(s); }
 
 ms_plain ms_decides(ms_scalar *s) {
   ms_plain v;
@@ -92,7 +92,7 @@ const char *ms_scalar_str(ms_scalar s) {
   static char ring[4][32];
   static int at;
   char *b = ring[at = (at + 1) % 4];
-  if (now(s).is_whole) snprintf(b, sizeof ring[0], "%lld", (long long)now(s).whole);
+  if (number_now(s).is_whole) snprintf(b, sizeof ring[0], "%lld", (long long)number_now(s).whole);
   else snprintf(b, sizeof ring[0], "%.14g", ms_scalar_value(s));
   return b;
 }

@@ -138,7 +138,7 @@ static void reads(ms_op *op) {
   }
 }
 
-static int wrong(const ms_op *op, const char *at, const char *what) {
+static int bad_signature(const ms_op *op, const char *at, const char *what) {
   return ms_fail("row %s: \"%s\": %s at \"%.24s\"", op->name, op->signature, what, at), -1;
 }
 
@@ -146,10 +146,10 @@ static int wrong(const ms_op *op, const char *at, const char *what) {
 static int parse_argument(ms_op *op, ms_arg *a, const char **s) {
   const char *from = *s, *p = from;
   size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyz_0123456789");
-  if (!n || n >= sizeof a->name) return wrong(op, from, "expected a name of 1 to 19 letters");
-  if (p[n] != ':') return wrong(op, p + n, "expected a colon behind the name");
+  if (!n || n >= sizeof a->name) return bad_signature(op, from, "expected a name of 1 to 19 letters");
+  if (p[n] != ':') return bad_signature(op, p + n, "expected a colon behind the name");
   for (const ms_arg *b = op->arg; b < a; b++)
-    if (strlen(b->name) == n && !strncmp(b->name, p, n)) return wrong(op, from, "a name that was there");
+    if (strlen(b->name) == n && !strncmp(b->name, p, n)) return bad_signature(op, from, "a name that was there");
   snprintf(a->name, sizeof a->name, "%.*s", (int)n, p);
   p += n + 1;
   n = strcspn(p, " =(|");
@@ -157,20 +157,21 @@ static int parse_argument(ms_op *op, ms_arg *a, const char **s) {
   for (size_t k = 0; k < sizeof kinds / sizeof *kinds && !known; k++)
     if ((known = strlen(kinds[k].word) == n && !strncmp(p, kinds[k].word, n)))
       a->kind = kinds[k].kind, a->is_tensor = kinds[k].tensor;
-  if (!known) return wrong(op, p, "an unknown kind");
+  if (!known) return bad_signature(op, p, "an unknown kind");
   p += n;
-  if ((*p == '(') != (a->kind == MS_K_ENUM)) return wrong(op, p, "words in brackets belong to an enum, and an enum has some");
+  if ((*p == '(') != (a->kind == MS_K_ENUM))
+    return bad_signature(op, p, "words in brackets belong to an enum, and an enum has some");
   if (*p == '(') {
     a->words = ++p;
-    if (!(p = strchr(p, ')')) || p == a->words) return wrong(op, a->words, "expected words and a closing bracket");
+    if (!(p = strchr(p, ')')) || p == a->words) return bad_signature(op, a->words, "expected words and a closing bracket");
     p++;
   }
   if (*p == '=') {
     n = strcspn(++p, " |");
-    if (!default_of(a, p, n)) return wrong(op, p, "no default for an argument of this kind");
+    if (!default_of(a, p, n)) return bad_signature(op, p, "no default for an argument of this kind");
     p += n;
   }
-  if (*p && *p != ' ' && *p != '|') return wrong(op, p, "expected a blank");
+  if (*p && *p != ' ' && *p != '|') return bad_signature(op, p, "expected a blank");
   *s = p;
   return 0;
 }
@@ -179,11 +180,11 @@ int ms_signature_parse(ms_op *op) {
   const char *s = op->signature;
   op->mutates = op->name[strlen(op->name) - 1] == '_';
   while (*s && *s != '|') {
-    if (op->n_arg == MS_MAX_ARGS) return wrong(op, s, "more arguments than there can be");
+    if (op->n_arg == MS_MAX_ARGS) return bad_signature(op, s, "more arguments than there can be");
     ms_arg *a = &op->arg[op->n_arg];
     if (parse_argument(op, a, &s) < 0) return -1;
     for (int k = 0; k < op->n_arg && a->is_tensor; k++)
-      if (op->arg[k].kind == MS_K_TENSORS) return wrong(op, s, "a tensor behind a list of them");
+      if (op->arg[k].kind == MS_K_TENSORS) return bad_signature(op, s, "a tensor behind a list of them");
     op->n_arg++;
     if (a->is_tensor) op->n_tensor++;
     else op->n_attr++;
@@ -195,7 +196,7 @@ int ms_signature_parse(ms_op *op) {
       const size_t n = strcspn(s, " ");
       for (int i = 0; i < op->n_arg; i++)
         if (op->arg[i].name[0] == *s && !op->arg[i].name[1] && s[1] == '=') a = &op->arg[i];
-      if (!a || !default_of(a, s + 2, n - 2)) return wrong(op, s, "no default of an operand");
+      if (!a || !default_of(a, s + 2, n - 2)) return bad_signature(op, s, "no default of an operand");
       s += n;
     }
   return 0;

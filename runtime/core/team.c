@@ -46,9 +46,9 @@ static struct {
 } block;
 
 static _Atomic uint64_t offered[WORDS] __attribute__((aligned(64)));
-static _Atomic int words = 1;                              /* of `offered` that have been in use */
-static _Atomic uint32_t turn __attribute__((aligned(64))); /* goes up with every block */
-static _Atomic uint32_t left __attribute__((aligned(64))); /* numbers that have not ended */
+static _Atomic int words_used = 1;                               /* of `offered` that have been in use */
+static _Atomic uint32_t generation __attribute__((aligned(64))); /* goes up with every block */
+static _Atomic uint32_t unfinished __attribute__((aligned(64))); /* numbers that have not ended */
 static _Atomic int caller_sleeps;
 static _Atomic int ending;
 static atomic_flag busy = ATOMIC_FLAG_INIT;
@@ -95,7 +95,7 @@ static void set_flags(unsigned flags) {
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-static int64_t now(void) {
+static int64_t nanoseconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
@@ -121,16 +121,16 @@ static void be_quiet(int64_t t) {
 }
 
 /* Ask until *word is (equal) or is no longer (!equal) `value`; false: it took longer than `most`, or this is no time to ask. */
-static bool ask(_Atomic uint32_t *word, uint32_t value, bool equal, int64_t most) {
+static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, int64_t most) {
   if ((atomic_load_explicit(word, memory_order_acquire) == value) == equal) return true;
-  const int64_t begin = now();
+  const int64_t begin = nanoseconds();
   if (begin < atomic_load_explicit(&quiet_until, memory_order_relaxed)) return false;
   for (int64_t before = begin, t;; before = t) {
     for (int i = 0; i < 32; i++) {
       if ((atomic_load_explicit(word, memory_order_acquire) == value) == equal) return true;
       pause_a_little();
     }
-    t = now();
+    t = nanoseconds();
     if (t - before > JUMP) return be_quiet(t), false;
     if (t - begin > most) return false;
   }
@@ -139,8 +139,8 @@ static bool ask(_Atomic uint32_t *word, uint32_t value, bool equal, int64_t most
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 /* A number that nobody has begun, `own` if it is one; -1: there is none. */
-static int take(int own) {
-  const int n = atomic_load_explicit(&words, memory_order_relaxed);
+static int take_number(int own) {
+  const int n = atomic_load_explicit(&words_used, memory_order_relaxed);
   for (int k = 0; k < n; k++) {
     const int w = (own / 64 + k) % n;
     uint64_t bits = atomic_load_explicit(&offered[w], memory_order_relaxed);
@@ -157,25 +157,25 @@ static int take(int own) {
 static void run_number(int m) {
   member = m;
   block.run(block.data);
-  if (atomic_fetch_sub(&left, 1) == 1 && atomic_load(&caller_sleeps)) wake(&left);
+  if (atomic_fetch_sub(&unfinished, 1) == 1 && atomic_load(&caller_sleeps)) wake(&unfinished);
 }
 
-static void *help(void *arg) {
+static void *serve(void *arg) {
   helper *h = arg;
   const int own = (int)(h - helpers);
   const unsigned mine = get_flags();
   inside = true;
   for (;;) {
-    const uint32_t seen = atomic_load(&turn);
+    const uint32_t seen = atomic_load(&generation);
     if (atomic_load(&ending)) return NULL;
-    for (int m; own < atomic_load_explicit(&limit, memory_order_relaxed) && (m = take(own)) >= 0;) {
+    for (int m; own < atomic_load_explicit(&limit, memory_order_relaxed) && (m = take_number(own)) >= 0;) {
       set_flags(block.flags);
       run_number(m);
       set_flags(mine);
     }
-    if (ask(&turn, seen, false, ASKING)) continue;
+    if (spin_until(&generation, seen, false, ASKING)) continue;
     atomic_store(&h->asleep, 1);
-    if (atomic_load(&turn) == seen)
+    if (atomic_load(&generation) == seen)
       while (atomic_load(&h->asleep)) sleep_on(&h->asleep, 1);
     atomic_store(&h->asleep, 0);
   }
@@ -191,7 +191,7 @@ static void add_helpers(int n) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   while (n_helpers < n && !refused) {
-    if (pthread_create(&helpers[n_helpers].thread, NULL, help, &helpers[n_helpers])) refused = true;
+    if (pthread_create(&helpers[n_helpers].thread, NULL, serve, &helpers[n_helpers])) refused = true;
     else n_helpers++;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -200,7 +200,7 @@ static void add_helpers(int n) {
 void ms_team_end(void) {
   if (atomic_flag_test_and_set(&busy)) return; /* inside of a block: not now */
   atomic_store(&ending, 1);
-  atomic_fetch_add(&turn, 1);
+  atomic_fetch_add(&generation, 1);
   for (int i = 1; i < n_helpers; i++) {
     call_helper(&helpers[i]);
     pthread_join(helpers[i].thread, NULL);
@@ -216,7 +216,7 @@ static void in_child(void) {
   for (int i = 0; i < n_helpers; i++) helpers[i].asleep = 0;
   for (int w = 0; w < WORDS; w++) offered[w] = 0;
   n_helpers = 1, refused = false;
-  left = 0;
+  unfinished = 0;
   caller_sleeps = 0;
   if (!inside) atomic_flag_clear(&busy);
 }
@@ -225,7 +225,7 @@ __attribute__((constructor)) static void at_load(void) { pthread_atfork(NULL, NU
 
 /* ---- a block ----------------------------------------------------------------------------------------------------- */
 
-static void alone(void (*run)(void *), void *data, int team) {
+static void run_alone(void (*run)(void *), void *data, int team) {
   const int was_member = member;
   const bool was_inside = inside;
   inside = true;
@@ -242,31 +242,31 @@ void ms_team_run(void (*run)(void *), void *data, int team) {
   if (threads > 1 && !inside) shared++;
   if (cap && threads > cap) threads = cap;
   if (threads <= 1 || inside || atomic_flag_test_and_set(&busy)) {
-    alone(run, data, team);
+    run_alone(run, data, team);
     return;
   }
   if (n_helpers < threads) add_helpers(threads);
   if (threads > n_helpers) threads = n_helpers;
   atomic_store_explicit(&limit, threads, memory_order_relaxed);
   block.run = run, block.data = data, block.flags = get_flags();
-  atomic_store_explicit(&left, (uint32_t)team, memory_order_relaxed);
-  if (team > 64 * words) words = (team + 63) / 64;
+  atomic_store_explicit(&unfinished, (uint32_t)team, memory_order_relaxed);
+  if (team > 64 * words_used) words_used = (team + 63) / 64;
   for (int w = (team - 1) / 64; w >= 0; w--) {
     const int n = team - 64 * w;
     uint64_t bits = n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
     if (w == 0) bits &= ~(uint64_t)1; /* the caller's own */
     atomic_store_explicit(&offered[w], bits, memory_order_release);
   }
-  atomic_fetch_add(&turn, 1);
+  atomic_fetch_add(&generation, 1);
   for (int i = 1; i < threads; i++) call_helper(&helpers[i]);
 
   inside = true;
-  for (int m = 0; m >= 0; m = take(0)) run_number(m);
+  for (int m = 0; m >= 0; m = take_number(0)) run_number(m);
   member = 0, inside = false;
-  for (uint32_t n; (n = atomic_load(&left));) {
-    if (ask(&left, 0, true, PATIENCE)) break; /* who takes so long may have lost its core: ours is free for it */
+  for (uint32_t n; (n = atomic_load(&unfinished));) {
+    if (spin_until(&unfinished, 0, true, PATIENCE)) break; /* who takes so long may have lost its core: ours is free for it */
     atomic_store(&caller_sleeps, 1);
-    if ((n = atomic_load(&left))) sleep_on(&left, n);
+    if ((n = atomic_load(&unfinished))) sleep_on(&unfinished, n);
     atomic_store(&caller_sleeps, 0);
   }
   atomic_flag_clear(&busy);

@@ -5,13 +5,14 @@
 /* [0,1] to 0..255, rounded; NaN is 0. */
 static uint8_t to_byte(float v) { return v > 0 ? v < 1 ? (uint8_t)(v * 255 + 0.5f) : 255 : 0; }
 
-static void fill(ms_image *im, const uint8_t *background) {
+static void fill_background(ms_image *im, const uint8_t *background) {
   for (size_t i = 0, n = (size_t)im->width * (size_t)im->height; i < n; i++)
     memcpy(im->pixels + i * (size_t)im->channels, background, (size_t)im->channels);
 }
 
 /* One picture with its top left corner at (x, y). `first` is its first element in the planar data. */
-static void place(ms_image *im, int x, int y, const void *data, ms_dtype dtype, size_t first, int height, int width, int zoom) {
+static void draw_picture(ms_image *im, int x, int y, const void *data, ms_dtype dtype, size_t first, int height, int width,
+                         int zoom) {
   size_t plane = (size_t)height * (size_t)width, c = (size_t)im->channels;
   for (int i = 0; i < height; i++) {
     uint8_t *line = im->pixels + ((size_t)(y + i * zoom) * (size_t)im->width + (size_t)x) * c, *to = line;
@@ -48,10 +49,10 @@ ms_image *ms_image_grid(const void *data, ms_dtype dtype, int64_t n, int channel
                    (long long)w, (long long)h);
   ms_image *im = ms_image_new((int)w, (int)h, channels);
   if (!im) return NULL;
-  fill(im, opt->background);
+  fill_background(im, opt->background);
   size_t each = (size_t)channels * (size_t)height * (size_t)width;
   for (int64_t i = 0; i < n; i++)
-    place(im, (int)(pad + i % columns * step_x), (int)(pad + i / columns * step_y), data, dtype, (size_t)i * each, height, width,
-          (int)zoom);
+    draw_picture(im, (int)(pad + i % columns * step_x), (int)(pad + i / columns * step_y), data, dtype, (size_t)i * each, height,
+                 width, (int)zoom);
   return im;
 }

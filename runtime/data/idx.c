@@ -78,19 +78,20 @@ static const struct idx_type *read_header(ms_source *s, ms_array *a) {
   if (got < 4 * a->rank) return ms_fail("%s: truncated: expected %d bytes of sizes, got %d", s->name, 4 * a->rank, (int)got);
   to_host(sizes, sizes, a->rank, find_type(MS_IDX_I32));
   int64_t count = 1;
-  bool empty = false, over = false;
+  bool empty = false, overflows = false;
   for (int d = 0; d < a->rank; d++) {
     uint32_t size;
     memcpy(&size, sizes + 4 * d, 4);
     a->shape[d] = size;
     if (!size) empty = true;
     else if (__builtin_mul_overflow(count, (int64_t)size, &count) || count > INT64_MAX / 16) {
-      over = true;
+      overflows = true;
       count = 1;
     }
   }
   /* Sizes whose product does not fit are nonsense even beside a 0. */
-  if (over || (uint64_t)count > SIZE_MAX / 16) return ms_fail("%s: bad IDX header: absurd sizes, their product overflows", s->name);
+  if (overflows || (uint64_t)count > SIZE_MAX / 16)
+    return ms_fail("%s: bad IDX header: absurd sizes, their product overflows", s->name);
   a->count = empty ? 0 : count;
   return t;
 }
@@ -210,7 +211,7 @@ static int sink_write(sink *k, const void *data, size_t n, bool last) {
   return 0;
 }
 
-static int write_all(sink *k, const ms_array *a, const struct idx_type *t) {
+static int write_array(sink *k, const ms_array *a, const struct idx_type *t) {
   uint8_t buf[4096] = {0, 0, (uint8_t)t->code, (uint8_t)a->rank};
   for (int d = 0; d < a->rank; d++)
     for (int b = 0; b < 4; b++) buf[4 + 4 * d + b] = (uint8_t)(a->shape[d] >> (24 - 8 * b));
@@ -262,7 +263,7 @@ int ms_idx_write(const char *path, const ms_array *a, int type) {
     return -1;
   }
   k.w = ms_writer_open(path);
-  int rc = k.w ? write_all(&k, a, t) : -1;
+  int rc = k.w ? write_array(&k, a, t) : -1;
   if (k.gz) deflateEnd(&k.z);
   if (!rc) return ms_writer_commit(k.w);
   ms_writer_abort(k.w);

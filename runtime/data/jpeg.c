@@ -94,7 +94,7 @@ static int read_quantizers(jpeg *j, const uint8_t *p, size_t n) {
   return 0;
 }
 
-static int up(int a, int b) { return (a + b - 1) / b; }
+static int div_up(int a, int b) { return (a + b - 1) / b; }
 
 static int read_frame(jpeg *j, const uint8_t *p, size_t n, int marker) {
   if (j->framed) return damaged(j, "two frames");
@@ -118,13 +118,13 @@ static int read_frame(jpeg *j, const uint8_t *p, size_t n, int marker) {
     if (c->h > j->h_max) j->h_max = c->h;
     if (c->v > j->v_max) j->v_max = c->v;
   }
-  j->units_across = up(j->width, 8 * j->h_max);
-  j->units_down = up(j->height, 8 * j->v_max);
+  j->units_across = div_up(j->width, 8 * j->h_max);
+  j->units_down = div_up(j->height, 8 * j->v_max);
   for (int i = 0; i < j->n; i++) {
     component *c = &j->part[i];
     if (j->h_max % c->h || j->v_max % c->v) return damaged(j, "components whose sizes are no fractions of each other");
-    c->across = up(up(j->width * c->h, j->h_max), 8);
-    c->down = up(up(j->height * c->v, j->v_max), 8);
+    c->across = div_up(div_up(j->width * c->h, j->h_max), 8);
+    c->down = div_up(div_up(j->height * c->v, j->v_max), 8);
     c->stride = j->units_across * c->h;
   }
   /* At least a bit is spent on each block of some component, none of which has less than a quarter of the blocks. */
@@ -173,7 +173,7 @@ static int read_scan_header(jpeg *j, const uint8_t *p, size_t n) {
 /* ---- bits -------------------------------------------------------------------------------------------------------- */
 
 /* As many bits as are there, up to 56: an FF is followed by 00, or it begins a marker and the data end. */
-static void fill(jpeg *j) {
+static void refill_bits(jpeg *j) {
   while (j->n_bits <= 48 && j->p < j->end) {
     if (*j->p == 0xff && (j->p + 1 >= j->end || j->p[1])) return;
     j->bits |= (uint64_t)*j->p << (56 - j->n_bits);
@@ -183,8 +183,8 @@ static void fill(jpeg *j) {
 }
 
 /* n bits, at most 16; -1 when there are not so many. */
-static int take(jpeg *j, int n) {
-  if (j->n_bits < n) fill(j);
+static int take_bits(jpeg *j, int n) {
+  if (j->n_bits < n) refill_bits(j);
   if (j->n_bits < n) return cut_short(j);
   int v = n ? (int)(j->bits >> (64 - n)) : 0;
   j->bits <<= n;
@@ -194,7 +194,7 @@ static int take(jpeg *j, int n) {
 
 /* The value of the next code, or -1. */
 static int code(jpeg *j, const table *t) {
-  if (j->n_bits < 16) fill(j);
+  if (j->n_bits < 16) refill_bits(j);
   uint32_t next = (uint32_t)(j->bits >> 48);
   int length = t->fast[next >> (16 - FAST)] >> 8, v = t->fast[next >> (16 - FAST)] & 255;
   if (!length) {
@@ -213,7 +213,7 @@ static int code(jpeg *j, const table *t) {
 static int first_dc(jpeg *j, component *c) {
   int bits = code(j, &j->dc[c->dc]);
   if (bits > 15) return damaged(j, "a difference of more than 15 bits");
-  int v = bits < 0 ? -1 : take(j, bits);
+  int v = bits < 0 ? -1 : take_bits(j, bits);
   if (v < 0) return -1;
   c->dc_before += bits && v < 1 << (bits - 1) ? v - (1 << bits) + 1 : v;
   return c->dc_before < -INT16_MAX || c->dc_before > INT16_MAX ? damaged(j, "a brightness of more than 16 bits") : 0;
@@ -227,14 +227,14 @@ static int first_ac(jpeg *j, const component *c, int first, uint64_t *known) {
     if (v < 0) return -1;
     if (!bits && run < 15) {
       if (!j->progressive) return run ? damaged(j, "a run of blocks in a sequential scan") : 0;
-      int more = take(j, run);
+      int more = take_bits(j, run);
       j->run = (1 << run) - 1 + more;
       return more < 0 ? -1 : 0;
     }
     k += run;
     if (bits && k > j->last) return damaged(j, "a block of more than 64 coefficients");
     if (bits + j->low > 15) return damaged(j, "a coefficient of more than 16 bits");
-    if (take(j, bits) < 0) return -1;
+    if (take_bits(j, bits) < 0) return -1;
     if (bits && known) *known |= (uint64_t)1 << k;
   }
   return 0;
@@ -245,7 +245,7 @@ static int first_ac(jpeg *j, const component *c, int first, uint64_t *known) {
 static int refine(jpeg *j, int k, int run, uint64_t known) {
   for (; k <= j->last; k++) {
     if (known >> k & 1) {
-      if (take(j, 1) < 0) return -1;
+      if (take_bits(j, 1) < 0) return -1;
     } else if (!run--) break;
   }
   return k;
@@ -258,11 +258,11 @@ static int refine_ac(jpeg *j, const component *c, uint64_t *known) {
     if (v < 0) return -1;
     if (bits > 1) return damaged(j, "a refinement of more than one bit");
     if (!bits && run < 15) {
-      int more = take(j, run);
+      int more = take_bits(j, run);
       j->run = (1 << run) - 1 + more;
       return more < 0 || refine(j, k, 64, *known) < 0 ? -1 : 0;
     }
-    if (bits && take(j, 1) < 0) return -1;
+    if (bits && take_bits(j, 1) < 0) return -1;
     if ((k = refine(j, k, run, *known)) < 0) return -1;
     if (bits && k <= j->last) *known |= (uint64_t)1 << k;
   }
@@ -273,7 +273,7 @@ static int block(jpeg *j, component *c, int x, int y) {
   uint64_t *known = c->known ? &c->known[(size_t)y * (size_t)c->stride + (size_t)x] : NULL;
   if (!j->progressive) return first_dc(j, c) || first_ac(j, c, 1, NULL) ? -1 : 0;
   if (!j->first && !j->high) return *known = 0, first_dc(j, c);
-  if (!j->first) return take(j, 1) < 0 ? -1 : 0;
+  if (!j->first) return take_bits(j, 1) < 0 ? -1 : 0;
   return j->high ? refine_ac(j, c, known) : first_ac(j, c, j->first, known);
 }
 
@@ -295,8 +295,8 @@ static void begin_interval(jpeg *j) {
 }
 
 /* Between restart intervals: no more than the bits that fill the last byte, then the marker D0..D7, in turn. */
-static int restart(jpeg *j, int nth) {
-  fill(j);
+static int next_interval(jpeg *j, int nth) {
+  refill_bits(j);
   if (j->n_bits > 7) return damaged(j, "data behind the end of a restart interval");
   while (j->end - j->p > 1 && j->p[0] == 0xff && j->p[1] == 0xff) j->p++;
   if (j->end - j->p < 2) return cut_short(j);
@@ -314,7 +314,7 @@ static int read_scan(jpeg *j) {
   for (int y = 0; y < down; y++)
     for (int x = 0; x < across; x++) {
       if (j->restart && !todo--) {
-        if (restart(j, nth++)) return -1;
+        if (next_interval(j, nth++)) return -1;
         todo = j->restart - 1;
       }
       if (unit(j, x, y)) return -1;
@@ -339,7 +339,7 @@ static int make_known(jpeg *j) {
 }
 
 /* The segments from SOI to EOI. */
-static int walk(jpeg *j) {
+static int read_segments(jpeg *j) {
   for (int scans = 0;;) {
     while (!j->framed && j->p < j->end && *j->p != 0xff) j->p++; /* some files have padding between their first segments */
     if (j->end - j->p < 2) return cut_short(j);
@@ -398,7 +398,7 @@ int ms_jpeg_check(const uint8_t *bytes, size_t size, const char *name, int *widt
   j->name = name;
   j->p = bytes + 2;
   j->end = bytes + size;
-  int rc = walk(j);
+  int rc = read_segments(j);
   *width = j->width;
   *height = j->height;
   *channels = j->n >= 3 ? 3 : 1;

@@ -168,7 +168,7 @@ static unsigned char *compress_zlib(unsigned char *data, int n, int *out_n, int 
   return compressed = out;
 }
 
-static void writer_free(void *p) {
+static void stb_free(void *p) {
   if (p == compressed) compressed = NULL;
   free(p);
 }
@@ -179,13 +179,13 @@ static void writer_free(void *p) {
 #define STBIW_ZLIB_COMPRESS compress_zlib
 #define STBIW_MALLOC(n)     malloc(n)
 #define STBIW_REALLOC(p, n) realloc(p, n)
-#define STBIW_FREE(p)       writer_free(p)
+#define STBIW_FREE(p)       stb_free(p)
 #define STBIW_ASSERT(x)     ((void)sizeof(x))
 #include <stb/stb_image_write.h>
 
 uint8_t *ms_stb_png(const uint8_t *pixels, int width, int height, int channels, int *size) {
   uint8_t *png = stbi_write_png_to_mem(pixels, 0, width, height, channels, size);
-  writer_free(compressed); /* left behind where there is no memory for the whole */
+  stb_free(compressed); /* left behind where there is no memory for the whole */
   return png;
 }
 

@@ -27,7 +27,7 @@ struct ms_json {
 
 static _Thread_local heap *current; /* of the jansson call under way; NULL: somebody else's */
 
-static void *take(size_t n) {
+static void *chunk_alloc(size_t n) {
   heap *h = current;
   if (!h) return malloc(n);
   n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
@@ -45,7 +45,7 @@ static void *take(size_t n) {
   return p;
 }
 
-static void give(void *p) {
+static void chunk_free(void *p) {
   if (!current) free(p);
 }
 
@@ -59,7 +59,7 @@ static void fence(void) {
   static bool is;
   if (is) return;
   json_object_seed(0);
-  json_set_alloc_funcs(take, give);
+  json_set_alloc_funcs(chunk_alloc, chunk_free);
   is = true;
 }
 

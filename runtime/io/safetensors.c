@@ -197,7 +197,7 @@ static int read_object(cursor *c, int (*add)(cursor *, char *)) {
 }
 
 /* Where the data begin; among those at the same place the empty ones come first. */
-static int by_position(const void *a, const void *b) {
+static int by_data_offset(const void *a, const void *b) {
   const ms_st_entry *x = a, *y = b;
   if (x->data != y->data) return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
   if (x->bytes != y->bytes) return x->bytes < y->bytes ? -1 : 1;
@@ -210,7 +210,7 @@ static int by_key(const void *a, const void *b) { return strcmp(((const ms_st_pa
 
 static int check_entries(ms_safetensors *s) {
   struct ms_st_private *p = s->private;
-  if (s->n) qsort(s->entries, (size_t)s->n, sizeof *s->entries, by_position);
+  if (s->n) qsort(s->entries, (size_t)s->n, sizeof *s->entries, by_data_offset);
   p->by_name = malloc(((size_t)s->n + 1) * sizeof *p->by_name);
   p->begin = malloc(((size_t)s->n + 1) * sizeof *p->begin);
   if (!p->by_name || !p->begin) {
@@ -392,7 +392,7 @@ const char *ms_safetensors_metadata(const ms_safetensors *s, const char *key) {
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Add "key": value to an object; -1 when the key is taken or the text is not UTF-8. */
-static int put(const char *path, json_t *object, const char *what, const char *key, json_t *value) {
+static int set_key(const char *path, json_t *object, const char *what, const char *key, json_t *value) {
   if (json_object_get(object, key)) {
     ms_fail("%s: two %s of the name '%s'", path, what, key);
     return -1;
@@ -430,13 +430,13 @@ static json_t *make_header(void *data) {
   const contents *c = data;
   json_t *header = json_object(), *map = json_object();
   for (int i = 0; i < c->n_metadata; i++)
-    if (put(c->path, map, "metadata", c->metadata[i].key, json_string(c->metadata[i].value))) return NULL;
+    if (set_key(c->path, map, "metadata", c->metadata[i].key, json_string(c->metadata[i].value))) return NULL;
   if (c->n_metadata) json_object_set(header, "__metadata__", map);
   size_t at = 0;
   for (int i = 0; i < c->n; i++) {
     if (!strcmp(c->entries[i].name, "__metadata__")) return ms_fail("%s: the name '__metadata__' is reserved", c->path);
     json_t *value = describe(c->path, &c->entries[i], at);
-    if (!value || put(c->path, header, "tensors", c->entries[i].name, value)) return NULL;
+    if (!value || set_key(c->path, header, "tensors", c->entries[i].name, value)) return NULL;
     at += c->entries[i].bytes;
   }
   return header;

@@ -12,13 +12,13 @@
 #include "ml/internal.h"
 
 /* SLAB: columns of vectors worked on at a time. Rows of vectors are padded to a multiple of it. */
-enum { SLAB = 32, TURNS = 1 << 16 };
+enum { SLAB = 32, ROTATIONS = 1 << 16 };
 
-/* Rows row and row + 1 of the vectors turn: (upper, lower) <- (c upper - s lower, s upper + c lower). */
-typedef struct turn {
+/* Rows row and row + 1 of the vectors change together: (upper, lower) <- (c upper - s lower, s upper + c lower). */
+typedef struct rotation {
   double c, s;
   int64_t row;
-} turn;
+} rotation;
 
 /* ---- tridiagonal form -------------------------------------------------------------------------------------------- */
 
@@ -51,12 +51,16 @@ static double reflection(int64_t from, int64_t n, const double *x, double *v, do
     return sum;                                                                                                                    \
   }
 
-/* NAME(n, a, tau, z, ld, from): column `from` and the SLAB - 1 after it of .. H2 H1, in z (n rows, ld apart). */
+/* Column `from` and the SLAB - 1 after it of the identity matrix, in z (n rows, ld apart). */
+static void unit_columns(int64_t n, double *z, int64_t ld, int64_t from) {
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < SLAB; j++) z[i * ld + from + j] = i == from + j;
+}
+
+/* NAME(n, a, tau, z, ld, from): multiply column `from` and the SLAB - 1 after it of z (n rows, ld apart) by .. H2 H1. */
 #define REFLECT(NAME, TARGET, VL)                                                                                                  \
   TARGET static void NAME(int64_t n, const double *a, const double *tau, double *z, int64_t ld, int64_t from) {                    \
     typedef double vec __attribute__((vector_size((VL)*8), aligned(8), may_alias));                                                \
-    for (int64_t i = 0; i < n; i++)                                                                                                \
-      for (int64_t j = 0; j < SLAB; j++) z[i * ld + from + j] = i == from + j;                                                     \
     for (int64_t k = 0; k + 1 < n; k++) {                                                                                          \
       if (tau[k] == 0) continue;                                                                                                   \
       const double *v = a + k * n;                                                                                                 \
@@ -75,13 +79,13 @@ static double reflection(int64_t from, int64_t n, const double *x, double *v, do
     }                                                                                                                              \
   }
 
-/* NAME(z, ld, turns, count): turn SLAB columns of rows ld apart. */
-#define TURN(NAME, TARGET, VL)                                                                                                     \
-  TARGET static void NAME(double *z, int64_t ld, const turn *turns, int64_t count) {                                               \
+/* NAME(z, ld, rotations, count): rotate SLAB columns of rows ld apart. */
+#define ROTATE(NAME, TARGET, VL)                                                                                                   \
+  TARGET static void NAME(double *z, int64_t ld, const rotation *rotations, int64_t count) {                                       \
     typedef double vec __attribute__((vector_size((VL)*8), aligned(8), may_alias));                                                \
     for (int64_t t = 0; t < count; t++) {                                                                                          \
-      vec *upper = (vec *)(z + turns[t].row * ld), *lower = (vec *)(z + (turns[t].row + 1) * ld);                                  \
-      const double c = turns[t].c, s = turns[t].s;                                                                                 \
+      vec *upper = (vec *)(z + rotations[t].row * ld), *lower = (vec *)(z + (rotations[t].row + 1) * ld);                          \
+      const double c = rotations[t].c, s = rotations[t].s;                                                                         \
       _Pragma("GCC unroll 16") for (int q = 0; q < SLAB / (VL); q++) {                                                             \
         const vec u = upper[q], l = lower[q];                                                                                      \
         upper[q] = c * u - s * l;                                                                                                  \
@@ -99,34 +103,34 @@ static double reflection(int64_t from, int64_t n, const double *x, double *v, do
     for (; j < n; j++) row[j] -= a * w[j] + b * v[j];                                                                              \
   }
 
-typedef struct kernels {
+typedef struct eigen_kernels {
   double (*dot)(const double *row, const double *v, int64_t n);
   void (*update)(double *row, double a, const double *w, double b, const double *v, int64_t n);
   void (*reflect)(int64_t n, const double *a, const double *tau, double *z, int64_t ld, int64_t from);
-  void (*turn)(double *z, int64_t ld, const turn *turns, int64_t count);
-} kernels;
+  void (*rotate)(double *z, int64_t ld, const rotation *rotations, int64_t count);
+} eigen_kernels;
 
 #define KERNELS(ISA, TARGET, VL)                                                                                                   \
-  DOT(dot_##ISA, TARGET, VL) UPDATE(update_##ISA, TARGET, VL) REFLECT(reflect_##ISA, TARGET, VL) TURN(turn_##ISA, TARGET, VL)
+  DOT(dot_##ISA, TARGET, VL) UPDATE(update_##ISA, TARGET, VL) REFLECT(reflect_##ISA, TARGET, VL) ROTATE(rotate_##ISA, TARGET, VL)
 KERNELS(base, , 2)
 #if ML_VARIANTS
 KERNELS(avx2, ML_TARGET_AVX2, 4)
 KERNELS(avx512, ML_TARGET_AVX512, 8)
 #endif
 
-static kernels best_kernels(void) {
+static eigen_kernels best_eigen_kernels(void) {
 #if ML_VARIANTS
   const int isa = ml_isa();
-  if (isa == ML_AVX512) return (kernels){dot_avx512, update_avx512, reflect_avx512, turn_avx512};
-  if (isa == ML_AVX2) return (kernels){dot_avx2, update_avx2, reflect_avx2, turn_avx2};
+  if (isa == ML_AVX512) return (eigen_kernels){dot_avx512, update_avx512, reflect_avx512, rotate_avx512};
+  if (isa == ML_AVX2) return (eigen_kernels){dot_avx2, update_avx2, reflect_avx2, rotate_avx2};
 #endif
-  return (kernels){dot_base, update_base, reflect_base, turn_base};
+  return (eigen_kernels){dot_base, update_base, reflect_base, rotate_base};
 }
 
 /* a (n x n, both triangles, overwritten) = H1 H2 .. T .. H2 H1. diag n, off n (off[i] couples i and i + 1). Reflection k is left in
  * row k of a, from column k + 1, and tau[k]. The rank-two update of step k - 1, a -= v w^T + w v^T, is done in step k, when the row
  * passes through the cache anyway. scratch: 4 n. */
-static void tridiagonalise(const kernels *f, int64_t n, double *a, double *diag, double *off, double *tau, double *scratch) {
+static void tridiagonalise(const eigen_kernels *f, int64_t n, double *a, double *diag, double *off, double *tau, double *scratch) {
   double *v = scratch, *w = v + n, *old_v = w + n, *old_w = old_v + n;
   bool pending = false;
   for (int64_t k = 0; k < n; k++) {
@@ -158,12 +162,13 @@ static void tridiagonalise(const kernels *f, int64_t n, double *a, double *diag,
 
 /* ---- QL ---------------------------------------------------------------------------------------------------------- */
 
-static void apply_turns(const kernels *f, double *z, int64_t ld, const turn *turns, int64_t count) {
-  MS_TASKS(ms_threads(), id, slab, (ld + SLAB - 1) / SLAB, f->turn(z + slab * SLAB, ld, turns, count););
+static void apply_rotations(const eigen_kernels *f, double *z, int64_t ld, const rotation *rotations, int64_t count) {
+  MS_TASKS(ms_threads(), id, slab, (ld + SLAB - 1) / SLAB, f->rotate(z + slab * SLAB, ld, rotations, count););
 }
 
-/* diag becomes the eigenvalues of the tridiagonal matrix, rows of z turn along. turns: TURNS + n of scratch. -1: no convergence. */
-static int implicit_ql(const kernels *k, int64_t n, double *diag, double *off, double *z, int64_t ld, turn *turns) {
+/* diag becomes the eigenvalues of the tridiagonal matrix, rows of z are rotated along. rotations: ROTATIONS + n of scratch. -1: no
+ * convergence. */
+static int implicit_ql(const eigen_kernels *k, int64_t n, double *diag, double *off, double *z, int64_t ld, rotation *rotations) {
   int64_t count = 0;
   double norm = 0;
   for (int64_t i = 0; i < n; i++) norm = fmax(norm, fabs(diag[i]) + fabs(off[i]));
@@ -194,35 +199,36 @@ static int implicit_ql(const kernels *k, int64_t n, double *diag, double *off, d
         p = s * q;
         diag[i + 1] = g + p;
         g = c * q - b;
-        turns[count++] = (turn){c, s, i};
+        rotations[count++] = (rotation){c, s, i};
       }
       if (i < l) {
         diag[l] -= p;
         off[l] = g;
         off[m] = 0;
       }
-      if (count >= TURNS) apply_turns(k, z, ld, turns, count), count = 0;
+      if (count >= ROTATIONS) apply_rotations(k, z, ld, rotations, count), count = 0;
     }
   }
-  apply_turns(k, z, ld, turns, count);
+  apply_rotations(k, z, ld, rotations, count);
   return 0;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-typedef struct place {
+typedef struct ranked_value {
   double value;
   int64_t row;
-} place;
+} ranked_value;
 
 static int by_value(const void *a, const void *b) {
-  const place *p = a, *q = b;
+  const ranked_value *p = a, *q = b;
   if (p->value != q->value) return p->value < q->value ? 1 : -1;
   return (p->row > q->row) - (p->row < q->row);
 }
 
 /* Rows of z to vectors, largest value first, largest coefficient positive. */
-static void arrange(int64_t n, const place *order, const double *z, int64_t ld, double scale, double *values, double *vectors) {
+static void arrange(int64_t n, const ranked_value *order, const double *z, int64_t ld, double scale, double *values,
+                    double *vectors) {
   for (int64_t i = 0; i < n; i++) {
     const double *from = z + order[i].row * ld;
     int64_t most = 0;
@@ -247,30 +253,30 @@ int ms_eigen_symmetric(int64_t n, const double *a, double *values, double *vecto
   const double scale = most > 0 ? most : 1; /* so that no square overflows or underflows */
   const int64_t ld = (n + SLAB - 1) / SLAB * SLAB;
   double *t = ml_alloc(n * n, sizeof *t), *z = ml_alloc(n * ld, sizeof *z), *line = ml_alloc(n, 7 * sizeof *line);
-  turn *turns = ml_alloc(TURNS + n, sizeof *turns);
-  place *order = ml_alloc(n, sizeof *order);
+  rotation *rotations = ml_alloc(ROTATIONS + n, sizeof *rotations);
+  ranked_value *order = ml_alloc(n, sizeof *order);
   int rc = -1;
-  if (!t || !z || !line || !turns || !order) {
+  if (!t || !z || !line || !rotations || !order) {
     ml_no_memory("eigen");
   } else {
     for (int64_t i = 0; i < n; i++)
       for (int64_t j = 0; j <= i; j++) t[i * n + j] = t[j * n + i] = a[i * n + j] / scale;
     double *diag = line, *off = line + n, *tau = line + 2 * n;
-    const kernels f = best_kernels();
+    const eigen_kernels f = best_eigen_kernels();
     tridiagonalise(&f, n, t, diag, off, tau, line + 3 * n);
     MS_TASKS(ms_threads(), id, slab, (ld + SLAB - 1) / SLAB, {
-      if (!ms_interrupted()) f.reflect(n, t, tau, z, ld, slab * SLAB);
+      if (!ms_interrupted()) unit_columns(n, z, ld, slab * SLAB), f.reflect(n, t, tau, z, ld, slab * SLAB);
     });
-    if (ms_interrupted() || implicit_ql(&f, n, diag, off, z, ld, turns)) {
+    if (ms_interrupted() || implicit_ql(&f, n, diag, off, z, ld, rotations)) {
       if (ms_interrupted()) ms_stopped("eigen");
       ms_fail("eigen: no convergence in 60 sweeps (n = %lld)", (long long)n);
     } else {
-      for (int64_t i = 0; i < n; i++) order[i] = (place){diag[i], i};
+      for (int64_t i = 0; i < n; i++) order[i] = (ranked_value){diag[i], i};
       qsort(order, (size_t)n, sizeof *order, by_value);
       arrange(n, order, z, ld, scale, values, vectors);
       rc = 0;
     }
   }
-  free(t), free(z), free(line), free(turns), free(order);
+  free(t), free(z), free(line), free(rotations), free(order);
   return rc;
 }

@@ -8,10 +8,10 @@
 #include "ml/tree.h"
 
 /* What walking down needs, together. A leaf leads to itself: threshold +infinity, left = its own number. */
-typedef struct step {
+typedef struct packed_node {
   float threshold;
   int32_t feature, left;
-} step;
+} packed_node;
 
 struct ms_forest {
   int64_t trees, features, nodes, rows;
@@ -20,8 +20,8 @@ struct ms_forest {
   int32_t *feature, *left, *leaf;
   float *threshold;
   double *proba;
-  int32_t *depth; /* trees */
-  step *step;     /* nodes */
+  int32_t *depth;      /* trees */
+  packed_node *packed; /* nodes */
 };
 
 ms_forest_options ms_forest_defaults(void) {
@@ -34,7 +34,8 @@ ms_forest_options ms_tree_defaults(void) {
 
 void ms_forest_free(ms_forest *f) {
   if (!f) return;
-  free(f->first), free(f->feature), free(f->left), free(f->leaf), free(f->threshold), free(f->proba), free(f->depth), free(f->step);
+  free(f->first), free(f->feature), free(f->left), free(f->leaf), free(f->threshold), free(f->proba), free(f->depth),
+      free(f->packed);
   free(f);
 }
 
@@ -49,14 +50,14 @@ static ms_forest *new_forest(int64_t trees, int64_t features, int64_t nodes, int
   f->threshold = ml_alloc(nodes, sizeof *f->threshold);
   f->proba = rows <= INT64_MAX / classes ? ml_alloc(rows * classes, sizeof *f->proba) : NULL;
   f->depth = ml_alloc(trees, sizeof *f->depth);
-  f->step = ml_alloc(nodes, sizeof *f->step);
-  if (f->first && f->feature && f->left && f->leaf && f->threshold && f->proba && f->depth && f->step) return f;
+  f->packed = ml_alloc(nodes, sizeof *f->packed);
+  if (f->first && f->feature && f->left && f->leaf && f->threshold && f->proba && f->depth && f->packed) return f;
   ms_forest_free(f);
   return NULL;
 }
 
 /* Fill step and depth from the arrays; children come after their parent. -1: no memory. */
-static int prepare(ms_forest *f) {
+static int pack_nodes(ms_forest *f) {
   int32_t *depth = NULL;
   for (int64_t t = 0; t < f->trees; t++) {
     const int64_t first = f->first[t], nodes = f->first[t + 1] - first;
@@ -66,7 +67,7 @@ static int prepare(ms_forest *f) {
     depth[0] = 0;
     for (int64_t i = 0; i < nodes; i++) {
       const int64_t at = first + i;
-      f->step[at] = (step){f->threshold[at], f->feature[at] < 0 ? 0 : f->feature[at], f->left[at]};
+      f->packed[at] = (packed_node){f->threshold[at], f->feature[at] < 0 ? 0 : f->feature[at], f->left[at]};
       if (depth[i] > deepest) deepest = depth[i];
       if (f->feature[at] >= 0) depth[f->left[at]] = depth[f->left[at] + 1] = depth[i] + 1;
     }
@@ -78,7 +79,7 @@ static int prepare(ms_forest *f) {
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */
 
-static ms_forest *join(const ml_tree *tree, int64_t trees, int64_t features, int32_t classes) {
+static ms_forest *join_trees(const ml_tree *tree, int64_t trees, int64_t features, int32_t classes) {
   int64_t nodes = 0, rows = 0;
   for (int64_t t = 0; t < trees; t++) nodes += tree[t].nodes, rows += tree[t].rows;
   ms_forest *f = rows < INT32_MAX ? new_forest(trees, features, nodes, rows, classes) : NULL;
@@ -96,7 +97,7 @@ static ms_forest *join(const ml_tree *tree, int64_t trees, int64_t features, int
     nodes += from->nodes, rows += from->rows;
   }
   f->first[trees] = nodes;
-  if (prepare(f) == 0) return f;
+  if (pack_nodes(f) == 0) return f;
   ms_forest_free(f);
   return NULL;
 }
@@ -138,7 +139,7 @@ ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y,
     if (mine) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
   });
   failed |= ms_interrupted();
-  ms_forest *f = failed ? NULL : join(tree, o.trees, d, classes);
+  ms_forest *f = failed ? NULL : join_trees(tree, o.trees, d, classes);
   for (int64_t t = 0; tree && t < o.trees; t++) ml_tree_close(&tree[t]);
   free(tree);
   ml_ranked_close(&data);
@@ -151,13 +152,13 @@ enum { LANES = 8 }; /* rows that go down a tree side by side, so that one's load
 
 /* Leaves of LANES rows x + row[l] in one tree. Written out so that every compiler keeps the lanes in registers, without branches.
  */
-static void walk(const step *node, const float *x, const int64_t row[LANES], int32_t at[LANES]) {
+static void descend(const packed_node *node, const float *x, const int64_t row[LANES], int32_t at[LANES]) {
 #define LANE(l)                                                                                                                    \
   const float *x##l = x + row[l];                                                                                                  \
   int32_t at##l = 0;
 #define DOWN(l)                                                                                                                    \
   {                                                                                                                                \
-    const step *s = node + at##l;                                                                                                  \
+    const packed_node *s = node + at##l;                                                                                           \
     const int32_t next = s->left + !(x##l[s->feature] <= s->threshold);                                                            \
     moved |= next ^ at##l;                                                                                                         \
     at##l = next;                                                                                                                  \
@@ -178,14 +179,14 @@ static void sum_trees(const ms_forest *f, int64_t n, const float *x, double *sum
   const int32_t classes = f->classes;
   memset(sum, 0, (size_t)(n * classes) * sizeof *sum);
   for (int64_t t = 0; t < f->trees; t++) {
-    const step *node = f->step + f->first[t];
+    const packed_node *node = f->packed + f->first[t];
     const int32_t *leaf = f->leaf + f->first[t];
     for (int64_t i = 0; i < n; i += LANES) {
       const int64_t lanes = n - i < LANES ? n - i : LANES;
       int64_t row[LANES];
       int32_t at[LANES];
       for (int64_t l = 0; l < LANES; l++) row[l] = (l < lanes ? i + l : i) * f->features;
-      walk(node, x, row, at);
+      descend(node, x, row, at);
       for (int64_t l = 0; l < lanes; l++) {
         double *to = sum + (i + l) * classes;
         const int32_t c = leaf[at[l]];
@@ -324,7 +325,7 @@ ms_forest *ms_forest_set(const ms_forest_arrays *a) {
   memcpy(f->leaf, a->leaf, (size_t)a->nodes * sizeof *f->leaf);
   memcpy(f->threshold, a->threshold, (size_t)a->nodes * sizeof *f->threshold);
   if (a->rows) memcpy(f->proba, a->proba, (size_t)(a->rows * a->classes) * sizeof *f->proba);
-  if (prepare(f) == 0) return f;
+  if (pack_nodes(f) == 0) return f;
   ms_forest_free(f);
   return ml_no_memory("forest");
 }

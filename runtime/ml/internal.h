@@ -47,10 +47,8 @@ void ml_limit_isa(int isa);
           _Pragma("GCC unroll 16") for (int i = 0; i < (IR); i++) _Pragma("GCC unroll 16") for (int v = 0; v < (JV); v++)          \
               acc[i][v] += ap[i] * bv[v];                                                                                          \
         }                                                                                                                          \
-        _Pragma("GCC unroll 16") for (int i = 0; i < (IR); i++) _Pragma("GCC unroll 16") for (int v = 0; v < (JV); v++) {          \
-          vec *to = (vec *)(c + (i0 + i) * ldc + j0 + v * (VL));                                                                   \
-          *to += acc[i][v];                                                                                                        \
-        }                                                                                                                          \
+        _Pragma("GCC unroll 16") for (int i = 0; i < (IR); i++) _Pragma("GCC unroll 16") for (int v = 0; v < (JV); v++) *          \
+            (vec *)(c + (i0 + i) * ldc + j0 + v * (VL)) += acc[i][v];                                                              \
       }                                                                                                                            \
   }
 

@@ -32,10 +32,10 @@ struct ms_knn {
 };
 
 /* A row measured: ordered by distance, then by row. */
-typedef struct near {
+typedef struct neighbour {
   double d2;
   int32_t row;
-} near;
+} neighbour;
 
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
@@ -70,6 +70,15 @@ SCAN_LOOP(scan_avx2, ML_TARGET_AVX2, 8)
 SCAN_LOOP(scan_avx512, ML_TARGET_AVX512, 16)
 #endif
 
+/* total plus the squared differences of elements j..d-1, one after another. */
+static double add_rest(double total, const float *a, const float *b, int64_t j, int64_t d) {
+  for (; j < d; j++) {
+    const double diff = (double)a[j] - (double)b[j];
+    total += diff * diff;
+  }
+  return total;
+}
+
 /* NAME(a, b, d): |a - b|^2 in f64, always in eight sums and the same order, for instruction sets without fused products: the same
  * bits on every machine. VL: doubles in a register. */
 #define DISTANCE(NAME, TARGET, VL)                                                                                                 \
@@ -87,11 +96,7 @@ SCAN_LOOP(scan_avx512, ML_TARGET_AVX512, 16)
     double s[8];                                                                                                                   \
     memcpy(s, sum, sizeof s);                                                                                                      \
     double total = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));                                              \
-    for (; j < d; j++) {                                                                                                           \
-      const double diff = (double)a[j] - (double)b[j];                                                                             \
-      total += diff * diff;                                                                                                        \
-    }                                                                                                                              \
-    return total;                                                                                                                  \
+    return add_rest(total, a, b, j, d);                                                                                            \
   }
 DISTANCE(distance_base, , 2)
 #if ML_VARIANTS
@@ -101,19 +106,19 @@ DISTANCE(distance_avx, __attribute__((target("avx"))), 4)
 typedef double (*distance_fn)(const float *a, const float *b, int64_t d);
 
 /* What a query calls. */
-typedef struct kernels {
+typedef struct knn_kernels {
   product_fn product;
   scan_fn scan;
   distance_fn distance;
-} kernels;
+} knn_kernels;
 
-static kernels best_kernels(void) {
+static knn_kernels best_knn_kernels(void) {
 #if ML_VARIANTS
   const int isa = ml_isa();
-  if (isa == ML_AVX512) return (kernels){product_avx512, scan_avx512, distance_avx};
-  if (isa == ML_AVX2) return (kernels){product_avx2, scan_avx2, distance_avx};
+  if (isa == ML_AVX512) return (knn_kernels){product_avx512, scan_avx512, distance_avx};
+  if (isa == ML_AVX2) return (knn_kernels){product_avx2, scan_avx2, distance_avx};
 #endif
-  return (kernels){product_base, scan_base, distance_base};
+  return (knn_kernels){product_base, scan_base, distance_base};
 }
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */
@@ -201,10 +206,10 @@ fail:
 
 /* ---- query ------------------------------------------------------------------------------------------------------- */
 
-static bool nearer(near a, near b) { return a.d2 < b.d2 || (a.d2 == b.d2 && a.row < b.row); }
+static bool nearer(neighbour a, neighbour b) { return a.d2 < b.d2 || (a.d2 == b.d2 && a.row < b.row); }
 
 /* Heaps with the farthest at the root. */
-static void sink_near(near *h, int64_t size, near e) {
+static void sink_near(neighbour *h, int64_t size, neighbour e) {
   int64_t at = 0;
   for (int64_t child; (child = 2 * at + 1) < size; at = child) {
     if (child + 1 < size && nearer(h[child], h[child + 1])) child++;
@@ -214,7 +219,7 @@ static void sink_near(near *h, int64_t size, near e) {
   h[at] = e;
 }
 
-static void push_near(near *h, int64_t *size, int64_t k, near e) {
+static void push_near(neighbour *h, int64_t *size, int64_t k, neighbour e) {
   if (*size == k) {
     if (nearer(e, h[0])) sink_near(h, k, e);
     return;
@@ -242,15 +247,15 @@ static void push_score(float *h, int64_t *size, int64_t k, float e) {
 }
 
 /* What one thread works with. */
-typedef struct desk {
-  float *packed; /* DEPTH blocks of: micro-tiles of features x QR, holding -2 (q - mean) */
-  float *score;  /* CHUNK x TILE */
-  near *heap;    /* CHUNK x k */
-  float *best;   /* min(k, TILE): scores of one tile */
-  int32_t *pick; /* TILE */
+typedef struct workspace {
+  float *packed;   /* DEPTH blocks of: micro-tiles of features x QR, holding -2 (q - mean) */
+  float *score;    /* CHUNK x TILE */
+  neighbour *heap; /* CHUNK x k */
+  float *best;     /* min(k, TILE): scores of one tile */
+  int32_t *pick;   /* TILE */
   double norm[CHUNK];
   int64_t held[CHUNK];
-} desk;
+} workspace;
 
 /* Largest error of a score, for |q - mean| = a, |y - mean| <= b, in f32 with unit roundoff u. Sums of d products, in blocks: at
  * most (d + 2) u sum|q_j y_j| <= (d + 2) u a b each, twice; adding |y|^2 and the blocks: u (b^2 + 2ab) each; moving by the mean
@@ -263,7 +268,7 @@ static double error_bound(int64_t d, double a, double b) {
   return 1.01 * u * (2 * (double)(d + 2) * a * b + (blocks + 2) * size + 2.1 * (a + b) * (a + b)) + (double)(d + 4) * 1e-37;
 }
 
-static void pack_queries(const ms_knn *m, desk *w, const float *q, int64_t rows, int64_t tall) {
+static void pack_queries(const ms_knn *m, workspace *w, const float *q, int64_t rows, int64_t tall) {
   const int64_t d = m->d;
   for (int64_t i = 0; i < tall; i++) {
     double sum = 0;
@@ -284,15 +289,15 @@ static void pack_queries(const ms_knn *m, desk *w, const float *q, int64_t rows,
 }
 
 /* Measure the rows of tile t that may be among the k nearest of query i. */
-static void select_rows(const ms_knn *m, desk *w, const float *q, int64_t i, int64_t t, int64_t k, const kernels *f) {
+static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t t, int64_t k, const knn_kernels *f) {
   const int64_t first = t * TILE, wide = m->padded - first < TILE ? m->padded - first : TILE;
   const int64_t real = m->n - first < TILE ? m->n - first : TILE;
-  near *heap = w->heap + i * k;
+  neighbour *heap = w->heap + i * k;
   float *s = w->score + i * TILE;
   const double error = error_bound(m->d, sqrt(w->norm[i]), (double)m->bound[t]);
   if (error == INFINITY) {
     for (int64_t r = 0; r < real; r++)
-      push_near(heap, &w->held[i], k, (near){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
+      push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
     return;
   }
   /* limit: a row with a larger score is not among the k nearest. f32 rounding of the limit is covered by the factor. */
@@ -317,11 +322,11 @@ static void select_rows(const ms_knn *m, desk *w, const float *q, int64_t i, int
   for (int64_t p = 0; p < picked; p++) {
     const int64_t r = w->pick[p];
     if (s[r] > limit) continue;
-    push_near(heap, &w->held[i], k, (near){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
+    push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
   }
 }
 
-static void query_chunk(const ms_knn *m, desk *w, const float *q, int64_t rows, int64_t k, const kernels *f) {
+static void query_chunk(const ms_knn *m, workspace *w, const float *q, int64_t rows, int64_t k, const knn_kernels *f) {
   const int64_t d = m->d, tall = (rows + QR - 1) / QR * QR;
   pack_queries(m, w, q, rows, tall);
   memset(w->held, 0, sizeof w->held);
@@ -340,13 +345,13 @@ static void query_chunk(const ms_knn *m, desk *w, const float *q, int64_t rows, 
   }
 }
 
-static void close_desk(desk *w) {
+static void close_desk(workspace *w) {
   if (!w) return;
   free(w->packed), free(w->score), free(w->heap), free(w->best), free(w->pick), free(w);
 }
 
-static desk *open_desk(const ms_knn *m, int64_t k) {
-  desk *w = calloc(1, sizeof *w);
+static workspace *open_desk(const ms_knn *m, int64_t k) {
+  workspace *w = calloc(1, sizeof *w);
   if (!w) return NULL;
   w->packed = ml_alloc(CHUNK * m->d, sizeof *w->packed);
   w->score = ml_alloc(CHUNK * TILE, sizeof *w->score);
@@ -360,22 +365,22 @@ static desk *open_desk(const ms_knn *m, int64_t k) {
 
 /* index (from 0) and squared distance, nq x k, nearest first. */
 static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, double *d2) {
-  const kernels f = best_kernels();
+  const knn_kernels f = best_knn_kernels();
   bool failed = false;
   const int team = ms_threads();
   ms_stretch share[team];
   ms_cut(share, team, (nq + CHUNK - 1) / CHUNK);
   MS_TOGETHER(team, id, {
-    desk *w = open_desk(m, k);
+    workspace *w = open_desk(m, k);
     if (!w) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
     for (int64_t t; w && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
       const int64_t from = t * CHUNK;
       const int64_t rows = nq - from < CHUNK ? nq - from : CHUNK;
       query_chunk(m, w, q + from * m->d, rows, k, &f);
       for (int64_t i = 0; i < rows; i++) {
-        near *heap = w->heap + i * k;
+        neighbour *heap = w->heap + i * k;
         for (int64_t left = k - 1; left >= 0; left--) {
-          const near farthest = heap[0];
+          const neighbour farthest = heap[0];
           sink_near(heap, left, heap[left]);
           index[(from + i) * k + left] = farthest.row;
           d2[(from + i) * k + left] = farthest.d2;

@@ -202,17 +202,17 @@ static int project(int64_t n, int64_t count, const float *v, const double *shift
   return failed ? ml_no_memory("pca"), -1 : 0;
 }
 
-static int check_rows(const char *what, int64_t n, int64_t d, const float *x) {
+static int check_count_and_values(const char *what, int64_t n, int64_t d, const float *x) {
   if (n < 0) return ms_fail("%s: expected a number of rows >= 0, got %lld", what, (long long)n), -1;
   return ml_check_finite(what, n, d, x);
 }
 
 int ms_pca_transform(const ms_pca *p, int64_t n, const float *x, float *codes) {
-  if (!p || check_rows("pca: x", n, p->d, x)) return -1;
+  if (!p || check_count_and_values("pca: x", n, p->d, x)) return -1;
   return project(n, p->d, x, p->mean, p->down, eight(p->k), NULL, p->k, codes);
 }
 
 int ms_pca_inverse(const ms_pca *p, int64_t n, const float *codes, float *x) {
-  if (!p || check_rows("pca: codes", n, p->k, codes)) return -1;
+  if (!p || check_count_and_values("pca: codes", n, p->k, codes)) return -1;
   return project(n, p->k, codes, NULL, p->up, eight(p->d), p->mean, p->d, x);
 }

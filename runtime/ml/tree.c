@@ -55,13 +55,13 @@ int ml_ranked_open(ml_ranked *t, int64_t n, int64_t d, const float *x, const int
   bool failed = !t->value || !t->rank;
   if (failed) return ml_ranked_close(t), -1;
   const int team = ms_threads();
-  ms_stretch share[team];
-  ms_cut(share, team, d);
+  ms_stretch stretch[team];
+  ms_cut(stretch, team, d);
   MS_TOGETHER(team, id, {
     uint64_t *key = ml_alloc(n, sizeof *key), *spare = ml_alloc(n, sizeof *spare);
     float *distinct = ml_alloc(n, sizeof *distinct);
     bool mine = !key || !spare || !distinct;
-    for (int64_t j; (j = ms_take(share, team, id)) >= 0;) {
+    for (int64_t j; (j = ms_take(stretch, team, id)) >= 0;) {
       if (mine || ms_interrupted()) continue;
       for (int64_t i = 0; i < n; i++) key[i] = (uint64_t)ordered_bits(x[i * d + j]) << 32 | (uint64_t)i;
       const uint64_t *sorted = radix_sort(key, spare, n, 32, 32);
@@ -90,34 +90,34 @@ static uint64_t mix(uint64_t z) {
   return z ^ z >> 31;
 }
 
-static uint32_t draw(uint64_t *state) { return (uint32_t)(mix(*state += 0x9e3779b97f4a7c15u) >> 32); }
+static uint32_t next_random(uint64_t *state) { return (uint32_t)(mix(*state += 0x9e3779b97f4a7c15u) >> 32); }
 
 /* Uniform in 0..n-1 without bias (Lemire 2019). */
 static uint32_t draw_below(uint64_t *state, uint32_t n) {
-  uint64_t m = (uint64_t)draw(state) * n;
+  uint64_t m = (uint64_t)next_random(state) * n;
   if ((uint32_t)m < n)
-    for (const uint32_t least = -n % n; (uint32_t)m < least;) m = (uint64_t)draw(state) * n;
+    for (const uint32_t least = -n % n; (uint32_t)m < least;) m = (uint64_t)next_random(state) * n;
   return (uint32_t)(m >> 32);
 }
 
 /* ---- growing ----------------------------------------------------------------------------------------------------- */
 
-typedef struct share {
+typedef struct class_weight {
   int64_t all, left; /* weight of one class in the node, and left of the boundary */
-} share;
+} class_weight;
 
-typedef struct job {
+typedef struct open_node {
   int64_t from, count; /* rows of the node: row[from .. from + count - 1] */
   int32_t node, depth;
-} job;
+} open_node;
 
 struct ml_grower {
   uint64_t *row;                  /* n: row number << 32 | (class - 1) << 16 | weight */
   uint64_t *key, *spare;          /* n each */
   uint16_t *drawn;                /* n */
   int32_t *order;                 /* d: features, permuted as they are drawn */
-  share *share;                   /* classes */
-  job *stack;                     /* n + 1: waiting nodes have rows, none in common */
+  class_weight *share;            /* classes */
+  open_node *stack;               /* n + 1: waiting nodes have rows, none in common */
   int32_t *feature, *left, *leaf; /* 2n: nodes of the tree being grown */
   float *threshold;               /* 2n */
   double *proba;                  /* grows */
@@ -194,14 +194,14 @@ static const uint64_t *sorted_by(ml_grower *g, const uint64_t *row, int64_t coun
 }
 
 /* Try every boundary of one feature. squares, weight: of the whole node. True when the feature is not constant. */
-static bool try_feature(ml_grower *g, const ml_ranked *t, const job *at, int32_t feature, int64_t min_leaf, int64_t squares,
+static bool try_feature(ml_grower *g, const ml_ranked *t, const open_node *at, int32_t feature, int64_t min_leaf, int64_t squares,
                         double weight, split *best) {
   const uint64_t *key = sorted_by(g, g->row + at->from, at->count, t->rank + feature * t->n);
   if (!key) return false;
   for (int32_t c = 0; c < t->classes; c++) g->share[c].left = 0;
   int64_t left_squares = 0, right_squares = squares, left_weight = 0;
   for (int64_t i = 0; i + 1 < at->count; i++) {
-    share *s = &g->share[class_of(key[i])];
+    class_weight *s = &g->share[class_of(key[i])];
     const int64_t w = weight_of(key[i]), left = s->left;
     left_squares += w * (2 * left + w);
     right_squares -= w * (2 * (s->all - left) - w);
@@ -225,7 +225,7 @@ static float threshold_between(float low, float high) {
 }
 
 /* -1: no memory. */
-static int write_leaf(ml_grower *g, const ml_ranked *t, const job *at, int64_t weight) {
+static int write_leaf(ml_grower *g, const ml_ranked *t, const open_node *at, int64_t weight) {
   g->feature[at->node] = -1;
   g->left[at->node] = at->node;
   g->threshold[at->node] = INFINITY;
@@ -247,7 +247,7 @@ static int write_leaf(ml_grower *g, const ml_ranked *t, const job *at, int64_t w
 }
 
 /* Rows with rank <= `rank` first, both sides in the order they had. Returns how many. */
-static int64_t partition(ml_grower *g, const job *at, const uint32_t *rank, uint32_t most) {
+static int64_t partition(ml_grower *g, const open_node *at, const uint32_t *rank, uint32_t most) {
   uint64_t *row = g->row + at->from;
   int64_t left = 0, right = 0;
   for (int64_t i = 0; i < at->count; i++) {
@@ -301,10 +301,10 @@ int ml_tree_grow(ml_grower *g, const ml_ranked *t, const ms_forest_options *o, i
   g->rows = 0;
   for (int64_t j = 0; j < t->d; j++) g->order[j] = (int32_t)j;
   int64_t waiting = 1, nodes = 1;
-  g->stack[0] = (job){.count = draw_rows(g, t, o->bootstrap, &state)};
+  g->stack[0] = (open_node){.count = draw_rows(g, t, o->bootstrap, &state)};
   while (waiting > 0) {
     if (ms_interrupted()) return -1;
-    const job at = g->stack[--waiting];
+    const open_node at = g->stack[--waiting];
     for (int32_t c = 0; c < t->classes; c++) g->share[c].all = 0;
     for (int64_t i = at.from; i < at.from + at.count; i++) g->share[class_of(g->row[i])].all += weight_of(g->row[i]);
     int64_t weight = 0, squares = 0;
@@ -333,8 +333,8 @@ int ml_tree_grow(ml_grower *g, const ml_ranked *t, const ms_forest_options *o, i
     g->left[at.node] = (int32_t)nodes;
     g->leaf[at.node] = 0;
     const int64_t left = partition(g, &at, t->rank + best.feature * t->n, best.rank);
-    g->stack[waiting++] = (job){at.from + left, at.count - left, (int32_t)nodes + 1, at.depth + 1};
-    g->stack[waiting++] = (job){at.from, left, (int32_t)nodes, at.depth + 1};
+    g->stack[waiting++] = (open_node){at.from + left, at.count - left, (int32_t)nodes + 1, at.depth + 1};
+    g->stack[waiting++] = (open_node){at.from, left, (int32_t)nodes, at.depth + 1};
     nodes += 2;
   }
   return finish(g, t, nodes, out);

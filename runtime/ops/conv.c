@@ -6,17 +6,6 @@
 /* Places of the attributes: conv2d has no size, which comes first in the adjoints. */
 enum { STRIDE, PADDING, DILATION, GROUPS, ATTRS };
 
-/* One or two numbers become two, each at least `least`. */
-static int pair(const char *op, const char *what, ms_ints *v, int64_t least) {
-  const int64_t most = (int64_t)1 << 31;
-  if (v->n == 1) v->at[1] = v->at[0], v->n = 2;
-  if (v->n != 2) return ms_fail("%s: %s has %d numbers, expected one or two", op, what, v->n), -1;
-  for (int i = 0; i < 2; i++)
-    if (v->at[i] < least || v->at[i] > most)
-      return ms_fail("%s: %s %lld, expected %lld..%lld", op, what, (long long)v->at[i], (long long)least, (long long)most), -1;
-  return 0;
-}
-
 static int check_rank4(const char *op, const char *what, const ms_tensor *t, const char *layout) {
   return t->rank == 4 ? 0 : (ms_fail("%s: %s is %s, expected 4 dimensions: %s", op, what, ms_shape_str(t), layout), -1);
 }
@@ -25,8 +14,8 @@ static int check_rank4(const char *op, const char *what, const ms_tensor *t, con
  * height and width. */
 static int geometry(const char *op, ms_attr *a, int64_t c, const int64_t *hw, int64_t o, int64_t w_channels, const int64_t *k,
                     int64_t *out) {
-  if (pair(op, "stride", &a[STRIDE].v, 1) < 0 || pair(op, "padding", &a[PADDING].v, 0) < 0 ||
-      pair(op, "dilation", &a[DILATION].v, 1) < 0)
+  if (ms_pair(op, "stride", &a[STRIDE].v, 1) < 0 || ms_pair(op, "padding", &a[PADDING].v, 0) < 0 ||
+      ms_pair(op, "dilation", &a[DILATION].v, 1) < 0)
     return -1;
   int64_t groups = a[GROUPS].i;
   if (groups < 1) return ms_fail("%s: groups %lld, expected 1 or more", op, (long long)groups), -1;
@@ -79,7 +68,7 @@ static int input_grad_shape(ms_infer *s) {
   const ms_tensor *g = s->in[0], *w = s->in[1];
   ms_ints *size = &s->attr[0].v;
   int64_t want[2];
-  if (check_rank4(op, "g", g, g_layout) < 0 || check_rank4(op, "w", w, w_layout) < 0 || pair(op, "size", size, 0) < 0) return -1;
+  if (check_rank4(op, "g", g, g_layout) < 0 || check_rank4(op, "w", w, w_layout) < 0 || ms_pair(op, "size", size, 0) < 0) return -1;
   int64_t groups = s->attr[1 + GROUPS].i, c;
   if (__builtin_mul_overflow(w->shape[1], groups, &c)) return ms_fail("%s: groups %lld is out of range", op, (long long)groups), -1;
   if (geometry(op, s->attr + 1, c, size->at, w->shape[0], w->shape[1], w->shape + 2, want) < 0) return -1;
@@ -94,7 +83,7 @@ static int weight_grad_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0], *g = s->in[1];
   ms_ints *size = &s->attr[0].v;
   int64_t want[2];
-  if (check_rank4(op, "x", x, x_layout) < 0 || check_rank4(op, "g", g, g_layout) < 0 || pair(op, "size", size, 1) < 0) return -1;
+  if (check_rank4(op, "x", x, x_layout) < 0 || check_rank4(op, "g", g, g_layout) < 0 || ms_pair(op, "size", size, 1) < 0) return -1;
   int64_t groups = s->attr[1 + GROUPS].i, c = groups > 0 ? x->shape[1] / groups : 0;
   if (geometry(op, s->attr + 1, x->shape[1], x->shape + 2, g->shape[1], c, size->at, want) < 0) return -1;
   if (x->shape[0] != g->shape[0])
@@ -105,16 +94,16 @@ static int weight_grad_shape(ms_infer *s) {
 
 /* The three as functions; `a` points at the four attributes they share, `like` has the height and width asked for. */
 static ms_tensor *forward(ms_tensor *x, ms_tensor *w, const ms_attr *a) { return ms_apply(MS_OP_conv2d, MS_IN(x, w, NULL), a); }
-static ms_tensor *adjoint(int id, ms_tensor *p, ms_tensor *q, const ms_tensor *like, const ms_attr *a) {
+static ms_tensor *conv_adjoint(int id, ms_tensor *p, ms_tensor *q, const ms_tensor *like, const ms_attr *a) {
   ms_attr b[1 + ATTRS] = {A_INTS(MS_INTS(like->shape[2], like->shape[3]))};
   for (int i = 0; i < ATTRS; i++) b[1 + i] = a[i];
   return ms_apply(id, MS_IN(p, q), b);
 }
 static ms_tensor *input_grad(ms_tensor *g, ms_tensor *w, const ms_tensor *x, const ms_attr *a) {
-  return adjoint(MS_OP_conv2d_input_grad, g, w, x, a);
+  return conv_adjoint(MS_OP_conv2d_input_grad, g, w, x, a);
 }
 static ms_tensor *weight_grad(ms_tensor *x, ms_tensor *g, const ms_tensor *w, const ms_attr *a) {
-  return adjoint(MS_OP_conv2d_weight_grad, x, g, w, a);
+  return conv_adjoint(MS_OP_conv2d_weight_grad, x, g, w, a);
 }
 
 static int conv2d_vjp(ms_vjp *c) {
@@ -147,8 +136,8 @@ static int conv_transpose2d(ms_ref *c) {
   ms_ints stride = c->attr[0].v, padding = c->attr[1].v, extra = c->attr[2].v, dilation = c->attr[3].v, size = {.n = 2};
   int64_t groups = c->attr[4].i, channels;
   if (check_rank4(op, "x", x, x_layout) < 0 || check_rank4(op, "w", w, "C x O/groups x KH x KW") < 0 ||
-      pair(op, "stride", &stride, 1) < 0 || pair(op, "padding", &padding, 0) < 0 || pair(op, "output_padding", &extra, 0) < 0 ||
-      pair(op, "dilation", &dilation, 1) < 0)
+      ms_pair(op, "stride", &stride, 1) < 0 || ms_pair(op, "padding", &padding, 0) < 0 ||
+      ms_pair(op, "output_padding", &extra, 0) < 0 || ms_pair(op, "dilation", &dilation, 1) < 0)
     return -1;
   if (groups < 1 || x->shape[1] % groups)
     return ms_fail("%s: %lld channels cannot be divided into %lld groups", op, (long long)x->shape[1], (long long)groups), -1;

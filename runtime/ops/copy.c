@@ -1,11 +1,11 @@
 /* copy.c -- copies, conversions, changes in place. */
 #include "core/core.h"
 
-static int same_shape(ms_infer *s) { return ms_out_like(s, 0, s->in[0]); }
+static int shape_of_x(ms_infer *s) { return ms_out_like(s, 0, s->in[0]); }
 static int pass_gradient(ms_vjp *c) { return c->dx[0] = c->g[0], 0; }
 
-MS_RULE(contiguous, .shape = same_shape, .vjp = pass_gradient);
-MS_RULE(clone, .shape = same_shape, .vjp = pass_gradient);
+MS_RULE(contiguous, .shape = shape_of_x, .vjp = pass_gradient);
+MS_RULE(clone, .shape = shape_of_x, .vjp = pass_gradient);
 
 ms_tensor *ms_contiguous(ms_tensor *x) {
   if (!x || x->is_number || ms_is_contiguous(x)) return x;

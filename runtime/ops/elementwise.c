@@ -2,7 +2,7 @@
 #include "core/core.h"
 #include <math.h>
 
-static int shape(ms_infer *s) {
+static int elementwise_shape(ms_infer *s) {
   int rank;
   int64_t size[MS_MAX_RANK];
   if (ms_broadcast(s->op->name, s->n_in, s->in, &rank, size) < 0) return -1;
@@ -62,7 +62,7 @@ static ms_tensor *bce_slope(ms_tensor *x) {
     __VA_ARGS__;                                                                                                                   \
     return ms_error() ? -1 : 0;                                                                                                    \
   }                                                                                                                                \
-  MS_RULE(name, .shape = shape, .vjp = vjp_##name);
+  MS_RULE(name, .shape = elementwise_shape, .vjp = vjp_##name);
 #define SHARE(i, d)                                                                                                                \
   if (c->need[i]) c->dx[i] = ms_sum_to(d, c->x[i])
 

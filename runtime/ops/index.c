@@ -8,7 +8,7 @@ static int count_fits(const ms_infer *s, const ms_tensor *index) {
 }
 
 /* What adds: the same dtype on both sides, and one with an addition. */
-static int same_dtype(const ms_infer *s, const ms_tensor *x, const ms_tensor *src) {
+static int check_addable(const ms_infer *s, const ms_tensor *x, const ms_tensor *src) {
   if (x->dtype != src->dtype)
     return ms_fail("%s: x is %s, src %s; expected one dtype (convert one with :to())", s->op->name, ms_shape_str(x),
                    ms_shape_str(src)),
@@ -38,7 +38,7 @@ MS_RULE(index_select, .shape = index_select_shape, .vjp = index_select_vjp, .kee
 static int index_add_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0], *index = s->in[1], *src = s->in[2];
   int d = ms_dim(s->attr[0].i, x->rank, "index_add");
-  if (d < 0 || count_fits(s, index) < 0 || same_dtype(s, x, src) < 0) return -1;
+  if (d < 0 || count_fits(s, index) < 0 || check_addable(s, x, src) < 0) return -1;
   s->attr[0].i = d;
   s->bound[1] = x->shape[d];
   ms_ints v = ms_sizes(x);
@@ -88,7 +88,7 @@ MS_RULE(gather, .shape = gather_shape, .vjp = gather_vjp, .keep_in = 2);
 static int scatter_add_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0], *index = s->in[1], *src = s->in[2];
   int d = ms_dim(s->attr[0].i, x->rank, "scatter_add");
-  if (d < 0 || same_dtype(s, x, src) < 0 || index_within(s, index, x, "x", d) < 0 || index_within(s, index, src, "src", -1) < 0)
+  if (d < 0 || check_addable(s, x, src) < 0 || index_within(s, index, x, "x", d) < 0 || index_within(s, index, src, "src", -1) < 0)
     return -1;
   s->attr[0].i = d;
   s->bound[1] = x->shape[d];

@@ -7,7 +7,7 @@ static ms_tensor *reduce(ms_tensor *x, int64_t reduction) {
 }
 
 /* The gradient that arrives at each element. */
-static ms_tensor *spread(ms_vjp *c, int64_t count, int64_t reduction) {
+static ms_tensor *element_gradient(ms_vjp *c, int64_t count, int64_t reduction) {
   return reduction == 0 ? ms_mul(c->g[0], ms_number(1 / (double)count)) : c->g[0];
 }
 
@@ -23,7 +23,7 @@ static int pair_shape(ms_infer *s) {
 
 static int mse_ref(ms_ref *c) { return (c->out[0] = reduce(ms_square(ms_sub(c->in[0], c->in[1])), c->attr[0].i)) ? 0 : -1; }
 static int mse_vjp(ms_vjp *c) {
-  ms_tensor *x = c->x[0], *d = ms_mse_loss_grad(x, c->x[1], spread(c, ms_numel(x), c->attr[0].i));
+  ms_tensor *x = c->x[0], *d = ms_mse_loss_grad(x, c->x[1], element_gradient(c, ms_numel(x), c->attr[0].i));
   if (c->need[0]) c->dx[0] = d;
   if (c->need[1]) c->dx[1] = ms_neg(d);
   return d ? 0 : -1;
@@ -58,7 +58,7 @@ static int bce_ref(ms_ref *c) {
   return (c->out[0] = reduce(ms_neg(ms_add(a, b)), c->attr[0].i)) ? 0 : -1;
 }
 static int bce_vjp(ms_vjp *c) {
-  ms_tensor *x = c->x[0], *t = c->x[1], *g = spread(c, ms_numel(x), c->attr[0].i);
+  ms_tensor *x = c->x[0], *t = c->x[1], *g = element_gradient(c, ms_numel(x), c->attr[0].i);
   if (c->need[0]) c->dx[0] = ms_bce_loss_grad(x, t, g);
   if (c->need[1]) c->dx[1] = ms_mul(g, ms_sub(bounded_log_less(x), bounded_log(x)));
   return ms_error() ? -1 : 0;
@@ -71,7 +71,7 @@ static int bce_logits_ref(ms_ref *c) {
   return (c->out[0] = reduce(ms_sub(ms_softplus(x), ms_mul(t, x)), c->attr[0].i)) ? 0 : -1;
 }
 static int bce_logits_vjp(ms_vjp *c) {
-  ms_tensor *x = c->x[0], *g = spread(c, ms_numel(x), c->attr[0].i);
+  ms_tensor *x = c->x[0], *g = element_gradient(c, ms_numel(x), c->attr[0].i);
   if (c->need[0]) c->dx[0] = ms_bce_with_logits_grad(x, c->x[1], g);
   if (c->need[1]) c->dx[1] = ms_neg(ms_mul(g, x));
   return ms_error() ? -1 : 0;
@@ -98,7 +98,7 @@ static int nll_vjp(ms_vjp *c) {
   const ms_tensor *x = c->x[0];
   if (!c->need[0]) return 0;
   ms_tensor *hot = ms_apply(MS_OP_one_hot, MS_IN(c->x[1]), MS_ATTR(A_INT(x->shape[1]), A_INT(x->dtype)));
-  ms_tensor *g = ms_neg(spread(c, x->shape[0], c->attr[0].i));
+  ms_tensor *g = ms_neg(element_gradient(c, x->shape[0], c->attr[0].i));
   if (c->attr[0].i == 2) g = ms_unsqueeze(g, 1);
   return (c->dx[0] = ms_mul(hot, g)) ? 0 : -1;
 }
@@ -113,7 +113,7 @@ static int cross_entropy_ref(ms_ref *c) {
 static int cross_entropy_vjp(ms_vjp *c) {
   ms_tensor *x = c->x[0];
   if (!c->need[0]) return 0;
-  ms_tensor *g = ms_expand(spread(c, x->shape[0], c->attr[0].i), MS_INTS(x->shape[0]));
+  ms_tensor *g = ms_expand(element_gradient(c, x->shape[0], c->attr[0].i), MS_INTS(x->shape[0]));
   return (c->dx[0] = ms_apply(MS_OP_cross_entropy_grad, MS_IN(g, x, c->x[1]), NULL)) ? 0 : -1;
 }
 MS_RULE(cross_entropy, .shape = nll_shape, .ref = cross_entropy_ref, .vjp = cross_entropy_vjp, .keep_in = 3);

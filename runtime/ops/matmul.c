@@ -3,7 +3,7 @@
 
 enum { TA, TB }; /* attributes of matmul */
 
-static int shape(ms_infer *s) {
+static int matmul_shape(ms_infer *s) {
   const ms_tensor *a = s->in[0], *b = s->in[1];
   for (int i = 0; i < 2; i++)
     if (s->in[i]->rank < 2)
@@ -33,7 +33,7 @@ static int shape(ms_infer *s) {
 }
 
 /* All dimensions but the last as one; sizes in full, for -1 cannot be told where a size is 0. */
-static ms_tensor *rows(ms_tensor *x) {
+static ms_tensor *as_matrix(ms_tensor *x) {
   if (!x || x->rank <= 2) return x;
   int64_t n = 1;
   for (int i = 0; i < x->rank - 1; i++) n *= x->shape[i];
@@ -41,19 +41,19 @@ static ms_tensor *rows(ms_tensor *x) {
 }
 
 /* r = A B with A = a or a', B = b or b'. Then dA = g B', dB = A' g; a transposed operand wants its gradient transposed too. */
-static int vjp(ms_vjp *c) {
+static int matmul_vjp(ms_vjp *c) {
   ms_tensor *a = c->x[0], *b = c->x[1], *g = c->g[0];
   bool ta = c->attr[TA].i != 0, tb = c->attr[TB].i != 0;
   if (c->need[0]) c->dx[0] = ms_sum_to(ta ? ms_matmul(b, g, tb, true) : ms_matmul(g, b, false, !tb), a);
   if (c->need[1]) {
     ms_tensor *left = a, *right = g;
     /* One matrix for the whole batch: the sum over the batch is part of the product. */
-    if (b->rank == 2 && a->rank > 2 && !ta && ms_numel(a)) left = rows(a), right = rows(g);
+    if (b->rank == 2 && a->rank > 2 && !ta && ms_numel(a)) left = as_matrix(a), right = as_matrix(g);
     c->dx[1] = ms_sum_to(tb ? ms_matmul(right, left, true, ta) : ms_matmul(left, right, !ta, false), b);
   }
   return ms_error() ? -1 : 0;
 }
-MS_RULE(matmul, .shape = shape, .vjp = vjp, .keep_in = 3, .reads = {2, 1});
+MS_RULE(matmul, .shape = matmul_shape, .vjp = matmul_vjp, .keep_in = 3, .reads = {2, 1});
 
 ms_tensor *ms_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
   return ms_apply(MS_OP_matmul, MS_IN(a, b), MS_ATTR(A_INT(ta), A_INT(tb)));
@@ -71,7 +71,7 @@ static int linear(ms_ref *c) {
     return ms_fail("linear: bias is %s, expected %lld elements", ms_shape_str(bias), (long long)w->shape[0]), -1;
   ms_ints size = ms_sizes(x);
   size.at[size.n - 1] = w->shape[0];
-  ms_tensor *y = ms_matmul(rows(x), w, false, true);
+  ms_tensor *y = ms_matmul(as_matrix(x), w, false, true);
   if (bias) y = ms_add(y, bias);
   if (x->rank > 2) y = ms_reshape(y, size);
   return c->n_out = 1, (c->out[0] = y) ? 0 : -1;

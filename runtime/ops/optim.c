@@ -11,13 +11,13 @@
  * correction and SGD's first, undampened step depend on it. Parameters, states and counts are changed in place. */
 #include "core/core.h"
 
-static int wrong(const ms_infer *s, const ms_tensor *p, int i, int list, const ms_tensor *t) {
+static int state_mismatch(const ms_infer *s, const ms_tensor *p, int i, int list, const ms_tensor *t) {
   return ms_fail("%s: parameter %d is %s, its list %d holds %s", s->op->name, i + 1, ms_shape_str(p), list + 1, ms_shape_str(t)),
          -1;
 }
 
 /* Do two contiguous tensors have a byte in common? */
-static bool overlap(const ms_tensor *a, const ms_tensor *b) {
+static bool share_bytes(const ms_tensor *a, const ms_tensor *b) {
   if (a->storage != b->storage) return false;
   const size_t size_a = ms_dtype_size(a->dtype), size_b = ms_dtype_size(b->dtype);
   const size_t from_a = (size_t)a->offset * size_a, to_a = from_a + (size_t)ms_numel(a) * size_a;
@@ -40,14 +40,14 @@ static int lists(ms_infer *s, int groups, bool counts) {
         return ms_fail("%s: the step count of parameter %d is %s, expected one f64", s->op->name, i % n + 1, ms_shape_str(t)), -1;
       continue;
     }
-    if (t->dtype != p->dtype || t->rank != p->rank) return wrong(s, p, i % n, i / n, t);
+    if (t->dtype != p->dtype || t->rank != p->rank) return state_mismatch(s, p, i % n, i / n, t);
     for (int d = 0; d < t->rank; d++)
-      if (t->shape[d] != p->shape[d]) return wrong(s, p, i % n, i / n, t);
+      if (t->shape[d] != p->shape[d]) return state_mismatch(s, p, i % n, i / n, t);
     if (!ms_is_contiguous(t)) return ms_fail("%s: list %d, tensor %d is not contiguous", s->op->name, i / n + 1, i % n + 1), -1;
   }
   for (int i = 0; i < n; i++) /* threads would race */
     for (int k = 0; k < i; k++)
-      if (overlap(s->in[i], s->in[k])) return ms_fail("%s: parameters %d and %d share memory", s->op->name, k + 1, i + 1), -1;
+      if (share_bytes(s->in[i], s->in[k])) return ms_fail("%s: parameters %d and %d share memory", s->op->name, k + 1, i + 1), -1;
   return 0;
 }
 

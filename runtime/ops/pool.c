@@ -3,17 +3,6 @@
  * / stride) + 1, and padding is at most half a window, so that every window holds at least one element. */
 #include "core/core.h"
 
-/* Attribute k as the pair height, width; one number stands for both. Each must be least..2^31 - 1. */
-static int pair(ms_infer *s, int k, const char *what, int64_t least) {
-  ms_ints *v = &s->attr[k].v;
-  if (v->n == 1) v->at[1] = v->at[0], v->n = 2;
-  if (v->n != 2) return ms_fail("%s: %d numbers for %s, expected one or two (height, width)", s->op->name, v->n, what), -1;
-  for (int i = 0; i < 2; i++)
-    if (v->at[i] < least || v->at[i] > INT32_MAX)
-      return ms_fail("%s: %s is %lld, expected %lld or more", s->op->name, what, (long long)v->at[i], (long long)least), -1;
-  return 0;
-}
-
 static int planes(ms_infer *s, const char *name) {
   const ms_tensor *x = s->in[0];
   return x->rank == 4 ? 0 : (ms_fail("%s: %s is %s, expected N x C x H x W", s->op->name, name, ms_shape_str(x)), -1);
@@ -21,9 +10,10 @@ static int planes(ms_infer *s, const char *name) {
 
 /* Check size, stride and padding, which start at attribute k, and give the output size for an input of height and width `in`. */
 static int windows(ms_infer *s, int k, const int64_t *in, int64_t *out) {
-  if (pair(s, k, "size", 1) < 0) return -1;
+  if (ms_pair(s->op->name, "size", &s->attr[k].v, 1) < 0) return -1;
   if (!s->attr[k + 1].v.n) s->attr[k + 1].v = s->attr[k].v;
-  if (pair(s, k + 1, "stride", 1) < 0 || pair(s, k + 2, "padding", 0) < 0) return -1;
+  if (ms_pair(s->op->name, "stride", &s->attr[k + 1].v, 1) < 0 || ms_pair(s->op->name, "padding", &s->attr[k + 2].v, 0) < 0)
+    return -1;
   const int64_t *size = s->attr[k].v.at, *stride = s->attr[k + 1].v.at, *padding = s->attr[k + 2].v.at;
   if (size[0] * size[1] > INT32_MAX)
     return ms_fail("%s: a window of %lld x %lld is too large", s->op->name, (long long)size[0], (long long)size[1]), -1;
@@ -57,7 +47,8 @@ MS_RULE(avg_pool2d, .shape = avg_pool2d_shape, .vjp = avg_pool2d_vjp);
 static int avg_pool2d_grad_shape(ms_infer *s) {
   const ms_tensor *g = s->in[0];
   int64_t out[2];
-  if (planes(s, "g") < 0 || pair(s, 0, "input", 0) < 0 || windows(s, 1, s->attr[0].v.at, out) < 0) return -1;
+  if (planes(s, "g") < 0 || ms_pair(s->op->name, "input", &s->attr[0].v, 0) < 0 || windows(s, 1, s->attr[0].v.at, out) < 0)
+    return -1;
   if (g->shape[2] != out[0] || g->shape[3] != out[1])
     return ms_fail("avg_pool2d_grad: g is %s, pooling %s gives %s", ms_shape_str(g), ms_sizes_str(2, s->attr[0].v.at),
                    ms_sizes_str(2, out)),

@@ -2,8 +2,6 @@
 #include "core/core.h"
 #include <math.h>
 
-static int one(ms_vjp *c, ms_tensor *dx) { return (c->dx[0] = dx) ? 0 : -1; }
-
 /* Attributes: dims, ..., keepdim last. dtype < 0: that of x. */
 static int reduced(ms_infer *s, int dtype) {
   const ms_tensor *x = s->in[0];
@@ -22,7 +20,7 @@ static int reduced(ms_infer *s, int dtype) {
 }
 
 /* A result of a reduction over dims, as it would be had the dimensions been kept: ready to broadcast against x. */
-static ms_tensor *kept(ms_tensor *r, const ms_tensor *x, ms_ints dims) {
+static ms_tensor *with_dims_kept(ms_tensor *r, const ms_tensor *x, ms_ints dims) {
   if (!r) return NULL;
   ms_ints v = ms_sizes(x);
   for (int k = 0; k < dims.n; k++) v.at[dims.at[k]] = 1;
@@ -38,14 +36,16 @@ static double count_of(const ms_tensor *x, ms_ints dims) {
 /* ---- sum, mean --------------------------------------------------------------------------------------------------- */
 
 static int sum_shape(ms_infer *s) { return reduced(s, ms_dtype_is_float(s->in[0]->dtype) ? -1 : MS_I64); }
-static int sum_vjp(ms_vjp *c) { return one(c, ms_expand(kept(c->g[0], c->x[0], c->attr[0].v), ms_sizes(c->x[0]))); }
+static int sum_vjp(ms_vjp *c) {
+  return ms_give_dx(c, ms_expand(with_dims_kept(c->g[0], c->x[0], c->attr[0].v), ms_sizes(c->x[0])));
+}
 MS_RULE(sum, .shape = sum_shape, .vjp = sum_vjp);
 
 static int mean_shape(ms_infer *s) { return reduced(s, -1); }
 static int mean_vjp(ms_vjp *c) {
   ms_ints d = c->attr[0].v;
-  ms_tensor *g = ms_mul(kept(c->g[0], c->x[0], d), ms_number(1 / count_of(c->x[0], d)));
-  return one(c, ms_expand(g, ms_sizes(c->x[0])));
+  ms_tensor *g = ms_mul(with_dims_kept(c->g[0], c->x[0], d), ms_number(1 / count_of(c->x[0], d)));
+  return ms_give_dx(c, ms_expand(g, ms_sizes(c->x[0])));
 }
 MS_RULE(mean, .shape = mean_shape, .vjp = mean_vjp);
 
@@ -115,9 +115,9 @@ static int same_dtype_shape(ms_infer *s) {
 }
 static int extreme_vjp(ms_vjp *c) {
   ms_ints d = c->attr[0].v;
-  ms_tensor *hit = ms_cast(ms_eq(c->x[0], kept(c->r[0], c->x[0], d)), c->g[0]->dtype);
+  ms_tensor *hit = ms_cast(ms_eq(c->x[0], with_dims_kept(c->r[0], c->x[0], d)), c->g[0]->dtype);
   hit = ms_div(hit, ms_sum(hit, d, true));
-  return one(c, ms_mul(hit, kept(c->g[0], c->x[0], d)));
+  return ms_give_dx(c, ms_mul(hit, with_dims_kept(c->g[0], c->x[0], d)));
 }
 MS_RULE(amax, .shape = same_dtype_shape, .vjp = extreme_vjp, .keep_in = 1, .keep_out = 1);
 MS_RULE(amin, .shape = same_dtype_shape, .vjp = extreme_vjp, .keep_in = 1, .keep_out = 1);
@@ -245,6 +245,6 @@ static int cumsum_shape(ms_infer *s) {
 }
 static int cumsum_vjp(ms_vjp *c) {
   ms_ints d = MS_INTS(c->attr[0].i);
-  return one(c, ms_flip(ms_apply(MS_OP_cumsum, MS_IN(ms_flip(c->g[0], d)), MS_ATTR(A_INT(d.at[0]))), d));
+  return ms_give_dx(c, ms_flip(ms_apply(MS_OP_cumsum, MS_IN(ms_flip(c->g[0], d)), MS_ATTR(A_INT(d.at[0]))), d));
 }
 MS_RULE(cumsum, .shape = cumsum_shape, .vjp = cumsum_vjp);

@@ -1,8 +1,6 @@
 /* scatter_view.c -- the adjoints of views that leave elements out (zeros with a view of them filled), and flipping and padding. */
 #include "core/core.h"
 
-static int one(ms_vjp *c, ms_tensor *dx) { return (c->dx[0] = dx) ? 0 : -1; }
-
 /* Zeros like result 0 of the call, and x copied into the view of them that `part` makes. */
 static int unslice_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
@@ -29,7 +27,7 @@ static int unslice_ref(ms_ref *c) {
 
 static int unslice_vjp(ms_vjp *c) {
   int64_t d = c->attr[0].i;
-  return one(c, ms_slice(c->g[0], d, c->attr[1].i, c->x[0]->shape[d], c->attr[2].i));
+  return ms_give_dx(c, ms_slice(c->g[0], d, c->attr[1].i, c->x[0]->shape[d], c->attr[2].i));
 }
 MS_RULE(unslice, .shape = unslice_shape, .ref = unslice_ref, .vjp = unslice_vjp);
 
@@ -52,14 +50,14 @@ static int undiagonal_ref(ms_ref *c) {
   if (!ms_apply(MS_OP_fill_, MS_IN(r), MS_ATTR(A_NUM(0)))) return -1;
   return ms_copy_(ms_apply(MS_OP_diagonal, MS_IN(r), NULL), c->in[0]) ? 0 : -1;
 }
-static int undiagonal_vjp(ms_vjp *c) { return one(c, ms_apply(MS_OP_diagonal, MS_IN(c->g[0]), NULL)); }
+static int undiagonal_vjp(ms_vjp *c) { return ms_give_dx(c, ms_apply(MS_OP_diagonal, MS_IN(c->g[0]), NULL)); }
 MS_RULE(undiagonal, .shape = undiagonal_shape, .ref = undiagonal_ref, .vjp = undiagonal_vjp);
 
 static int flip_shape(ms_infer *s) {
   if (ms_dims(&s->attr[0].v, s->in[0]->rank, "flip") < 0) return -1;
   return ms_out_like(s, 0, s->in[0]);
 }
-static int flip_vjp(ms_vjp *c) { return one(c, ms_flip(c->g[0], c->attr[0].v)); }
+static int flip_vjp(ms_vjp *c) { return ms_give_dx(c, ms_flip(c->g[0], c->attr[0].v)); }
 MS_RULE(flip, .shape = flip_shape, .vjp = flip_vjp);
 ms_tensor *ms_flip(ms_tensor *x, ms_ints dims) { return ms_apply(MS_OP_flip, MS_IN(x), MS_ATTR(A_INTS(dims))); }
 
@@ -97,20 +95,20 @@ static int pad_shape(ms_infer *s) {
 }
 
 static int pad_ref(ms_ref *c) {
-  ms_tensor *x = c->in[0], *r = c->out[0], *place = r;
+  ms_tensor *x = c->in[0], *r = c->out[0], *inner = r;
   if (!ms_apply(MS_OP_fill_, MS_IN(r), MS_ATTR(c->attr[1]))) return -1;
-  for (int d = 0; x && place && d < c->in[0]->rank; d++) {
+  for (int d = 0; x && inner && d < c->in[0]->rank; d++) {
     int64_t from, n, to;
     padded(&c->attr[0].v, c->in[0]->rank, d, c->in[0]->shape[d], &from, &n, &to);
     if (n != x->shape[d]) x = ms_slice(x, d, from, n, 1);
-    if (n != place->shape[d]) place = ms_slice(place, d, to, n, 1);
+    if (n != inner->shape[d]) inner = ms_slice(inner, d, to, n, 1);
   }
-  return ms_copy_(place, x) ? 0 : -1;
+  return ms_copy_(inner, x) ? 0 : -1;
 }
 
 static int pad_vjp(ms_vjp *c) {
   ms_ints back = c->attr[0].v;
   for (int i = 0; i < back.n; i++) back.at[i] = -back.at[i];
-  return one(c, ms_apply(MS_OP_pad, MS_IN(c->g[0]), MS_ATTR(A_INTS(back), A_NUM(0))));
+  return ms_give_dx(c, ms_apply(MS_OP_pad, MS_IN(c->g[0]), MS_ATTR(A_INTS(back), A_NUM(0))));
 }
 MS_RULE(pad, .shape = pad_shape, .ref = pad_ref, .vjp = pad_vjp, .live = true);

@@ -1,7 +1,7 @@
 /* softmax.c -- softmax and log_softmax along a dimension; their derivatives are written in the results. */
 #include "core/core.h"
 
-static int shape(ms_infer *s) {
+static int softmax_shape(ms_infer *s) {
   int d = ms_dim(s->attr[0].i, s->in[0]->rank, s->op->name);
   if (d < 0) return -1;
   s->attr[0].i = d;
@@ -13,14 +13,14 @@ static int softmax_vjp(ms_vjp *c) { /* r (g - sum(g r)) */
   ms_tensor *s = ms_sum(ms_mul(g, r), MS_INTS(c->attr[0].i), true);
   return (c->dx[0] = ms_mul(r, ms_sub(g, s))) ? 0 : -1;
 }
-MS_RULE(softmax, .shape = shape, .vjp = softmax_vjp, .keep_out = 1);
+MS_RULE(softmax, .shape = softmax_shape, .vjp = softmax_vjp, .keep_out = 1);
 
 static int log_softmax_vjp(ms_vjp *c) { /* g - exp(r) sum(g) */
   ms_tensor *g = c->g[0];
   ms_tensor *s = ms_sum(g, MS_INTS(c->attr[0].i), true);
   return (c->dx[0] = ms_sub(g, ms_mul(ms_exp(c->r[0]), s))) ? 0 : -1;
 }
-MS_RULE(log_softmax, .shape = shape, .vjp = log_softmax_vjp, .keep_out = 1);
+MS_RULE(log_softmax, .shape = softmax_shape, .vjp = log_softmax_vjp, .keep_out = 1);
 
 ms_tensor *ms_softmax(ms_tensor *x, int64_t dim) { return ms_apply(MS_OP_softmax, MS_IN(x), MS_ATTR(A_INT(dim))); }
 ms_tensor *ms_log_softmax(ms_tensor *x, int64_t dim) { return ms_apply(MS_OP_log_softmax, MS_IN(x), MS_ATTR(A_INT(dim))); }

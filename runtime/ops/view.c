@@ -14,8 +14,6 @@ static ms_spec *from(ms_infer *s) {
   return o;
 }
 
-static int one(ms_vjp *c, ms_tensor *dx) { return (c->dx[0] = dx) ? 0 : -1; }
-
 /* ---- view, reshape, flatten -------------------------------------------------------------------------------------- */
 
 static int view_shape(ms_infer *s) {
@@ -31,7 +29,7 @@ static int view_shape(ms_infer *s) {
   s->out[0].offset = x->offset;
   return 0;
 }
-static int view_vjp(ms_vjp *c) { return one(c, ms_reshape(c->g[0], ms_sizes(c->x[0]))); }
+static int view_vjp(ms_vjp *c) { return ms_give_dx(c, ms_reshape(c->g[0], ms_sizes(c->x[0]))); }
 MS_RULE(view, .shape = view_shape, .vjp = view_vjp);
 
 ms_tensor *ms_view_as(ms_tensor *x, ms_ints shape) { return ms_apply(MS_OP_view, MS_IN(x), MS_ATTR(A_INTS(shape))); }
@@ -91,7 +89,7 @@ static int permute_shape(ms_infer *s) {
 static int permute_vjp(ms_vjp *c) {
   ms_ints d = c->attr[0].v, back = {.n = d.n};
   for (int i = 0; i < d.n; i++) back.at[d.at[i]] = i;
-  return one(c, ms_permute(c->g[0], back));
+  return ms_give_dx(c, ms_permute(c->g[0], back));
 }
 MS_RULE(permute, .shape = permute_shape, .vjp = permute_vjp);
 ms_tensor *ms_permute(ms_tensor *x, ms_ints dims) { return ms_apply(MS_OP_permute, MS_IN(x), MS_ATTR(A_INTS(dims))); }
@@ -105,7 +103,7 @@ static int transpose_shape(ms_infer *s) {
   o->shape[b] = x->shape[a], o->stride[b] = x->stride[a];
   return 0;
 }
-static int transpose_vjp(ms_vjp *c) { return one(c, ms_transpose(c->g[0], c->attr[0].i, c->attr[1].i)); }
+static int transpose_vjp(ms_vjp *c) { return ms_give_dx(c, ms_transpose(c->g[0], c->attr[0].i, c->attr[1].i)); }
 MS_RULE(transpose, .shape = transpose_shape, .vjp = transpose_vjp);
 ms_tensor *ms_transpose(ms_tensor *x, int64_t a, int64_t b) {
   return ms_apply(MS_OP_transpose, MS_IN(x), MS_ATTR(A_INT(a), A_INT(b)));
@@ -129,7 +127,7 @@ static int expand_shape(ms_infer *s) {
   }
   return 0;
 }
-static int expand_vjp(ms_vjp *c) { return one(c, ms_sum_to(c->g[0], c->x[0])); }
+static int expand_vjp(ms_vjp *c) { return ms_give_dx(c, ms_sum_to(c->g[0], c->x[0])); }
 MS_RULE(expand, .shape = expand_shape, .vjp = expand_vjp);
 
 ms_tensor *ms_expand(ms_tensor *x, ms_ints shape) {
@@ -170,7 +168,7 @@ static int slice_shape(ms_infer *s) {
 }
 static int slice_vjp(ms_vjp *c) {
   int64_t d = c->attr[0].i;
-  return one(c, ms_unslice(c->g[0], d, c->attr[1].i, c->attr[3].i, c->x[0]->shape[d]));
+  return ms_give_dx(c, ms_unslice(c->g[0], d, c->attr[1].i, c->attr[3].i, c->x[0]->shape[d]));
 }
 MS_RULE(slice, .shape = slice_shape, .vjp = slice_vjp);
 ms_tensor *ms_slice(ms_tensor *x, int64_t dim, int64_t start, int64_t count, int64_t step) {
@@ -190,7 +188,7 @@ static int select_shape(ms_infer *s) {
 }
 static int select_vjp(ms_vjp *c) {
   int64_t d = c->attr[0].i;
-  return one(c, ms_unslice(ms_unsqueeze(c->g[0], d), d, c->attr[1].i, 1, c->x[0]->shape[d]));
+  return ms_give_dx(c, ms_unslice(ms_unsqueeze(c->g[0], d), d, c->attr[1].i, 1, c->x[0]->shape[d]));
 }
 MS_RULE(select, .shape = select_shape, .vjp = select_vjp);
 ms_tensor *ms_select(ms_tensor *x, int64_t dim, int64_t index) {
@@ -211,7 +209,7 @@ static int unsqueeze_shape(ms_infer *s) {
   o->shape[d] = 1;
   return 0;
 }
-static int same_elements_vjp(ms_vjp *c) { return one(c, ms_reshape(c->g[0], ms_sizes(c->x[0]))); }
+static int same_elements_vjp(ms_vjp *c) { return ms_give_dx(c, ms_reshape(c->g[0], ms_sizes(c->x[0]))); }
 MS_RULE(unsqueeze, .shape = unsqueeze_shape, .vjp = same_elements_vjp);
 ms_tensor *ms_unsqueeze(ms_tensor *x, int64_t dim) { return ms_apply(MS_OP_unsqueeze, MS_IN(x), MS_ATTR(A_INT(dim))); }
 
@@ -244,6 +242,7 @@ static int diagonal_shape(ms_infer *s) {
 }
 static int diagonal_vjp(ms_vjp *c) {
   const ms_tensor *x = c->x[0];
-  return one(c, ms_apply(MS_OP_undiagonal, MS_IN(c->g[0]), MS_ATTR(A_INT(x->shape[x->rank - 2]), A_INT(x->shape[x->rank - 1]))));
+  return ms_give_dx(
+      c, ms_apply(MS_OP_undiagonal, MS_IN(c->g[0]), MS_ATTR(A_INT(x->shape[x->rank - 2]), A_INT(x->shape[x->rank - 1]))));
 }
 MS_RULE(diagonal, .shape = diagonal_shape, .vjp = diagonal_vjp);

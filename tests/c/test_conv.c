@@ -322,7 +322,7 @@ static void conv_errors(void **s) {
   q.groups = 2;
   fails(conv2d(&q, x, w, NULL), "cannot be divided into 2 groups");
   q = p, q.stride[1] = 0;
-  fails(conv2d(&q, x, w, NULL), "stride 0");
+  fails(conv2d(&q, x, w, NULL), "stride is 0");
   q = p, q.pad[0] = -1;
   fails(conv2d(&q, x, w, NULL), "padding -1");
   q = p, q.dilation[0] = 0;
