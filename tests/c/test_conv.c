@@ -324,9 +324,9 @@ static void conv_errors(void **s) {
   q = p, q.stride[1] = 0;
   fails(conv2d(&q, x, w, NULL), "stride is 0");
   q = p, q.pad[0] = -1;
-  fails(conv2d(&q, x, w, NULL), "padding -1");
+  fails(conv2d(&q, x, w, NULL), "padding is -1");
   q = p, q.dilation[0] = 0;
-  fails(conv2d(&q, x, w, NULL), "dilation 0");
+  fails(conv2d(&q, x, w, NULL), "dilation is 0");
   fails(input_grad(&p, RANDOM(MS_F32, 2, 4, 4, 3), w), "3 x 3");
   fails(input_grad(&p, RANDOM(MS_F32, 2, 5, 3, 3), w), "w expects 4");
   fails(weight_grad(&p, x, RANDOM(MS_F32, 1, 4, 3, 3)), "x has 2 images, g 1");
