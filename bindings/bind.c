@@ -264,8 +264,32 @@ static void push_derivatives(lua_State *L, const ms_op *op) { /* one text */
   lua_concat(L, op->arity);
 }
 
+/* The members of a set of arguments or results, counted from 1. */
+static void push_set(lua_State *L, int set) {
+  lua_newtable(L);
+  for (int i = 0; set >> i; i++)
+    if (set >> i & 1) lua_pushinteger(L, i + 1), lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+}
+
+/* What passes know of a row (see backend.h): fields of the table on top of the stack. */
+static void set_traits(lua_State *L, const ms_op *op) {
+  static const struct {
+    const char *name;
+    int flag;
+  } flags[] = {
+      {"copies", MS_COPIES}, {"sums", MS_SUMS}, {"averages", MS_AVERAGES}, {"head", MS_HEAD}, {"free_layout", MS_FREE_LAYOUT}};
+  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+    lua_pushboolean(L, op->flags & flags[i].flag), lua_setfield(L, -2, flags[i].name);
+  push_set(L, ms_op_images_in(op)), lua_setfield(L, -2, "images");
+  push_set(L, ms_op_images_out(op)), lua_setfield(L, -2, "image_results");
+  lua_newtable(L);
+  for (int k = 0; k < 2 && ms_op_linear(op, k); k++) push_set(L, ms_op_linear(op, k)), lua_rawseti(L, -2, k + 1);
+  lua_setfield(L, -2, "linear");
+  lua_pushboolean(L, op->rule->flops != NULL), lua_setfield(L, -2, "has_flops");
+}
+
 /* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
- * has_vjp} */
+ * has_vjp, has_ref, args, and the fields of set_traits} */
 static int ops(lua_State *L) {
   static const char *const classes[] = {"float", "arith", "bound", "compare", "logic", "choose"};
   lua_createtable(L, ms_op_count(), 0);
@@ -285,6 +309,7 @@ static int ops(lua_State *L) {
     B("view", op->flags & MS_VIEW), B("random", op->flags & MS_RANDOM), B("create", op->flags & MS_CREATE);
     B("composite", op->flags & MS_COMPOSITE), B("no_grad", op->flags & MS_NO_GRAD), B("mutates", op->mutates);
     B("has_vjp", op->rule->vjp != NULL), B("has_ref", op->rule->ref != NULL);
+    set_traits(L, op);
     lua_createtable(L, op->n_arg, 0);
     for (int k = 0; k < op->n_arg; k++) {
       lua_createtable(L, 0, 3);

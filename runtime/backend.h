@@ -53,9 +53,9 @@ struct ms_call {
   const ms_op *op;
   int n_in, n_out, n_attr;
   /* Results are contiguous and never overlap an input, except: in-place arguments; out[0] of an elementwise operation, which may be
-   * exactly the same elements as an input; and, if prefers_last is there, images that lie channels last (ms_view_channels_last):
-   * out[0] of convolution, average pooling, resampling and batch norm, and both results of max pooling. Positions, max pooling's
-   * second result, count the elements of an H x W plane row by row in either layout. */
+   * exactly the same elements as an input; and, if prefers_last is there, what the row calls images (MS_IMAGES), which may lie
+   * channels last (ms_view_channels_last). Positions, max pooling's second result, count the elements of an H x W plane row by row
+   * in either layout. */
   ms_view *in, *out;
   const ms_attr *attr;
   int64_t bound[MS_MAX_ARGS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can
@@ -141,14 +141,26 @@ typedef struct ms_arg {
 } ms_arg;
 
 enum {
-  MS_ELEMENTWISE = 1, /* in elementwise.def */
-  MS_VIEW = 2,        /* result shares memory with in[0]; no kernel */
-  MS_RANDOM = 4,      /* draws from the generator */
-  MS_NO_GRAD = 8,     /* result carries no gradient by nature (comparisons, argmax) */
-  MS_CREATE = 16,     /* no tensor input: makes one; takes dtype and device in the options */
-  MS_COMPOSITE = 32,  /* only `ref`: a composition of others, no kernel wanted */
-  MS_REFUSES = 64,    /* its kernel ends with an error for some values of its inputs */
+  MS_ELEMENTWISE = 1,    /* in elementwise.def */
+  MS_VIEW = 2,           /* result shares memory with in[0]; no kernel */
+  MS_RANDOM = 4,         /* draws from the generator */
+  MS_NO_GRAD = 8,        /* result carries no gradient by nature (comparisons, argmax) */
+  MS_CREATE = 16,        /* no tensor input: makes one; takes dtype and device in the options */
+  MS_COMPOSITE = 32,     /* only `ref`: a composition of others, no kernel wanted */
+  MS_REFUSES = 64,       /* its kernel ends with an error for some values of its inputs */
+  MS_COPIES = 128,       /* the result is in[0], element for element, in the result's dtype */
+  MS_SUMS = 256,         /* sums in[0] over the dimensions of attribute 0 (a sorted list); may be the end of a chain */
+  MS_AVERAGES = 512,     /* with MS_SUMS: and divides by how many elements there were */
+  MS_HEAD = 1024,        /* may be the head of a chain: its kernels know of ms_call.after */
+  MS_FREE_LAYOUT = 2048, /* with MS_IMAGES: each image may lie either way, whatever the others do (see prefers_last) */
 };
+
+/* Traits with sets of tensor arguments (a list of tensors is one argument) or of results: bit 0 is the first one, up to four.
+ * An operation neither MS_RANDOM nor with a name that ends in _ is pure: the same inputs give the same results, and nothing else
+ * changes. */
+#define MS_IMAGES(in, out)    ((in) << 12 | (out) << 16)  /* images N x C x H x W: all contiguous, or all channels last */
+#define MS_LINEAR(set)        ((set) << 20)               /* linear in these together, whatever the others are */
+#define MS_BILINEAR(one, two) ((one) << 20 | (two) << 24) /* linear in the one set, and also linear in the other */
 
 enum {
   MS_CLASS_FLOAT,
@@ -171,7 +183,13 @@ struct ms_op {
   uint8_t reads[3];           /* the derivative in input i reads the inputs of bits 0..2, and result 0: bit 3 */
   int n_arg, n_tensor, n_attr;
   ms_arg arg[MS_MAX_ARGS];
+  ms_plain (*number)(ms_plain x, ms_plain y); /* of two plain numbers, without a kernel (MS_NUMBER); NULL: by the kernel */
 };
+
+/* The sets of MS_IMAGES, and set 0 or 1 of MS_LINEAR and MS_BILINEAR; 0: empty. */
+static inline int ms_op_images_in(const ms_op *op) { return op->flags >> 12 & 15; }
+static inline int ms_op_images_out(const ms_op *op) { return op->flags >> 16 & 15; }
+static inline int ms_op_linear(const ms_op *op, int which) { return op->flags >> (20 + 4 * which) & 15; }
 
 enum {
 #define OP(name, ...) MS_OP_##name,

@@ -207,9 +207,9 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
   MS_KERNEL(name, .supports = supports_##name, .run = run_##name);
 
 #define OP(...)
-#define E1(name, cls, f, dx, sample, doc)              cls##1(name, f)KERNEL(name, cls)
-#define E2(name, cls, f, dx, dy, def, sample, doc)     cls##2(name, f)KERNEL(name, cls)
-#define E3(name, cls, f, dx, dy, dz, def, sample, doc) cls##3(name, f)KERNEL(name, cls)
+#define E1(name, cls, traits, f, dx, sample, doc)              cls##1(name, f)KERNEL(name, cls)
+#define E2(name, cls, traits, f, dx, dy, def, sample, doc)     cls##2(name, f)KERNEL(name, cls)
+#define E3(name, cls, traits, f, dx, dy, dz, def, sample, doc) cls##3(name, f)KERNEL(name, cls)
 #include "elementwise.def"
 #undef E1
 #undef E2
@@ -217,10 +217,10 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
 
 /* ---- the loops by operation -------------------------------------------------------------------------------------- */
 
-#define ROW(name, cls)                                 [MS_OP_##name] = {name##_loops, COST_##cls},
-#define E1(name, cls, f, dx, sample, doc)              ROW(name, cls)
-#define E2(name, cls, f, dx, dy, def, sample, doc)     ROW(name, cls)
-#define E3(name, cls, f, dx, dy, dz, def, sample, doc) ROW(name, cls)
+#define ROW(name, cls)                                         [MS_OP_##name] = {name##_loops, COST_##cls},
+#define E1(name, cls, traits, f, dx, sample, doc)              ROW(name, cls)
+#define E2(name, cls, traits, f, dx, dy, def, sample, doc)     ROW(name, cls)
+#define E3(name, cls, traits, f, dx, dy, dz, def, sample, doc) ROW(name, cls)
 static const struct {
   const walk_inner *loops;
   int cost;

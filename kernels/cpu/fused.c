@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_copy(int id) { return id == MS_OP_cast || id == MS_OP_clone || id == MS_OP_contiguous; }
-static bool is_sum(int id) { return id == MS_OP_sum || id == MS_OP_mean; }
+static bool is_copy(const ms_call *c) { return c->op->flags & MS_COPIES; }
+static bool is_sum(const ms_call *c) { return c->op->flags & MS_SUMS; }
 
 static ms_loop loop_of(const ms_call *c) {
-  if (is_copy(c->op->id)) return (ms_loop){MS_NAME(ms_cpu_cast_loop)(c->in[0].dtype, c->out[0].dtype), 1, 1};
+  if (is_copy(c)) return (ms_loop){MS_NAME(ms_cpu_cast_loop)(c->in[0].dtype, c->out[0].dtype), 1, 1};
   return MS_NAME(ms_cpu_loop)(c);
 }
 
@@ -34,7 +34,7 @@ static part_kind sum_kind(const ms_call *c) {
 
 bool MS_NAME(ms_cpu_fusible)(const ms_call *c);
 bool MS_NAME(ms_cpu_fusible)(const ms_call *c) {
-  if (is_sum(c->op->id)) return sum_kind(c) != PART_EACH;
+  if (is_sum(c)) return sum_kind(c) != PART_EACH;
   if (c->n_out != 1 || c->n_in > 3 || !ms_view_contiguous(&c->out[0])) return false;
   return loop_of(c).run != NULL;
 }
@@ -125,7 +125,7 @@ static bool place(program *g, const ms_part *p) {
         if (b >= slots) slots = b + 1;
         q->in[k].at = b;
       }
-    bool copy = is_copy(q->call->op->id), wants = q->kind == PART_EACH && !p[i].keep && i != g->chunked;
+    bool copy = is_copy(q->call), wants = q->kind == PART_EACH && !p[i].keep && i != g->chunked;
     for (int pass = 0; pass < 2; pass++) {
       if (pass == 1 && wants && slot_of[i] < 0) {
         int b = 0;
@@ -176,7 +176,7 @@ static const ms_kernel kernel = {.run = MS_NAME(ms_cpu_strips), .release = relea
 
 /* ---- heads ------------------------------------------------------------------------------------------------------- */
 
-extern const ms_kernel *const MS_NAME(ms_cpu_table)[MS_OP_COUNT];
+extern const ms_kernel *const MS_NAME(ms_cpu_table)[]; /* by operation */
 
 static const ms_kernel *kernel_of(const ms_call *c) {
   const ms_kernel *k = MS_NAME(ms_cpu_table)[c->op->id];
@@ -184,10 +184,7 @@ static const ms_kernel *kernel_of(const ms_call *c) {
 }
 
 bool MS_NAME(ms_cpu_heads)(const ms_call *c);
-bool MS_NAME(ms_cpu_heads)(const ms_call *c) {
-  const int op = c->op->id;
-  return (op == MS_OP_matmul || op == MS_OP_conv2d || op == MS_OP_conv2d_input_grad) && kernel_of(c);
-}
+bool MS_NAME(ms_cpu_heads)(const ms_call *c) { return c->op->flags & MS_HEAD && kernel_of(c); }
 
 static int prepare_headed(ms_call *last) {
   program *g = last->slot;
@@ -220,10 +217,10 @@ static const ms_kernel headed = {.prepare = prepare_headed, .run = run_headed, .
 static bool add(program *g, const ms_part *p, int i) {
   part *q = &g->part[i];
   ms_call *c = p[i].call;
-  const ms_view *like = is_sum(c->op->id) ? &c->in[0] : &c->out[0];
+  const ms_view *like = is_sum(c) ? &c->in[0] : &c->out[0];
   int64_t shape[MS_MAX_RANK];
   *q = (part){.call = c, .size = (int)ms_dtype_size(c->out[0].dtype), .at = -1};
-  if (is_sum(c->op->id)) {
+  if (is_sum(c)) {
     q->kind = sum_kind(c), q->loop = (ms_loop){NULL, 1, 1};
     if (i != g->n - 1 || q->kind == PART_EACH) return false;
   } else if (!(q->loop = loop_of(c)).run) return false;
@@ -249,7 +246,7 @@ static bool make_sum(program *g) {
   size_t bytes;
   g->columns = ms_view_numel(&c->out[0]);
   int64_t rows = g->numel / g->columns;
-  g->scale = c->op->id == MS_OP_mean ? 1 / (double)rows : 1;
+  g->scale = c->op->flags & MS_AVERAGES ? 1 / (double)rows : 1;
   if (q->kind == PART_SUM_ALL) bytes = (size_t)((g->numel + MS_CHUNK - 1) / MS_CHUNK) * sizeof(double);
   else bytes = (size_t)((rows + FUSED_ROWS - 1) / FUSED_ROWS * g->columns) * (size_t)q->size;
   return (g->partial = malloc(bytes)) != NULL;

@@ -111,6 +111,16 @@ typedef struct ms_vjp {
   ms_tensor **dx;   /* to fill where needed; NULL = zero */
 } ms_vjp;
 
+/* What a resampling of images does, where each element of the smaller image belongs to one window of the larger one, all windows
+ * of the same size, and none overlaps another. */
+typedef enum ms_windows {
+  MS_WINDOWS_NONE,     /* something else */
+  MS_WINDOWS_FILLED,   /* each window is filled with its element */
+  MS_WINDOWS_SUMMED,   /* the adjoint: each element is the sum of its window */
+  MS_WINDOWS_AVERAGED, /* each element is the mean of its window; elements in no window are lost */
+  MS_WINDOWS_SHARED    /* the adjoint: each window shares its element evenly; elements in no window are 0 */
+} ms_windows;
+
 typedef struct ms_rule {
   int (*shape)(ms_infer *s);  /* check arguments, give results; -1 after ms_fail. May be NULL for MS_COMPOSITE */
   int (*ref)(ms_ref *c);      /* the same composed of other operations, or NULL */
@@ -119,12 +129,19 @@ typedef struct ms_rule {
   bool live;                  /* the ref hands its numbers on as they came, live ones too */
   /* Of two or three inputs: the derivative in input i reads the inputs of these bits only; all 0: it is not said. */
   uint8_t reads[3];
+  /* Traits that depend on the call, for the passes of a step; NULL: nothing to say. */
+  double (*flops)(const ms_call *c);                        /* additions and multiplications of a run */
+  ms_windows (*windows)(const ms_call *c, int64_t *factor); /* factor: height and width of a window */
 } ms_rule;
 
 /* What a vjp of one input returns: its derivative, stored; -1 if there is none. */
 static inline int ms_give_dx(ms_vjp *c, ms_tensor *dx) { return (c->dx[0] = dx) ? 0 : -1; }
 
 #define MS_RULE(name, ...) const ms_rule ms_rule_##name = {__VA_ARGS__}
+/* ms_op.number of an elementwise row, which finds it by its name. */
+#define MS_NUMBER(name)                                                                                                            \
+  ms_plain ms_number_##name(ms_plain x, ms_plain y);                                                                               \
+  ms_plain ms_number_##name(ms_plain x, ms_plain y)
 
 /* ---- the gate (core/op.c) ---------------------------------------------------------------------------------------- */
 

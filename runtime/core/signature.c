@@ -7,9 +7,10 @@
 #include <string.h>
 
 #define OP(name, ...) extern const ms_rule ms_rule_##name;
-#define E1(name, ...) extern const ms_rule ms_rule_##name;
-#define E2(name, ...) extern const ms_rule ms_rule_##name;
-#define E3(name, ...) extern const ms_rule ms_rule_##name;
+#define E1(name, ...) OP(name, )
+#define E2(name, ...)                                                                                                              \
+  OP(name, ) extern ms_plain ms_number_##name(ms_plain x, ms_plain y) __attribute__((weak)); /* NULL where there is none */
+#define E3(name, ...) OP(name, )
 #include "elementwise.def"
 #include "ops.def"
 #undef OP
@@ -19,7 +20,13 @@
 
 #define CLASS_FLAGS(c)  ((c) == MS_CLASS_COMPARE || (c) == MS_CLASS_LOGIC ? MS_NO_GRAD : 0)
 #define DERIVATIVE(...) __VA_ARGS__
-#define ROW(nm, sig, fl, dc, sm, cl, ar, fm, dv)                                                                                   \
+/* The words of the columns of traits. */
+enum { FIRST = 1, SECOND = 2, THIRD = 4, X = FIRST, Y = SECOND, Z = THIRD };
+#define IMAGES   MS_IMAGES
+#define LINEAR   MS_LINEAR
+#define BILINEAR MS_BILINEAR
+
+#define ROW(nm, sig, fl, dc, sm, cl, ar, nu, fm, dv)                                                                               \
   {.name = #nm,                                                                                                                    \
    .signature = sig,                                                                                                               \
    .doc = dc,                                                                                                                      \
@@ -29,19 +36,20 @@
    .flags = fl,                                                                                                                    \
    .elementwise_class = cl,                                                                                                        \
    .arity = ar,                                                                                                                    \
+   .number = nu,                                                                                                                   \
    .formula = fm,                                                                                                                  \
    .derivative = {DERIVATIVE dv}},
 
 static ms_op table[MS_OP_COUNT] = {
-#define E1(name, cls, f, dx, sample, doc)                                                                                          \
-  ROW(name, "x:operand", MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 1, #f, (#dx))
-#define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                 \
-  ROW(name, "x:operand y:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 2, #f,          \
-      (#dx, #dy))
-#define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                             \
-  ROW(name, "x:operand y:operand z:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls), doc, sample, MS_CLASS_##cls, 3,    \
-      #f, (#dx, #dy, #dz))
-#define OP(name, flags, sig, sample, doc) ROW(name, sig, flags, doc, sample, 0, 0, NULL, (NULL))
+#define E1(name, cls, traits, f, dx, sample, doc)                                                                                  \
+  ROW(name, "x:operand", MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls) | (traits), doc, sample, MS_CLASS_##cls, 1, NULL, #f, (#dx))
+#define E2(name, cls, traits, f, dx, dy, def, sample, doc)                                                                         \
+  ROW(name, "x:operand y:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls) | (traits), doc, sample, MS_CLASS_##cls, 2,   \
+      ms_number_##name, #f, (#dx, #dy))
+#define E3(name, cls, traits, f, dx, dy, dz, def, sample, doc)                                                                     \
+  ROW(name, "x:operand y:operand z:operand|" def, MS_ELEMENTWISE | CLASS_FLAGS(MS_CLASS_##cls) | (traits), doc, sample,            \
+      MS_CLASS_##cls, 3, NULL, #f, (#dx, #dy, #dz))
+#define OP(name, flags, sig, sample, doc) ROW(name, sig, flags, doc, sample, 0, 0, NULL, NULL, (NULL))
 #include "elementwise.def"
 #include "ops.def"
 };

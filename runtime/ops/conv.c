@@ -125,9 +125,20 @@ static int weight_grad_vjp(ms_vjp *c) { /* r = W(x, g); v in the space of w */
   if (c->need[1]) c->dx[1] = forward(x, v, c->attr + 1);
   return ms_error() ? -1 : 0;
 }
-MS_RULE(conv2d, .shape = conv2d_shape, .vjp = conv2d_vjp, .keep_in = 3, .reads = {2, 1, 0});
-MS_RULE(conv2d_input_grad, .shape = input_grad_shape, .vjp = input_grad_vjp, .keep_in = 3, .reads = {2, 1});
-MS_RULE(conv2d_weight_grad, .shape = weight_grad_shape, .vjp = weight_grad_vjp, .keep_in = 3, .reads = {2, 1});
+
+/* One multiplication and one addition per element of F's result and tap that it reads. */
+static double conv_flops(const ms_view *y, const ms_view *w) {
+  return 2 * (double)ms_view_numel(y) * (double)(w->shape[1] * w->shape[2] * w->shape[3]);
+}
+static double conv2d_flops(const ms_call *c) { return conv_flops(&c->out[0], &c->in[1]); }
+static double input_grad_flops(const ms_call *c) { return conv_flops(&c->in[0], &c->in[1]); }
+static double weight_grad_flops(const ms_call *c) { return conv_flops(&c->in[1], &c->out[0]); }
+
+MS_RULE(conv2d, .shape = conv2d_shape, .vjp = conv2d_vjp, .keep_in = 3, .reads = {2, 1, 0}, .flops = conv2d_flops);
+MS_RULE(conv2d_input_grad, .shape = input_grad_shape, .vjp = input_grad_vjp, .keep_in = 3, .reads = {2, 1},
+        .flops = input_grad_flops);
+MS_RULE(conv2d_weight_grad, .shape = weight_grad_shape, .vjp = weight_grad_vjp, .keep_in = 3, .reads = {2, 1},
+        .flops = weight_grad_flops);
 
 /* conv2d_input_grad by another name: x takes the place of g. Attributes: stride, padding, output_padding, dilation, groups. */
 static int conv_transpose2d(ms_ref *c) {

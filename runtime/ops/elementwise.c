@@ -53,6 +53,17 @@ static ms_tensor *bce_slope(ms_tensor *x) {
   return ms_where(free, ms_sub(one, ms_mul(x, ms_number(2))), ms_number(0));
 }
 
+/* Of two plain numbers, as Lua's operators: what scripts and rules write of numbers all the time. Whole numbers wrap. */
+static ms_plain plain_of(ms_plain x, ms_plain y, double value, uint64_t whole) {
+  if (!x.is_whole || !y.is_whole) return (ms_plain){.value = value};
+  return (ms_plain){.is_whole = true, .whole = (int64_t)whole, .value = (double)(int64_t)whole};
+}
+MS_NUMBER(add) { return plain_of(x, y, x.value + y.value, (uint64_t)x.whole + (uint64_t)y.whole); }
+MS_NUMBER(sub) { return plain_of(x, y, x.value - y.value, (uint64_t)x.whole - (uint64_t)y.whole); }
+MS_NUMBER(mul) { return plain_of(x, y, x.value * y.value, (uint64_t)x.whole * (uint64_t)y.whole); }
+MS_NUMBER(div) { return (ms_plain){.value = x.value / y.value}; }
+MS_NUMBER(pow) { return (ms_plain){.value = pow(x.value, y.value)}; }
+
 #define ZERO ms_zeros_like(G)
 #define NONE ms_fail("%s has no derivative", c->op->name)
 #define RULE(name, n, ...)                                                                                                         \
@@ -67,13 +78,13 @@ static ms_tensor *bce_slope(ms_tensor *x) {
   if (c->need[i]) c->dx[i] = ms_sum_to(d, c->x[i])
 
 #define OP(...)
-#define E1(name, cls, f, dx, sample, doc)                                                                                          \
+#define E1(name, cls, traits, f, dx, sample, doc)                                                                                  \
   RULE(name, 1, SHARE(0, dx))                                                                                                      \
   ms_tensor *ms_##name(ms_tensor *x) { return ms_apply(MS_OP_##name, 1, &x, NULL); }
-#define E2(name, cls, f, dx, dy, def, sample, doc)                                                                                 \
+#define E2(name, cls, traits, f, dx, dy, def, sample, doc)                                                                         \
   RULE(name, 2, SHARE(0, dx); SHARE(1, dy))                                                                                        \
   ms_tensor *ms_##name(ms_tensor *x, ms_tensor *y) { return ms_apply(MS_OP_##name, 2, (ms_tensor *[]){x, y}, NULL); }
-#define E3(name, cls, f, dx, dy, dz, def, sample, doc)                                                                             \
+#define E3(name, cls, traits, f, dx, dy, dz, def, sample, doc)                                                                     \
   RULE(name, 3, SHARE(0, dx); SHARE(1, dy); SHARE(2, dz))                                                                          \
   ms_tensor *ms_##name(ms_tensor *x, ms_tensor *y, ms_tensor *z) {                                                                 \
     return ms_apply(MS_OP_##name, 3, (ms_tensor *[]){x, y, z}, NULL);                                                              \

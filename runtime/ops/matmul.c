@@ -53,7 +53,13 @@ static int matmul_vjp(ms_vjp *c) {
   }
   return ms_error() ? -1 : 0;
 }
-MS_RULE(matmul, .shape = matmul_shape, .vjp = matmul_vjp, .keep_in = 3, .reads = {2, 1});
+
+static double matmul_flops(const ms_call *c) {
+  const ms_view *a = &c->in[0];
+  const int64_t inner = a->shape[a->rank - (c->attr[TA].i ? 2 : 1)];
+  return 2 * (double)ms_view_numel(&c->out[0]) * (double)inner;
+}
+MS_RULE(matmul, .shape = matmul_shape, .vjp = matmul_vjp, .keep_in = 3, .reads = {2, 1}, .flops = matmul_flops);
 
 ms_tensor *ms_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
   return ms_apply(MS_OP_matmul, MS_IN(a, b), MS_ATTR(A_INT(ta), A_INT(tb)));

@@ -30,6 +30,15 @@ static int windows(ms_infer *s, int k, const int64_t *in, int64_t *out) {
   return 0;
 }
 
+/* Of pooling whose size, stride and padding start at `a`: the windows, if they share nothing. */
+static ms_windows separate_windows(const ms_attr *a, int64_t *factor, ms_windows does) {
+  for (int i = 0; i < 2; i++) {
+    factor[i] = a[0].v.at[i];
+    if (a[1].v.at[i] != factor[i] || a[2].v.at[i] != 0) return MS_WINDOWS_NONE;
+  }
+  return factor[0] * factor[1] > 1 ? does : MS_WINDOWS_NONE;
+}
+
 static int avg_pool2d_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   int64_t out[4];
@@ -42,7 +51,10 @@ static int avg_pool2d_vjp(ms_vjp *c) {
   c->dx[0] = ms_apply(MS_OP_avg_pool2d_grad, MS_IN(c->g[0]), MS_ATTR(A_INTS(input), c->attr[0], c->attr[1], c->attr[2]));
   return c->dx[0] ? 0 : -1;
 }
-MS_RULE(avg_pool2d, .shape = avg_pool2d_shape, .vjp = avg_pool2d_vjp);
+static ms_windows avg_pool2d_windows(const ms_call *c, int64_t *factor) {
+  return separate_windows(c->attr, factor, MS_WINDOWS_AVERAGED);
+}
+MS_RULE(avg_pool2d, .shape = avg_pool2d_shape, .vjp = avg_pool2d_vjp, .windows = avg_pool2d_windows);
 
 static int avg_pool2d_grad_shape(ms_infer *s) {
   const ms_tensor *g = s->in[0];
@@ -59,7 +71,10 @@ static int avg_pool2d_grad_vjp(ms_vjp *c) {
   c->dx[0] = ms_apply(MS_OP_avg_pool2d, MS_IN(c->g[0]), c->attr + 1);
   return c->dx[0] ? 0 : -1;
 }
-MS_RULE(avg_pool2d_grad, .shape = avg_pool2d_grad_shape, .vjp = avg_pool2d_grad_vjp);
+static ms_windows avg_pool2d_grad_windows(const ms_call *c, int64_t *factor) {
+  return separate_windows(c->attr + 1, factor, MS_WINDOWS_SHARED);
+}
+MS_RULE(avg_pool2d_grad, .shape = avg_pool2d_grad_shape, .vjp = avg_pool2d_grad_vjp, .windows = avg_pool2d_grad_windows);
 
 static int max_pool2d_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];

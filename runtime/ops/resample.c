@@ -18,10 +18,26 @@ static int resample_adjoint(ms_vjp *c, int id) {
   return (c->dx[0] = ms_apply(id, MS_IN(c->g[0]), MS_ATTR(A_INTS(size), c->attr[1]))) ? 0 : -1;
 }
 
+/* Nearest resampling by whole factors: only powers of two are exact in the rule for positions. */
+static ms_windows whole_windows(const ms_call *c, const ms_view *small, const ms_view *large, int64_t *factor, ms_windows does) {
+  if (c->attr[1].i != 0 || !ms_view_numel(large)) return MS_WINDOWS_NONE;
+  for (int i = 0; i < 2; i++) {
+    factor[i] = large->shape[2 + i] / small->shape[2 + i];
+    if (factor[i] * small->shape[2 + i] != large->shape[2 + i] || (factor[i] & (factor[i] - 1))) return MS_WINDOWS_NONE;
+  }
+  return factor[0] * factor[1] > 1 ? does : MS_WINDOWS_NONE;
+}
+
 static int interpolate_shape(ms_infer *s) { return check_pictures(s, "x", "size"); }
 static int interpolate_vjp(ms_vjp *c) { return resample_adjoint(c, MS_OP_interpolate_grad); }
-MS_RULE(interpolate, .shape = interpolate_shape, .vjp = interpolate_vjp);
+static ms_windows interpolate_windows(const ms_call *c, int64_t *factor) {
+  return whole_windows(c, &c->in[0], &c->out[0], factor, MS_WINDOWS_FILLED);
+}
+MS_RULE(interpolate, .shape = interpolate_shape, .vjp = interpolate_vjp, .windows = interpolate_windows);
 
 static int interpolate_grad_shape(ms_infer *s) { return check_pictures(s, "g", "input"); }
 static int interpolate_grad_vjp(ms_vjp *c) { return resample_adjoint(c, MS_OP_interpolate); }
-MS_RULE(interpolate_grad, .shape = interpolate_grad_shape, .vjp = interpolate_grad_vjp);
+static ms_windows interpolate_grad_windows(const ms_call *c, int64_t *factor) {
+  return whole_windows(c, &c->out[0], &c->in[0], factor, MS_WINDOWS_SUMMED);
+}
+MS_RULE(interpolate_grad, .shape = interpolate_grad_shape, .vjp = interpolate_grad_vjp, .windows = interpolate_grad_windows);

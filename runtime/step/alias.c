@@ -37,8 +37,8 @@ void ms_step_drop_copies(ms_step *s) {
   for (int i = 0; i < r->n_call; i++) {
     ms_rcall *c = &r->call[i];
     int from = c->slot[0], to = c->call.n_out ? c->slot[c->call.n_in] : -1;
-    if (s->dead[i] || (c->call.op->id != MS_OP_clone && c->call.op->id != MS_OP_contiguous) || from < 0 || to < 0 || from == to)
-      continue;
+    if (s->dead[i] || !(c->call.op->flags & MS_COPIES) || from < 0 || to < 0 || from == to) continue;
+    if (c->call.in[0].dtype != c->call.out[0].dtype) continue; /* a conversion */
     const ms_slot *a = &r->slot[from], *b = &r->slot[to];
     if (a->bytes != b->bytes || b->first != i || !whole(r, c, 0) || !whole(r, c, 1)) continue;
     bool quiet = !written_after(s, from, i) && !written_after(s, to, i);

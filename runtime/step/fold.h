@@ -1,73 +1,117 @@
-/* fold.h -- what the parts of fold.c share: the pass and the kernels it makes (fold.c), pooling (fold_pool.c), upsampling
- * (fold_up.c). F, I, W, A, U, V as in fold.c. */
+/* fold.h -- what the files of the pass `fold` share.
+ *
+ *   fold.c            the pass: which pattern is looked for when
+ *   fold_rules.c      the table of rewrites, and every name of an operation that the passes of a step know
+ *   fold_match.c      finding the two calls of a pattern, and putting the replacement
+ *   fold_kernel.c     the convolution that takes the place of another one: its attributes, its kernel, the gradient of that
+ *   fold_upsampled.c  elementwise calls between an upsampling and a convolution
+ *
+ * The letters F, I, W, A, U, V mean what fold.c says. */
 #ifndef MS_FOLD_H
 #define MS_FOLD_H
 #include "rewrite.h"
 #include <string.h>
 
-typedef struct kernel { /* of a convolution, before and after: two dimensions. No padding bytes: compared as bytes */
-  int64_t up, taps[2], factor[2], step[2], dtype;
-} kernel;
+/* What the constants depend on that make V of w. No padding bytes: compared as bytes. */
+typedef struct fold_taps {
+  int64_t reversed, dtype;
+  int64_t taps[2];            /* of w: rows, columns */
+  int64_t factor[2], step[2]; /* how many copies of w lie in V, and how far apart */
+} fold_taps;
 
-typedef struct plan { /* the convolution that takes the place of another one */
-  kernel k;
-  int64_t wide[2];
+/* The convolution with kernel V that takes the place of one with kernel w. */
+typedef struct folded_conv {
+  fold_taps from;
+  int64_t taps[2]; /* of V */
   ms_attr attr[5]; /* size, for the adjoints only; stride, padding, dilation, groups */
-} plan;
+} folded_conv;
 
-typedef struct spread { /* constants: taps x wide taps */
-  kernel k;
+/* V = w times this matrix: taps of w x taps of V, constants. */
+typedef struct spread_matrix {
+  fold_taps of;
   ms_ref_view v;
-} spread;
+} spread_matrix;
 
-typedef struct large { /* what a slot holds is `base` upsampled, element by element */
+/* Of a slot: does it hold `base` upsampled, each element filling a window? */
+typedef struct upsampled {
   bool is;
   ms_ref_view base;
-} large;
+} upsampled;
 
 typedef struct fold {
   ms_step *s;
   ms_record *r;
   ms_rewrite w;
-  spread *spread;
-  int n_spread;
-  large *large; /* by slot, as far as the slots of the recording go, and for twins */
-  int n_large;
+  spread_matrix *matrix;
+  int n_matrix;
+  upsampled *upsampled; /* by slot; slots that were added later may lie behind the end, and are not upsampled */
+  int n_upsampled;
 } fold;
+
+/* ---- the table (fold_rules.c) ---------------------------------------------------------------------------------------------- */
+
+/* What the kernel has to do with the replacement: it convolves with V; it gives the gradient of V, from which that of w is made;
+ * there is no kernel. */
+typedef enum fold_kernel_use { FOLD_WITH_V, FOLD_GRADIENT_OF_V, FOLD_NO_KERNEL } fold_kernel_use;
+
+/* outer(..., inner(image, ...), ...), the inner one as input `operand`, becomes `becomes` of the image itself. One of the two is a
+ * convolution or a sum; the other resamples (ms_rule.windows). `match` finds them, at call i: 1: replaced, 0: does not apply,
+ * -1 after ms_fail. */
+typedef struct fold_rule {
+  int outer, operand, inner, becomes;
+  fold_kernel_use kernel;
+  int (*match)(fold *f, const struct fold_rule *rule, int i);
+} fold_rule;
+extern const fold_rule ms_fold_rules[];
+extern const int ms_fold_n_rules;
+extern const int ms_fold_product, ms_fold_addition; /* the operations that make V, and that add a bias */
+
+/* The resampling is behind the convolution, and everything that reads the convolution's result resamples it in the same way. */
+int ms_fold_behind(fold *f, const fold_rule *rule, int i);
+/* Call i is the inner one, and all that read its result fit some rule; otherwise its result has to be there anyway. */
+int ms_fold_all_readers(fold *f, const fold_rule *rule, int i);
+/* Call i is the outer one, and reads something upsampled. */
+int ms_fold_reader(fold *f, const fold_rule *rule, int i);
+
+/* ---- what is seen (fold_match.c) ------------------------------------------------------------------------------------------- */
 
 static inline bool same_shape(const ms_view *a, const ms_view *b) {
   return a->rank == b->rank && !memcmp(a->shape, b->shape, a->rank * sizeof *a->shape);
 }
 
-static inline bool floats(const ms_call *c) { return c->out[0].dtype == MS_F32 || c->out[0].dtype == MS_F64; }
-
-static inline int64_t pixels(const ms_view *v) { return v->shape[0] * v->shape[2] * v->shape[3]; }
-
+/* The rule's `windows`, for floating dtypes. */
+ms_windows ms_fold_windows(const ms_call *c, int64_t *factor);
 /* Is view k of the call all of a slot that one call makes and nobody outside sees? */
 bool ms_fold_alone(const fold *f, const ms_rcall *c, int k);
 /* The call whose result input k is, element for element; NULL: not that simple. */
 const ms_rcall *ms_fold_maker(const fold *f, const ms_rcall *c, int k);
 /* Do the inputs of call m still hold at call `at` what they held there? */
 bool ms_fold_holds(const fold *f, const ms_rcall *m, int at);
-/* How a convolution (its four attributes at `a`) with a kernel of this height and width takes in pooling or upsampling. pixels: of
- * the small image, in the whole batch. false: it does not, or that would be dearer. */
-bool ms_fold_make_plan(bool up, const ms_attr *a, const int64_t *taps, const int64_t *factor, int dtype, int64_t pixels, plan *p);
-/* V = w times constants. w is O x C x taps, V the same, or (up) C x O. */
-int ms_fold_widen(fold *f, const plan *p, const ms_ref_view *w, ms_ref_view *wide);
-/* dw = v(W(x, g)). */
-int ms_fold_weight_gradient(fold *f, plan *p, const ms_ref_view *x, const ms_ref_view *g, const ms_ref_view *dw);
-/* One of the three with the plan's attributes; size: of the image (I) or of the kernel (W). */
-int ms_fold_convolve(fold *f, int op, plan *p, const int64_t *size, const ms_ref_view *a, const ms_ref_view *b,
-                     const ms_ref_view *bias, const ms_ref_view *out);
-/* The calls that wait, in the place of call `at`. 1, or -1. */
-int ms_fold_replace(fold *f, int at);
+/* The call whose result the resampling call i takes as its image, if everything that reads the result resamples it in the same way;
+ * else NULL. */
+const ms_rcall *ms_fold_resampled(const fold *f, int i);
 
-/* Patterns, at call i. Each gives 1: done, 0: does not apply, -1: failed. */
-int ms_fold_pool(fold *f, int i);
-int ms_fold_pool_back(fold *f, int i);
-int ms_fold_up(fold *f, int i);
-int ms_fold_up_back(fold *f, int i);
-int ms_fold_up_back_through(fold *f, int i);
-int ms_fold_upsampled(fold *f, int i);
+/* ---- the other convolution (fold_kernel.c) --------------------------------------------------------------------------------- */
+
+/* How a convolution, with what it has to do with its kernel, takes in a resampling by this factor: one that averages, or
+ * (reversed) one that repeats. small: the smaller of the two images. false: it does not, or that would be dearer. */
+bool ms_fold_convolution(const ms_call *conv, fold_kernel_use use, bool reversed, const int64_t *factor, const ms_view *small,
+                         folded_conv *p);
+/* V = w times constants. w is O x C x taps, V the same, or (reversed) C x O. */
+int ms_fold_make_v(fold *f, const folded_conv *p, const ms_ref_view *w, ms_ref_view *v);
+/* Call `op` with the attributes of p; bias NULL: it takes none. */
+int ms_fold_convolve(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *bias,
+                     const ms_ref_view *out);
+/* dw from the gradient of V, which `op` gives for a and b. */
+int ms_fold_weight_gradient(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *dw);
+
+/* ---- elementwise calls in between (fold_upsampled.c) ------------------------------------------------------------------------ */
+
+/* What input k of a call holds, if it is something upsampled; else NULL. */
+const upsampled *ms_fold_upsampled_of(const fold *f, const ms_rcall *c, int k);
+/* Call i makes something upsampled: note it. 1: a call was put before it, 0, or -1 after ms_fail. */
+int ms_fold_note_upsampled(fold *f, int i);
+/* U' of what an elementwise call makes becomes that call of U' of what it is linear in. As ms_fold_behind. */
+int ms_fold_through(fold *f, int i);
 
 #endif

@@ -60,7 +60,7 @@ static bool same_space(const space *a, const space *b) {
   return a->rank == b->rank && !memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape);
 }
 
-static bool is_sum(const ms_call *c) { return c->op->id == MS_OP_sum || c->op->id == MS_OP_mean; }
+static bool is_sum(const ms_call *c) { return c->op->flags & MS_SUMS; }
 static const ms_view *view_of(const ms_rcall *c, int k) { return ms_rcall_view((ms_rcall *)c, k); }
 
 static void touches(const ms_rcall *c, int k, bool *reads, bool *writes) {
@@ -376,9 +376,7 @@ static bool may_join(const fusion *f, const ms_rcall *c) {
   if (c->call.n_out != 1 || c->call.n_in > 3 || c->call.n_in < 1 || c->slot[c->call.n_in] < 0 || op->mutates || c->call.rng ||
       c->risky)
     return false;
-  if (!(op->flags & MS_ELEMENTWISE) && op->id != MS_OP_cast && op->id != MS_OP_clone && op->id != MS_OP_contiguous &&
-      !is_sum(&c->call))
-    return false;
+  if (!(op->flags & (MS_ELEMENTWISE | MS_COPIES | MS_SUMS))) return false;
   return ms_view_numel(&c->call.in[is_sum(&c->call) ? 0 : c->call.n_in - 1]) > 0 && ms_view_numel(&c->call.out[0]) > 0 &&
          f->r->device->backend->fusible(&c->call);
 }

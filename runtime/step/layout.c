@@ -2,9 +2,10 @@
  *
  * A slot can lie channels last when it is internal and every view of it is the whole of it as one contiguous N x C x H x W tensor.
  * Most calls want their images alike: elementwise calls, sums and copies run over elements one after another, batch norm, pooling
- * and resampling have a form for either layout. So slots that meet in such a call are tied together, and an image that has to stay
- * as it is (an argument, a result, something also seen as rows) keeps those it is tied to. Convolutions tie nothing: each of their
- * images may be either way. A group of tied slots turns when the convolutions that touch it gain by that, which the backend knows.
+ * and resampling have a form for either layout: the traits in an operation's row say it. So slots that meet in such a call are tied
+ * together, and an image that has to stay as it is (an argument, a result, something also seen as rows) keeps those it is tied to.
+ * Convolutions tie nothing: each of their images may be either way. A group of tied slots turns when the convolutions that touch it
+ * gain by that, which the backend knows.
  *
  * How a call learns of it: calls that run over elements get views with the dimensions in the order N, H, W, C, contiguous again,
  * and know nothing; the others get views N x C x H x W with the strides of channels last. */
@@ -20,38 +21,20 @@ typedef struct image { /* by slot */
   double gain; /* of a group: what the convolutions gain, in elements that need not be moved */
 } image;
 
-typedef enum role { ORDINARY, ELEMENTS, IMAGES, CONVOLUTION } role;
+typedef enum role { ORDINARY, ELEMENTS, IMAGES, FREE_IMAGES } role;
 
 static role role_of(const ms_rcall *c) {
-  switch (c->call.op->id) {
-  case MS_OP_conv2d:
-  case MS_OP_conv2d_input_grad:
-  case MS_OP_conv2d_weight_grad: return CONVOLUTION;
-  case MS_OP_batch_normalize:
-  case MS_OP_batch_normalize_grad:
-  case MS_OP_avg_pool2d:
-  case MS_OP_avg_pool2d_grad:
-  case MS_OP_interpolate:
-  case MS_OP_interpolate_grad: return IMAGES;
-  case MS_OP_clone:
-  case MS_OP_contiguous:
-  case MS_OP_cast:
-  case MS_OP_sum:
-  case MS_OP_mean: return ELEMENTS;
-  default: return c->call.op->flags & MS_ELEMENTWISE ? ELEMENTS : ORDINARY;
-  }
+  const ms_op *op = c->call.op;
+  if (ms_op_images_in(op) | ms_op_images_out(op)) return op->flags & MS_FREE_LAYOUT ? FREE_IMAGES : IMAGES;
+  return op->flags & (MS_ELEMENTWISE | MS_COPIES | MS_SUMS) ? ELEMENTS : ORDINARY;
 }
 
-static bool is_sum(const ms_rcall *c) { return c->call.op->id == MS_OP_sum || c->call.op->id == MS_OP_mean; }
+static bool is_sum(const ms_rcall *c) { return c->call.op->flags & MS_SUMS; }
 
 /* Is view k an image, to a call of the last two roles? */
 static bool is_image(const ms_rcall *c, int k) {
-  int out = c->call.n_in;
-  switch (c->call.op->id) {
-  case MS_OP_conv2d_weight_grad: return k < 2;
-  case MS_OP_batch_normalize_grad: return k < 2 || k == out;
-  default: return k == 0 || k == out;
-  }
+  const int n = c->call.n_in;
+  return (k < n ? ms_op_images_in(c->call.op) >> k : ms_op_images_out(c->call.op) >> (k - n)) & 1;
 }
 
 /* The elements that a call of role ELEMENTS runs over. */
@@ -104,8 +87,8 @@ static void tie(image *m, ms_rcall *c) {
       continue;
     }
     int group = find(m, c->slot[k]);
-    if (is == CONVOLUTION || is == IMAGES) m[group].stays |= !is_image(c, k);
-    if (is == CONVOLUTION || (is == IMAGES && !is_image(c, k))) continue;
+    if (is == FREE_IMAGES || is == IMAGES) m[group].stays |= !is_image(c, k);
+    if (is == FREE_IMAGES || (is == IMAGES && !is_image(c, k))) continue;
     if (first >= 0) m[group].tied = first, m[first].stays |= m[group].stays;
     else first = group;
   }
@@ -181,7 +164,7 @@ int ms_step_channels_last(ms_step *s) {
     if (!s->dead[i]) tie(m, &r->call[i]);
   for (int i = 0; i < r->n_call; i++) {
     ms_rcall *c = &r->call[i];
-    for (int k = 0; k < c->call.n_in + c->call.n_out && !s->dead[i] && role_of(c) == CONVOLUTION; k++)
+    for (int k = 0; k < c->call.n_in + c->call.n_out && !s->dead[i] && role_of(c) == FREE_IMAGES; k++)
       if (c->slot[k] >= 0 && m[c->slot[k]].can && is_image(c, k)) m[find(m, c->slot[k])].gain += b->prefers_last(&c->call, k);
   }
   for (int i = 0; i < r->n_slot; i++) {

@@ -1,6 +1,5 @@
 /* number.c -- live numbers of a recording: cells whose values are computed anew, one from others, before each run. */
 #include "pass.h"
-#include <math.h>
 #include <stdlib.h>
 
 /* Anything elementwise, by the kernel that computes it for plain numbers. */
@@ -19,24 +18,13 @@ static int by_kernel(const ms_rnumber *n) {
   return t ? 0 : -1;
 }
 
-/* What scripts and rules write all the time, as Lua computes it: whole numbers wrap. */
+/* By the row's own function where it has one: what scripts and rules write of numbers all the time. */
 int ms_rnumber_run(const ms_rnumber *n) {
-  ms_plain v[2] = {{0}}, r = {0};
-  for (int i = 0; i < n->n && i < 2; i++) ms_scalar_constant(n->in[i], &v[i]); /* or what it is now */
-  const double a = v[0].value, b = v[1].value;
-  const uint64_t i = (uint64_t)v[0].whole, j = (uint64_t)v[1].whole;
-  r.is_whole = v[0].is_whole && v[1].is_whole;
-  switch (n->op) {
-  case MS_OP_add: r.value = a + b, r.whole = (int64_t)(i + j); break;
-  case MS_OP_sub: r.value = a - b, r.whole = (int64_t)(i - j); break;
-  case MS_OP_mul: r.value = a * b, r.whole = (int64_t)(i * j); break;
-  case MS_OP_div: r.value = a / b, r.is_whole = false; break;
-  case MS_OP_pow: r.value = pow(a, b), r.is_whole = false; break;
-  default: return by_kernel(n);
-  }
-  if (r.is_whole) r.value = (double)r.whole;
-  else r.whole = 0;
-  ms_cell_set(n->out, r);
+  const ms_op *op = ms_op_at(n->op);
+  if (!op->number) return by_kernel(n);
+  ms_plain v[2];
+  for (int i = 0; i < 2; i++) ms_scalar_constant(n->in[i], &v[i]); /* or what it is now */
+  ms_cell_set(n->out, op->number(v[0], v[1]));
   return 0;
 }
 

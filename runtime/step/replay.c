@@ -158,25 +158,6 @@ static int place_views(ms_step *s) {
 
 /* ---- build ------------------------------------------------------------------------------------------------------- */
 
-static double flops_of(const ms_call *c) {
-  double n = 1;
-  switch (c->op->id) {
-  case MS_OP_matmul:
-    for (int i = 0; i < c->out[0].rank; i++) n *= (double)c->out[0].shape[i];
-    return 2 * n * (double)c->in[0].shape[c->in[0].rank - (c->attr[0].i ? 2 : 1)];
-  case MS_OP_conv2d:
-  case MS_OP_conv2d_input_grad: {
-    const ms_view *big = c->op->id == MS_OP_conv2d ? &c->out[0] : &c->in[0], *w = &c->in[1];
-    return 2 * (double)ms_view_numel(big) * (double)(w->shape[1] * w->shape[2] * w->shape[3]);
-  }
-  case MS_OP_conv2d_weight_grad: {
-    const ms_view *w = &c->out[0];
-    return 2 * (double)ms_view_numel(&c->in[1]) * (double)(w->shape[1] * w->shape[2] * w->shape[3]);
-  }
-  default: return 0;
-  }
-}
-
 static int list_written(ms_step *s) {
   const ms_record *r = s->r;
   s->args = malloc(((size_t)r->n_args + 1) * sizeof *s->args);
@@ -208,7 +189,7 @@ static int prepare(ms_step *s) {
       c->kernel = &idle;
       continue;
     }
-    s->info.flops += flops_of(c);
+    if (c->op->rule->flops) s->info.flops += c->op->rule->flops(c);
     if (r->call[i].chain) { /* the last call of a chain carries its kernel */
       s->info.calls += r->call[i].chain > 0;
       if (r->call[i].chain > 0 && c->kernel->prepare && c->kernel->prepare(c) < 0) return -1;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # An elementwise operation is one line of elementwise.def; any other is one row of ops.def and one file in runtime/ops. Shown in a scratch copy
 # of the tree: one of each is added, everything is compiled, and the new operations have a Lua function, a method, help, argument checks,
-# derivatives of any order and tests, without another line anywhere.
+# derivatives of any order and tests, without another line anywhere. What the line says of the operation, that it is linear, is all that the
+# passes over a recorded step want to know of it.
 set -u
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
@@ -23,7 +24,10 @@ lua() { build/mascon -e "local ms = require 'mascon' $1"; }
 
 # ---- the line ------------------------------------------------------------------------------------------------------------------
 cat >line <<'C'
-E1(cube, ARITH, x * x * x, ms_mul(G, ms_mul(N(3), ms_square(X))), "-2:2", "x times x times x")
+E1(cube, ARITH, 0, x * x * x, ms_mul(G, ms_mul(N(3), ms_square(X))), "-2:2", "x times x times x")
+E1(halve, FLOAT, LINEAR(X), K(0.5) * x, ms_halve(G), "-2:2", "half of x")
+E1(halve_unsaid, FLOAT, 0, K(0.5) * x, ms_halve_unsaid(G), "-2:2", "half of x; that it is linear is not said")
+E1(cube_said, FLOAT, LINEAR(X), x * x * x, ms_mul(G, ms_mul(N(3), ms_square(X))), "-2:2", "x times x times x; said to be linear, and is not")
 C
 sed -i '/^E1(square,/r line' runtime/elementwise.def
 
@@ -69,6 +73,29 @@ check 'both are listed with their documentation' lua 'local found = {}
   assert(found.cube.doc == "x times x times x" and found.cube.elementwise and found.cube.formula == "x * x * x")
   assert(found.center.doc == "x less its mean along dim" and found.center.composite and found.center.args[2].name == "dim")'
 
+# A step of an upsampling, the operation and a convolution, with its gradients: three convolutions fold, for U' of what the operation passes
+# back is what it passes of U'. Where the line does not say that it is linear, two do. The step has the eager values.
+folds='local function folds(op)
+  local x, w = ms.randn { 4, 4, 6, 6 }, ms.randn({ 8, 4, 3, 3 }, { requires_grad = true })
+  local function f(t)
+    t = t:detach():requires_grad_()
+    local y = ms.conv2d(op(ms.interpolate(t, { 12, 12 })), w, { padding = 1 })
+    local g = ms.grad((y * y):sum(), { t, w })
+    return y:detach(), g[1], g[2]
+  end
+  local step, got, want = ms.compile(f), nil, { f(x) }
+  for _ = 1, 5 do got = { step(x) } end
+  for k = 1, 3 do assert((got[k] - want[k]):abs():amax():item() <= 1e-4 * want[k]:abs():amax():item()) end
+  return tonumber(step:report():match "(%d+) convolutions? folded" or 0)
+end'
+check 'it folds, being linear' lua "$folds; assert(folds(ms.halve) == 3)"
+check 'it folds less where nobody says that it is linear' lua "$folds; assert(folds(ms.halve_unsaid) == 2)"
+check 'it fuses, and being pure is computed once' lua 'local x = ms.randn { 100 }
+  local function f(t) return ms.tanh(ms.halve(t)) + ms.exp(ms.halve(t)) end
+  local step, got = ms.compile(f)
+  for _ = 1, 5 do got = step(x) end
+  assert(got:eq(f(x)):all():item() and step:report():find "halve:%d+ %+ tanh:" and step:report():find("1 repeated", 1, true), step:report())'
+
 # The tests that come from the rows have grown by them; the comparison with PyTorch insists on values for them.
 grown() {
   LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_gradients.lua >log 2>&1 || { cat log && return 1; }
@@ -81,5 +108,12 @@ grown() {
 insists() {
   ! LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_parity.lua >log 2>&1 && grep -q 'neither compared with PyTorch nor' log
 }
+traits() {
+  ! LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_traits.lua >log 2>&1 || { cat log && return 1; }
+  cat log # what is looked for there, if it is not found
+  grep -q 'TestLinear.test_halve ... Ok' log && grep -q 'halve_unsaid is linear in arguments 1, and does not say so' log &&
+    grep -q 'cube_said is said to be linear in arguments 1' log
+}
+check 'a trait that is wrong or forgotten is found' traits
 check 'their gradients are checked, first and second order' grown
 check 'a row without values to compare with fails the tests' insists
