@@ -20,7 +20,7 @@ static int memory(lua_State *L) {
   if (!strcmp(word, "reset")) ms_memory_reset_peak();
   else if (!strcmp(word, "release")) ms_memory_release_cache();
   else if (*word) return msl_raise(L, ms_scope_open(), "memory: expected nothing, 'reset' or 'release', got '%s'", word);
-  ms_memory m = ms_memory_stats();
+  ms_memory m = ms_memory_stats(NULL);
   lua_createtable(L, 0, 8);
 #define I(k, v) (lua_pushinteger(L, (lua_Integer)(v)), lua_setfield(L, -2, k))
   I("live", m.live), I("peak", m.peak), I("cached", m.cached), I("allocated", m.allocated);

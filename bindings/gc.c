@@ -46,7 +46,7 @@ static bool stress;
 /* ---- collector policy -------------------------------------------------------------------------------------------- */
 
 static void policy(lua_State *L) {
-  ms_memory m = ms_memory_stats();
+  ms_memory m = ms_memory_stats(NULL);
   if (stress) {
     lua_gc(L, LUA_GCCOLLECT);
     return;

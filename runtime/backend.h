@@ -8,13 +8,30 @@
  *                       kernel->run(c)       any number of times; c->work holds c->work_bytes bytes
  *                       kernel->release(c)   once: drop the slot                                    (may be NULL)
  * Eager execution prepares, runs and releases at once; a recorded step prepares once and only runs afterwards. Whatever may change
- * between two runs of a prepared call is read through a pointer at run time: tensor data, c->rng, and the cell of a live scalar.
+ * between two runs of a prepared call is read at run time: tensor data, c->rng, and live scalars.
+ *
+ * A device has one queue: what is asked of it happens in that order, at once (the CPU) or later (a GPU). So a block of memory may
+ * be used again as soon as it is given back, and nothing has to wait but what hands numbers to the host: download and sync. `run`
+ * may read its ms_call, and what that points to, only until it returns: a backend that works later copies what it needs.
+ *
+ * A step as one thing. A backend that can hold a step back as a whole (a CUDA graph) offers capture, captured, replay and drop.
+ * Then the core runs each prepared call of a step once between capture and captured, which computes nothing, and from then on
+ * replays. What differs from replay to replay is one array of 8-byte words, the live block. Word 0 is unused, so that 0 can mean
+ * "constant". The others hold
+ *  - a number operand: one element of the view's dtype, at the word's first byte (ms_view.live);
+ *  - a scalar attribute: three words, a double, the same as i64, and 1 where the i64 is the very number (ms_scalar_live);
+ *  - the address of a view of an argument, of a result or of a kept gradient (ms_view.live);
+ *  - the generator: two words, seed and counter; a call draws from counter + rng_offset on (ms_call.rng_live).
+ *
+ * Faults. Where the host cannot read an index tensor before the kernel does, the kernel leaves out positions that do not exist and
+ * the queue remembers the first; from then on nothing that is queued writes memory that is seen outside a step. The core asks for
+ * it (`fault`) after each wait, and names the operation and the script's line by the call's id.
  */
 #ifndef MS_BACKEND_H
 #define MS_BACKEND_H
 #include "mascon.h"
 
-#define MS_ABI      3
+#define MS_ABI      4
 #define MS_MAX_ARGS 12        /* arguments of one row */
 #define MS_MAX_OUT  4         /* results of one row */
 #define MS_PARTS    32        /* calls of a chain */
@@ -28,11 +45,13 @@ typedef struct ms_view {
   const ms_scalar *number;
   uint8_t dtype, rank;
   bool absent;
+  int live; /* a captured step: the word that holds the number, or the address, of this run; 0: what is here holds */
   int64_t shape[MS_MAX_RANK], stride[MS_MAX_RANK];
 } ms_view;
 
 typedef struct ms_op ms_op;
 typedef struct ms_call ms_call;
+typedef struct ms_queue ms_queue; /* a device and its one order of work; each backend says what it is */
 
 /* What is to be done with the elements of a result while they are near: a chain (ms_part) that begins with the call. The kernel
  * says of every element of out[0], counted as it lies in memory, once and from any thread, that it is there: `count` stretches of
@@ -51,6 +70,8 @@ typedef struct ms_kernel {
 
 struct ms_call {
   const ms_op *op;
+  ms_queue *queue;
+  uint32_t id; /* says which operation of which line of the script it is (ms_call_id); 0: not needed */
   int n_in, n_out, n_attr;
   /* Results are contiguous and never overlap an input, except: in-place arguments; out[0] of an elementwise operation, which may be
    * exactly the same elements as an input; and, if prefers_last is there, what the row calls images (MS_IMAGES), which may lie
@@ -61,6 +82,8 @@ struct ms_call {
   int64_t bound[MS_MAX_ARGS]; /* by input, index and class tensors: the largest position, 0 = none. Checked by the core where it can
                                  read */
   ms_rng *rng;                /* random operations: the counter to draw from; the core advances it after the run */
+  int rng_live;               /* a captured step: the word with the seed, the counter in the next one; 0: rng holds */
+  uint64_t rng_offset;        /* and how far behind that counter this call's draws begin */
   void *work;
   size_t work_bytes;
   void *slot;
@@ -78,20 +101,45 @@ typedef struct ms_part {
   bool keep;   /* the result must reach memory; otherwise only later parts read it, and it has no memory */
 } ms_part;
 
-/* What a backend offers. `kernel` answers NULL for a call it has no kernel for (an operation, a dtype); then the operation's `ref`
- * runs. */
+/* The first thing that went wrong in a queue: the position that input `input` of call `call` (ms_call.id) gives at element
+ * `element` (from 0, in C order) is `value`, expected MS_INDEX_BASE .. bound - 1 + MS_INDEX_BASE. */
+typedef struct ms_fault {
+  uint32_t call;
+  int input;
+  int64_t element, value, bound;
+  char text[200]; /* not "": what else went wrong, in words */
+} ms_fault;
+
+/* Memory of a captured step whose address is a live word. */
+typedef enum ms_io_kind { MS_IO_INPUT, MS_IO_RESULT, MS_IO_GRADIENT } ms_io_kind;
+typedef struct ms_io_place {
+  ms_io_kind kind;
+  int live;     /* the word with its address */
+  size_t bytes; /* from there to the end of the storage when it was captured */
+  bool written; /* does the step write it? */
+} ms_io_place;
+typedef struct ms_io {
+  const ms_io_place *place;
+  int n;
+  int n_live; /* words of the live block */
+} ms_io;
+
+/* What a backend offers. All that answers int: 0, or -1 after ms_fail. */
 typedef struct ms_backend {
   int abi; /* MS_ABI */
   const char *name;
-  int (*open)(int index, char *description, size_t size); /* -1 after ms_fail says why there is no such device */
-  void *(*alloc)(size_t bytes);                           /* NULL when there is no memory; no message */
-  void (*free)(void *p);
-  int (*upload)(void *to, const void *from_host, size_t bytes);
-  int (*download)(void *to_host, const void *from, size_t bytes);
-  int (*sync)(void);
+  bool host_memory; /* the host may read and write what alloc gives, and what was asked of the queue has happened */
+  ms_queue *(*open)(int index, char *description, size_t size);         /* NULL after ms_fail says why there is no such device */
+  void *(*alloc)(ms_queue *q, size_t bytes);                            /* NULL when there is no memory; no message */
+  void (*free)(ms_queue *q, void *p);                                   /* when what is queued has run */
+  int (*upload)(ms_queue *q, void *to, const void *host, size_t bytes); /* the host's memory may change when it returns */
+  int (*download)(ms_queue *q, void *host, const void *from, size_t bytes); /* waits */
+  int (*copy)(ms_queue *q, void *to, const void *from, size_t bytes);       /* within the device; no overlap */
+  int (*sync)(ms_queue *q);                                                 /* waits for all that is queued */
+  bool (*fault)(ms_queue *q, ms_fault *f); /* after a wait: the first fault since the last question. NULL: there are none */
+  unsigned (*precisions)(ms_queue *q);     /* of f32 products and convolutions: bit 1 << MS_PRECISION_F32 and so on */
+  /* The kernel of a call; NULL: none for it (its operation, a dtype), and the operation's `ref` runs. */
   const ms_kernel *(*kernel)(const ms_call *c);
-  bool (*bf16)(void); /* are there kernels for MS_PRECISION_BF16? NULL: no */
-  bool host_memory;   /* views may be read by the host */
   /* Around runs of kernels, by the thread that calls them: how it, and those that help it, are to compute (ms_flush_denormal);
    * `enter` answers what `leave` puts back. Both NULL: nothing to do. */
   unsigned (*enter)(void);
@@ -103,9 +151,17 @@ typedef struct ms_backend {
   bool (*heads)(const ms_call *c);
   const ms_kernel *(*fuse)(const ms_part *part, int n);
   /* What a convolution gains (below 0: loses) when its image in[k], or out[k - n_in], lies channels last: about the elements that
-   * need not be moved. Looks at shapes only, so that the bits of a recorded step depend on nothing else. NULL: all images stay
-   * N x C x H x W. */
+   * need not be moved. Looks at shapes and the precision only, so that the bits of a recorded step depend on nothing else. NULL:
+   * all images stay N x C x H x W. */
   double (*prefers_last)(const ms_call *c, int k);
+  /* Does a convolution gain by taking in the pooling or upsampling beside it, where that saves `fewer` of `all` multiply-adds and
+   * costs `wider` to spread the weights? NULL: never. */
+  bool (*folds)(const ms_call *c, double all, double fewer, double wider);
+  /* A step as one thing (see the head of this file). All NULL: the core runs a step call by call. */
+  int (*capture)(ms_queue *q);                                          /* from here on `run` records */
+  void *(*captured)(ms_queue *q, const ms_io *io);                      /* what was recorded; NULL after ms_fail */
+  int (*replay)(ms_queue *q, void *graph, const uint64_t *live, int n); /* the n words may change when it returns */
+  void (*drop)(ms_queue *q, void *graph);                               /* when what is queued has run */
 } ms_backend;
 
 /* ---- rows ----------------------------------------------------------------------------------------------------------------
@@ -214,6 +270,8 @@ const ms_op *ms_op_find(const char *name); /* NULL and no error when unknown */
 /* Write a number as one element of dtype (not f16, bf16): floating ones round; bool is "not 0"; an integer dtype that cannot hold
  * it is an error. 0, or -1 after ms_fail. */
 int ms_put_number(void *p, int dtype, ms_scalar s);
+int ms_scalar_live(ms_scalar s);             /* a captured step: the first of its three words of the live block; 0: none */
+ms_scalar ms_scalar_from(const uint64_t *w); /* the constant that three words of the live block say */
 #ifndef MS_RULES /* a kernel's value is not a rule's: what a rule reads while a step is recorded stays so in its replays */
 double ms_scalar_value(ms_scalar s);               /* now */
 bool ms_scalar_whole(ms_scalar s, int64_t *whole); /* is it, now, a whole number that an i64 holds? Then *whole is it. */

@@ -70,7 +70,7 @@ void ms_cell_set(ms_cell *c, ms_plain value);
 /* A scalar argument: a constant, or whatever a cell holds when the kernel runs. Nobody but core/scalar.c looks inside: kernels ask
  * for the value when they run (backend.h), rules that decide something by it say so (ms_decides, core/core.h). */
 typedef struct ms_scalar {
-  uint64_t opaque[4];
+  uint64_t opaque[5];
 } ms_scalar;
 ms_scalar ms_scalar_of(double v);
 ms_scalar ms_scalar_of_whole(int64_t v);
@@ -89,9 +89,13 @@ typedef union ms_attr {
 /* ---- devices and memory (core/device.c, core/alloc.c) ------------------------------------------------------------ */
 
 typedef struct ms_device ms_device;
-/* "cpu", "trace", "cuda", "cuda:1", "auto" (the best there is). NULL and a message that says why when it is not to be had. */
+/* "cpu", "trace", "trace:1", "cuda", "cuda:1", "auto" (the best there is). NULL and a message that says why when it is not to be
+ * had. */
 ms_device *ms_device_get(const char *name);
+/* Where tensors are made whose maker names no device: the one that MASCON_DEVICE names, else the CPU. NULL after ms_fail. */
+ms_device *ms_device_default(void);
 const char *ms_device_name(const ms_device *d);
+/* Wait until all that was asked of it has happened. -1 also if something went wrong meanwhile. */
 int ms_device_sync(ms_device *d);
 
 typedef struct ms_memory {
@@ -99,9 +103,10 @@ typedef struct ms_memory {
   size_t allocated;          /* bytes ever handed out: the collector policy counts on this */
   int64_t tensors, storages, nodes;
 } ms_memory;
-ms_memory ms_memory_stats(void);
+/* Of one device, or (NULL) of all together. Tensors, storages and nodes are counted for all together only. */
+ms_memory ms_memory_stats(const ms_device *d);
 void ms_memory_reset_peak(void);
-void ms_memory_release_cache(void);
+void ms_memory_release_cache(void); /* of all devices */
 /* Called once when an allocation fails, before the one retry; the bindings run Lua's collector in it. */
 void ms_memory_on_pressure(void (*hook)(void *), void *data);
 /* Tests: the k-th storage allocation from now fails (0 = never). */
@@ -117,7 +122,8 @@ void ms_release(ms_tensor *t); /* NULL is fine */
 int ms_scope_open(void); /* returns a mark */
 void ms_scope_close(int mark);
 
-/* New contiguous tensors, contents undefined / zero / copied from host memory in C order. device NULL = cpu. */
+/* New contiguous tensors, contents undefined / zero / copied from host memory in C order. device NULL: the
+ * default one. */
 ms_tensor *ms_empty(ms_dtype dtype, int rank, const int64_t *shape, ms_device *device);
 ms_tensor *ms_zeros(ms_dtype dtype, int rank, const int64_t *shape, ms_device *device);
 ms_tensor *ms_from_host(ms_dtype dtype, int rank, const int64_t *shape, const void *data, ms_device *device);
@@ -211,12 +217,13 @@ bool ms_flush_denormal(void);
 void ms_set_flush_denormal(bool on);
 
 /* ---- precision of f32 products and convolutions ------------------------------------------------------------------ */
-typedef enum ms_precision { MS_PRECISION_F32, MS_PRECISION_BF16 } ms_precision;
+typedef enum ms_precision { MS_PRECISION_F32, MS_PRECISION_BF16, MS_PRECISION_TF32 } ms_precision;
 ms_precision ms_get_precision(void);
 /* "f32", the default: f32 throughout. "bf16": operands rounded to bf16 (8 bits of mantissa), products added up in f32, results f32;
  * large matmul and linear products, and convolutions; on AMX where there is one (not with MASCON_AMX=0 in the environment when it
- * is first wanted), else with AVX512_BF16, which leaves gradients of convolution weights in f32. 0, or -1 after ms_fail where the
- * processor has no such instructions. */
+ * is first wanted), else with AVX512_BF16, which leaves gradients of convolution weights in f32. "tf32": operands
+ * rounded to tf32 (10 bits of mantissa), on GPUs that have it. 0, or -1 after ms_fail where none of the devices in use offers it;
+ * those that do not compute in f32. */
 int ms_set_precision(const char *name);
 const char *ms_precision_name(void);
 

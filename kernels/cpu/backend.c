@@ -50,15 +50,21 @@ static isa pick(const char **name) {
   return *name = "baseline", ISA_OF(v2);
 }
 
-static int open_cpu(int index, char *description, size_t size) {
+struct ms_queue {
+  int index;
+};
+static ms_queue the_queue; /* the processor does at once what it is asked */
+
+static ms_queue *open_cpu(int index, char *description, size_t size) {
   const char *name;
-  if (index) return ms_fail("no cpu:%d: the processor is one device", index), -1;
+  if (index) return ms_fail("no cpu:%d: the processor is one device", index);
   use = pick(&name);
   snprintf(description, size, "%s kernels, %d threads", name, ms_threads());
-  return 0;
+  return &the_queue;
 }
 
-static void *alloc_cpu(size_t bytes) {
+static void *alloc_cpu(ms_queue *q, size_t bytes) {
+  (void)q;
   size_t huge = (size_t)2 << 20;
   size_t align = bytes >= huge ? huge : 64;
   void *p = aligned_alloc(align, (bytes + align - 1) / align * align);
@@ -68,9 +74,9 @@ static void *alloc_cpu(size_t bytes) {
   return p;
 }
 
-static void free_cpu(void *p) { free(p); }
-static int copy_in(void *to, const void *from, size_t bytes) { return memcpy(to, from, bytes), 0; }
-static int sync_cpu(void) { return 0; }
+static void free_cpu(ms_queue *q, void *p) { (void)q, free(p); }
+static int copy_cpu(ms_queue *q, void *to, const void *from, size_t bytes) { return (void)q, memcpy(to, from, bytes), 0; }
+static int sync_cpu(ms_queue *q) { return (void)q, 0; }
 
 static const ms_kernel *kernel_cpu(const ms_call *c) {
   const ms_kernel *k = use.table[c->op->id];
@@ -81,7 +87,10 @@ static bool fusible_cpu(const ms_call *c) { return use.fusible(c); }
 static bool heads_cpu(const ms_call *c) { return use.heads(c); }
 static const ms_kernel *fuse_cpu(const ms_part *part, int n) { return use.fuse(part, n); }
 
-static bool bf16_cpu(void) { return use.bf16(); }
+static unsigned precisions_cpu(ms_queue *q) {
+  (void)q;
+  return 1u << MS_PRECISION_F32 | (use.bf16() ? 1u << MS_PRECISION_BF16 : 0);
+}
 static double prefers_last_cpu(const ms_call *c, int k) { return use.prefers_last(c, k); }
 
 /* ---- denormals ---------------------------------------------------------------------------------------------------
@@ -110,11 +119,12 @@ static const ms_backend cpu = {
     .open = open_cpu,
     .alloc = alloc_cpu,
     .free = free_cpu,
-    .upload = copy_in,
-    .download = copy_in,
+    .upload = copy_cpu,
+    .download = copy_cpu,
+    .copy = copy_cpu,
     .sync = sync_cpu,
     .kernel = kernel_cpu,
-    .bf16 = bf16_cpu,
+    .precisions = precisions_cpu,
     .host_memory = true,
     .enter = enter_cpu,
     .leave = leave_cpu,

@@ -9,14 +9,20 @@
 
 enum { ABSENT = -1, NUMBER = -2 }; /* in place of a dtype */
 
-static int64_t *words; /* all records, one after another */
-static size_t n_words, room_words;
-static struct record {
+struct record {
   size_t at; /* its first word: operation id, number of inputs, number of results, tensors */
   char *text;
-} * records;
-static int64_t n_records;
-static size_t room_records;
+};
+
+enum { QUEUES = 8 };
+struct ms_queue { /* of one trace device: what it was asked to run */
+  int64_t *words; /* all records, one after another */
+  size_t n_words, room_words;
+  struct record *records;
+  int64_t n_records;
+  size_t room_records;
+};
+static ms_queue queues[QUEUES];
 
 static int grow(void **p, size_t *room, size_t need, size_t size) {
   if (need <= *room) return 0;
@@ -28,37 +34,40 @@ static int grow(void **p, size_t *room, size_t need, size_t size) {
   return 0;
 }
 
-static void put(const ms_view *v) {
-  if (v->absent || v->number) {
-    words[n_words++] = v->absent ? ABSENT : NUMBER;
-    return;
+static void put(ms_queue *q, const ms_view *v) {
+  int64_t *w = q->words + q->n_words;
+  if (v->absent || v->number) *w++ = v->absent ? ABSENT : NUMBER;
+  else {
+    *w++ = v->dtype, *w++ = v->rank;
+    for (int i = 0; i < v->rank; i++) *w++ = v->shape[i];
   }
-  words[n_words++] = v->dtype;
-  words[n_words++] = v->rank;
-  for (int i = 0; i < v->rank; i++) words[n_words++] = v->shape[i];
+  q->n_words = (size_t)(w - q->words);
 }
 
 static int run(ms_call *c) {
-  size_t most = 3 + (size_t)(c->n_in + c->n_out) * (2 + MS_MAX_RANK);
-  if (grow((void **)&words, &room_words, n_words + most, sizeof *words) < 0) return -1;
-  if (grow((void **)&records, &room_records, (size_t)n_records + 1, sizeof *records) < 0) return -1;
-  records[n_records++] = (struct record){.at = n_words};
-  words[n_words++] = c->op->id;
-  words[n_words++] = c->n_in;
-  words[n_words++] = c->n_out;
-  for (int i = 0; i < c->n_in; i++) put(&c->in[i]);
-  for (int k = 0; k < c->n_out; k++) put(&c->out[k]);
+  ms_queue *q = c->queue;
+  const size_t most = 3 + (size_t)(c->n_in + c->n_out) * (2 + MS_MAX_RANK);
+  if (grow((void **)&q->words, &q->room_words, q->n_words + most, sizeof *q->words) < 0) return -1;
+  if (grow((void **)&q->records, &q->room_records, (size_t)q->n_records + 1, sizeof *q->records) < 0) return -1;
+  q->records[q->n_records++] = (struct record){.at = q->n_words};
+  q->words[q->n_words++] = c->op->id;
+  q->words[q->n_words++] = c->n_in;
+  q->words[q->n_words++] = c->n_out;
+  for (int i = 0; i < c->n_in; i++) put(q, &c->in[i]);
+  for (int k = 0; k < c->n_out; k++) put(q, &c->out[k]);
   return 0;
 }
 
-int64_t ms_trace_count(void) { return n_records; }
+static ms_queue *queue_at(int device) { return device >= 0 && device < QUEUES ? &queues[device] : NULL; }
 
-void ms_trace_clear(void) {
-  for (int64_t i = 0; i < n_records; i++) free(records[i].text);
-  free(records), free(words);
-  records = NULL, words = NULL;
-  n_records = 0;
-  n_words = room_words = room_records = 0;
+int64_t ms_trace_count(int device) { return queue_at(device) ? queues[device].n_records : 0; }
+
+void ms_trace_clear(int device) {
+  ms_queue *q = queue_at(device);
+  if (!q) return;
+  for (int64_t i = 0; i < q->n_records; i++) free(q->records[i].text);
+  free(q->records), free(q->words);
+  *q = (ms_queue){0};
 }
 
 static const int64_t *write_tensor(FILE *f, const int64_t *w) {
@@ -71,14 +80,15 @@ static const int64_t *write_tensor(FILE *f, const int64_t *w) {
   return w;
 }
 
-const char *ms_trace_line(int64_t i) {
-  if (i < 0 || i >= n_records) return NULL;
-  struct record *r = &records[i];
+const char *ms_trace_line(int device, int64_t i) {
+  const ms_queue *q = queue_at(device);
+  if (!q || i < 0 || i >= q->n_records) return NULL;
+  struct record *r = &q->records[i];
   if (r->text) return r->text;
   size_t size;
   FILE *f = open_memstream(&r->text, &size);
   if (!f) return NULL;
-  const int64_t *w = words + r->at;
+  const int64_t *w = q->words + r->at;
   int64_t n_in = w[1], n_out = w[2];
   fputs(ms_op_at((int)w[0])->name, f);
   w += 3;
@@ -88,15 +98,16 @@ const char *ms_trace_line(int64_t i) {
   return r->text;
 }
 
-static int open_trace(int index, char *description, size_t size) {
-  if (index) return ms_fail("no trace:%d: there is one trace device", index), -1;
+static ms_queue *open_trace(int index, char *description, size_t size) {
+  if (index >= QUEUES) return ms_fail("no trace:%d: there are %d trace devices", index, QUEUES);
   snprintf(description, size, "records operations, computes nothing");
-  return 0;
+  return &queues[index];
 }
-static void *alloc_trace(size_t bytes) { return calloc(1, bytes ? bytes : 1); }
-static void free_trace(void *p) { free(p); }
-static int copy(void *to, const void *from, size_t bytes) { return memcpy(to, from, bytes), 0; }
-static int sync_trace(void) { return 0; }
+static void *alloc_trace(ms_queue *q, size_t bytes) { return (void)q, calloc(1, bytes ? bytes : 1); }
+static void free_trace(ms_queue *q, void *p) { (void)q, free(p); }
+static int copy_trace(ms_queue *q, void *to, const void *from, size_t bytes) { return (void)q, memcpy(to, from, bytes), 0; }
+static int sync_trace(ms_queue *q) { return (void)q, 0; }
+static unsigned precisions_trace(ms_queue *q) { return (void)q, ~0u; } /* it rounds nothing, in none of them */
 
 static const ms_kernel *kernel_trace(const ms_call *c) {
   static const ms_kernel kernel = {.run = run};
@@ -107,14 +118,16 @@ static const ms_kernel *kernel_trace(const ms_call *c) {
 static const ms_backend trace = {
     .abi = MS_ABI,
     .name = "trace",
+    .host_memory = false,
     .open = open_trace,
     .alloc = alloc_trace,
     .free = free_trace,
-    .upload = copy,
-    .download = copy,
+    .upload = copy_trace,
+    .download = copy_trace,
+    .copy = copy_trace,
     .sync = sync_trace,
+    .precisions = precisions_trace,
     .kernel = kernel_trace,
-    .host_memory = false,
 };
 
 const ms_backend *ms_backend_trace(void) { return &trace; }

@@ -1,21 +1,27 @@
-/* alloc.c -- storages, and the cache of freed blocks by size class.
+/* alloc.c -- storages, and for each device the cache of its freed blocks by size class.
  *
  * Classes: 64 bytes, then four steps per power of two, so at most a quarter of a block is slack. A freed block goes to its class's
- * list; the lists are emptied when they hold more than both 256 MB and what is live, and when an allocation fails. */
+ * list; the lists of a device are emptied when they hold more than both 256 MB and what is live there, those of all when an
+ * allocation fails. */
 #include "core.h"
 #include <stdlib.h>
 
-#define CLASSES 200
-enum { DEVICES = 8 };
+enum { CLASSES = 200 };
 
 typedef struct block_list {
   void **at;
   int n, room;
 } block_list;
 
-static block_list cache[DEVICES][CLASSES];
-static ms_device *cache_device[DEVICES];
-static ms_memory stats;
+typedef struct ms_cache {
+  ms_device *device;
+  block_list list[CLASSES];
+  ms_memory stats;
+  struct ms_cache *next;
+} ms_cache;
+
+static ms_cache *caches;   /* of all devices that have handed out memory */
+static ms_memory total;    /* over all of them */
 static int64_t fail_after; /* tests: this many allocations until one fails for good */
 static bool injected;
 static void (*pressure_hook)(void *);
@@ -34,23 +40,28 @@ static int size_class(size_t bytes, size_t *capacity) {
   return (top - 6) * 4 + (int)k;
 }
 
-static int device_slot(ms_device *d) {
-  for (int i = 0; i < DEVICES; i++) {
-    if (cache_device[i] == d) return i;
-    if (!cache_device[i]) return cache_device[i] = d, i;
+/* Made at a device's first allocation. NULL after ms_fail. */
+static ms_cache *cache_of(ms_device *d) {
+  if (d->cache) return d->cache;
+  ms_cache *c = calloc(1, sizeof *c);
+  if (!c) return ms_fail("out of memory: no room for the list of freed blocks of %s", d->name);
+  c->device = d, c->next = caches;
+  return caches = d->cache = c;
+}
+
+static void empty(ms_cache *c) {
+  for (int k = 0; k < CLASSES; k++) {
+    block_list *l = &c->list[k];
+    for (int i = 0; i < l->n; i++) c->device->backend->free(c->device->queue, l->at[i]);
+    free(l->at);
+    *l = (block_list){0};
   }
-  return -1;
+  total.cached -= c->stats.cached;
+  c->stats.cached = 0;
 }
 
 void ms_memory_release_cache(void) {
-  for (int s = 0; s < DEVICES && cache_device[s]; s++)
-    for (int c = 0; c < CLASSES; c++) {
-      block_list *l = &cache[s][c];
-      for (int i = 0; i < l->n; i++) cache_device[s]->backend->free(l->at[i]);
-      free(l->at);
-      *l = (block_list){0};
-    }
-  stats.cached = 0;
+  for (ms_cache *c = caches; c; c = c->next) empty(c);
 }
 
 void ms_memory_on_pressure(void (*hook)(void *), void *data) { pressure_hook = hook, pressure_data = data; }
@@ -58,49 +69,54 @@ void ms_memory_fail_after(int64_t k) { fail_after = k; }
 
 static void *block_try(ms_device *d, size_t capacity) {
   injected = fail_after > 0 && --fail_after == 0;
-  if (injected) return NULL;
-  return d->backend->alloc(capacity);
+  return injected ? NULL : d->backend->alloc(d->queue, capacity);
+}
+
+static void count_live(ms_memory *m, size_t capacity) {
+  m->live += capacity;
+  m->allocated += capacity;
+  if (m->live > m->peak) m->peak = m->live;
 }
 
 void *ms_block_alloc(ms_device *d, size_t bytes, size_t *capacity) {
   if (bytes > (size_t)1 << 46) return ms_fail("out of memory: a tensor of %zu bytes was asked for", bytes);
-  int c = size_class(bytes, capacity), s = device_slot(d);
-  block_list *l = &cache[s][c];
+  ms_cache *c = cache_of(d);
+  if (!c) return NULL;
+  block_list *l = &c->list[size_class(bytes, capacity)];
   void *p;
   if (l->n && !fail_after) {
     p = l->at[--l->n];
-    stats.cached -= *capacity;
+    c->stats.cached -= *capacity, total.cached -= *capacity;
   } else if (!(p = block_try(d, *capacity))) {
     if (pressure_hook) pressure_hook(pressure_data);
     ms_memory_release_cache();
-    p = injected ? NULL : d->backend->alloc(*capacity);
+    p = injected ? NULL : d->backend->alloc(d->queue, *capacity);
     if (!p)
       return ms_fail(
           "out of memory on %s: asked for %.1f MB with %.1f MB live (peak %.1f MB); the cache of freed blocks is empty now",
-          d->name, (double)bytes / 1e6, (double)stats.live / 1e6, (double)stats.peak / 1e6);
+          d->name, (double)bytes / 1e6, (double)c->stats.live / 1e6, (double)c->stats.peak / 1e6);
   }
-  stats.live += *capacity;
-  stats.allocated += *capacity;
-  if (stats.live > stats.peak) stats.peak = stats.live;
+  count_live(&c->stats, *capacity), count_live(&total, *capacity);
   return p;
 }
 
 void ms_block_free(ms_device *d, void *p, size_t capacity) {
-  stats.live -= capacity;
+  ms_cache *c = d->cache;
+  c->stats.live -= capacity, total.live -= capacity;
   size_t same;
-  block_list *l = &cache[device_slot(d)][size_class(capacity, &same)];
+  block_list *l = &c->list[size_class(capacity, &same)];
   if (l->n == l->room) {
     int room = l->room ? 2 * l->room : 16;
     void **at = realloc(l->at, (size_t)room * sizeof *at);
     if (!at) {
-      d->backend->free(p);
+      d->backend->free(d->queue, p);
       return;
     }
     l->at = at, l->room = room;
   }
   l->at[l->n++] = p;
-  stats.cached += capacity;
-  if (stats.cached > (256u << 20) && stats.cached > stats.live) ms_memory_release_cache();
+  c->stats.cached += capacity, total.cached += capacity;
+  if (c->stats.cached > (256u << 20) && c->stats.cached > c->stats.live) empty(c);
 }
 
 /* Storage headers come and go with every small tensor: a free list of their own. */
@@ -130,10 +146,13 @@ void ms_storage_release(ms_storage *s) {
   ms_live_storages--;
 }
 
-ms_memory ms_memory_stats(void) {
-  ms_memory m = stats;
+ms_memory ms_memory_stats(const ms_device *d) {
+  ms_memory m = !d ? total : d->cache ? d->cache->stats : (ms_memory){0};
   m.tensors = ms_live_tensors, m.storages = ms_live_storages, m.nodes = ms_live_nodes;
   return m;
 }
 
-void ms_memory_reset_peak(void) { stats.peak = stats.live; }
+void ms_memory_reset_peak(void) {
+  for (ms_cache *c = caches; c; c = c->next) c->stats.peak = c->stats.live;
+  total.peak = total.live;
+}

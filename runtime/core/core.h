@@ -69,6 +69,9 @@ struct ms_node {
 
 struct ms_device {
   const ms_backend *backend;
+  ms_queue *queue;
+  struct ms_cache *cache; /* alloc.c: its freed blocks, and what it has handed out */
+  unsigned precisions;    /* that it offers: bit 1 << ms_precision */
   int index;
   char name[16], description[128];
 };
@@ -198,8 +201,16 @@ const char *ms_intern(const char *chunk); /* the same pointer for equal text, fo
 bool ms_check_numerics_on(void);
 const ms_arg *ms_arg_of(const ms_op *op, int input); /* the argument that an input belongs to: a list of tensors is one argument */
 bool ms_op_changes(const ms_op *op, int input);      /* does the operation change this input in place? */
+ms_device *ms_device_open(int i);                    /* those opened so far, from 0; NULL past the end */
+/* The precision in which a device computes f32 products: the one that is set if it offers it, else f32. */
+int ms_device_precision(const ms_device *d);
+/* A number for "operation op at this line of the script", the same for the same three, for ms_call.id. 0 after ms_fail. */
+uint32_t ms_call_id(const ms_op *op, const char *chunk, int line);
+/* After a wait: 0, or -1 after ms_fail with what a kernel found wrong since the last time, naming operation and line. */
+int ms_device_faulted(ms_device *d);
 /* The values of index input `input` lie in 1..bound: 0, or -1 after ms_fail. Host memory. */
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
+int ms_index_failed(const ms_op *op, int input, int64_t element, int64_t value, int64_t bound); /* -1 after ms_fail says so */
 /* Fill in the arguments of a row from its signature; -1 after ms_fail, which names the row and the place. */
 int ms_signature_parse(ms_op *op);
 /* The whole numbers of an integer dtype or bool, low..high; false: a floating one. */
@@ -209,6 +220,8 @@ bool ms_dtype_range(int dtype, int64_t *low, int64_t *high);
 ms_plain ms_decides(ms_scalar *s);
 double ms_decided(ms_scalar s);                              /* for references, which the gate gives constants */
 bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b); /* the same constant to the last bit (NaN too), or the same cell */
+ms_scalar ms_scalar_with_live(ms_scalar s, int word);        /* the same, and where a captured step finds its value */
+void ms_scalar_write(ms_scalar s, uint64_t *w);              /* its value now, as three words of the live block */
 bool ms_scalar_fits(ms_scalar s, int dtype); /* can an element of dtype be this number? A floating one can be any, rounded. */
 const char *ms_scalar_str(ms_scalar s);      /* for messages: one of a few static buffers */
 extern uint64_t ms_freezes;                  /* how often requires_grad of some leaf was switched */

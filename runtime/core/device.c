@@ -1,22 +1,35 @@
-/* device.c -- devices by name. The CPU and the trace backend are linked in; others are modules libmascon_NAME.so, opened on first
- * use. */
+/* device.c -- devices by name: a family ("cpu", "trace", "cuda"), and for those that have several, which one ("cuda:1"). The CPU
+ * and the trace backend are linked in; the others are modules libmascon_FAMILY.so, opened when they are first asked for. */
 #include "core.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static ms_device devices[8];
+enum { MOST_DEVICES = 8 };
+static ms_device devices[MOST_DEVICES];
 static int n_devices;
 
+static const struct family {
+  const char *name;
+  const ms_backend *(*linked)(void); /* NULL: a module */
+} families[] = {
+    {"cpu", ms_backend_cpu},
+    {"trace", ms_backend_trace},
+    {"cuda", NULL},
+    {"lazy", NULL}, /* tests only: works when it is waited for (tests/lazy) */
+};
+enum { FAMILIES = sizeof families / sizeof *families };
+
 static ms_device *open_device(const ms_backend *b, int index, const char *name) {
-  if (n_devices == 8) return ms_fail("device %s: at most 8 devices can be open", name);
+  if (n_devices == MOST_DEVICES) return ms_fail("device %s: at most %d devices can be open", name, MOST_DEVICES);
   ms_device *d = &devices[n_devices];
   *d = (ms_device){.backend = b, .index = index};
   snprintf(d->name, sizeof d->name, "%s", name);
   if (b->abi != MS_ABI)
     return ms_fail("device %s: its module speaks version %d of the contract, this program %d", name, b->abi, MS_ABI);
-  if (b->open(index, d->description, sizeof d->description) < 0) return NULL;
+  if (!(d->queue = b->open(index, d->description, sizeof d->description))) return NULL;
+  d->precisions = b->precisions ? b->precisions(d->queue) : 1u << MS_PRECISION_F32;
   n_devices++;
   return d;
 }
@@ -36,27 +49,58 @@ static const ms_backend *load_module(const char *family) {
   return get();
 }
 
+/* The family of a name, and which of its devices: "cuda" and "cuda:0" are the same one. NULL: no such family, or no number. */
+static const struct family *family_of(const char *name, int *index) {
+  for (int i = 0; i < FAMILIES; i++) {
+    const size_t n = strlen(families[i].name);
+    if (strncmp(name, families[i].name, n) || (name[n] && name[n] != ':')) continue;
+    const char *digits = name[n] ? name + n + 1 : "0";
+    const size_t length = strspn(digits, "0123456789");
+    if (!length || length > 3 || digits[length]) return NULL;
+    *index = atoi(digits);
+    return &families[i];
+  }
+  return NULL;
+}
+
+static ms_device *best(void) {
+  ms_device *d = ms_error() ? NULL : ms_device_get("cuda");
+  if (d) return d;
+  ms_error_clear();
+  return ms_device_get("cpu");
+}
+
 ms_device *ms_device_get(const char *name) {
   for (int i = 0; i < n_devices; i++)
     if (!strcmp(devices[i].name, name)) return &devices[i];
-  if (!strcmp(name, "cpu")) return ms_threads_check() < 0 ? NULL : open_device(ms_backend_cpu(), 0, "cpu");
-  if (!strcmp(name, "trace")) return open_device(ms_backend_trace(), 0, "trace");
-  if (!strcmp(name, "auto")) {
-    ms_device *d = ms_error() ? NULL : ms_device_get("cuda");
-    if (d) return d;
-    ms_error_clear();
-    return ms_device_get("cpu");
-  }
-  if (!strncmp(name, "cuda", 4) && (!name[4] || name[4] == ':')) {
-    int index = name[4] ? atoi(name + 5) : 0;
-    if (!name[4]) name = "cuda:0";
-    for (int i = 0; i < n_devices; i++)
-      if (!strcmp(devices[i].name, name)) return &devices[i];
-    const ms_backend *b = load_module("cuda");
-    return b ? open_device(b, index, name) : NULL;
-  }
-  return ms_fail("unknown device '%s' (expected cpu, cuda, cuda:N, auto or trace)", name);
+  if (!strcmp(name, "auto")) return best();
+  int index;
+  const struct family *f = family_of(name, &index);
+  if (!f) return ms_fail("unknown device '%s' (expected cpu, cuda, cuda:N, auto or trace)", name);
+  char full[sizeof devices[0].name]; /* the first of a family goes by the family's name, but for cuda */
+  if (index || !strcmp(f->name, "cuda")) snprintf(full, sizeof full, "%s:%d", f->name, index);
+  else snprintf(full, sizeof full, "%s", f->name);
+  for (int i = 0; i < n_devices; i++)
+    if (!strcmp(devices[i].name, full)) return &devices[i];
+  if (f->linked == ms_backend_cpu && ms_threads_check() < 0) return NULL;
+  const ms_backend *b = f->linked ? f->linked() : load_module(f->name);
+  return b ? open_device(b, index, full) : NULL;
 }
 
+ms_device *ms_device_default(void) {
+  static ms_device *found;
+  if (found) return found;
+  const char *name = getenv("MASCON_DEVICE");
+  ms_device *d = ms_device_get(name && *name ? name : "cpu");
+  if (!d) ms_error_prefix("MASCON_DEVICE");
+  return found = d;
+}
+
+ms_device *ms_device_open(int i) { return i < n_devices ? &devices[i] : NULL; }
+
 const char *ms_device_name(const ms_device *d) { return d ? d->name : "none"; }
-int ms_device_sync(ms_device *d) { return d ? d->backend->sync() : -1; }
+
+int ms_device_sync(ms_device *d) {
+  if (!d || d->backend->sync(d->queue) < 0) return -1;
+  return ms_device_faulted(d);
+}

@@ -24,17 +24,23 @@ bool ms_flush_denormal(void) { return flush_denormal; }
 /* ---- precision --------------------------------------------------------------------------------------------------- */
 
 static ms_precision precision;
-static const char *const precisions[] = {[MS_PRECISION_F32] = "f32", [MS_PRECISION_BF16] = "bf16"};
+static const char *const precisions[] = {[MS_PRECISION_F32] = "f32", [MS_PRECISION_BF16] = "bf16", [MS_PRECISION_TF32] = "tf32"};
+enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
 ms_precision ms_get_precision(void) { return precision; }
 const char *ms_precision_name(void) { return precisions[precision]; }
+int ms_device_precision(const ms_device *d) { return d->precisions >> precision & 1 ? precision : MS_PRECISION_F32; }
 
 int ms_set_precision(const char *name) {
-  if (!strcmp(name, "f32")) return precision = MS_PRECISION_F32, 0;
-  if (strcmp(name, "bf16")) return ms_fail("precision: expected f32 or bf16, got '%s'", name), -1;
-  const ms_device *cpu = ms_device_get("cpu");
-  if (!cpu) return -1;
-  if (!cpu->backend->bf16 || !cpu->backend->bf16())
-    return ms_fail("precision bf16: %s: needs a processor with AVX512_BF16", cpu->description), -1;
-  return precision = MS_PRECISION_BF16, 0;
+  int p = 0;
+  while (p < PRECISIONS && strcmp(name, precisions[p])) p++;
+  if (p == PRECISIONS) return ms_fail("precision: expected f32, bf16 or tf32, got '%s'", name), -1;
+  const ms_device *d = ms_device_default(); /* opens it */
+  if (!d) return -1;
+  bool offered = p == MS_PRECISION_F32;
+  for (int i = 0; (d = ms_device_open(i)) && !offered; i++) offered = d->precisions >> p & 1;
+  if (!offered && p == MS_PRECISION_BF16)
+    return ms_fail("precision bf16: %s: needs a processor with AVX512_BF16", ms_device_default()->description), -1;
+  if (!offered) return ms_fail("precision %s: no device in use offers it (%s)", name, ms_device_default()->description), -1;
+  return precision = (ms_precision)p, 0;
 }

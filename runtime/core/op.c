@@ -45,7 +45,7 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
   gate g;
   ms_call *c = &g.call;
   *c = (ms_call){.op = op, .n_in = n_in, .n_out = n_out, .n_attr = op->n_attr, .in = g.in, .out = g.out, .attr = attr};
-  c->precision = ms_get_precision();
+  c->queue = device->queue, c->precision = ms_device_precision(device);
   if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in)))
     return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
   const ms_backend *b = device->backend;
@@ -62,6 +62,12 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
   for (int k = 0; k < n_out; k++) tensor_view(out[k], &g.out[k]);
   for (int i = 0; bound && i < n_in && i < MS_MAX_ARGS; i++) c->bound[i] = bound[i];
   if (op->flags & MS_RANDOM) c->rng = ms_default_rng();
+  if (b->fault) {
+    const char *chunk = NULL;
+    int line = 0;
+    ms_script_line(&chunk, &line);
+    if (!(c->id = ms_call_id(op, ms_intern(chunk), line))) rc = -1;
+  }
 
   if (rc < 0) {
     ms_error_prefix("%s", op->name);
@@ -100,14 +106,17 @@ bool ms_op_changes(const ms_op *op, int input) {
   return a && (a->kind == MS_K_INOUT || a->kind == MS_K_TENSORS);
 }
 
+int ms_index_failed(const ms_op *op, int input, int64_t element, int64_t value, int64_t bound) {
+  return ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, ms_arg_of(op, input)->name, (long long)element + 1,
+                 (long long)value, MS_INDEX_BASE, (long long)(bound - 1 + MS_INDEX_BASE)),
+         -1;
+}
+
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound) {
   int64_t n = ms_view_numel(v);
   for (int64_t i = 0; i < n; i++) {
     const int64_t x = ms_view_integer(v, ms_offset(v, i));
-    if (x < MS_INDEX_BASE || x > bound - 1 + MS_INDEX_BASE)
-      return ms_fail("%s: %s[%lld] = %lld, expected %d..%lld", op->name, ms_arg_of(op, input)->name, (long long)i + 1, (long long)x,
-                     MS_INDEX_BASE, (long long)(bound - 1 + MS_INDEX_BASE)),
-             -1;
+    if (x < MS_INDEX_BASE || x > bound - 1 + MS_INDEX_BASE) return ms_index_failed(op, input, i, x, bound);
   }
   return 0;
 }
@@ -321,7 +330,7 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   const ms_op *op = ms_op_at(id);
   const ms_rule *rule = op->rule;
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
-  if (!device && !(device = ms_device_get("cpu"))) return -1;
+  if (!device && !(device = ms_device_default())) return -1;
   if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
 
   ms_attr a[MS_MAX_ARGS];

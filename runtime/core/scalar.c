@@ -28,6 +28,7 @@ void ms_cell_set(ms_cell *c, ms_plain value) { c->now = value; }
 typedef struct inside {
   ms_plain constant;
   ms_cell *cell; /* not NULL: that counts */
+  int64_t live;  /* a captured step: the first of its words of the live block; 0: none */
 } inside;
 _Static_assert(sizeof(inside) <= sizeof(ms_scalar), "a scalar has room for what it is");
 
@@ -46,6 +47,17 @@ ms_scalar ms_scalar_of(double v) { return seal((inside){.constant = {.value = v}
 ms_scalar ms_scalar_of_whole(int64_t v) { return seal((inside){.constant = {(double)v, v, true}}); }
 ms_scalar ms_scalar_of_plain(ms_plain v) { return seal((inside){.constant = v}); }
 ms_scalar ms_scalar_of_cell(ms_cell *c) { return seal((inside){.cell = c}); }
+ms_scalar ms_scalar_with_live(ms_scalar s, int word) {
+  inside x = open(&s);
+  x.live = word;
+  return seal(x);
+}
+int ms_scalar_live(ms_scalar s) { return (int)open(&s).live; }
+ms_scalar ms_scalar_from(const uint64_t *w) {
+  ms_plain v = {.whole = (int64_t)w[1], .is_whole = w[2] != 0};
+  memcpy(&v.value, &w[0], sizeof v.value);
+  return ms_scalar_of_plain(v);
+}
 ms_cell *ms_scalar_cell(ms_scalar s) { return open(&s).cell; }
 
 static ms_plain number_now(ms_scalar s) {
@@ -53,6 +65,12 @@ static ms_plain number_now(ms_scalar s) {
   return x.cell ? x.cell->now : x.constant;
 }
 double ms_scalar_value(ms_scalar s) { return number_now(s).value; }
+
+void ms_scalar_write(ms_scalar s, uint64_t *w) {
+  const ms_plain v = number_now(s);
+  memcpy(&w[0], &v.value, sizeof v.value);
+  w[1] = (uint64_t)v.whole, w[2] = v.is_whole;
+}
 
 bool ms_plain_whole(ms_plain v, int64_t *whole) {
   if (v.is_whole) return *whole = v.whole, true;

@@ -73,7 +73,7 @@ void ms_set_contiguous(ms_tensor *t) {
 }
 
 ms_tensor *ms_empty(ms_dtype dtype, int rank, const int64_t *shape, ms_device *device) {
-  if (!device && !(device = ms_device_get("cpu"))) return NULL;
+  if (!device && !(device = ms_device_default())) return NULL;
   if (rank < 0 || rank > MS_MAX_RANK) return ms_fail("a tensor of rank %d: expected 0..%d", rank, MS_MAX_RANK);
   int64_t n = 1;
   for (int i = 0; i < rank; i++) {
@@ -96,7 +96,7 @@ ms_tensor *ms_from_host(ms_dtype dtype, int rank, const int64_t *shape, const vo
   ms_tensor *t = ms_empty(dtype, rank, shape, device);
   if (!t) return NULL;
   size_t bytes = (size_t)ms_numel(t) * ms_dtype_size(dtype);
-  if (bytes && t->device->backend->upload(t->storage->data, data, bytes) < 0) return NULL;
+  if (bytes && t->device->backend->upload(t->device->queue, t->storage->data, data, bytes) < 0) return NULL;
   return t;
 }
 
@@ -193,7 +193,10 @@ int ms_to_host(ms_tensor *t, void *out) {
   ms_tensor *c = ms_contiguous(ms_detach(t));
   if (c) {
     size_t size = ms_dtype_size(c->dtype), bytes = (size_t)ms_numel(c) * size;
-    rc = bytes ? c->device->backend->download(out, (char *)c->storage->data + (size_t)c->offset * size, bytes) : 0;
+    const ms_device *d = c->device;
+    const char *from = (const char *)c->storage->data + (size_t)c->offset * size;
+    rc = bytes ? d->backend->download(d->queue, out, from, bytes) : 0;
+    if (rc == 0 && bytes) rc = ms_device_faulted(c->device);
   }
   ms_scope_close(mark);
   return rc;
@@ -218,10 +221,14 @@ ms_tensor *ms_to_device(ms_tensor *t, ms_device *d) {
   if (!c) return NULL;
   ms_tensor *r = ms_empty((ms_dtype)c->dtype, c->rank, c->shape, d);
   if (!r) return NULL;
-  size_t bytes = (size_t)ms_numel(c) * ms_dtype_size(c->dtype);
+  const size_t size = ms_dtype_size(c->dtype), bytes = (size_t)ms_numel(c) * size;
+  char *from = (char *)c->storage->data + (size_t)c->offset * size, *to = r->storage->data;
+  if (d->backend->host_memory) return ms_to_host(c, to) == 0 ? r : NULL;
+  if (t->device->backend->host_memory && !ms_observer_now)
+    return !bytes || d->backend->upload(d->queue, to, from, bytes) == 0 ? r : NULL;
   void *host = malloc(bytes ? bytes : 1);
   if (!host) return ms_fail("out of memory: %zu bytes to move a tensor from %s to %s", bytes, t->device->name, d->name);
-  bool ok = ms_to_host(c, host) == 0 && (!bytes || d->backend->upload(r->storage->data, host, bytes) == 0);
+  const bool ok = ms_to_host(c, host) == 0 && (!bytes || d->backend->upload(d->queue, to, host, bytes) == 0);
   free(host);
   return ok ? r : NULL;
 }

@@ -29,7 +29,7 @@ static int no_memory(void) { return ms_fail("compile: check: out of memory"), -1
 static void *copy_out(const ms_storage *s) {
   void *p = malloc(s->bytes ? s->bytes : 1);
   if (!p) return no_memory(), NULL;
-  if (s->bytes && s->device->backend->download(p, s->data, s->bytes) < 0) return free(p), NULL;
+  if (s->bytes && s->device->backend->download(s->device->queue, p, s->data, s->bytes) < 0) return free(p), NULL;
   return p;
 }
 
@@ -95,7 +95,9 @@ int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results) {
     if (!(c->at[i].eager = copy_out(c->at[i].storage))) return -1;
   for (int i = 0; i < c->n; i++) {
     place *p = &c->at[i];
-    if (p->storage->bytes && p->storage->device->backend->upload(p->storage->data, p->before, p->storage->bytes) < 0) return -1;
+    if (p->storage->bytes &&
+        p->storage->device->backend->upload(p->storage->device->queue, p->storage->data, p->before, p->storage->bytes) < 0)
+      return -1;
     p->storage->version++;
   }
   for (int i = 0; i < r->n_grad; i++) {

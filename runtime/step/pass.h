@@ -185,6 +185,7 @@ struct ms_step {
   bool profiling;
   int runs; /* profiled */
   ms_pace pace;
+  struct ms_whole *whole; /* whole.c; NULL: the device runs it call by call */
 };
 
 int ms_step_fold(ms_step *s);          /* pass: convolutions take in the pooling or upsampling beside them (fold.c) */
@@ -195,6 +196,14 @@ int ms_step_fuse(ms_step *s);          /* pass: elementwise calls become chains,
 void ms_step_in_place(ms_step *s);  /* pass: elementwise results lie where an operand lay that is not needed any more (alias.c) */
 void ms_step_lifetimes(ms_step *s); /* first and last of every slot, anew (fuse.c) */
 void ms_step_place(ms_step *s, int slot, char *address); /* views of a slot now lie there (replay.c) */
+/* Where the memory of a slot, so far in, lies in the run under way (run.c). */
+char *ms_step_address(const ms_step *s, int slot, size_t offset, ms_tensor *const *args);
+
+/* A step as one thing (whole.c). make: deal out the words of the live block, if the device can; 0, or -1 after ms_fail. replay: 1
+ * ran; 0: call by call, please, since some number does not fit, which is to be told where it is used; -1 after ms_fail. */
+int ms_step_make_whole(ms_step *s);
+int ms_step_replay_whole(ms_step *s, ms_tensor *const *args);
+void ms_step_drop_whole(ms_step *s);
 
 /* Is call i run by itself, or as the last of a chain? */
 static inline bool ms_step_runs(const ms_step *s, int i) { return !s->dead[i] && s->r->call[i].chain >= 0; }

@@ -139,6 +139,11 @@ ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args) {
   r->birth = ms_storage_births;
   for (int i = 0; i < n_args; i++) {
     if (ms_record_add_arg(r, args[i]) < 0) return ms_record_free(r), NULL;
+    if (r->device && r->device != args[i]->device) {
+      ms_fail("compile: argument %d of the step is on %s and argument 1 on %s: a step has one device", i + 1, args[i]->device->name,
+              r->device->name);
+      return ms_record_free(r), NULL;
+    }
     r->device = args[i]->device;
     r->n_given = r->n_args;
   }
@@ -356,6 +361,20 @@ static bool looks(const ms_rcall *q) {
   return live;
 }
 
+/* A step has one device: that of its arguments, else of its first call. 0, or -1 after ms_fail when call q, on tensors t[], is on
+ * another one. */
+static int one_device(ms_record *r, const ms_rcall *q, int n, ms_tensor *const *t) {
+  ms_device *d = NULL;
+  for (int i = 0; i < n && !d; i++)
+    if (t[i] && t[i]->storage) d = t[i]->device;
+  if (!d || r->device == d) return 0;
+  if (!r->device) return r->device = d, 0;
+  char place[160];
+  snprintf(place, sizeof place, "%s", r->n_call ? ms_rcall_place(&r->call[0]) : "its argument");
+  ms_fail("compile: %s works on %s, %s on %s: a step has one device", ms_rcall_place(q), d->name, place, r->device->name);
+  return ms_record_refuse(ms_error()), -1;
+}
+
 static int called(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out) {
   ms_record *r = ms_record_now;
   if (r->n_call == r->room_call) {
@@ -368,8 +387,7 @@ static int called(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out)
   if (ms_rcall_copy(q, c) < 0) return -1;
   ms_script_line(&q->chunk, &q->line);
   q->chunk = ms_intern(q->chunk);
-  if (!r->device && c->n_out) r->device = out[0]->device;
-  int n = c->n_in, all = n + c->n_out, rc = 0;
+  int n = c->n_in, all = n + c->n_out, rc = one_device(r, q, n ? n : all, n ? in : out);
   for (int i = 0; i < all && rc == 0; i++) {
     const ms_tensor *t = i < n ? in[i] : out[i - n];
     if (!t) continue;
@@ -380,7 +398,6 @@ static int called(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out)
     } else if (t->storage) {
       rc = (q->slot[i] = ms_record_slot_of(r, t)) < 0 ? -1 : 0;
       q->offset[i] = (size_t)t->offset * ms_dtype_size(t->dtype);
-      if (!r->device) r->device = t->device;
     }
   }
   /* Reads before writes: a call that only writes a new storage makes it. */

@@ -41,7 +41,9 @@ static int drop_dead(ms_step *s) {
     ms_rcall *c = &r->call[i];
     s->info.dead += s->dead[i];
     if (!s->dead[i] || !c->indexed) continue;
-    c->idle = true, s->dead[i] = false; /* it touches its index tensors, and nothing else */
+    s->dead[i] = false;
+    if (!r->device->backend->host_memory) continue; /* the kernel checks them */
+    c->idle = true;                                 /* it touches its index tensors, and nothing else */
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++)
       if (k >= c->call.n_in || k >= MS_MAX_ARGS || !c->call.bound[k]) c->slot[k] = -1;
   }
@@ -176,7 +178,8 @@ static int prepare(ms_step *s) {
   for (int i = 0; i < r->n_call; i++) {
     ms_call *c = &r->call[i].call;
     if (s->dead[i]) continue;
-    c->work_bytes = 0, c->way = NULL, c->precision = ms_get_precision();
+    c->work_bytes = 0, c->way = NULL, c->precision = ms_device_precision(r->device), c->queue = r->device->queue;
+    if (r->device->backend->fault && !(c->id = ms_call_id(c->op, r->call[i].chunk, r->call[i].line))) return -1;
     for (int k = 0; k < c->n_in + c->n_out; k++) /* where tensors were in the recording is nobody's business any more */
       if (r->call[i].slot[k] >= 0) ms_rcall_view(&r->call[i], k)->data = NULL;
     for (int k = 0; k < c->n_in; k++)
@@ -238,7 +241,7 @@ ms_step *ms_step_build(ms_record *r, bool exact) {
   ms_step *s = calloc(1, sizeof *s);
   if (!s) return ms_record_free(r), ms_fail("compile: out of memory");
   s->r = r;
-  if (!r->device) r->device = ms_device_get("cpu");
+  if (!r->device && !(r->device = ms_device_default())) return ms_step_free(s), NULL;
   adopt(r);
   join_tied(r);
   keep_gradients(r);
@@ -248,12 +251,14 @@ ms_step *ms_step_build(ms_record *r, bool exact) {
   ms_step_drop_copies(s);
   if ((!exact && ms_step_channels_last(s) < 0) || ms_step_fuse(s) < 0) return ms_step_free(s), NULL;
   ms_step_in_place(s);
-  if (prepare(s) < 0 || make_arena(s) < 0 || place_views(s) < 0 || list_written(s) < 0) return ms_step_free(s), NULL;
+  if (prepare(s) < 0 || make_arena(s) < 0 || place_views(s) < 0 || list_written(s) < 0 || ms_step_make_whole(s) < 0)
+    return ms_step_free(s), NULL;
   return s;
 }
 
 void ms_step_free(ms_step *s) {
   if (!s) return;
+  ms_step_drop_whole(s);
   for (int i = 0; i < s->r->n_call; i++) { /* only prepared calls have a kernel */
     ms_call *c = &s->r->call[i].call;
     if (c->kernel && c->kernel->release) c->kernel->release(c);

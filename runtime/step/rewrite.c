@@ -67,7 +67,7 @@ int ms_rewrite_constant(ms_rewrite *w, int dtype, const int64_t *shape, const do
   if (!bytes) return no_memory();
   for (size_t i = 0; i < n; i++) ms_put_number(bytes + i * size, dtype, ms_scalar_of(values[i]));
   ms_storage *s = ms_storage_new(w->r->device, n * size);
-  int rc = s && w->r->device->backend->upload(s->data, bytes, n * size) == 0 ? 0 : -1;
+  int rc = s && w->r->device->backend->upload(w->r->device->queue, s->data, bytes, n * size) == 0 ? 0 : -1;
   if (rc == 0) rc = new_slot(w, (ms_slot){.kind = MS_SLOT_EXTERNAL, .constant = true, .birth = s->birth}, v);
   if (rc == 0) ms_slot_hold(&w->r->slot[v->slot], s);
   ms_storage_release(s);

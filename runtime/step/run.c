@@ -134,6 +134,12 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+char *ms_step_address(const ms_step *s, int slot, size_t offset, ms_tensor *const *args) {
+  const ms_slot *t = &s->r->slot[slot];
+  char *at = (char *)t->storage->data + offset;
+  return t->kind == MS_SLOT_INPUT ? at + shift_of(s->r, t->arg, args) : at;
+}
+
 /* Memory of this run for arguments and results, and the views that follow them. */
 static int enter(ms_step *s, ms_tensor *const *args) {
   ms_record *r = s->r;
@@ -144,10 +150,8 @@ static int enter(ms_step *s, ms_tensor *const *args) {
     else if (t->kind == MS_SLOT_RESULT && !(t->storage = ms_storage_new(r->device, t->bytes))) return -1;
   }
   for (int i = 0; i < s->n_patch; i++) {
-    ms_patch *p = &s->patch[i];
-    const ms_slot *t = &r->slot[p->slot];
-    p->view->data = (char *)t->storage->data + p->offset;
-    if (t->kind == MS_SLOT_INPUT) p->view->data = (char *)p->view->data + shift_of(r, t->arg, args);
+    const ms_patch *p = &s->patch[i];
+    p->view->data = ms_step_address(s, p->slot, p->offset, args);
   }
   for (int i = 0; i < r->n_number; i++)
     if (ms_rnumber_run(&r->number[i]) < 0) return -1;
@@ -187,6 +191,26 @@ static int run_call(const ms_step *s, ms_rcall *q) {
   return rc;
 }
 
+/* Call by call, from time `from` on if it is profiled. *ran: how many calls did. 0, or -1 after ms_fail. */
+static int run_calls(ms_step *s, double from, int *ran) {
+  ms_record *r = s->r;
+  const ms_backend *b = r->device->backend;
+  const unsigned before = b->enter ? b->enter() : 0;
+  int rc = 0;
+  ms_pace_begin(&s->pace);
+  for (; *ran < r->n_call && rc == 0; (*ran)++) {
+    if (s->dead[*ran]) continue;
+    if ((rc = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : run_call(s, &r->call[*ran])) < 0) break;
+    if (!s->profiling) continue;
+    if (!b->host_memory && (rc = ms_device_sync(r->device)) < 0) break;
+    const double to = now();
+    s->seconds[*ran] += to - from, from = to;
+  }
+  ms_pace_end(&s->pace);
+  if (b->leave) b->leave(before);
+  return rc;
+}
+
 int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   ms_record *r = s->r;
   ms_tensor **args = s->args;
@@ -195,20 +219,13 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   int rc = enter(s, args);
   const bool entered = rc == 0;
   if (s->profiling) from = now();
-  const ms_backend *b = r->device->backend;
-  const unsigned before = b->enter ? b->enter() : 0;
-  ms_pace_begin(&s->pace);
   int ran = 0;
-  for (; ran < r->n_call && rc == 0; ran++) {
-    if (s->dead[ran]) continue;
-    if ((rc = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : run_call(s, &r->call[ran])) < 0) break;
-    if (s->profiling) {
-      double to = now();
-      s->seconds[ran] += to - from, from = to;
-    }
+  if (rc == 0 && s->whole && !s->profiling) {
+    const int whole = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : ms_step_replay_whole(s, args);
+    if (whole < 0) rc = -1;
+    if (whole > 0) ran = r->n_call;
   }
-  ms_pace_end(&s->pace);
-  if (b->leave) b->leave(before);
+  if (rc == 0 && ran < r->n_call) rc = run_calls(s, from, &ran);
   for (int k = 0; k < r->n_results && rc == 0; k++)
     if (!(results[k] = tensor_of(r, &r->result[k], args))) rc = -1;
   if (rc == 0) rc = leave_gradients(r, args);

@@ -389,23 +389,23 @@ static void test_trace(void **state) {
   (void)state;
   ms_device *d = ms_device_get("trace");
   assert_non_null(d);
-  ms_trace_clear();
+  ms_trace_clear(0);
   float v[6] = {1, 2, 3, 4, 5, 6}, back[6] = {0};
   ms_tensor *x = must(ms_from_host(MS_F32, 2, (int64_t[]){2, 3}, v, d));
   assert_int_equal(ms_to_host(x, back), 0);
   assert_memory_equal(v, back, sizeof v);
   assert_null(ms_data(x));
-  assert_int_equal(ms_trace_count(), 0);
+  assert_int_equal(ms_trace_count(0), 0);
 
   ms_set_requires_grad(x, true);
   ms_tensor *y = must(ms_sum_all(must(ms_softmax(must(ms_add(x, ms_number(1))), 1))));
-  assert_int_equal(ms_trace_count(), 3);
-  assert_string_equal(ms_trace_line(0), "add 2 x 3 f32, number -> 2 x 3 f32");
-  assert_string_equal(ms_trace_line(1), "softmax 2 x 3 f32 -> 2 x 3 f32");
-  assert_string_equal(ms_trace_line(2), "sum 2 x 3 f32 -> scalar f32");
+  assert_int_equal(ms_trace_count(0), 3);
+  assert_string_equal(ms_trace_line(0, 0), "add 2 x 3 f32, number -> 2 x 3 f32");
+  assert_string_equal(ms_trace_line(0, 1), "softmax 2 x 3 f32 -> 2 x 3 f32");
+  assert_string_equal(ms_trace_line(0, 2), "sum 2 x 3 f32 -> scalar f32");
   assert_int_equal(ms_backward(y, NULL, false), 0);
-  assert_true(ms_trace_count() > 3);
-  ms_trace_clear();
+  assert_true(ms_trace_count(0) > 3);
+  ms_trace_clear(0);
 
   must(ms_cat(MS_IN(x, x), 0));
   must(ms_apply(MS_OP_topk, MS_IN(x), TOP(2, 1)));
@@ -413,21 +413,21 @@ static void test_trace(void **state) {
       MS_OP_conv2d, 3,
       (ms_tensor *[]){ms_zeros(MS_F32, 4, (int64_t[]){1, 1, 2, 2}, d), ms_zeros(MS_F32, 4, (int64_t[]){1, 1, 1, 1}, d), NULL},
       NULL));
-  assert_string_equal(ms_trace_line(0), "cat 2 x 3 f32, 2 x 3 f32 -> 4 x 3 f32");
-  assert_string_equal(ms_trace_line(1), "topk 2 x 3 f32 -> 2 x 2 f32, 2 x 2 i64");
-  assert_string_equal(ms_trace_line(2), "full -> 1 x 1 x 2 x 2 f32");
-  assert_string_equal(ms_trace_line(4), "conv2d 1 x 1 x 2 x 2 f32, 1 x 1 x 1 x 1 f32, none -> 1 x 1 x 2 x 2 f32");
-  assert_int_equal(ms_trace_count(), 5);
-  assert_null(ms_trace_line(5)), assert_null(ms_trace_line(-1));
+  assert_string_equal(ms_trace_line(0, 0), "cat 2 x 3 f32, 2 x 3 f32 -> 4 x 3 f32");
+  assert_string_equal(ms_trace_line(0, 1), "topk 2 x 3 f32 -> 2 x 2 f32, 2 x 2 i64");
+  assert_string_equal(ms_trace_line(0, 2), "full -> 1 x 1 x 2 x 2 f32");
+  assert_string_equal(ms_trace_line(0, 4), "conv2d 1 x 1 x 2 x 2 f32, 1 x 1 x 1 x 1 f32, none -> 1 x 1 x 2 x 2 f32");
+  assert_int_equal(ms_trace_count(0), 5);
+  assert_null(ms_trace_line(0, 5)), assert_null(ms_trace_line(0, -1));
   for (int i = 0; i < 3000; i++) {
     int mark = ms_scope_open();
     must(ms_neg(x));
     ms_scope_close(mark);
   }
-  assert_int_equal(ms_trace_count(), 3005);
-  assert_string_equal(ms_trace_line(3004), "neg 2 x 3 f32 -> 2 x 3 f32");
-  ms_trace_clear();
-  assert_int_equal(ms_trace_count(), 0);
+  assert_int_equal(ms_trace_count(0), 3005);
+  assert_string_equal(ms_trace_line(0, 3004), "neg 2 x 3 f32 -> 2 x 3 f32");
+  ms_trace_clear(0);
+  assert_int_equal(ms_trace_count(0), 0);
 }
 
 int main(void) {

@@ -74,8 +74,8 @@ function TestPrecision.test_help()
 end
 
 function TestPrecision.test_other_names_raise()
-  raises({ "expected f32 or bf16", "'f16'" }, ms.precision, "f16")
-  raises({ "expected f32 or bf16", "''" }, ms.precision, "")
+  raises({ "expected f32, bf16 or tf32", "'f16'" }, ms.precision, "f16")
+  raises({ "expected f32, bf16 or tf32", "''" }, ms.precision, "")
   raises({ "string expected, got boolean" }, ms.precision, true)
   lu.assertEquals(ms.precision(), "f32")
 end
@@ -91,7 +91,7 @@ function TestPrecision.test_bf16_stays_until_set_back()
   lu.assertEquals(ms.precision "bf16", "bf16")
   lu.assertEquals(ms.precision(), "bf16")
   lu.assertEquals(ms.precision(nil), "bf16")
-  raises("expected f32 or bf16", ms.precision, "tf32")
+  raises("no device in use offers it", ms.precision, "tf32")
   lu.assertEquals(ms.precision(), "bf16")
   lu.assertEquals(ms.precision "f32", "f32")
 end
