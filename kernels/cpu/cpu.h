@@ -73,6 +73,12 @@ static inline bool f32_or_f64(const ms_call *c) {
   return d == MS_F32 || d == MS_F64;
 }
 
+/* Where plane number `plane` of images N x C x H x W, counted over N and C, begins, in elements. */
+static inline int64_t plane_offset(const ms_view *v, int64_t plane) {
+  const int64_t image = plane / v->shape[1];
+  return image * v->stride[0] + (plane - image * v->shape[1]) * v->stride[1];
+}
+
 /* Run the statements with `T` the C type of dtype d; an error for f16 and bf16, which are no types of C. MS_SWITCH_FLOAT: for f32
  * and f64 only. */
 #define MS_CASE(d, type, ...)                                                                                                      \

@@ -4,7 +4,7 @@
 /* ---- forward ------------------------------------------------------------------------------------------------------------- */
 
 /* Mean and squared deviations of piece p of a plane's channel. Gives how many elements it has. */
-static inline double G(moments_of_runs)(const norm_shape *s, const T *x, int64_t p, double *mean, double *squares) {
+static double G(moments_of_runs)(const norm_shape *s, const T *x, int64_t p, double *mean, double *squares) {
   const runs piece = runs_of(s, p);
   const double count = (double)(piece.count * piece.length);
   const int64_t sample = min_i64(piece.length, SAMPLE);
@@ -21,8 +21,7 @@ static inline double G(moments_of_runs)(const norm_shape *s, const T *x, int64_t
 }
 
 /* The same of `columns` channels side by side. */
-static inline double G(moments_of_rows)(const norm_shape *s, int64_t columns, const T *x, int64_t p, double *mean,
-                                        double *squares) {
+static double G(moments_of_rows)(const norm_shape *s, int64_t columns, const T *x, int64_t p, double *mean, double *squares) {
   T sum[COLUMNS] = {0}, square[COLUMNS] = {0}, near[COLUMNS] = {0};
   const int64_t stride = s->channels;
   int64_t r, end;
@@ -92,7 +91,7 @@ static void G(finish_forward)(const job *q, const task *t, const moments *m, G(f
 }
 
 /* y for pieces `from` up to `to` of a plane's channel. */
-static inline void G(write_runs)(const norm_shape *s, const T *x, T *y, int64_t from, int64_t to, const G(forward_terms) * f) {
+static void G(write_runs)(const norm_shape *s, const T *x, T *y, int64_t from, int64_t to, const G(forward_terms) * f) {
   const T shift = f->shift[0], scale = f->scale[0], offset = f->offset[0];
   for (int64_t p = from; p < to; p++) {
     const runs piece = runs_of(s, p);
@@ -106,8 +105,8 @@ static inline void G(write_runs)(const norm_shape *s, const T *x, T *y, int64_t 
 }
 
 /* The same for `columns` channels side by side. */
-static inline void G(write_rows)(const norm_shape *s, int64_t columns, const T *x, T *y, int64_t from, int64_t to,
-                                 const G(forward_terms) * f) {
+static void G(write_rows)(const norm_shape *s, int64_t columns, const T *x, T *y, int64_t from, int64_t to,
+                          const G(forward_terms) * f) {
   for (int64_t p = from; p < to; p++) {
     int64_t r, end;
     rows_of(s, p, &r, &end);
@@ -120,8 +119,9 @@ static inline void G(write_rows)(const norm_shape *s, int64_t columns, const T *
   }
 }
 
-static void G(write_pieces)(const norm_shape *s, const task *t, const T *x, T *y, int64_t from, int64_t to,
-                            const G(forward_terms) * f) {
+/* Never inlined: the loops would run short of registers where a task is done as a whole. */
+static __attribute__((noinline)) void G(write_pieces)(const norm_shape *s, const task *t, const T *x, T *y, int64_t from,
+                                                      int64_t to, const G(forward_terms) * f) {
   if (s->after > 1) G(write_runs)(s, x, y, from, to, f);
   else G(write_rows)(s, t->channels, x, y, from, to, f);
 }
@@ -181,8 +181,8 @@ static void G(find_shift)(const job *q, const task *t, T *shift) {
 }
 
 /* Add up grad and grad (x - shift) over piece p, of `columns` channels side by side. */
-static inline void G(sum_rows)(const norm_shape *s, int64_t columns, const T *grad, const T *x, int64_t p, const T *shift,
-                               gradient_sums *sums) {
+static void G(sum_rows)(const norm_shape *s, int64_t columns, const T *grad, const T *x, int64_t p, const T *shift,
+                        gradient_sums *sums) {
   T sum[COLUMNS] = {0}, product[COLUMNS] = {0};
   const int64_t stride = s->channels;
   int64_t r, end;
@@ -203,7 +203,7 @@ static inline void G(sum_rows)(const norm_shape *s, int64_t columns, const T *gr
 }
 
 /* The same over piece p of a plane's channel. */
-static inline void G(sum_runs)(const norm_shape *s, const T *grad, const T *x, int64_t p, const T *shift, gradient_sums *sums) {
+static void G(sum_runs)(const norm_shape *s, const T *grad, const T *x, int64_t p, const T *shift, gradient_sums *sums) {
   const runs piece = runs_of(s, p);
   const T *g = grad + piece.first, *in = x + piece.first;
   double product;
@@ -241,8 +241,8 @@ static void G(finish_backward)(const job *q, const task *t, const gradient_sums 
 }
 
 /* dx for pieces `from` up to `to` of a plane's channel. */
-static inline void G(write_grad_runs)(const norm_shape *s, const T *grad, const T *x, T *dx, int64_t from, int64_t to,
-                                      const G(backward_terms) * b) {
+static void G(write_grad_runs)(const norm_shape *s, const T *grad, const T *x, T *dx, int64_t from, int64_t to,
+                               const G(backward_terms) * b) {
   const T shift = b->shift[0], scale = b->scale[0], offset = b->offset[0], slope = b->slope[0];
   for (int64_t p = from; p < to; p++) {
     const runs piece = runs_of(s, p);
@@ -256,8 +256,8 @@ static inline void G(write_grad_runs)(const norm_shape *s, const T *grad, const 
 }
 
 /* The same for `columns` channels side by side. */
-static inline void G(write_grad_rows)(const norm_shape *s, int64_t columns, const T *grad, const T *x, T *dx, int64_t from,
-                                      int64_t to, const G(backward_terms) * b) {
+static void G(write_grad_rows)(const norm_shape *s, int64_t columns, const T *grad, const T *x, T *dx, int64_t from, int64_t to,
+                               const G(backward_terms) * b) {
   for (int64_t p = from; p < to; p++) {
     int64_t r, end;
     rows_of(s, p, &r, &end);
@@ -270,8 +270,8 @@ static inline void G(write_grad_rows)(const norm_shape *s, int64_t columns, cons
   }
 }
 
-static void G(write_grad_pieces)(const norm_shape *s, const task *t, const T *grad, const T *x, T *dx, int64_t from, int64_t to,
-                                 const G(backward_terms) * b) {
+static __attribute__((noinline)) void G(write_grad_pieces)(const norm_shape *s, const task *t, const T *grad, const T *x, T *dx,
+                                                           int64_t from, int64_t to, const G(backward_terms) * b) {
   if (s->after > 1) G(write_grad_runs)(s, grad, x, dx, from, to, b);
   else G(write_grad_rows)(s, t->channels, grad, x, dx, from, to, b);
 }

@@ -16,21 +16,15 @@ typedef struct pool {
   int64_t stride[2];    /* from window to window: down, to the right */
   int64_t padding[2];   /* rows above and below the image, columns left and right of it */
   int64_t channels;
-  int64_t n_stride, c_stride, h_stride, w_stride; /* of the image that is read, in elements */
+  int64_t h_stride, w_stride; /* of the image that is read, in elements */
 } pool;
 
 /* in: the image that is read; large, pooled: the two shapes, one of which is its own; a: the attributes size, stride, padding. */
 static pool pool_of(const ms_view *in, const int64_t *large, const int64_t *pooled, const ms_attr *a) {
   pool p = {.h = large[2], .w = large[3], .oh = pooled[2], .ow = pooled[3], .channels = in->shape[1]};
-  p.n_stride = in->stride[0], p.c_stride = in->stride[1], p.h_stride = in->stride[2], p.w_stride = in->stride[3];
+  p.h_stride = in->stride[2], p.w_stride = in->stride[3];
   for (int i = 0; i < 2; i++) p.size[i] = a[0].v.at[i], p.stride[i] = a[1].v.at[i], p.padding[i] = a[2].v.at[i];
   return p;
-}
-
-/* Where plane number `plane` (image, channel) of the image that is read begins, in elements. */
-static inline int64_t plane_offset(const pool *p, int64_t plane) {
-  int64_t image = plane / p->channels;
-  return image * p->n_stride + (plane - image * p->channels) * p->c_stride;
 }
 
 /* In a row of windows, column kw of a window lies inside of the image for windows *first up to, not including, *end. */
@@ -76,18 +70,18 @@ enum { MAX_BLOCK = 256 };
 #undef T
 #undef G
 
-/* Run BODY for each of the rows of the result r, `height` rows a plane, with the number of the row in its plane (`row`) and where
- * its plane begins in the image that is read (`from`). */
-#define EACH_ROW_OF_PLANES(r, height, work, i, row, from, ...)                                                                     \
+/* For each row i of the result r, `height` rows a plane: `row` is its number in its plane, `from` where that plane begins in
+ * `image`, which is read. */
+#define EACH_ROW_OF_PLANES(r, height, image, work, i, row, from, ...)                                                              \
   MS_PARALLEL(ms_team(work), i, (r)->shape[0] * (r)->shape[1] * (height), {                                                        \
-    const int64_t plane_ = i / (height), row = i - plane_ * (height), from = plane_offset(&p, plane_);                             \
+    const int64_t plane_ = i / (height), row = i - plane_ * (height), from = plane_offset(image, plane_);                          \
     __VA_ARGS__                                                                                                                    \
   })
 
-/* The same where images lie channels last: a row is one of pixels, `from` is where its image begins. */
-#define EACH_ROW_OF_PIXELS(r, height, work, i, row, from, ...)                                                                     \
+/* The same where images lie channels last: a row is one of pixels, `from` where its image begins. */
+#define EACH_ROW_OF_PIXELS(r, height, image, work, i, row, from, ...)                                                              \
   MS_PARALLEL(ms_team(work), i, (r)->shape[0] * (height), {                                                                        \
-    const int64_t image_ = i / (height), row = i - image_ * (height), from = image_ * p.n_stride;                                  \
+    const int64_t n_ = i / (height), row = i - n_ * (height), from = n_ * (image)->stride[0];                                      \
     __VA_ARGS__                                                                                                                    \
   })
 
@@ -95,14 +89,14 @@ static int avg_run(ms_call *c) {
   const ms_view *x = &c->in[0], *r = &c->out[0];
   const pool p = pool_of(x, x->shape, r->shape, c->attr);
   if (ms_view_channels_last(r)) {
-    EACH_ROW_OF_PIXELS(r, p.oh, ms_view_numel(x), i, row, from, {
+    EACH_ROW_OF_PIXELS(r, p.oh, x, ms_view_numel(x), i, row, from, {
       const int64_t to = i * p.ow * p.channels;
       if (r->dtype == MS_F32) avg_pixels_f32(&p, (const float *)x->data + from, row, (float *)r->data + to);
       else avg_pixels_f64(&p, (const double *)x->data + from, row, (double *)r->data + to);
     });
     return 0;
   }
-  EACH_ROW_OF_PLANES(r, p.oh, ms_view_numel(r) * p.size[0] * p.size[1], i, row, from, {
+  EACH_ROW_OF_PLANES(r, p.oh, x, ms_view_numel(r) * p.size[0] * p.size[1], i, row, from, {
     if (r->dtype == MS_F32) avg_row_f32(&p, (const float *)x->data + from, row, (float *)r->data + i * p.ow);
     else avg_row_f64(&p, (const double *)x->data + from, row, (double *)r->data + i * p.ow);
   });
@@ -114,14 +108,14 @@ static int avg_grad_run(ms_call *c) {
   const ms_view *g = &c->in[0], *r = &c->out[0];
   const pool p = pool_of(g, r->shape, g->shape, c->attr + 1);
   if (ms_view_channels_last(r)) {
-    EACH_ROW_OF_PIXELS(r, p.h, ms_view_numel(r), i, row, from, {
+    EACH_ROW_OF_PIXELS(r, p.h, g, ms_view_numel(r), i, row, from, {
       const int64_t to = i * p.w * p.channels;
       if (r->dtype == MS_F32) avg_grad_pixels_f32(&p, (const float *)g->data + from, row, (float *)r->data + to);
       else avg_grad_pixels_f64(&p, (const double *)g->data + from, row, (double *)r->data + to);
     });
     return 0;
   }
-  EACH_ROW_OF_PLANES(r, p.h, ms_view_numel(r), i, row, from, {
+  EACH_ROW_OF_PLANES(r, p.h, g, ms_view_numel(r), i, row, from, {
     if (r->dtype == MS_F32) avg_grad_row_f32(&p, (const float *)g->data + from, row, (float *)r->data + i * p.w);
     else avg_grad_row_f64(&p, (const double *)g->data + from, row, (double *)r->data + i * p.w);
   });
@@ -137,14 +131,14 @@ static int max_run(ms_call *c) {
   const int64_t work = ms_view_numel(r) * p.size[0] * p.size[1];
   int64_t *position = c->out[1].data;
   if (ms_view_channels_last(r)) {
-    EACH_ROW_OF_PIXELS(r, p.oh, work, i, row, from, {
+    EACH_ROW_OF_PIXELS(r, p.oh, x, work, i, row, from, {
       const int64_t to = i * p.ow * p.channels;
       if (r->dtype == MS_F32) max_pixels_f32(&p, (const float *)x->data + from, row, (float *)r->data + to, position + to);
       else max_pixels_f64(&p, (const double *)x->data + from, row, (double *)r->data + to, position + to);
     });
     return 0;
   }
-  EACH_ROW_OF_PLANES(r, p.oh, work, i, row, from, {
+  EACH_ROW_OF_PLANES(r, p.oh, x, work, i, row, from, {
     const int64_t to = i * p.ow;
     if (r->dtype == MS_F32) max_row_f32(&p, (const float *)x->data + from, row, (float *)r->data + to, position + to);
     else max_row_f64(&p, (const double *)x->data + from, row, (double *)r->data + to, position + to);

@@ -12,18 +12,19 @@ enum { SUM_VALUES, SUM_MOMENTS, SUM_PRODUCTS };
 #define T      float
 #define T_BITS int32_t
 #define G(x)   x##_f32
-#include "sum_lanes_template.h"
+#include "sum_template.h"
 #undef T
 #undef T_BITS
 #undef G
 #define T      double
 #define T_BITS int64_t
 #define G(x)   x##_f64
-#include "sum_lanes_template.h"
+#include "sum_template.h"
 #undef T
 #undef T_BITS
 #undef G
 
+/* For loops that are named by the C type. */
 #define sums_float       sums_f32
 #define sums_double      sums_f64
 #define sum_piece_float  sum_piece_f32

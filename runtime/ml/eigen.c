@@ -11,8 +11,12 @@
 
 #include "ml/internal.h"
 
-/* SLAB: columns of vectors worked on at a time. Rows of vectors are padded to a multiple of it. */
-enum { SLAB = 32, ROTATIONS = 1 << 16 };
+enum {
+  SLAB = 32,           /* columns of vectors that are worked on at a time; rows of vectors are padded to a multiple of it */
+  ROTATIONS = 1 << 16, /* that are collected before they are applied to the vectors */
+  SHARED_LEAST = 1500, /* a step of the tridiagonal form is shared by threads if more rows than this are left */
+  SWEEPS = 60          /* of implicit QL for one eigenvalue; two or three are usual */
+};
 
 /* Rows row and row + 1 of the vectors change together: (upper, lower) <- (c upper - s lower, s upper + c lower). */
 typedef struct rotation {
@@ -35,73 +39,11 @@ static double reflection(int64_t from, int64_t n, const double *x, double *v, do
   return alpha;
 }
 
-/* NAME(row, v, n): their scalar product. VL: doubles in a register. */
-#define DOT(NAME, TARGET, VL)                                                                                                      \
-  TARGET static double NAME(const double *row, const double *v, int64_t n) {                                                       \
-    typedef double vec __attribute__((vector_size((VL)*8), aligned(8), may_alias));                                                \
-    vec s[4] = {{0}, {0}, {0}, {0}};                                                                                               \
-    int64_t j = 0;                                                                                                                 \
-    for (; j + 4 * (VL) <= n; j += 4 * (VL))                                                                                       \
-      _Pragma("GCC unroll 4") for (int q = 0; q < 4; q++) s[q] +=                                                                  \
-          *(const vec *)(row + j + q * (VL)) * *(const vec *)(v + j + q * (VL));                                                   \
-    const vec all = (s[0] + s[1]) + (s[2] + s[3]);                                                                                 \
-    double sum = 0;                                                                                                                \
-    for (int l = 0; l < (VL); l++) sum += all[l];                                                                                  \
-    for (; j < n; j++) sum += row[j] * v[j];                                                                                       \
-    return sum;                                                                                                                    \
-  }
-
 /* Column `from` and the SLAB - 1 after it of the identity matrix, in z (n rows, ld apart). */
 static void unit_columns(int64_t n, double *z, int64_t ld, int64_t from) {
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < SLAB; j++) z[i * ld + from + j] = i == from + j;
 }
-
-/* NAME(n, a, tau, z, ld, from): multiply column `from` and the SLAB - 1 after it of z (n rows, ld apart) by .. H2 H1. */
-#define REFLECT(NAME, TARGET, VL)                                                                                                  \
-  TARGET static void NAME(int64_t n, const double *a, const double *tau, double *z, int64_t ld, int64_t from) {                    \
-    typedef double vec __attribute__((vector_size((VL)*8), aligned(8), may_alias));                                                \
-    for (int64_t k = 0; k + 1 < n; k++) {                                                                                          \
-      if (tau[k] == 0) continue;                                                                                                   \
-      const double *v = a + k * n;                                                                                                 \
-      for (int64_t part = 0; part < SLAB; part += 4 * (VL)) {                                                                      \
-        vec sum[4] = {{0}, {0}, {0}, {0}};                                                                                         \
-        for (int64_t i = k + 1; i < n; i++) {                                                                                      \
-          const vec *row = (const vec *)(z + i * ld + from + part);                                                                \
-          _Pragma("GCC unroll 4") for (int q = 0; q < 4; q++) sum[q] += v[i] * row[q];                                             \
-        }                                                                                                                          \
-        _Pragma("GCC unroll 4") for (int q = 0; q < 4; q++) sum[q] *= tau[k];                                                      \
-        for (int64_t i = k + 1; i < n; i++) {                                                                                      \
-          vec *row = (vec *)(z + i * ld + from + part);                                                                            \
-          _Pragma("GCC unroll 4") for (int q = 0; q < 4; q++) row[q] -= v[i] * sum[q];                                             \
-        }                                                                                                                          \
-      }                                                                                                                            \
-    }                                                                                                                              \
-  }
-
-/* NAME(z, ld, rotations, count): rotate SLAB columns of rows ld apart. */
-#define ROTATE(NAME, TARGET, VL)                                                                                                   \
-  TARGET static void NAME(double *z, int64_t ld, const rotation *rotations, int64_t count) {                                       \
-    typedef double vec __attribute__((vector_size((VL)*8), aligned(8), may_alias));                                                \
-    for (int64_t t = 0; t < count; t++) {                                                                                          \
-      vec *upper = (vec *)(z + rotations[t].row * ld), *lower = (vec *)(z + (rotations[t].row + 1) * ld);                          \
-      const double c = rotations[t].c, s = rotations[t].s;                                                                         \
-      _Pragma("GCC unroll 16") for (int q = 0; q < SLAB / (VL); q++) {                                                             \
-        const vec u = upper[q], l = lower[q];                                                                                      \
-        upper[q] = c * u - s * l;                                                                                                  \
-        lower[q] = s * u + c * l;                                                                                                  \
-      }                                                                                                                            \
-    }                                                                                                                              \
-  }
-
-/* NAME(row, a, w, b, v, n): row -= a w + b v. */
-#define UPDATE(NAME, TARGET, VL)                                                                                                   \
-  TARGET static void NAME(double *row, double a, const double *w, double b, const double *v, int64_t n) {                          \
-    typedef double vec __attribute__((vector_size((VL)*8), aligned(8), may_alias));                                                \
-    int64_t j = 0;                                                                                                                 \
-    for (; j + (VL) <= n; j += (VL)) *(vec *)(row + j) -= a * *(const vec *)(w + j) + b * *(const vec *)(v + j);                   \
-    for (; j < n; j++) row[j] -= a * w[j] + b * v[j];                                                                              \
-  }
 
 typedef struct eigen_kernels {
   double (*dot)(const double *row, const double *v, int64_t n);
@@ -110,12 +52,28 @@ typedef struct eigen_kernels {
   void (*rotate)(double *z, int64_t ld, const rotation *rotations, int64_t count);
 } eigen_kernels;
 
-#define KERNELS(ISA, TARGET, VL)                                                                                                   \
-  DOT(dot_##ISA, TARGET, VL) UPDATE(update_##ISA, TARGET, VL) REFLECT(reflect_##ISA, TARGET, VL) ROTATE(rotate_##ISA, TARGET, VL)
-KERNELS(base, , 2)
+#define G(x) x##_base
+#define TARGET
+#define VECTOR 2
+#include "ml/eigen_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
 #if ML_VARIANTS
-KERNELS(avx2, ML_TARGET_AVX2, 4)
-KERNELS(avx512, ML_TARGET_AVX512, 8)
+#define G(x)   x##_avx2
+#define TARGET ML_TARGET_AVX2
+#define VECTOR 4
+#include "ml/eigen_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
+#define G(x)   x##_avx512
+#define TARGET ML_TARGET_AVX512
+#define VECTOR 8
+#include "ml/eigen_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
 #endif
 
 static eigen_kernels best_eigen_kernels(void) {
@@ -143,12 +101,12 @@ static void tridiagonalise(const eigen_kernels *f, int64_t n, double *a, double 
     off[k] = reflection(next, n, row, v, &tau[k]);
     memcpy(row + next, v + next, (size_t)rest * sizeof *a);
     if (ms_interrupted()) return;
-    MS_PARALLEL(rest > 1500 ? ms_threads() : 1, k_, rest, { /* below, waiting for one another costs more than it saves */
-                                                            const int64_t i = next + k_;
-                                                            double *to = a + i * n + next;
-                                                            if (pending)
-                                                              f->update(to, old_v[i], old_w + next, old_w[i], old_v + next, rest);
-                                                            w[i] = tau[k] * f->dot(to, v + next, rest);
+    /* Small matrices are left to one thread: to wait for one another would cost more than it saves. */
+    MS_PARALLEL(rest > SHARED_LEAST ? ms_threads() : 1, i_, rest, {
+      const int64_t i = next + i_;
+      double *to = a + i * n + next;
+      if (pending) f->update(to, old_v[i], old_w + next, old_w[i], old_v + next, rest);
+      w[i] = tau[k] * f->dot(to, v + next, rest);
     });
     double vw = 0;
     for (int64_t i = next; i < n; i++) vw += v[i] * w[i];
@@ -166,49 +124,57 @@ static void apply_rotations(const eigen_kernels *f, double *z, int64_t ld, const
   MS_TASKS(ms_threads(), id, slab, (ld + SLAB - 1) / SLAB, f->rotate(z + slab * SLAB, ld, rotations, count););
 }
 
-/* diag becomes the eigenvalues of the tridiagonal matrix, rows of z are rotated along. rotations: ROTATIONS + n of scratch. -1: no
- * convergence. */
+/* Row l begins a block of the tridiagonal matrix that off-diagonal elements hold together, as far as they count: its last row. */
+static int64_t block_end(int64_t l, int64_t n, const double *diag, const double *off, double noise) {
+  for (; l + 1 < n; l++)
+    if (fabs(off[l]) <= DBL_EPSILON * (fabs(diag[l]) + fabs(diag[l + 1])) + noise + DBL_MIN) break;
+  return l;
+}
+
+/* A sweep of implicit QL through the block of rows l to m. Gives how many rotations it took, which it puts down in order. */
+static int64_t sweep_block(int64_t l, int64_t m, double *diag, double *off, rotation *rotations) {
+  double g = (diag[l + 1] - diag[l]) / (2 * off[l]);
+  g = diag[m] - diag[l] + off[l] / (g + copysign(hypot(g, 1), g));
+  double s = 1, c = 1, p = 0;
+  int64_t count = 0;
+  for (int64_t i = m - 1; i >= l; i--) {
+    const double f = s * off[i], b = c * off[i], r = hypot(f, g);
+    off[i + 1] = r;
+    if (r == 0) { /* the matrix splits here: take the shift back, and the caller starts again */
+      diag[i + 1] -= p;
+      off[m] = 0;
+      return count;
+    }
+    s = f / r, c = g / r;
+    g = diag[i + 1] - p;
+    const double q = (diag[i] - g) * s + 2 * c * b;
+    p = s * q;
+    diag[i + 1] = g + p;
+    g = c * q - b;
+    rotations[count++] = (rotation){c, s, i};
+  }
+  diag[l] -= p;
+  off[l] = g;
+  off[m] = 0;
+  return count;
+}
+
+/* diag becomes the eigenvalues of the tridiagonal matrix, rows of z are rotated along. rotations: memory for ROTATIONS + n of them.
+ * -1: no convergence. */
 static int implicit_ql(const eigen_kernels *k, int64_t n, double *diag, double *off, double *z, int64_t ld, rotation *rotations) {
   int64_t count = 0;
   double norm = 0;
   for (int64_t i = 0; i < n; i++) norm = fmax(norm, fabs(diag[i]) + fabs(off[i]));
   /* Rows of zeros (pixels that never change) leave a block of rounding noise, which has no end of its own: noise counts as zero. */
   const double noise = 0.01 * DBL_EPSILON * norm;
-  for (int64_t l = 0; l < n; l++) {
+  for (int64_t l = 0; l < n; l++)
     for (int sweep = 0;; sweep++) {
-      int64_t m = l;
-      for (; m + 1 < n; m++)
-        if (fabs(off[m]) <= DBL_EPSILON * (fabs(diag[m]) + fabs(diag[m + 1])) + noise + DBL_MIN) break;
+      const int64_t m = block_end(l, n, diag, off, noise);
       if (m == l) break;
-      if (sweep == 60 || ms_interrupted()) return -1;
-      double g = (diag[l + 1] - diag[l]) / (2 * off[l]);
-      g = diag[m] - diag[l] + off[l] / (g + copysign(hypot(g, 1), g));
-      double s = 1, c = 1, p = 0;
-      int64_t i = m - 1;
-      for (; i >= l; i--) {
-        const double f = s * off[i], b = c * off[i], r = hypot(f, g);
-        off[i + 1] = r;
-        if (r == 0) { /* the matrix splits here: take the shift back and start again */
-          diag[i + 1] -= p;
-          off[m] = 0;
-          break;
-        }
-        s = f / r, c = g / r;
-        g = diag[i + 1] - p;
-        const double q = (diag[i] - g) * s + 2 * c * b;
-        p = s * q;
-        diag[i + 1] = g + p;
-        g = c * q - b;
-        rotations[count++] = (rotation){c, s, i};
-      }
-      if (i < l) {
-        diag[l] -= p;
-        off[l] = g;
-        off[m] = 0;
-      }
+      if (sweep == SWEEPS || ms_interrupted()) return -1;
+      count += sweep_block(l, m, diag, off, rotations + count);
       if (count >= ROTATIONS) apply_rotations(k, z, ld, rotations, count), count = 0;
     }
-  }
   apply_rotations(k, z, ld, rotations, count);
   return 0;
 }
@@ -217,7 +183,7 @@ static int implicit_ql(const eigen_kernels *k, int64_t n, double *diag, double *
 
 typedef struct ranked_value {
   double value;
-  int64_t row;
+  int64_t row; /* of its vector in z */
 } ranked_value;
 
 static int by_value(const void *a, const void *b) {
@@ -231,10 +197,10 @@ static void arrange(int64_t n, const ranked_value *order, const double *z, int64
                     double *vectors) {
   for (int64_t i = 0; i < n; i++) {
     const double *from = z + order[i].row * ld;
-    int64_t most = 0;
+    int64_t largest = 0;
     for (int64_t j = 1; j < n; j++)
-      if (fabs(from[j]) > fabs(from[most])) most = j;
-    const double sign = from[most] < 0 ? -1 : 1;
+      if (fabs(from[j]) > fabs(from[largest])) largest = j;
+    const double sign = from[largest] < 0 ? -1 : 1;
     for (int64_t j = 0; j < n; j++) vectors[i * n + j] = sign * from[j];
     values[i] = order[i].value * scale;
   }
@@ -242,15 +208,15 @@ static void arrange(int64_t n, const ranked_value *order, const double *z, int64
 
 int ms_eigen_symmetric(int64_t n, const double *a, double *values, double *vectors) {
   if (n < 1 || n > INT32_MAX) return ms_fail("eigen: expected 1 <= n < 2^31, got %lld", (long long)n), -1;
-  double most = 0;
+  double largest = 0;
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j <= i; j++) {
       const double v = a[i * n + j];
       if (!isfinite(v))
         return ms_fail("eigen: a[%lld][%lld] = %g, expected a finite number", (long long)i + 1, (long long)j + 1, v), -1;
-      if (fabs(v) > most) most = fabs(v);
+      if (fabs(v) > largest) largest = fabs(v);
     }
-  const double scale = most > 0 ? most : 1; /* so that no square overflows or underflows */
+  const double scale = largest > 0 ? largest : 1; /* so that no square overflows or underflows */
   const int64_t ld = (n + SLAB - 1) / SLAB * SLAB;
   double *t = ml_alloc(n * n, sizeof *t), *z = ml_alloc(n * ld, sizeof *z), *line = ml_alloc(n, 7 * sizeof *line);
   rotation *rotations = ml_alloc(ROTATIONS + n, sizeof *rotations);
@@ -269,7 +235,7 @@ int ms_eigen_symmetric(int64_t n, const double *a, double *values, double *vecto
     });
     if (ms_interrupted() || implicit_ql(&f, n, diag, off, z, ld, rotations)) {
       if (ms_interrupted()) ms_stopped("eigen");
-      ms_fail("eigen: no convergence in 60 sweeps (n = %lld)", (long long)n);
+      ms_fail("eigen: no convergence in %d sweeps (n = %lld)", SWEEPS, (long long)n);
     } else {
       for (int64_t i = 0; i < n; i++) order[i] = (ranked_value){diag[i], i};
       qsort(order, (size_t)n, sizeof *order, by_value);

@@ -1,4 +1,4 @@
-/* internal.h -- what the files of runtime/ml share: checked memory, argument checks, products per instruction set. */
+/* internal.h -- what the files of runtime/ml share: checked memory, argument checks, instruction sets. */
 #ifndef MASCON_ML_INTERNAL_H
 #define MASCON_ML_INTERNAL_H
 #include "ml/ml.h"
@@ -29,27 +29,5 @@ void ml_limit_isa(int isa);
 #else
 #define ML_VARIANTS 0
 #endif
-
-/* Defines NAME(k, a, b, c, ldc): c[MR][NR] += sum over p < k of a[p * MR + i] * b[p * NR + j], both packed. The tile is worked in
- * pieces of IR x (JV vectors of VL elements), which must fit the registers of the target together with JV + 1 vectors. */
-#define ML_PRODUCT(NAME, TARGET, T, MR, NR, IR, JV, VL)                                                                            \
-  TARGET static void NAME(int64_t k, const T *restrict a, const T *restrict b, T *restrict c, int64_t ldc) {                       \
-    typedef T vec __attribute__((vector_size((VL) * sizeof(T)), aligned(sizeof(T)), may_alias));                                   \
-    for (int j0 = 0; j0 < (NR); j0 += (JV) * (VL))                                                                                 \
-      for (int i0 = 0; i0 < (MR); i0 += (IR)) {                                                                                    \
-        vec acc[IR][JV];                                                                                                           \
-        _Pragma("GCC unroll 16") for (int i = 0; i < (IR); i++) _Pragma("GCC unroll 16") for (int v = 0; v < (JV); v++)            \
-            acc[i][v] = (vec){0};                                                                                                  \
-        const T *ap = a + i0, *bp = b + j0;                                                                                        \
-        for (int64_t p = 0; p < k; p++, ap += (MR), bp += (NR)) {                                                                  \
-          vec bv[JV];                                                                                                              \
-          _Pragma("GCC unroll 16") for (int v = 0; v < (JV); v++) bv[v] = *(const vec *)(bp + v * (VL));                           \
-          _Pragma("GCC unroll 16") for (int i = 0; i < (IR); i++) _Pragma("GCC unroll 16") for (int v = 0; v < (JV); v++)          \
-              acc[i][v] += ap[i] * bv[v];                                                                                          \
-        }                                                                                                                          \
-        _Pragma("GCC unroll 16") for (int i = 0; i < (IR); i++) _Pragma("GCC unroll 16") for (int v = 0; v < (JV); v++) *          \
-            (vec *)(c + (i0 + i) * ldc + j0 + v * (VL)) += acc[i][v];                                                              \
-      }                                                                                                                            \
-  }
 
 #endif

@@ -12,20 +12,20 @@
 #include "ml/internal.h"
 
 enum {
-  QR = 12,     /* queries in a micro-tile */
-  TR = 32,     /* training rows in a packed panel */
-  CHUNK = 48,  /* queries a thread takes at a time: a multiple of QR */
-  TILE = 1024, /* training rows scored at a time: a multiple of TR and of SCAN */
-  DEPTH = 512, /* features per pass, so that a packed chunk stays in the L2 cache */
-  SCAN = 64
+  TILE_QUERIES = 12, /* queries in a micro-tile */
+  PANEL_ROWS = 32,   /* training rows in a packed panel */
+  CHUNK = 48,        /* queries a thread takes at a time: a multiple of TILE_QUERIES */
+  TILE = 1024,       /* training rows scored at a time: a multiple of PANEL_ROWS and of SCAN */
+  DEPTH = 512,       /* features per pass, so that a packed chunk stays in the L2 cache */
+  SCAN = 64          /* scores that are compared at a time with the limit */
 };
 
 struct ms_knn {
-  int64_t n, d, padded; /* padded: n up to a multiple of TR */
+  int64_t n, d, padded; /* padded: n up to a multiple of PANEL_ROWS */
   int32_t classes;
   float *x;      /* n x d, as given */
   float *mean;   /* d */
-  float *packed; /* for each block of DEPTH features, for each panel: features x TR, moved by mean; rows past n are 0 */
+  float *packed; /* for each block of DEPTH features, for each panel: features x PANEL_ROWS, moved by mean; rows past n are 0 */
   float *norm;   /* padded: |y - mean|^2; +infinity past n */
   float *bound;  /* per tile: the largest |y - mean| in it */
   int32_t *y;    /* n, or NULL */
@@ -42,65 +42,60 @@ typedef struct neighbour {
 typedef void (*product_fn)(int64_t k, const float *restrict a, const float *restrict b, float *restrict c, int64_t ldc);
 typedef int64_t (*scan_fn)(const float *s, int64_t from, int64_t n, float limit);
 
-ML_PRODUCT(product_base, , float, QR, TR, 6, 2, 4)
+/* Products of a tile of queries with a panel of training rows, and the search in the scores: VECTOR counts floats. */
+#define T             float
+#define PRODUCT_M     TILE_QUERIES
+#define PRODUCT_N     PANEL_ROWS
+#define BLOCK_VECTORS 2
+#define G(x)          x##_base
+#define TARGET
+#define VECTOR     4
+#define BLOCK_ROWS 6
+#include "ml/product_template.h"
+#include "ml/knn_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
+#undef BLOCK_ROWS
 #if ML_VARIANTS
-ML_PRODUCT(product_avx2, ML_TARGET_AVX2, float, QR, TR, 6, 2, 8)
-ML_PRODUCT(product_avx512, ML_TARGET_AVX512, float, QR, TR, 12, 2, 16)
+#define G(x)       x##_avx2
+#define TARGET     ML_TARGET_AVX2
+#define VECTOR     8
+#define BLOCK_ROWS 6
+#include "ml/product_template.h"
+#include "ml/knn_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
+#undef BLOCK_ROWS
+#define G(x)       x##_avx512
+#define TARGET     ML_TARGET_AVX512
+#define VECTOR     16
+#define BLOCK_ROWS 12
+#include "ml/product_template.h"
+#include "ml/knn_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
+#undef BLOCK_ROWS
 #endif
 
-/* NAME(s, from, n, limit): where the next run of SCAN scores with one <= limit begins, or n. from and n are multiples of SCAN. */
-#define SCAN_LOOP(NAME, TARGET, VL)                                                                                                \
-  TARGET static int64_t NAME(const float *s, int64_t from, int64_t n, float limit) {                                               \
-    typedef float vec __attribute__((vector_size((VL)*4), aligned(4), may_alias));                                                 \
-    typedef int32_t ints __attribute__((vector_size((VL)*4)));                                                                     \
-    typedef int64_t longs __attribute__((vector_size((VL)*4)));                                                                    \
-    for (; from < n; from += SCAN) {                                                                                               \
-      ints hit = {0};                                                                                                              \
-      _Pragma("GCC unroll 16") for (int v = 0; v < SCAN; v += (VL)) hit |= *(const vec *)(s + from + v) <= limit;                  \
-      const longs two = (longs)hit;                                                                                                \
-      int64_t any = 0;                                                                                                             \
-      _Pragma("GCC unroll 16") for (int lane = 0; lane < (VL) / 2; lane++) any |= two[lane];                                       \
-      if (any) return from;                                                                                                        \
-    }                                                                                                                              \
-    return n;                                                                                                                      \
-  }
-SCAN_LOOP(scan_base, , 4)
+/* Distances: VECTOR counts doubles. */
+#define G(x) x##_base
+#define TARGET
+#define VECTOR 2
+#include "ml/distance_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
 #if ML_VARIANTS
-SCAN_LOOP(scan_avx2, ML_TARGET_AVX2, 8)
-SCAN_LOOP(scan_avx512, ML_TARGET_AVX512, 16)
-#endif
-
-/* total plus the squared differences of elements j..d-1, one after another. */
-static double add_rest(double total, const float *a, const float *b, int64_t j, int64_t d) {
-  for (; j < d; j++) {
-    const double diff = (double)a[j] - (double)b[j];
-    total += diff * diff;
-  }
-  return total;
-}
-
-/* NAME(a, b, d): |a - b|^2 in f64, always in eight sums and the same order, for instruction sets without fused products: the same
- * bits on every machine. VL: doubles in a register. */
-#define DISTANCE(NAME, TARGET, VL)                                                                                                 \
-  TARGET static double NAME(const float *a, const float *b, int64_t d) {                                                           \
-    typedef float narrow __attribute__((vector_size((VL)*4), aligned(4), may_alias));                                              \
-    typedef double vec __attribute__((vector_size((VL)*8)));                                                                       \
-    vec sum[8 / (VL)];                                                                                                             \
-    _Pragma("GCC unroll 4") for (int v = 0; v < 8 / (VL); v++) sum[v] = (vec){0};                                                  \
-    int64_t j = 0;                                                                                                                 \
-    for (; j + 8 <= d; j += 8) _Pragma("GCC unroll 4") for (int v = 0; v < 8 / (VL); v++) {                                        \
-        const vec diff = __builtin_convertvector(*(const narrow *)(a + j + v * (VL)), vec) -                                       \
-                         __builtin_convertvector(*(const narrow *)(b + j + v * (VL)), vec);                                        \
-        sum[v] += diff * diff;                                                                                                     \
-      }                                                                                                                            \
-    double s[8];                                                                                                                   \
-    memcpy(s, sum, sizeof s);                                                                                                      \
-    double total = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));                                              \
-    return add_rest(total, a, b, j, d);                                                                                            \
-  }
-DISTANCE(distance_base, , 2)
-#if ML_VARIANTS
-DISTANCE(distance_avx, __attribute__((target("avx"))), 4)
+#define G(x)   x##_avx
+#define TARGET __attribute__((target("avx")))
+#define VECTOR 4
+#include "ml/distance_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
 #endif
 
 typedef double (*distance_fn)(const float *a, const float *b, int64_t d);
@@ -150,17 +145,17 @@ static int column_means(ms_knn *m) {
 }
 
 static void pack_training(ms_knn *m) {
-  const int64_t d = m->d, panels = m->padded / TR;
+  const int64_t d = m->d, panels = m->padded / PANEL_ROWS;
   MS_PARALLEL(ms_threads(), p, panels, {
     for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
       const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
-      float *to = m->packed + j0 * m->padded + p * TR * depth;
-      for (int64_t r = 0; r < TR; r++) {
-        const int64_t row = p * TR + r;
-        for (int64_t j = 0; j < depth; j++) to[j * TR + r] = row < m->n ? m->x[row * d + j0 + j] - m->mean[j0 + j] : 0;
+      float *to = m->packed + j0 * m->padded + p * PANEL_ROWS * depth;
+      for (int64_t r = 0; r < PANEL_ROWS; r++) {
+        const int64_t row = p * PANEL_ROWS + r;
+        for (int64_t j = 0; j < depth; j++) to[j * PANEL_ROWS + r] = row < m->n ? m->x[row * d + j0 + j] - m->mean[j0 + j] : 0;
       }
     }
-    for (int64_t row = p * TR; row < (p + 1) * TR; row++) {
+    for (int64_t row = p * PANEL_ROWS; row < (p + 1) * PANEL_ROWS; row++) {
       double sum = 0;
       for (int64_t j = 0; row < m->n && j < d; j++) {
         const double v = (double)(m->x[row * d + j] - m->mean[j]);
@@ -186,7 +181,7 @@ ms_knn *ms_knn_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32
   ms_knn *m = calloc(1, sizeof *m);
   if (!m) return ml_no_memory("knn");
   m->n = n, m->d = d, m->classes = classes;
-  m->padded = (n + TR - 1) / TR * TR;
+  m->padded = (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
   m->x = ml_alloc(n * d, sizeof *m->x);
   m->mean = ml_alloc(d, sizeof *m->mean);
   m->packed = ml_alloc(m->padded * d, sizeof *m->packed);
@@ -248,7 +243,7 @@ static void push_score(float *h, int64_t *size, int64_t k, float e) {
 
 /* What one thread works with. */
 typedef struct workspace {
-  float *packed;   /* DEPTH blocks of: micro-tiles of features x QR, holding -2 (q - mean) */
+  float *packed;   /* DEPTH blocks of: micro-tiles of features x TILE_QUERIES, holding -2 (q - mean) */
   float *score;    /* CHUNK x TILE */
   neighbour *heap; /* CHUNK x k */
   float *best;     /* min(k, TILE): scores of one tile */
@@ -274,15 +269,15 @@ static void pack_queries(const ms_knn *m, workspace *w, const float *q, int64_t 
     double sum = 0;
     for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
       const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
-      float *to = w->packed + j0 * tall + i / QR * QR * depth + i % QR;
+      float *to = w->packed + j0 * tall + i / TILE_QUERIES * TILE_QUERIES * depth + i % TILE_QUERIES;
       if (i < rows)
         for (int64_t j = 0; j < depth; j++) {
           const float v = q[i * d + j0 + j] - m->mean[j0 + j];
           sum += (double)v * (double)v;
-          to[j * QR] = -2 * v;
+          to[j * TILE_QUERIES] = -2 * v;
         }
       else
-        for (int64_t j = 0; j < depth; j++) to[j * QR] = 0;
+        for (int64_t j = 0; j < depth; j++) to[j * TILE_QUERIES] = 0;
     }
     w->norm[i] = sum;
   }
@@ -327,7 +322,7 @@ static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i
 }
 
 static void query_chunk(const ms_knn *m, workspace *w, const float *q, int64_t rows, int64_t k, const knn_kernels *f) {
-  const int64_t d = m->d, tall = (rows + QR - 1) / QR * QR;
+  const int64_t d = m->d, tall = (rows + TILE_QUERIES - 1) / TILE_QUERIES * TILE_QUERIES;
   pack_queries(m, w, q, rows, tall);
   memset(w->held, 0, sizeof w->held);
   for (int64_t t = 0; t < tiles_of(m); t++) {
@@ -335,9 +330,9 @@ static void query_chunk(const ms_knn *m, workspace *w, const float *q, int64_t r
     for (int64_t i = 0; i < tall; i++) memcpy(w->score + i * TILE, m->norm + first, (size_t)wide * sizeof(float));
     for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
       const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
-      for (int64_t r = 0; r < wide; r += TR) {
+      for (int64_t r = 0; r < wide; r += PANEL_ROWS) {
         const float *b = m->packed + j0 * m->padded + (first + r) * depth;
-        for (int64_t i = 0; i < tall; i += QR)
+        for (int64_t i = 0; i < tall; i += TILE_QUERIES)
           f->product(depth, w->packed + j0 * tall + i * depth, b, w->score + i * TILE + r, TILE);
       }
     }

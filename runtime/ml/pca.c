@@ -24,10 +24,38 @@ static int64_t eight(int64_t n) { return (n + 7) / 8 * 8; }
 
 typedef void (*product_fn)(int64_t k, const double *restrict a, const double *restrict b, double *restrict c, int64_t ldc);
 
-ML_PRODUCT(product_base, , double, PANEL, PANEL, 4, 2, 2)
+#define T             double
+#define PRODUCT_M     PANEL
+#define PRODUCT_N     PANEL
+#define BLOCK_VECTORS 2
+#define G(x)          x##_base
+#define TARGET
+#define VECTOR     2
+#define BLOCK_ROWS 4
+#include "ml/product_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
+#undef BLOCK_ROWS
 #if ML_VARIANTS
-ML_PRODUCT(product_avx2, ML_TARGET_AVX2, double, PANEL, PANEL, 4, 2, 4)
-ML_PRODUCT(product_avx512, ML_TARGET_AVX512, double, PANEL, PANEL, 8, 2, 8)
+#define G(x)       x##_avx2
+#define TARGET     ML_TARGET_AVX2
+#define VECTOR     4
+#define BLOCK_ROWS 4
+#include "ml/product_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
+#undef BLOCK_ROWS
+#define G(x)       x##_avx512
+#define TARGET     ML_TARGET_AVX512
+#define VECTOR     8
+#define BLOCK_ROWS 8
+#include "ml/product_template.h"
+#undef G
+#undef TARGET
+#undef VECTOR
+#undef BLOCK_ROWS
 #endif
 
 static product_fn best_product(void) {

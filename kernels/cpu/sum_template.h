@@ -1,4 +1,4 @@
-/* sum_lanes_template.h -- the loops of sum.h. A template: the includer defines T (float, double), T_BITS (an integer as wide as T)
+/* sum_template.h -- the loops of sum.h. A template: the includer defines T (float, double), T_BITS (an integer as wide as T)
  * and G(name) (the name for that type). */
 
 typedef T G(sum_vec) __attribute__((vector_size(64), aligned(sizeof(T)), may_alias));
