@@ -51,11 +51,11 @@ ISAS := $(if $(filter x86_64,$(ARCH)),v2 v3 v4,v2)
 isa_v2 := $(if $(filter x86_64,$(ARCH)),-march=x86-64-v2)
 isa_v3 := -march=x86-64-v3
 isa_v4 := -march=x86-64-v4 -mprefer-vector-width=512
-CPU_ONCE := backend.c onednn.c
+CPU_ONCE := backend.c conv/onednn.c
 
 # ---- sources -----------------------------------------------------------------------------------------------------------------
 RUNTIME_SRC := $(wildcard runtime/*.c runtime/*/*.c)
-CPU_SRC     := $(wildcard kernels/cpu/*.c)
+CPU_SRC     := $(wildcard kernels/cpu/*.c kernels/cpu/*/*.c)
 ISA_SRC     := $(filter-out $(addprefix kernels/cpu/,$(CPU_ONCE)),$(CPU_SRC))
 ONCE_SRC    := $(filter-out $(ISA_SRC),$(CPU_SRC)) $(wildcard kernels/*.c kernels/trace/*.c)
 BIND_SRC    := $(wildcard bindings/*.c)

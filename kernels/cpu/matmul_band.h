@@ -31,16 +31,6 @@ static void G(compute_band)(const product *p, const band *s, T *out, T *room, in
   if (p->turned) G(turn_to)(to, step, s->m, s->n, out + s->n0 * p->m + s->m0, p->m);
 }
 
-/* out = the sums of all splits, added up in order. */
-static void G(add_splits)(const product *p, const T *sums, T *out) {
-  const int64_t n = p->batch * p->m * p->n;
-  for (int64_t e = 0; e < n; e++) {
-    T sum = sums[e];
-    for (int64_t split = 1; split < p->splits; split++) sum += sums[split * n + e];
-    out[e] = sum;
-  }
-}
-
 /* Elements of room that a thread wants: what gemm.h wants for the whole product is enough for a band; and a band to be turned. */
 static int64_t G(room_for)(const product *p) {
   const G(left) l = G(left_of)(NULL, p->a.row_stride, p->a.column_stride, p->m, p->n);

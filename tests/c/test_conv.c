@@ -155,7 +155,7 @@ static void conv_chosen(void **s) {
     }
 }
 
-/* Few channels on a side, which have loops of their own (kernels/cpu/conv_direct.c): odd sizes, then images that are cut into bands
+/* Few channels on a side, which have loops of their own (kernels/cpu/conv/planes.c): odd sizes, then images that are cut into bands
  * and chunks with a shorter last one. */
 static void conv_few_channels(void **s) {
   (void)s;
@@ -193,7 +193,7 @@ static void conv_few_channels(void **s) {
   }
 }
 
-/* Channels around whole vectors on either side (kernels/cpu/conv_last.c). */
+/* Channels around whole vectors on either side (kernels/cpu/conv/channels_last.c). */
 static void conv_channels(void **s) {
   (void)s;
   static const int64_t from[] = {1, 2, 8, 15, 16, 17, 33, 48}, to[] = {1, 3, 7, 8, 15, 16, 17, 33, 48};
@@ -211,9 +211,9 @@ static void conv_channels(void **s) {
     }
 }
 
-/* Sizes that reach what conv_last.c does with them: bands of large images, several small images at a time, groups of images whose
- * sums are added up, images of a few pixels (unfolded), few channels in y (whose sums are turned), phases without a tap, kernels
- * that reach over the image. */
+/* Sizes that reach what channels_last.c does with them: bands of large images, several small images at a time, groups of images
+ * whose sums are added up, images of a few pixels (unfolded), few channels in y (whose sums are turned), phases without a tap,
+ * kernels that reach over the image. */
 static void conv_cuts(void **s) {
   (void)s;
   static const conv size[] = {

@@ -1,4 +1,4 @@
-/* im2col.h -- convolution as a matrix product of weights and unfolded images: f64, and what oneDNN refuses in f32. A template
+/* im2col.h -- convolution as a matrix product of weights and unfolded images: a template
  * beside gemm.h (T, G). x, w, y are contiguous. The rows of a group's matrix are (channel, kh, kw); its columns are output places,
  * a band of rows at a time so that it stays in cache. */
 #ifndef MS_IM2COL_SIZES

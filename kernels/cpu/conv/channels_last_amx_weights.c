@@ -1,17 +1,23 @@
-/* conv_amx_w.c -- gradients of w, for conv_last.h, on AMX. The inner dimension is the pixels of y, two neighbours of a row in a
- * word (an odd row's last one with zero). Rows of A are channels of y, transposed into tiles; rows of B are words of the source as
- * a kernel column meets it: one copy of the source for each kernel column, in which rows of y follow one another without gaps, and
- * a kernel row is a distance. Steps end where a unit ends, so that a pixel meets only the kernel elements that it belongs to:
- * infinities elsewhere do no harm. Sums: [kernel row][kernel column][channel of y][channel of x]. */
-#include "amx.h"
-#include "conv_last_plan.h"
+/* channels_last_last_amx_sums.c -- the gradient of w for channels_last.h on AMX. The inner dimension is the pixels of y, two
+ * neighbours of a row in a word (an odd row's last one with zero). Rows of A are channels of y, transposed into tiles; rows of B
+ * are words of the source as a kernel column meets it: one copy of the source for each kernel column, in which rows of y follow one
+ * another without gaps, and a kernel row is a distance. Steps end where a unit ends, so that a pixel meets only the kernel elements
+ * that it belongs to: infinities elsewhere do no harm. Sums: [kernel row][kernel column][channel of y][channel of x]. */
+#include "../amx.h"
+#include "channels_last.h"
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
-enum { S = AMX_SIDE, LEAST = 8, SHORT_STEP = 4 };        /* channels; words of a step: fewer are not worth it */
-enum { UNIT_BYTES = 512 << 10, LANE_BYTES = 256 << 10 }; /* of a unit, at most; of several together */
+enum {
+  S = AMX_SIDE,
+  LEAST_CHANNELS = 8,     /* fewer are not worth it, */
+  LEAST_STEP = 4,         /* nor fewer words of a step */
+  UNIT_BYTES = 512 << 10, /* of a unit, at most */
+  LANE_BYTES = 256 << 10  /* of several units together */
+};
 
-static void size_unit(amx_weights *u, const ms_conv *g, int64_t band) {
+static void size_unit(last_amx_sums *u, const ms_conv *g, int64_t band) {
   const int64_t words_of = band * u->pairs;
   u->band = band;
   for (u->depth = min_i64(S, words_of); words_of % u->depth; u->depth--)
@@ -22,30 +28,39 @@ static void size_unit(amx_weights *u, const ms_conv *g, int64_t band) {
   u->y_unit = u->o / S * u->steps * AMX_TILE;
 }
 
-bool MS_NAME(ms_last_amx_w_plan)(ms_last *p) {
+/* The largest bands of the same height that fit. */
+static bool set_units(last_plan *p) {
   const ms_conv *g = &p->g;
-  amx_weights *u = &p->aw;
-  if (g->c < LEAST || g->o < LEAST || g->kh * g->kw > AMX_TAPS || g->oh < 1 || g->ow < 1) return false;
+  last_amx_sums *u = &p->amx_sums;
+  if (g->c < LEAST_CHANNELS || g->o < LEAST_CHANNELS) return false;
   u->pairs = div_up(g->ow, 2), u->c = round_up(g->c, S), u->o = round_up(g->o, S);
-  int64_t band = g->oh;
-  for (;; band--) { /* bands of the same height */
+  for (int64_t band = g->oh;; band--) {
     if (g->oh % band) continue;
     size_unit(u, g, band);
     if ((u->x_unit + u->y_unit) * 4 <= UNIT_BYTES || band == 1) break;
   }
-  if (u->depth < SHORT_STEP) return false;
-  u->units = g->n * (g->oh / band);
+  u->units = g->n * (g->oh / u->band);
   u->at_once = min_i64(max_i64(LANE_BYTES / ((u->x_unit + u->y_unit) * 4), 1), u->units);
-  u->x_line = p->from_last ? 0 : round_up(g->w * g->c, S), u->y_turned = p->to_last ? 0 : round_up(band * g->ow * g->o, S);
+  u->x_line = p->in_last ? 0 : round_up(g->w * g->c, S), u->y_transposed = p->out_last ? 0 : round_up(u->band * g->ow * g->o, S);
+  return u->depth >= LEAST_STEP;
+}
+
+static bool plan(conv_plan *c) {
+  const ms_conv *g = &c->g;
+  last_plan *p = MS_NAME(conv_last_new)(g);
+  if (!p) return false;
+  if (!set_units(p)) return free(p), false;
+  const last_amx_sums *u = &p->amx_sums;
   const int64_t sums = g->kh * g->kw * u->o * u->c;
   /* as many sums as are a small part of what is read */
   int64_t enough = g->n * (g->c * g->h * g->w + g->o * g->oh * g->ow) / (2 * sums);
   enough = min_i64(min_i64(enough, u->units), max_i64(SUMS_BYTES / (sums * 4), 1));
-  for (p->groups = ms_tasks(); p->groups > 1 && p->groups > enough; p->groups /= 2)
+  for (p->image_groups = ms_tasks(); p->image_groups > 1 && p->image_groups > enough; p->image_groups /= 2)
     ;
-  p->slices = 1, p->amx = true;
-  p->shared_bytes = (size_t)(p->groups * sums) * 4;
-  p->lane_bytes = (size_t)(u->at_once * (u->x_unit + u->y_unit) + u->x_line + u->y_turned) * 4;
+  c->own = p;
+  c->tasks = p->image_groups;
+  c->shared_bytes = (size_t)(p->image_groups * sums) * 4;
+  c->lane_bytes = (size_t)(u->at_once * (u->x_unit + u->y_unit) + u->x_line + u->y_transposed) * 4;
   return true;
 }
 
@@ -64,9 +79,9 @@ static inline vec_f32 pair_of_y(const ms_conv *g, const float *y, int64_t t, int
 }
 
 /* The rows of y at `y`, channels last, as tiles [block of channels][step][channel][word]. */
-static void fill_y(const ms_last *p, const float *y, float *to) {
+static void fill_y(const last_plan *p, const float *y, float *to) {
   const ms_conv *g = &p->g;
-  const amx_weights *u = &p->aw;
+  const last_amx_sums *u = &p->amx_sums;
   const bool plain = g->ow % 2 == 0 && g->o % S == 0; /* pairs follow one another */
   for (int64_t step = 0; step < u->steps; step++)
     for (int64_t o = 0; o < u->o; o += S) {
@@ -89,44 +104,44 @@ static void fill_y(const ms_last *p, const float *y, float *to) {
 }
 
 /* Pairs k0 .. k1-1 of a row of the source, for a kernel column whose first pixel is `first`; what lies outside is zero. */
-static void edge_pairs(const ms_last *p, const float *from, int64_t first, int64_t k0, int64_t k1, float *to) {
+static void padded_pairs(const last_plan *p, const float *from, int64_t first, int64_t k0, int64_t k1, float *to) {
   const ms_conv *g = &p->g;
   const float none[S] = {0};
   for (int64_t k = k0; k < k1; k++) {
     const int64_t a = first + 2 * k * g->stride[1], b = a + g->stride[1];
     const bool has_a = a >= 0 && a < g->w, has_b = b >= 0 && b < g->w && 2 * k + 1 < g->ow;
-    for (int64_t c = 0; c < p->aw.c; c += S)
-      *(vec_f32 *)(to + k * p->aw.c + c) =
+    for (int64_t c = 0; c < p->amx_sums.c; c += S)
+      *(vec_f32 *)(to + k * p->amx_sums.c + c) =
           words(load(has_a ? from + a * g->c + c : none, g->c - c), load(has_b ? from + b * g->c + c : none, g->c - c));
   }
 }
 
-static void row_pairs(const ms_last *p, const float *from, int64_t first, float *to) {
+static void row_pairs(const last_plan *p, const float *from, int64_t first, float *to) {
   const ms_conv *g = &p->g;
-  const amx_weights *u = &p->aw;
+  const last_amx_sums *u = &p->amx_sums;
   const int64_t two = 2 * g->stride[1], last = g->w - 1 - g->stride[1] - first; /* of the left pixels, from `first` on */
   const int64_t k0 = min_i64(div_up(max_i64(-first, 0), two), u->pairs);
   const int64_t k1 = max_i64(k0, g->c == u->c ? min_i64(last < 0 ? 0 : last / two + 1, g->ow / 2) : 0);
-  edge_pairs(p, from, first, 0, k0, to);
+  padded_pairs(p, from, first, 0, k0, to);
   const float *a = from + (first + k0 * two) * g->c;
   float *dest = to + k0 * u->c;
   for (int64_t k = k0; k < k1; k++, a += two * g->c)
     for (int64_t c = 0; c < u->c; c += S, dest += S)
       *(vec_f32 *)dest = words(*(const vec_f32 *)(a + c), *(const vec_f32 *)(a + g->stride[1] * g->c + c));
-  edge_pairs(p, from, first, k1, u->pairs, to);
+  padded_pairs(p, from, first, k1, u->pairs, to);
 }
 
 /* The source under rows t0 .. of y as [kernel column][phase][row][word][channel]. line: room for a row. */
-static void fill_x(const ms_last *p, const float *image, int64_t t0, float *to, float *line) {
+static void fill_x(const last_plan *p, const float *image, int64_t t0, float *to, float *line) {
   const ms_conv *g = &p->g;
-  const amx_weights *u = &p->aw;
+  const last_amx_sums *u = &p->amx_sums;
   const int64_t length = u->pairs * u->c, phases = g->stride[0];
   for (int64_t q = 0; q < phases; q++)
     for (int64_t r = 0; r < u->rows; r++) {
       const int64_t row = (t0 + r) * phases + q - g->pad[0];
       const float *from = image + row * g->w * g->c;
       const bool inside = row >= 0 && row < g->h;
-      if (inside && !p->from_last) turn_f32(image + row * g->w, g->h * g->w, g->c, g->w, line), from = line;
+      if (inside && !p->in_last) turn_f32(image + row * g->w, g->h * g->w, g->c, g->w, line), from = line;
       for (int64_t s = 0; s < g->kw; s++) {
         float *dest = to + ((s * phases + q) * u->rows + r) * length;
         if (inside) row_pairs(p, from, s - g->pad[1], dest);
@@ -136,9 +151,9 @@ static void fill_x(const ms_last *p, const float *image, int64_t t0, float *to, 
 }
 
 /* Adds the sums of `units` units in the lane. */
-static void add_units(const ms_last *p, int64_t units, bool first, const float *xs, const float *ys, float *sums) {
+static void add_units(const last_plan *p, int64_t units, bool first, const float *xs, const float *ys, float *sums) {
   const ms_conv *g = &p->g;
-  const amx_weights *u = &p->aw;
+  const last_amx_sums *u = &p->amx_sums;
   const int64_t across = u->c / S, down = u->o / S, all = g->kh * g->kw * across, length = u->pairs * u->c;
   const int64_t rows = down > 1 ? 2 : 1, cols = down > 1 ? 2 : 4;
   ms_amx m = {.runs = units, .steps = u->steps};
@@ -161,19 +176,21 @@ static void add_units(const ms_last *p, int64_t units, bool first, const float *
     }
 }
 
-void MS_NAME(ms_last_amx_w_task)(const ms_last *p, int64_t task, const float *x, const float *y, float *sums, float *lane) {
+static bool task(const conv_plan *c, const conv_operands *t, int64_t task, int lane, void *memory) {
+  const last_plan *p = c->own;
   const ms_conv *g = &p->g;
-  const amx_weights *u = &p->aw;
-  const int64_t from = u->units * task / p->groups, to = u->units * (task + 1) / p->groups, bands = g->oh / u->band;
-  float *xs = lane, *ys = xs + u->at_once * u->x_unit, *line = ys + u->at_once * u->y_unit, *turned = line + u->x_line;
-  sums += task * g->kh * g->kw * u->o * u->c;
+  const last_amx_sums *u = &p->amx_sums;
+  const float *x = t->x, *y = t->y;
+  float *sums = (float *)t->shared + task * g->kh * g->kw * u->o * u->c;
+  const int64_t from = u->units * task / p->image_groups, to = u->units * (task + 1) / p->image_groups, bands = g->oh / u->band;
+  float *xs = memory, *ys = xs + u->at_once * u->x_unit, *line = ys + u->at_once * u->y_unit, *turned = line + u->x_line;
   MS_NAME(ms_amx_configure)(S, u->depth);
   for (int64_t i = from; i < to; i += u->at_once) {
     const int64_t n = min_i64(u->at_once, to - i);
     for (int64_t k = 0; k < n; k++) {
       const int64_t image = (i + k) / bands, t0 = (i + k) % bands * u->band;
       const float *here = y + image * g->o * g->oh * g->ow;
-      if (p->to_last) here += t0 * g->ow * g->o;
+      if (p->out_last) here += t0 * g->ow * g->o;
       else turn_f32(here + t0 * g->ow, g->oh * g->ow, g->o, u->band * g->ow, turned), here = turned;
       fill_y(p, here, ys + k * u->y_unit);
       fill_x(p, x + image * g->c * g->h * g->w, t0, xs + k * u->x_unit, line);
@@ -181,32 +198,32 @@ void MS_NAME(ms_last_amx_w_task)(const ms_last *p, int64_t task, const float *x,
     add_units(p, n, i == from, xs, ys, sums);
   }
   MS_NAME(ms_amx_release)();
+  return (void)lane, true;
 }
 
 /* Gradients of output channel o and 16 of x: the groups' sums added up in order. */
-static void gather(const ms_last *p, const float *sums, int64_t o, int64_t c, float *w) {
+static void gather(const last_plan *p, const float *sums, int64_t o, int64_t c, float *w) {
   const ms_conv *g = &p->g;
-  const amx_weights *u = &p->aw;
+  const last_amx_sums *u = &p->amx_sums;
   const int64_t taps = g->kh * g->kw, part = taps * u->o * u->c, lanes = min_i64(S, g->c - c);
   float *to = w + (o * g->c + c) * taps;
   for (int64_t k = 0; k < taps; k++) {
     const float *from = sums + (k * u->o + o) * u->c + c;
     vec_f32 sum = *(const vec_f32 *)from;
-    for (int64_t i = 1; i < p->groups; i++) sum += *(const vec_f32 *)(from + i * part);
+    for (int64_t i = 1; i < p->image_groups; i++) sum += *(const vec_f32 *)(from + i * part);
     for (int64_t l = 0; l < lanes; l++) to[l * taps + k] = sum[l];
   }
 }
 
-void MS_NAME(ms_last_amx_w_end)(const ms_last *p, float *w, const float *sums) {
+static void end(const conv_plan *c, const conv_operands *t) {
+  const last_plan *p = c->own;
   const ms_conv *g = &p->g;
-  const int64_t across = p->aw.c / S;
-  MS_PARALLEL(ms_team(2 * p->groups * g->o * g->c * g->kh * g->kw), k, g->o * across,
-              gather(p, sums, k / across, k % across * S, w););
+  const int64_t across = p->amx_sums.c / S;
+  MS_PARALLEL(ms_team(2 * p->image_groups * g->o * g->c * g->kh * g->kw), k, g->o * across,
+              gather(p, t->shared, k / across, k % across * S, t->w););
 }
+
+const conv_functions MS_NAME(conv_last_amx_weights) = {.plan = plan, .task = task, .end = end, .free = free};
 #else
-bool MS_NAME(ms_last_amx_w_plan)(ms_last *p) { return (void)p, false; }
-void MS_NAME(ms_last_amx_w_task)(const ms_last *p, int64_t task, const float *x, const float *y, float *sums, float *lane) {
-  (void)p, (void)task, (void)x, (void)y, (void)sums, (void)lane;
-}
-void MS_NAME(ms_last_amx_w_end)(const ms_last *p, float *w, const float *sums) { (void)p, (void)w, (void)sums; }
+const conv_functions MS_NAME(conv_last_amx_weights) = {0}; /* never asked: ms_amx_ready says no */
 #endif

@@ -293,7 +293,7 @@ static ms_dnn_conv *cache; /* newest use first */
 ms_dnn_conv *ms_dnn_conv_get(const ms_conv *g, int threads, int lanes) {
   if (!ms_dnn_ready()) return NULL;
   const key k = {.g = *g, .threads = threads, .lanes = lanes};
-  _Static_assert(sizeof k == 16 * sizeof(int64_t) + 6 * sizeof(int), "keys are compared as bytes: no padding");
+  _Static_assert(sizeof k == 16 * sizeof(int64_t) + 8 * sizeof(int), "keys are compared as bytes: no padding");
   int n = 0;
   for (ms_dnn_conv **at = &cache, *p; (p = *at); at = &p->next, n++) {
     if (memcmp(&p->key, &k, sizeof k) != 0) {

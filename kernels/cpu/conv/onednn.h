@@ -2,28 +2,11 @@
  * everything here says "no" without a message where it is missing or refuses: the callers have loops of their own. */
 #ifndef MS_ONEDNN_H
 #define MS_ONEDNN_H
+#include "shape.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 bool ms_dnn_ready(void);
-
-/* y (n x o x oh x ow) = conv(x (n x c x h x w), w (o x c/groups x kh x kw)): which of the three is the result. */
-enum { MS_CONV_Y, MS_CONV_X, MS_CONV_W };
-typedef struct ms_conv { /* without padding: compared as bytes */
-  int64_t n, c, h, w, o, kh, kw, oh, ow, groups, stride[2], pad[2], dilation[2];
-  int result;
-  int bias;           /* 1: with one (MS_CONV_Y only) */
-  int x_last, y_last; /* 1: that image lies channels last (N x H x W x C) */
-} ms_conv;
-
-/* Output places j in [*from, *to) whose input place j*stride + at lies in 0 .. n-1. */
-static inline void inside(int64_t at, int64_t stride, int64_t n, int64_t outputs, int64_t *from, int64_t *to) {
-  *from = at >= 0 ? 0 : (-at + stride - 1) / stride;
-  *to = at >= n ? 0 : (n - 1 - at) / stride + 1;
-  if (*to > outputs) *to = outputs;
-  if (*from > *to) *from = *to;
-}
 
 /* A prepared f32 convolution of contiguous (or channels-last) tensors, from a cache of bounded size. threads: how many oneDNN uses
  * inside. lanes: how many threads of the caller may run it at the same time (with threads = 1). NULL: oneDNN has none. */
