@@ -58,15 +58,15 @@ static bool all(const ms_conv *g) { return (void)g, true; }
 
 static bool few_channels(const ms_conv *g) { return is_f32(g) && g->result != MS_CONV_W && MS_NAME(conv_planes_take)(g); }
 static bool few_channels_w(const ms_conv *g) { return is_f32(g) && g->result == MS_CONV_W && MS_NAME(conv_planes_take)(g); }
-static bool few_in_planes(const ms_conv *g) { return !g->x_last && !g->y_last && few_channels(g); }
-static bool few_in_planes_w(const ms_conv *g) { return !g->x_last && !g->y_last && few_channels_w(g); }
+static bool planes(const ms_conv *g) { return !g->x_last && !g->y_last && few_channels(g); }
+static bool planes_w(const ms_conv *g) { return !g->x_last && !g->y_last && few_channels_w(g); }
 
-static bool vectors(const ms_conv *g) { return is_f32(g) && g->result != MS_CONV_W && MS_NAME(conv_last_takes)(g); }
-static bool vectors_w(const ms_conv *g) { return is_f32(g) && g->result == MS_CONV_W && MS_NAME(conv_last_takes)(g); }
-static bool vectors_bf16(const ms_conv *g) { return g->bf16 && vectors(g) && MS_NAME(conv_last_takes_bf16)(g); }
-static bool vectors_amx(const ms_conv *g) { return g->bf16 && vectors(g) && MS_NAME(conv_last_takes_amx)(g); }
-static bool vectors_amx_w(const ms_conv *g) { return g->bf16 && vectors_w(g) && MS_NAME(conv_last_takes_amx)(g); }
-static bool vectors_unfolded(const ms_conv *g) { return vectors_w(g) && MS_NAME(conv_last_unfolds)(g); }
+static bool channels_last(const ms_conv *g) { return is_f32(g) && g->result != MS_CONV_W && MS_NAME(conv_last_takes)(g); }
+static bool last_w(const ms_conv *g) { return is_f32(g) && g->result == MS_CONV_W && MS_NAME(conv_last_takes)(g); }
+static bool last_bf16(const ms_conv *g) { return g->bf16 && channels_last(g) && MS_NAME(conv_last_takes_bf16)(g); }
+static bool last_amx(const ms_conv *g) { return g->bf16 && channels_last(g) && MS_NAME(conv_last_takes_amx)(g); }
+static bool last_amx_w(const ms_conv *g) { return g->bf16 && last_w(g) && MS_NAME(conv_last_takes_amx)(g); }
+static bool last_unfolded(const ms_conv *g) { return last_w(g) && MS_NAME(conv_last_unfolds)(g); }
 
 static bool few_images(const ms_conv *g) { return is_f32(g) && MS_NAME(conv_onednn_takes_whole)(g); }
 
@@ -74,15 +74,15 @@ static bool few_images(const ms_conv *g) { return is_f32(g) && MS_NAME(conv_oned
  * has the figures. */
 static const conv_way ways[] = {
     {"empty", is_empty, &empty, "no element of the result is a sum of products"},
-    {"planes", few_in_planes, &MS_NAME(conv_planes), "few channels on a side: vectors of pixels are full, those of channels not"},
-    {"planes, weights", few_in_planes_w, &MS_NAME(conv_planes_weights), "the same for the gradient of the weights"},
-    {"channels last, weights, AMX", vectors_amx_w, &MS_NAME(conv_last_amx_weights), "bf16 tiles of 16 x 16 channels"},
-    {"channels last, AMX", vectors_amx, &MS_NAME(conv_last_amx), "bf16 tiles of 16 pixels x 16 channels"},
-    {"channels last, bf16", vectors_bf16, &MS_NAME(conv_last_bf16), "two products in each lane of a vector of channels"},
-    {"channels last, weights, unfolded", vectors_unfolded, &MS_NAME(conv_last_unfolded),
+    {"planes", planes, &MS_NAME(conv_planes), "few channels on a side: vectors of pixels are full, those of channels not"},
+    {"planes, weights", planes_w, &MS_NAME(conv_planes_weights), "the same for the gradient of the weights"},
+    {"channels last, weights, AMX", last_amx_w, &MS_NAME(conv_last_amx_weights), "bf16 tiles of 16 x 16 channels"},
+    {"channels last, AMX", last_amx, &MS_NAME(conv_last_amx), "bf16 tiles of 16 pixels x 16 channels"},
+    {"channels last, bf16", last_bf16, &MS_NAME(conv_last_bf16), "two products in each lane of a vector of channels"},
+    {"channels last, weights, unfolded", last_unfolded, &MS_NAME(conv_last_unfolded),
      "images of few pixels: their sums joined to long ones"},
-    {"channels last, weights", vectors_w, &MS_NAME(conv_last_weights), "full vectors of channels, sums over pixels"},
-    {"channels last", vectors, &MS_NAME(conv_last), "full vectors of channels; runs of (column, channel) lie side by side"},
+    {"channels last, weights", last_w, &MS_NAME(conv_last_weights), "full vectors of channels, sums over pixels"},
+    {"channels last", channels_last, &MS_NAME(conv_last), "full vectors of channels; runs of (column, channel) lie side by side"},
     {"oneDNN, whole batch", few_images, &MS_NAME(conv_onednn_whole),
      "groups or dilation, too few images for all threads: its own threads"},
     {"planes, transposed", few_channels, &MS_NAME(conv_planes), "few channels, but channels last, as their neighbours want them"},
@@ -92,17 +92,12 @@ static const conv_way ways[] = {
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 
-static const conv_way *first_way(const ms_conv *g, int from) {
-  for (int i = from; i < WAYS; i++)
-    if (ways[i].takes(g)) return &ways[i];
-  return NULL;
-}
-
 /* false: no memory for any. */
 static bool choose(conv_plan *p) {
-  for (const conv_way *way = ways; (way = first_way(&p->g, (int)(way - ways))); way++) {
-    p->way = way, p->tasks = 0, p->shared_bytes = p->lane_bytes = 0, p->chunks = (conv_chunks){0};
-    if (way->functions->plan(p)) return true;
+  for (int i = 0; i < WAYS; i++) {
+    if (!ways[i].takes(&p->g)) continue;
+    p->way = &ways[i], p->tasks = 0, p->shared_bytes = p->lane_bytes = 0, p->chunks = (conv_chunks){0};
+    if (p->way->functions->plan(p)) return true;
   }
   return p->way = NULL, false;
 }

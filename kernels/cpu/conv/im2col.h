@@ -1,6 +1,6 @@
-/* im2col.h -- convolution as a matrix product of weights and unfolded images: a template
- * beside gemm.h (T, G). x, w, y are contiguous. The rows of a group's matrix are (channel, kh, kw); its columns are output places,
- * a band of rows at a time so that it stays in cache. */
+/* im2col.h -- convolution as a matrix product of weights and unfolded images: a template beside gemm.h (T, G). x, w, y are
+ * contiguous. The rows of a group's matrix are (channel, kh, kw); its columns are output positions, a band of rows at a time so
+ * that it stays in cache. */
 #ifndef MS_IM2COL_SIZES
 #define MS_IM2COL_SIZES
 enum { COL_BAND = 1 << 15 }; /* about how many elements a band of columns holds */
