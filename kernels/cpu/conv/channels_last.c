@@ -117,12 +117,12 @@ static prefetch behind_task(const last_plan *p, const last_task *k, const float 
   return next;
 }
 
-static bool task(const conv_plan *c, const conv_operands *t, int64_t i, int lane, void *memory) {
+static bool task(const conv_plan *c, const conv_operands *t, int64_t i, int thread, void *room) {
   const last_plan *p = c->own;
   const bool back = p->g.result == MS_CONV_X;
-  const float *source = back ? t->y : t->x, *shared = t->shared, *padded = memory;
+  const float *source = back ? t->y : t->x, *shared = t->shared, *padded = room;
   float *result = back ? t->x : t->y, *edge;
-  const last_task k = MS_NAME(conv_last_begin_task)(p, i, source, memory, &edge);
+  const last_task k = MS_NAME(conv_last_begin_task)(p, i, source, room, &edge);
   prefetch next = behind_task(p, &k, source);
   for (const last_phase *j = p->phase; j < p->phase + p->phase_count; j++)
     for (int64_t panel = k.panel0; panel < k.panel1; panel++)
@@ -130,7 +130,7 @@ static bool task(const conv_plan *c, const conv_operands *t, int64_t i, int lane
         add_runs(p, j, padded + (image - k.i0) * p->source_floats, k.t0, min_i64(k.t1, j->size[0]), panel * 2 * L,
                  shared + (p->bf16 ? j->words : j->weights) + panel * 2 * L * p->pixel_size * j->taps[0] * j->taps[1], t->bias,
                  result + image * p->out_channels * p->out_h * p->out_w, edge, &next);
-  return (void)lane, true;
+  return (void)thread, true;
 }
 
 /* ---- the ways --------------------------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@
 enum {
   L = LANES_f32,
   LAST_PHASES = 4,        /* of x, at most: stride 2 */
-  BAND_BYTES = 192 << 10, /* of padded source (for w: and y) in a lane: what stays in the second-level cache */
+  BAND_BYTES = 192 << 10, /* of padded source (for w: and y) in a room: what stays in the second-level cache */
   TASKS_WANTED = 16,      /* about how many */
   PACK_WORK = 8,          /* simple operations that it costs to move a weight alone */
   AMX_EDGE = 4 * 256,     /* floats of the tiles of a block of results, on AMX */
@@ -39,19 +39,19 @@ typedef struct last_sums {
   bool y_in_rows;                  /* the other way round: where y has few channels */
   bool three_columns;              /* by tile3.c */
   int64_t rows, cols, padded_cols; /* padded_cols: whole vectors */
-  int64_t y_floats;                /* of a band of y in the lane, where it is transposed or copied there; 0: nowhere */
+  int64_t y_floats;                /* of a band of y in the room, where it is transposed or copied there; 0: nowhere */
   int64_t depth, pitch;            /* unfolded: floats of a row, which is a pixel's; from a row to the next */
   size_t unfolded;                 /* floats from the start of the shared area */
 } last_sums;
 
 /* For w on AMX. A unit is a band of an image's rows of y. */
 typedef struct last_amx_sums {
-  int64_t band, units, at_once; /* rows of a unit; of them in the batch, in a lane at a time */
+  int64_t band, units, at_once; /* rows of a unit; of them in the batch, in a room at a time */
   int64_t pairs;                /* words of a row of y: pairs of pixels */
   int64_t depth, steps;         /* words of a step; steps of a unit */
   int64_t c, o;                 /* channels, filled up to multiples of 16 */
   int64_t rows;                 /* of the source in a unit, for each kernel column and each phase of the stride */
-  int64_t x_unit, y_unit;       /* floats of a unit in the lane: the source's words, y's tiles */
+  int64_t x_unit, y_unit;       /* floats of a unit in the room: the source's words, y's tiles */
   int64_t x_line, y_transposed; /* and of room for a row, for a band, where images lie in planes */
 } last_amx_sums;
 
@@ -69,10 +69,10 @@ typedef struct last_plan {
   int64_t padded_w;       /* columns of the padded source */
   int64_t window_rows;    /* rows of it that a row of results reads */
   int64_t bands;          /* of an image */
-  int64_t images;         /* a task's; for y and x they are in the lane together */
+  int64_t images;         /* a task's; for y and x they are in the room together */
   int64_t image_groups;   /* of so many images */
   int64_t slices;         /* of the channels of a task's results (w: of its work) */
-  int64_t source_floats;  /* of a padded image, or band of one, in the lane */
+  int64_t source_floats;  /* of a padded image, or band of one, in the room */
   last_sums sums;
   last_amx_sums amx_sums;
 } last_plan;
@@ -94,8 +94,8 @@ void MS_NAME(conv_last_fill)(const last_plan *p, const float *image, int64_t row
 typedef struct last_task {
   int64_t i0, i1, t0, t1, panel0, panel1, top, rows;
 } last_task;
-/* The padded sources of the task are put in the lane. *edge: room behind them for a tile's results. */
-last_task MS_NAME(conv_last_begin_task)(const last_plan *p, int64_t task, const float *source, float *lane, float **edge);
+/* The padded sources of the task are put in the room. *edge: room behind them for a tile's results. */
+last_task MS_NAME(conv_last_begin_task)(const last_plan *p, int64_t task, const float *source, float *room, float **edge);
 int64_t MS_NAME(conv_last_made)(const conv_plan *c, int64_t task, int64_t *first);
 
 /* ---- shared by the files ---- */

@@ -100,8 +100,8 @@ static void store_tile(const last_plan *p, const tiling *t, int64_t step, const 
   }
 }
 
-/* One phase's results in the 16 or 32 channels of a panel, for images whose padded sources stand in the lane. */
-static void amx_panel(const last_plan *p, const last_phase *j, const tiling *t, int64_t panel, int64_t images, const float *lane,
+/* One phase's results in the 16 or 32 channels of a panel, for images whose padded sources stand in the room. */
+static void amx_panel(const last_plan *p, const last_phase *j, const tiling *t, int64_t panel, int64_t images, const float *room,
                       const float *bias, const float *shared, float *to, float *edge) {
   const int64_t first = panel * 2 * S, left = p->out_channels - first, len = run_words(p, j),
                 unit = p->out_last ? p->out_channels : 1;
@@ -115,7 +115,7 @@ static void amx_panel(const last_plan *p, const last_phase *j, const tiling *t, 
   m.b_row = S * 4, m.b_step = j->depth * S * 4, m.b_run = len * S * 4;
   m.c_row = whole ? step * 4 : S * 4;
   for (int x = 0; x < cols; x++) m.b[x] = shared + j->words + (panel * 2 + x) * j->taps[0] * len * S;
-  const float *source = lane + ((j->shift[0] - p->first_shift[0]) * p->padded_w + j->shift[1] - p->first_shift[1]) * p->pixel_size;
+  const float *source = room + ((j->shift[0] - p->first_shift[0]) * p->padded_w + j->shift[1] - p->first_shift[1]) * p->pixel_size;
   float *result = to + (j->at[0] * p->out_w + j->at[1]) * unit + first * (p->out_last ? 1 : p->out_h * p->out_w), *here[4];
   for (int64_t k = 0, ready = 0; k < all; k++) {
     const int64_t line = min_i64(k % each / t->across * t->lines, t->n - t->lines); /* from t0 on */
@@ -137,21 +137,21 @@ static void amx_panel(const last_plan *p, const last_phase *j, const tiling *t, 
   }
 }
 
-static bool task(const conv_plan *c, const conv_operands *t, int64_t i, int lane, void *memory) {
+static bool task(const conv_plan *c, const conv_operands *t, int64_t i, int thread, void *room) {
   const last_plan *p = c->own;
   const bool back = p->g.result == MS_CONV_X;
   float *result = back ? t->x : t->y, *edge;
-  const last_task k = MS_NAME(conv_last_begin_task)(p, i, back ? t->y : t->x, memory, &edge);
+  const last_task k = MS_NAME(conv_last_begin_task)(p, i, back ? t->y : t->x, room, &edge);
   result += k.i0 * p->out_channels * p->out_h * p->out_w;
   for (const last_phase *j = p->phase; j < p->phase + p->phase_count; j++) {
     const tiling cut = tiling_of(p, j, k.t0, k.t1);
     if (!cut.rows) continue;
     MS_NAME(ms_amx_configure)(cut.rows, max_i64(j->depth, 1));
     for (int64_t panel = k.panel0; panel < k.panel1; panel++)
-      amx_panel(p, j, &cut, panel, k.i1 - k.i0, memory, t->bias, t->shared, result, edge);
+      amx_panel(p, j, &cut, panel, k.i1 - k.i0, room, t->bias, t->shared, result, edge);
   }
   MS_NAME(ms_amx_release)();
-  return (void)lane, true;
+  return (void)thread, true;
 }
 
 const conv_functions MS_NAME(conv_last_amx) = {

@@ -60,7 +60,7 @@ static bool plan(conv_plan *c) {
   c->own = p;
   c->tasks = p->image_groups;
   c->shared_bytes = (size_t)(p->image_groups * sums) * 4;
-  c->lane_bytes = (size_t)(u->at_once * (u->x_unit + u->y_unit) + u->x_line + u->y_transposed) * 4;
+  c->room_bytes = (size_t)(u->at_once * (u->x_unit + u->y_unit) + u->x_line + u->y_transposed) * 4;
   return true;
 }
 
@@ -150,7 +150,7 @@ static void fill_x(const last_plan *p, const float *image, int64_t t0, float *to
     }
 }
 
-/* Adds the sums of `units` units in the lane. */
+/* Adds the sums of `units` units in the room. */
 static void add_units(const last_plan *p, int64_t units, bool first, const float *xs, const float *ys, float *sums) {
   const ms_conv *g = &p->g;
   const last_amx_sums *u = &p->amx_sums;
@@ -176,14 +176,14 @@ static void add_units(const last_plan *p, int64_t units, bool first, const float
     }
 }
 
-static bool task(const conv_plan *c, const conv_operands *t, int64_t task, int lane, void *memory) {
+static bool task(const conv_plan *c, const conv_operands *t, int64_t task, int thread, void *room) {
   const last_plan *p = c->own;
   const ms_conv *g = &p->g;
   const last_amx_sums *u = &p->amx_sums;
   const float *x = t->x, *y = t->y;
   float *sums = (float *)t->shared + task * g->kh * g->kw * u->o * u->c;
   const int64_t from = u->units * task / p->image_groups, to = u->units * (task + 1) / p->image_groups, bands = g->oh / u->band;
-  float *xs = memory, *ys = xs + u->at_once * u->x_unit, *line = ys + u->at_once * u->y_unit, *turned = line + u->x_line;
+  float *xs = room, *ys = xs + u->at_once * u->x_unit, *line = ys + u->at_once * u->y_unit, *turned = line + u->x_line;
   MS_NAME(ms_amx_configure)(S, u->depth);
   for (int64_t i = from; i < to; i += u->at_once) {
     const int64_t n = min_i64(u->at_once, to - i);
@@ -198,7 +198,7 @@ static bool task(const conv_plan *c, const conv_operands *t, int64_t task, int l
     add_units(p, n, i == from, xs, ys, sums);
   }
   MS_NAME(ms_amx_release)();
-  return (void)lane, true;
+  return (void)thread, true;
 }
 
 /* Gradients of output channel o and 16 of x: the groups' sums added up in order. */

@@ -96,7 +96,7 @@ last_plan *MS_NAME(conv_last_plan_images)(conv_plan *c, bool bf16, bool amx, int
   const int64_t line = bf16 ? round_up(p->in_w * p->in_channels, 16) : 0;
   c->own = p;
   c->tasks = p->image_groups * p->slices * p->bands;
-  c->lane_bytes = (size_t)(p->images * p->source_floats + line + max_i64(AMX_EDGE, TILE_ROWS * 2 * L)) * 4;
+  c->room_bytes = (size_t)(p->images * p->source_floats + line + max_i64(AMX_EDGE, TILE_ROWS * 2 * L)) * 4;
   return p;
 }
 
@@ -139,16 +139,16 @@ void MS_NAME(conv_last_fill)(const last_plan *p, const float *image, int64_t row
 
 /* ---- tasks of y and x ------------------------------------------------------------------------------------------- */
 
-last_task MS_NAME(conv_last_begin_task)(const last_plan *p, int64_t task, const float *source, float *lane, float **edge) {
+last_task MS_NAME(conv_last_begin_task)(const last_plan *p, int64_t task, const float *source, float *room, float **edge) {
   const int64_t slice = task % p->slices, band = task / p->slices % p->bands, group = task / p->slices / p->bands;
   const int64_t rows = p->phase[0].size[0], panels = div_up(p->out_channels, 2 * L);
   last_task k = {.i0 = group * p->images, .t0 = rows * band / p->bands, .t1 = rows * (band + 1) / p->bands};
   k.i1 = min_i64(k.i0 + p->images, p->g.n);
   k.panel0 = panels * slice / p->slices, k.panel1 = panels * (slice + 1) / p->slices;
   k.top = k.t0 * p->stride[0] + p->first_shift[0], k.rows = (k.t1 - 1 - k.t0) * p->stride[0] + p->window_rows;
-  *edge = lane + p->images * p->source_floats;
+  *edge = room + p->images * p->source_floats;
   for (int64_t i = k.i0; i < k.i1; i++) MS_NAME(conv_last_fill)
-  (p, source + i * p->in_channels * p->in_h * p->in_w, k.top, k.rows, lane + (i - k.i0) * p->source_floats,
+  (p, source + i * p->in_channels * p->in_h * p->in_w, k.top, k.rows, room + (i - k.i0) * p->source_floats,
    *edge + max_i64(AMX_EDGE, TILE_ROWS * 2 * L));
   return k;
 }

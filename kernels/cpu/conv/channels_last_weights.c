@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-  CACHE_BYTES = 32 << 10, /* of padded source and y in a lane, where the sums are small: what stays in the first-level cache */
+  CACHE_BYTES = 32 << 10, /* of padded source and y in a room, where the sums are small: what stays in the first-level cache */
   SMALL_SUMS = 24 << 10,  /* bytes of such sums, at most */
   PART_PIXELS = 1536,     /* of y in the whole batch: as many are worth sums of their own */
   FEW_PIXELS = 20         /* of an image y: up to so many, x is unfolded */
@@ -55,7 +55,7 @@ static bool plan(conv_plan *c) {
   p->slices = min_i64(g->kh * div_up(m->cols, 2 * L), div_up(TASKS_WANTED, p->image_groups));
   c->tasks = p->image_groups * p->slices;
   c->shared_bytes = (size_t)(p->image_groups * sums) * 4;
-  c->lane_bytes = (size_t)(p->source_floats + m->y_floats) * 4;
+  c->room_bytes = (size_t)(p->source_floats + m->y_floats) * 4;
   return true;
 }
 
@@ -105,7 +105,7 @@ static bool begin_unfolded(const conv_plan *c, const conv_operands *t) {
 }
 
 /* Rows of all the sums at once: kernel row, column, channel. */
-static bool task_unfolded(const conv_plan *c, const conv_operands *t, int64_t i, int lane, void *memory) {
+static bool task_unfolded(const conv_plan *c, const conv_operands *t, int64_t i, int thread, void *room) {
   const last_plan *p = c->own;
   const ms_conv *g = &p->g;
   const last_sums *m = &p->sums;
@@ -119,7 +119,7 @@ static bool task_unfolded(const conv_plan *c, const conv_operands *t, int64_t i,
       tile(1, g->n * g->oh * g->ow, sums + m->unfolded + at, 0, m->pitch, y + first, 0, g->o, sums + at * m->padded_cols + first,
            m->padded_cols, NULL, 0, NULL);
     }
-  return (void)lane, (void)memory, true;
+  return (void)thread, (void)room, true;
 }
 
 /* ---- from padded sources ---------------------------------------------------------------------------------------- */
@@ -172,28 +172,28 @@ static void clear_sums(const last_plan *p, int64_t k0, int64_t k1, float *sums) 
     }
 }
 
-static bool task(const conv_plan *c, const conv_operands *t, int64_t task, int lane, void *memory) {
+static bool task(const conv_plan *c, const conv_operands *t, int64_t task, int thread, void *room) {
   const last_plan *p = c->own;
   const ms_conv *g = &p->g;
   const int64_t slice = task % p->slices, group = task / p->slices, panels = div_up(p->sums.cols, 2 * L), all = g->kh * panels;
   const int64_t from = all * slice / p->slices, to = all * (slice + 1) / p->slices, plane = p->sums.rows * p->sums.padded_cols;
   const int64_t x_image = g->c * g->h * g->w, y_image = g->o * g->oh * g->ow;
   const float *x = t->x, *y = t->y;
-  float *sums = (float *)t->shared + group * g->kh * plane, *source = memory, *room = source + p->source_floats;
+  float *sums = (float *)t->shared + group * g->kh * plane, *source = room, *y_room = source + p->source_floats;
   clear_sums(p, from, to, sums);
   for (int64_t i = group * p->images; i < min_i64((group + 1) * p->images, g->n); i++)
     for (int64_t band = 0; band < p->bands; band++) {
       const int64_t t0 = g->oh * band / p->bands, t1 = g->oh * (band + 1) / p->bands, rows = t1 - t0;
       const int64_t top = t0 * g->stride[0] - g->pad[0], behind = min_i64(t1 * g->stride[0], g->h);
       MS_NAME(conv_last_fill)(p, x + i * x_image, top, (rows - 1) * g->stride[0] + g->kh, source, NULL);
-      const float *band_y = band_of_y(p, y + i * y_image, t0, t1, room);
+      const float *band_y = band_of_y(p, y + i * y_image, t0, t1, y_room);
       prefetch next[2] = {
           prefetch_of(x + i * x_image + behind * g->w * g->c, rows * g->stride[0] * g->w * g->c, x + g->n * x_image),
           prefetch_of(y + i * y_image + t1 * g->ow * g->o, rows * g->ow * g->o, y + g->n * y_image)};
       for (int64_t k = from; k < to; k++)
         add_pixels(p, source + k / panels * p->padded_w * g->c, band_y, rows, k % panels * 2 * L, sums + k / panels * plane, next);
     }
-  return (void)lane, true;
+  return (void)thread, true;
 }
 
 /* ---- the result ------------------------------------------------------------------------------------------------- */

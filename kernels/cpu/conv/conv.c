@@ -87,7 +87,7 @@ static const conv_way ways[] = {
      "groups or dilation, too few images for all threads: its own threads"},
     {"planes, transposed", few_channels, &MS_NAME(conv_planes), "few channels, but channels last, as their neighbours want them"},
     {"planes, weights, transposed", few_channels_w, &MS_NAME(conv_planes_weights), "the same for the gradient of the weights"},
-    {"oneDNN", is_f32, &MS_NAME(conv_onednn), "groups, dilation, and what is left: a chunk of images in each thread"},
+    {"oneDNN", is_f32, &MS_NAME(conv_onednn), "groups, dilation, and what is left: a piece of images in each thread"},
     {"im2col", all, &MS_NAME(conv_im2col), "f64, and f32 where oneDNN is missing or refuses"},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
@@ -96,7 +96,7 @@ enum { WAYS = sizeof ways / sizeof *ways };
 static bool choose(conv_plan *p) {
   for (int i = 0; i < WAYS; i++) {
     if (!ways[i].takes(&p->g)) continue;
-    p->way = &ways[i], p->tasks = 0, p->shared_bytes = p->lane_bytes = 0, p->chunks = (conv_chunks){0};
+    p->way = &ways[i], p->tasks = 0, p->shared_bytes = p->room_bytes = 0, p->pieces = (conv_pieces){0};
     if (p->way->functions->plan(p)) return true;
   }
   return p->way = NULL, false;
@@ -136,10 +136,10 @@ static int prepare(ms_call *c) {
   for (int i = 0; i < 2 + p->g.bias; i++)
     if (!ms_view_contiguous(&c->in[i]) && !input_is_last(&p->g, i))
       p->copy[i] = conv_reserve(&c->work_bytes, (size_t)ms_view_numel(&c->in[i]) * ms_dtype_size(p->g.dtype));
-  p->lanes = conv_lanes(p->tasks);
-  p->lane_bytes = (p->lane_bytes + 63) / 64 * 64;
+  p->threads = conv_threads(p->tasks);
+  p->room_bytes = (p->room_bytes + 63) / 64 * 64;
   p->shared = conv_reserve(&c->work_bytes, p->shared_bytes);
-  p->lane = conv_reserve(&c->work_bytes, (size_t)p->lanes * p->lane_bytes);
+  p->rooms = conv_reserve(&c->work_bytes, (size_t)p->threads * p->room_bytes);
   return 0;
 }
 
@@ -176,13 +176,13 @@ static int run(ms_call *c) {
   const conv_plan *p = c->slot;
   const conv_functions *f = p->way->functions;
   const conv_operands t = operands(c, p);
-  const int team = (int)min_i64(ms_team(p->g.n * image_work(&p->g) / 4), p->lanes);
+  const int team = (int)min_i64(ms_team(p->g.n * image_work(&p->g) / 4), p->threads);
   int64_t first;
   const bool by_task = c->after && f->made && f->made(p, 0, &first) > 0;
   bool ok = !f->begin || f->begin(p, &t);
   MS_TASKS(team, id, i, ok ? p->tasks : 0, {
     if (ms_interrupted()) continue;
-    if (!f->task(p, &t, i, id, (char *)c->work + p->lane + (size_t)id * p->lane_bytes))
+    if (!f->task(p, &t, i, id, (char *)c->work + p->rooms + (size_t)id * p->room_bytes))
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
     if (!by_task) continue;
     int64_t from, n = f->made(p, i, &from);

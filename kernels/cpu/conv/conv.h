@@ -1,31 +1,31 @@
 /* conv.h -- what a way of convolution is. conv.c holds the table of them and is the only caller.
  *
  * A way cuts a convolution into tasks, which threads run in any order and at the same time, and which depend on sizes only: so do
- * the bits of the result. Its memory is one area that all threads share and a lane for each thread. */
+ * the bits of the result. Its workspace is one area that all threads share and a room for each thread. */
 #ifndef MS_CONV_H
 #define MS_CONV_H
 #include "../cpu.h"
 #include "shape.h"
 
-/* The batch cut into chunks of whole images (chunks.h), for the ways that go by them. */
-typedef struct conv_chunks {
-  int64_t images, count;     /* of a chunk (the last one may have fewer); chunks of the batch */
-  bool as_planes;            /* images that lie channels last are transposed to planes, in the lane */
-  size_t x_planes, y_planes; /* in a lane: a chunk's images as planes */
-  size_t sums;               /* in the shared area: a w for each chunk (result w, count > 1) */
-} conv_chunks;
+/* The batch cut into pieces of whole images (pieces.h), for the ways that go by them. */
+typedef struct conv_pieces {
+  int64_t images, count;     /* of a piece (the last one may have fewer); pieces of the batch */
+  bool as_planes;            /* images that lie channels last are transposed to planes, in the room */
+  size_t x_planes, y_planes; /* in a room: a piece's images as planes */
+  size_t sums;               /* in the shared area: a w for each piece (result w, count > 1) */
+} conv_pieces;
 
 typedef struct conv_plan {
   ms_conv g;
   const struct conv_way *way;
   /* What the way's `plan` sets: */
   void *own;
-  conv_chunks chunks;
+  conv_pieces pieces;
   int64_t tasks;
-  size_t shared_bytes, lane_bytes;
+  size_t shared_bytes, room_bytes;
   /* What conv.c adds: */
-  int lanes;                    /* threads that may run tasks at the same time */
-  size_t copy[3], shared, lane; /* places in the call's workspace: operands made contiguous, the shared area, the first lane */
+  int threads;                   /* threads that may run tasks at the same time */
+  size_t copy[3], shared, rooms; /* places in the call's workspace: operands made contiguous, the shared area, the first room */
 } conv_plan;
 
 /* Contiguous or channels-last tensors, whole: two are read, the third is written. And the shared area. */
@@ -41,8 +41,8 @@ typedef struct conv_functions {
   bool (*plan)(conv_plan *p);
   /* Once per run before the tasks; may be missing. false: it failed. */
   bool (*begin)(const conv_plan *p, const conv_operands *t);
-  /* lane: its number and its memory. false: it failed. */
-  bool (*task)(const conv_plan *p, const conv_operands *t, int64_t task, int lane, void *memory);
+  /* thread: which of those that run tasks, and its room. false: it failed. */
+  bool (*task)(const conv_plan *p, const conv_operands *t, int64_t task, int thread, void *room);
   /* The elements of the result that a task makes, as they lie in memory: how many, from *first on. 0, or missing: they do not lie
    * together, or more than one task adds to them. */
   int64_t (*made)(const conv_plan *p, int64_t task, int64_t *first);
@@ -66,7 +66,7 @@ static inline size_t conv_reserve(size_t *all, size_t bytes) {
 }
 
 /* How many threads may run `tasks` tasks at the same time. */
-static inline int conv_lanes(int64_t tasks) { return ms_threads() < tasks ? ms_threads() : (int)tasks; }
+static inline int conv_threads(int64_t tasks) { return ms_threads() < tasks ? ms_threads() : (int)tasks; }
 
 /* The ways, file by file. */
 extern const conv_functions MS_NAME(conv_planes), MS_NAME(conv_planes_weights);                          /* planes.c */

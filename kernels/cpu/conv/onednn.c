@@ -106,16 +106,16 @@ typedef struct side {
   dnnl_primitive_desc_t reorder_pd;
   dnnl_primitive_t reorder;
   md_ref reorder_scratch;
-  size_t inner_bytes, offset; /* in the lane's work, or (W as input) in the shared part */
+  size_t inner_bytes, offset; /* in the room's work, or (W as input) in the shared part */
 } side;
 
-typedef struct lane {
+typedef struct caller {
   dnnl_memory_t plain[ROLES], inner[ROLES], bias, scratch, reorder_scratch[ROLES];
-} lane;
+} caller;
 
 typedef struct key { /* without padding, as ms_conv */
   ms_conv g;
-  int threads, lanes;
+  int threads, callers;
 } key;
 
 struct ms_dnn_conv {
@@ -129,8 +129,8 @@ struct ms_dnn_conv {
   md bias;
   int result;
   md_ref scratch;
-  size_t scratch_offset, lane_bytes;
-  lane *lane;
+  size_t scratch_offset, room_bytes;
+  caller *caller;
 };
 
 static bool make_md(md *m, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag) {
@@ -194,8 +194,8 @@ static bool point(dnnl_memory_t m, void *to) {
 }
 
 static void destroy(ms_dnn_conv *p) {
-  for (int l = 0; p->lane && l < p->key.lanes; l++) {
-    lane *a = &p->lane[l];
+  for (int l = 0; p->caller && l < p->key.callers; l++) {
+    caller *a = &p->caller[l];
     for (int i = 0; i < ROLES; i++) {
       if (a->plain[i]) dnn.memory_destroy(a->plain[i]);
       if (a->inner[i]) dnn.memory_destroy(a->inner[i]);
@@ -204,7 +204,7 @@ static void destroy(ms_dnn_conv *p) {
     if (a->bias) dnn.memory_destroy(a->bias);
     if (a->scratch) dnn.memory_destroy(a->scratch);
   }
-  free(p->lane);
+  free(p->caller);
   for (int i = 0; i < ROLES; i++) {
     if (p->side[i].reorder) dnn.primitive_destroy(p->side[i].reorder);
     if (p->side[i].reorder_pd) dnn.primitive_desc_destroy(p->side[i].reorder_pd);
@@ -232,8 +232,8 @@ static bool make_side(ms_dnn_conv *p, int i, dnnl_query_t query) {
   s->reorder_scratch = dnn.primitive_desc_query_md(s->reorder_pd, dnnl_query_scratchpad_md, 0);
   s->inner_bytes = md_bytes(s->inner);
   if (shared) return true;
-  s->offset = p->lane_bytes;
-  p->lane_bytes += s->inner_bytes;
+  s->offset = p->room_bytes;
+  p->room_bytes += s->inner_bytes;
   return true;
 }
 
@@ -266,15 +266,15 @@ static bool build(ms_dnn_conv *p) {
   for (int i = 0; i < ROLES; i++) /* gradients: the result, and y wherever it is not the result */
     if (!make_side(p, i, query[i][p->result != Y && (i == Y || i == p->result)])) return false;
   p->scratch = dnn.primitive_desc_query_md(p->pd, dnnl_query_scratchpad_md, 0);
-  p->scratch_offset = p->lane_bytes;
+  p->scratch_offset = p->room_bytes;
   size_t scratch = md_bytes(p->scratch);
   for (int i = 0; i < ROLES; i++)
     if (md_bytes(p->side[i].reorder_scratch) > scratch) scratch = md_bytes(p->side[i].reorder_scratch);
-  p->lane_bytes += scratch;
+  p->room_bytes += scratch;
 
-  if (!(p->lane = calloc((size_t)p->key.lanes, sizeof *p->lane))) return false;
-  for (int l = 0; l < p->key.lanes; l++) {
-    lane *a = &p->lane[l];
+  if (!(p->caller = calloc((size_t)p->key.callers, sizeof *p->caller))) return false;
+  for (int l = 0; l < p->key.callers; l++) {
+    caller *a = &p->caller[l];
     for (int i = 0; i < ROLES; i++) {
       const side *s = &p->side[i];
       if (!make_memory(&a->plain[i], REF(s->plain)) || (!s->same && !make_memory(&a->inner[i], s->inner)) ||
@@ -290,9 +290,9 @@ static bool build(ms_dnn_conv *p) {
 enum { CACHE = 256 };
 static ms_dnn_conv *cache; /* newest use first */
 
-ms_dnn_conv *ms_dnn_conv_get(const ms_conv *g, int threads, int lanes) {
+ms_dnn_conv *ms_dnn_conv_get(const ms_conv *g, int threads, int callers) {
   if (!ms_dnn_ready()) return NULL;
-  const key k = {.g = *g, .threads = threads, .lanes = lanes};
+  const key k = {.g = *g, .threads = threads, .callers = callers};
   _Static_assert(sizeof k == 16 * sizeof(int64_t) + 8 * sizeof(int), "keys are compared as bytes: no padding");
   int n = 0;
   for (ms_dnn_conv **at = &cache, *p; (p = *at); at = &p->next, n++) {
@@ -325,9 +325,9 @@ void ms_dnn_conv_release(ms_dnn_conv *p) {
 }
 
 size_t ms_dnn_conv_shared_bytes(const ms_dnn_conv *p) { return p->result == W ? 0 : p->side[W].inner_bytes; }
-size_t ms_dnn_conv_lane_bytes(const ms_dnn_conv *p) { return p->lane_bytes; }
+size_t ms_dnn_conv_room_bytes(const ms_dnn_conv *p) { return p->room_bytes; }
 
-static bool reorder(ms_dnn_conv *p, lane *a, int i, void *scratch) {
+static bool reorder(ms_dnn_conv *p, caller *a, int i, void *scratch) {
   bool out = i == p->result;
   dnnl_exec_arg_t arg[3] = {{DNNL_ARG_FROM, out ? a->inner[i] : a->plain[i]}, {DNNL_ARG_TO, out ? a->plain[i] : a->inner[i]}};
   int n = 2;
@@ -338,17 +338,17 @@ static bool reorder(ms_dnn_conv *p, lane *a, int i, void *scratch) {
   return dnn.primitive_execute(p->side[i].reorder, stream, n, arg) == dnnl_success;
 }
 
-/* The scratch of the weights' reorder, if it wants any, is allocated: it stands outside the lanes, and no CPU reorder of f32 wants
- * any. */
+/* The scratch of the weights' reorder, if it wants any, is allocated: it stands outside their rooms, and no CPU reorder of f32
+ * wants any. */
 bool ms_dnn_conv_begin(ms_dnn_conv *p, float *w, void *shared) {
   if (p->result == W) return true;
-  for (int l = 0; l < p->key.lanes; l++)
-    if (!point(p->lane[l].plain[W], w) || (!p->side[W].same && !point(p->lane[l].inner[W], shared))) return false;
+  for (int l = 0; l < p->key.callers; l++)
+    if (!point(p->caller[l].plain[W], w) || (!p->side[W].same && !point(p->caller[l].inner[W], shared))) return false;
   if (p->side[W].same) return true;
   size_t bytes = md_bytes(p->side[W].reorder_scratch);
   void *scratch = bytes ? aligned_alloc(64, bytes) : NULL;
   int was = limit_threads(p->key.threads);
-  bool ok = (!bytes || scratch) && reorder(p, &p->lane[0], W, scratch);
+  bool ok = (!bytes || scratch) && reorder(p, &p->caller[0], W, scratch);
   limit_threads(was);
   free(scratch);
   return ok;
@@ -357,7 +357,7 @@ bool ms_dnn_conv_begin(ms_dnn_conv *p, float *w, void *shared) {
 bool ms_dnn_conv_run(ms_dnn_conv *p, int l, float *x, float *w, float *y, float *bias, void *work) {
   static const int name[ROLES][2] = {
       {DNNL_ARG_SRC, DNNL_ARG_DIFF_SRC}, {DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_WEIGHTS}, {DNNL_ARG_DST, DNNL_ARG_DIFF_DST}};
-  lane *a = &p->lane[l];
+  caller *a = &p->caller[l];
   float *user[ROLES] = {x, w, y};
   char *room = work, *scratch = room + p->scratch_offset;
   dnnl_exec_arg_t arg[ROLES + 2];

@@ -1,5 +1,5 @@
 /* planes.c -- the way of planes.h: its limits, its plan, and the results y and x. */
-#include "chunks.h"
+#include "pieces.h"
 #include "planes.h"
 #include "planes_tile_y.h"
 #include <stdlib.h>
@@ -84,20 +84,20 @@ static void set_sizes(planes_plan *d) {
   d->out_plane = round_up(d->band * d->pitch + L, 16);
 }
 
-/* Places in the lane: first the planes, then `tails`, for results before they are put where they belong (for w: the lines of y's
+/* Places in the room: first the planes, then `tails`, for results before they are put where they belong (for w: the lines of y's
  * gradient with zeros between or behind them), then the sums of w. */
-static void set_lane(planes_plan *d, size_t *lane_bytes) {
+static void set_lane(planes_plan *d, size_t *room_bytes) {
   const int64_t scratch = d->pitched ? d->out_plane : 0; /* floats of a channel */
   d->images_at_once = 1;
   if (d->g.result == MS_CONV_W) {
     const int64_t image_bytes = (int64_t)d->planes_bytes + scratch * d->out_channels * 4;
     if (d->band == d->rows) d->images_at_once = max_i64(min_i64(PLANES_BYTES / image_bytes, 16), 1);
-    conv_reserve(lane_bytes, (size_t)d->images_at_once * d->planes_bytes);
-    d->tails = conv_reserve(lane_bytes, (size_t)(d->images_at_once * d->out_channels * (d->pitched ? scratch * 4 : BYTES)));
-    d->sums = conv_reserve(lane_bytes, (size_t)(d->out_channels * d->phase[0].terms * BYTES));
+    conv_reserve(room_bytes, (size_t)d->images_at_once * d->planes_bytes);
+    d->tails = conv_reserve(room_bytes, (size_t)(d->images_at_once * d->out_channels * (d->pitched ? scratch * 4 : BYTES)));
+    d->sums = conv_reserve(room_bytes, (size_t)(d->out_channels * d->phase[0].terms * BYTES));
   } else {
-    conv_reserve(lane_bytes, d->planes_bytes);
-    d->tails = conv_reserve(lane_bytes, (size_t)(d->phase_count * scratch * d->out_channels * 4));
+    conv_reserve(room_bytes, d->planes_bytes);
+    d->tails = conv_reserve(room_bytes, (size_t)(d->phase_count * scratch * d->out_channels * 4));
   }
 }
 
@@ -123,10 +123,10 @@ static bool plan(conv_plan *p) {
     if (g->result != MS_CONV_W) j->weights = conv_reserve(&p->shared_bytes, (size_t)(j->terms * d->out_channels * 4));
     j->offsets = conv_reserve(&p->shared_bytes, (size_t)(j->terms * 4));
   }
-  set_lane(d, &p->lane_bytes);
+  set_lane(d, &p->room_bytes);
   p->own = d;
-  p->chunks = MS_NAME(conv_chunks_of)(g), p->chunks.as_planes = true, p->tasks = p->chunks.count;
-  MS_NAME(conv_chunks_reserve)(p);
+  p->pieces = MS_NAME(conv_pieces_of)(g), p->pieces.as_planes = true, p->tasks = p->pieces.count;
+  MS_NAME(conv_pieces_reserve)(p);
   return true;
 }
 
@@ -189,7 +189,7 @@ static inline void interleave(float *to, const float *a, const float *b, int64_t
   for (; i < n; i++) to[i] = (i % 2 ? b : a)[i / 2];
 }
 
-/* Results of rows from y0 on, in the lane, to where they belong. */
+/* Results of rows from y0 on, in the room, to where they belong. */
 static void put_back(const planes_plan *d, const float *from, int64_t y0, int64_t rows, float *out) {
   int64_t s = d->step[1], next = d->out_channels * d->out_plane, w = d->out_w; /* next: from a job's results to those of the next */
   for (int64_t c = 0; c < d->out_channels; c++, from += d->out_plane, out += d->out_h * w) {
@@ -207,8 +207,8 @@ static void put_back(const planes_plan *d, const float *from, int64_t y0, int64_
   }
 }
 
-static void run_image(const planes_plan *d, const float *image, const float *bias, float *out, const char *shared, char *lane) {
-  float *p = (float *)lane, *scratch = (float *)(lane + d->tails);
+static void run_image(const planes_plan *d, const float *image, const float *bias, float *out, const char *shared, char *room) {
+  float *p = (float *)room, *scratch = (float *)(room + d->tails);
   for (int64_t y0 = 0; y0 < d->rows && d->cols; y0 += d->band) {
     int64_t rows = y0 + d->band < d->rows ? d->band : d->rows - y0, pixels = rows * d->pitch;
     MS_NAME(conv_fill_planes)(d, image, y0, rows, p);
@@ -219,25 +219,25 @@ static void run_image(const planes_plan *d, const float *image, const float *bia
   }
 }
 
-static bool task(const conv_plan *p, const conv_operands *t, int64_t i, int lane, void *memory) {
+static bool task(const conv_plan *p, const conv_operands *t, int64_t i, int thread, void *room) {
   const planes_plan *d = p->own;
   const bool back = p->g.result == MS_CONV_X;
   const int64_t from = d->in_channels * d->in_h * d->in_w, to = d->out_channels * d->out_h * d->out_w;
-  const conv_chunk c = MS_NAME(conv_chunk_begin)(p, t, i, memory);
+  const conv_piece c = MS_NAME(conv_piece_begin)(p, t, i, room);
   const float *image = back ? c.y : c.x;
   float *result = back ? c.x : c.y;
-  for (int64_t k = 0; k < c.images; k++) run_image(d, image + k * from, t->bias, result + k * to, t->shared, memory);
-  MS_NAME(conv_chunk_end)(p, t, i, &c);
-  return (void)lane, true;
+  for (int64_t k = 0; k < c.images; k++) run_image(d, image + k * from, t->bias, result + k * to, t->shared, room);
+  MS_NAME(conv_piece_end)(p, t, i, &c);
+  return (void)thread, true;
 }
 
-static bool task_w(const conv_plan *p, const conv_operands *t, int64_t i, int lane, void *memory) {
-  const conv_chunk c = MS_NAME(conv_chunk_begin)(p, t, i, memory);
-  MS_NAME(conv_planes_sum_w)(p->own, c.images, c.x, c.y, c.w, t->shared, memory);
-  return (void)lane, true;
+static bool task_w(const conv_plan *p, const conv_operands *t, int64_t i, int thread, void *room) {
+  const conv_piece c = MS_NAME(conv_piece_begin)(p, t, i, room);
+  MS_NAME(conv_planes_sum_w)(p->own, c.images, c.x, c.y, c.w, t->shared, room);
+  return (void)thread, true;
 }
 
 const conv_functions MS_NAME(conv_planes) = {
-    .plan = plan, .begin = begin, .task = task, .made = MS_NAME(conv_chunk_made), .free = free};
+    .plan = plan, .begin = begin, .task = task, .made = MS_NAME(conv_piece_made), .free = free};
 const conv_functions MS_NAME(conv_planes_weights) = {
-    .plan = plan, .begin = begin, .task = task_w, .end = MS_NAME(conv_chunks_sum), .free = free};
+    .plan = plan, .begin = begin, .task = task_w, .end = MS_NAME(conv_pieces_sum), .free = free};

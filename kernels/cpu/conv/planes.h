@@ -48,12 +48,12 @@ typedef struct planes_plan {
   int64_t copies;                     /* of a source row in the planes */
   int64_t pitch;                      /* floats from a row of planes, and of results, to the next */
   int64_t zeros_before, zeros_behind; /* before the first row of a plane, behind the last (pitched) */
-  int64_t out_plane;                  /* floats of a channel of a phase's results in the lane */
+  int64_t out_plane;                  /* floats of a channel of a phase's results in the room */
   int64_t row_phases;                 /* the rows of a plane by their number modulo the stride */
   int64_t band;                       /* result rows at a time */
   int64_t plane_rows, plane;          /* rows and floats of a plane */
   int64_t images_at_once;             /* for w */
-  size_t planes_bytes, tails, sums;   /* tails, sums: places in the lane */
+  size_t planes_bytes, tails, sums;   /* tails, sums: places in the room */
 } planes_plan;
 
 /* Column n of the source is column n / s of its phase n % s. */
@@ -81,6 +81,6 @@ void MS_NAME(conv_fill_planes)(const planes_plan *d, const float *image, int64_t
 
 /* Sets w to the sum over `images` images. */
 void MS_NAME(conv_planes_sum_w)(const planes_plan *d, int64_t images, const float *x, const float *y, float *w, const char *shared,
-                                char *lane);
+                                char *room);
 
 #endif

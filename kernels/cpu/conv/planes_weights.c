@@ -81,11 +81,11 @@ static void add_lanes(const planes_plan *d, float *sums, float *w) {
 }
 
 void MS_NAME(conv_planes_sum_w)(const planes_plan *d, int64_t images, const float *x, const float *y, float *w, const char *shared,
-                                char *lane) {
+                                char *room) {
   const int32_t *offset = (const int32_t *)(shared + d->phase[0].offsets);
   const int64_t x_image = d->in_channels * d->in_h * d->in_w, y_image = d->out_channels * d->out_h * d->out_w;
   const int64_t image_step = (int64_t)(d->planes_bytes / 4), count = d->out_channels * d->phase[0].terms;
-  float *planes = (float *)lane, *tails = (float *)(lane + d->tails), *sums = (float *)(lane + d->sums);
+  float *planes = (float *)room, *tails = (float *)(room + d->tails), *sums = (float *)(room + d->sums);
   memset(sums, 0, (size_t)count * BYTES);
   for (int64_t i = 0; i < images; i += d->images_at_once)
     for (int64_t y0 = 0; y0 < d->rows; y0 += d->band) {
