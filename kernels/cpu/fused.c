@@ -13,7 +13,7 @@ static ms_loop loop_of(const ms_call *c) {
 
 static bool is_float(const ms_view *v) { return v->dtype == MS_F32 || v->dtype == MS_F64; }
 
-/* SUM_ALL or SUM_ROWS, where reduce.c would go the way that strips.c repeats; else PART_EACH. */
+/* PART_SUM_ALL or PART_SUM_ROWS, if strips.c can add up in the same order as reduce.c would; else PART_EACH. */
 static part_kind sum_kind(const ms_call *c) {
   const ms_view *x = &c->in[0];
   const ms_ints *d = &c->attr[0].v;
@@ -39,10 +39,10 @@ bool MS_NAME(ms_cpu_fusible)(const ms_call *c) {
   return loop_of(c).run != NULL;
 }
 
-/* ---- the space: dimensions of size 1 dropped, those merged that no operand tells apart --------------------------- */
+/* ---- the space: dimensions of size 1 are dropped, those that no operand tells apart are merged ------------------- */
 
 /* Strides of v, broadcast to `like`, over like's dimensions but those of size 1. Gives their number. */
-static int spread(const ms_view *like, const ms_view *v, int64_t *shape, int64_t *stride) {
+static int broadcast_strides(const ms_view *like, const ms_view *v, int64_t *shape, int64_t *stride) {
   int r = 0, lead = like->rank - v->rank;
   for (int i = 0; i < like->rank; i++) {
     if (like->shape[i] == 1) continue;
@@ -52,7 +52,7 @@ static int spread(const ms_view *like, const ms_view *v, int64_t *shape, int64_t
   return r;
 }
 
-static void merge(program *g) {
+static void merge_dimensions(program *g) {
   int r = 0;
   int64_t shape[MS_MAX_RANK];
   memcpy(shape, g->shape, sizeof shape);
@@ -72,7 +72,8 @@ static void merge(program *g) {
   g->rank = r;
 }
 
-static void classify(program *g, source *s) {
+/* How an operand that lies in memory is read. */
+static void classify_source(program *g, source *s) {
   int64_t run = 1;
   bool fixed = true, flat = true;
   for (int d = g->rank - 1; d >= 0; d--) {
@@ -92,78 +93,95 @@ static void classify(program *g, source *s) {
   if (s->period <= FUSED_PERIOD && d > 0) s->kind = SOURCE_REPEAT;
 }
 
-/* ---- buffers: a strip each, given back after the last use -------------------------------------------------------- */
+/* ---- buffers ----------------------------------------------------------------------------------------------------- */
 
-enum { UNIT = 64 }; /* bytes; every buffer begins at a cache line */
+enum {
+  CACHE_LINE = 64,     /* bytes; every buffer begins at a cache line */
+  STRIP_MOST = 2048,   /* elements of a strip, at most, */
+  STRIP_LEAST = 128,   /*   and at least, even if L1 cannot hold it all */
+  STREAMS_COUNTED = 4, /* operands in memory that a strip's share of L1 is kept for, at most */
+  NO_SLOT = -1
+};
 
-static bool place(program *g, const ms_part *p) {
-  int last[MS_PARTS], slots = 0, most = 1, streams = 0;
-  int64_t slot_of[MS_PARTS], repeated = 0;
-  bool busy[MS_PARTS + 3] = {false};
+/* A result that only later parts read has a buffer of one strip. Buffers are slots of equal size: numbered, and free again after
+ * the last use. */
+typedef struct slots {
+  bool busy[MS_PARTS + 3];
+  int count;                               /* that there must be */
+  int of[MS_PARTS], last_reader[MS_PARTS]; /* of a part's result */
+} slots;
+
+static int take_slot(slots *s) {
+  int slot = 0;
+  while (s->busy[slot]) slot++;
+  s->busy[slot] = true;
+  if (slot >= s->count) s->count = slot + 1;
+  return slot;
+}
+
+/* Is operand k of part i the last use of an earlier part's buffer? */
+static bool ends_slot(const program *g, const slots *s, int i, int k) {
+  const source *x = &g->part[i].in[k];
+  return x->kind == SOURCE_VALUE && s->last_reader[x->part] == i && s->of[x->part] != NO_SLOT;
+}
+
+/* Slots for part i: for operands that are gathered, while it runs; for its result, which may take over that of an operand of its
+ * size that ends here. */
+static void give_slots(program *g, int i, bool wants, slots *s) {
+  part *q = &g->part[i];
+  int gathered[3], n = 0;
+  for (int k = 0; k < q->loop.n_in; k++)
+    if (q->in[k].kind == SOURCE_GATHER) q->in[k].at = gathered[n++] = take_slot(s);
+  for (int k = 0; k < q->loop.n_in && wants && s->of[i] == NO_SLOT; k++)
+    if (ends_slot(g, s, i, k) && !is_copy(q->call) && q->size == q->in[k].size) s->of[i] = s->of[q->in[k].part];
+  if (wants && s->of[i] == NO_SLOT) s->of[i] = take_slot(s);
+  for (int k = 0; k < q->loop.n_in; k++)
+    if (ends_slot(g, s, i, k) && s->of[q->in[k].part] != s->of[i]) s->busy[s->of[q->in[k].part]] = false;
+  if (s->of[i] != NO_SLOT && s->last_reader[i] == i) s->busy[s->of[i]] = false; /* nobody reads it */
+  while (n) s->busy[gathered[--n]] = false;
+}
+
+/* Where every buffer lies: the slots, then patterns that are repeated, then the chunk that is summed up. */
+static void set_offsets(program *g, const slots *s, int64_t slot_bytes) {
+  g->bytes = s->count * slot_bytes;
   for (int i = 0; i < g->n; i++) {
-    last[i] = i, slot_of[i] = -1;
-    for (int k = 0; k < g->part[i].loop.n_in; k++) {
-      source *s = &g->part[i].in[k];
-      if (s->kind == SOURCE_VALUE) last[s->part] = i;
-      if (s->kind == SOURCE_FLAT || s->kind == SOURCE_ROWS) streams++;
-      if (s->size > most) most = s->size;
+    part *q = &g->part[i];
+    q->at = s->of[i] == NO_SLOT ? -1 : s->of[i] * slot_bytes;
+    for (int k = 0; k < q->loop.n_in; k++) {
+      source *x = &q->in[k];
+      if (x->kind == SOURCE_GATHER) x->at *= slot_bytes;
+      if (x->kind != SOURCE_REPEAT) continue;
+      x->at = g->bytes;
+      g->bytes += round_up((g->strip + x->period) * x->size, CACHE_LINE);
     }
-    if (g->part[i].size > most) most = g->part[i].size;
+  }
+  if (g->chunked >= 0) g->part[g->chunked].at = g->bytes, g->bytes += MS_CHUNK * g->part[g->chunked].size;
+}
+
+/* Decides how long a strip is, so that all that is in use at the same time stays in L1, and where the buffers lie. False: there is
+ * no room on a thread's stack. */
+static bool lay_out_buffers(program *g, const ms_part *p) {
+  slots s = {.count = 0};
+  int64_t widest = 1, streams = 0, repeated = 0; /* bytes of an element; operands and results in memory; patterns */
+  for (int i = 0; i < g->n; i++) {
+    s.last_reader[i] = i, s.of[i] = NO_SLOT;
+    for (int k = 0; k < g->part[i].loop.n_in; k++) {
+      const source *x = &g->part[i].in[k];
+      if (x->kind == SOURCE_VALUE) s.last_reader[x->part] = i;
+      streams += x->kind == SOURCE_FLAT || x->kind == SOURCE_ROWS;
+      repeated += x->kind == SOURCE_REPEAT;
+      widest = max_i64(widest, x->size);
+    }
+    widest = max_i64(widest, g->part[i].size);
+    streams += g->part[i].kind == PART_EACH && p[i].keep;
   }
   const part *end = &g->part[g->n - 1];
-  bool chunked = end->kind == PART_SUM_ALL && end->in[0].kind == SOURCE_VALUE && !p[end->in[0].part].keep;
-  g->chunked = chunked ? end->in[0].part : -1;
-  for (int i = 0; i < g->n;
-       i++) { /* slots of equal size, numbered; a result may take the place of an operand of its size that ends here */
-    part *q = &g->part[i];
-    int gathered[3], n = 0;
-    for (int k = 0; k < q->loop.n_in; k++)
-      if (q->in[k].kind == SOURCE_GATHER) {
-        int b = 0;
-        while (busy[b]) b++;
-        busy[b] = true, gathered[n++] = b;
-        if (b >= slots) slots = b + 1;
-        q->in[k].at = b;
-      }
-    bool copy = is_copy(q->call), wants = q->kind == PART_EACH && !p[i].keep && i != g->chunked;
-    for (int pass = 0; pass < 2; pass++) {
-      if (pass == 1 && wants && slot_of[i] < 0) {
-        int b = 0;
-        while (busy[b]) b++;
-        if (b >= slots) slots = b + 1;
-        busy[b] = true, slot_of[i] = b;
-      }
-      for (int k = 0; k < q->loop.n_in; k++) {
-        if (q->in[k].kind != SOURCE_VALUE || last[q->in[k].part] != i || slot_of[q->in[k].part] < 0) continue;
-        int64_t b = slot_of[q->in[k].part];
-        bool same = wants && !copy && q->size == q->in[k].size;
-        if (pass == 0 && same && slot_of[i] < 0) slot_of[i] = b;
-        if (pass == 1 && slot_of[i] != b) busy[b] = false;
-      }
-    }
-    if (slot_of[i] >= 0 && last[i] == i) busy[slot_of[i]] = false; /* nobody reads it */
-    while (n) busy[gathered[--n]] = false;
-    streams += q->kind == PART_EACH && p[i].keep;
-  }
-  for (int i = 0; i < g->n; i++)
-    for (int k = 0; k < g->part[i].loop.n_in; k++) repeated += g->part[i].in[k].kind == SOURCE_REPEAT;
-  int64_t room = FUSED_BYTES / ((slots + repeated + (streams < 4 ? streams : 4) + 1) * most);
-  g->strip = room > 2048 ? 2048 : room < 128 ? 128 : room / 64 * 64;
-  int64_t one = (g->strip * most + UNIT - 1) / UNIT * UNIT;
-  g->bytes = slots * one;
-  for (int i = 0; i < g->n; i++) {
-    part *q = &g->part[i];
-    q->at = slot_of[i] < 0 ? -1 : slot_of[i] * one;
-    for (int k = 0; k < q->loop.n_in; k++) {
-      source *s = &q->in[k];
-      if (s->kind == SOURCE_GATHER) s->at *= one;
-      if (s->kind != SOURCE_REPEAT) continue;
-      s->at = g->bytes;
-      g->bytes += ((g->strip + s->period) * s->size + UNIT - 1) / UNIT * UNIT;
-    }
-  }
-  if (chunked) g->part[g->chunked].at = g->bytes, g->bytes += MS_CHUNK * g->part[g->chunked].size;
-  return g->bytes <= FUSED_MOST;
+  g->chunked = end->kind == PART_SUM_ALL && end->in[0].kind == SOURCE_VALUE && !p[end->in[0].part].keep ? end->in[0].part : -1;
+  for (int i = 0; i < g->n; i++) give_slots(g, i, g->part[i].kind == PART_EACH && !p[i].keep && i != g->chunked, &s);
+  const int64_t room = FUSED_BYTES / ((s.count + repeated + min_i64(streams, STREAMS_COUNTED) + 1) * widest);
+  g->strip = max_i64(min_i64(room / 64 * 64, STRIP_MOST), STRIP_LEAST);
+  set_offsets(g, &s, round_up(g->strip * widest, CACHE_LINE));
+  return g->bytes <= FUSED_STACK;
 }
 
 static void release(ms_call *last) {
@@ -214,7 +232,7 @@ static const ms_kernel headed = {.prepare = prepare_headed, .run = run_headed, .
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-static bool add(program *g, const ms_part *p, int i) {
+static bool add_part(program *g, const ms_part *p, int i) {
   part *q = &g->part[i];
   ms_call *c = p[i].call;
   const ms_view *like = is_sum(c) ? &c->in[0] : &c->out[0];
@@ -228,7 +246,7 @@ static bool add(program *g, const ms_part *p, int i) {
   for (int k = 0; k < c->n_in; k++) {
     source *s = &q->in[k];
     s->view = &c->in[k], s->size = (int)ms_dtype_size(c->in[k].dtype);
-    int r = spread(like, &c->in[k], shape, s->stride);
+    int r = broadcast_strides(like, &c->in[k], shape, s->stride);
     if (i == 0 && k == 0) {
       g->rank = r, g->numel = ms_view_numel(like);
       memcpy(g->shape, shape, sizeof shape);
@@ -247,8 +265,8 @@ static bool make_sum(program *g) {
   g->columns = ms_view_numel(&c->out[0]);
   int64_t rows = g->numel / g->columns;
   g->scale = c->op->flags & MS_AVERAGES ? 1 / (double)rows : 1;
-  if (q->kind == PART_SUM_ALL) bytes = (size_t)((g->numel + MS_CHUNK - 1) / MS_CHUNK) * sizeof(double);
-  else bytes = (size_t)((rows + FUSED_ROWS - 1) / FUSED_ROWS * g->columns) * (size_t)q->size;
+  if (q->kind == PART_SUM_ALL) bytes = (size_t)div_up(g->numel, MS_CHUNK) * sizeof(double);
+  else bytes = (size_t)(div_up(rows, FUSED_ROWS) * g->columns) * (size_t)q->size;
   return (g->partial = malloc(bytes)) != NULL;
 }
 
@@ -262,13 +280,13 @@ const ms_kernel *MS_NAME(ms_cpu_fuse)(const ms_part *p, int n) {
   if (MS_NAME(ms_cpu_heads)(p->call)) g->head = p->call, p++, n--;
   g->n = n;
   bool ok = (g->part = calloc((size_t)n, sizeof *g->part)) != NULL;
-  for (int i = 0; ok && i < n; i++) ok = add(g, p, i);
+  for (int i = 0; ok && i < n; i++) ok = add_part(g, p, i);
   if (ok) {
-    merge(g);
+    merge_dimensions(g);
     for (int i = 0; i < n; i++)
       for (int k = 0; k < g->part[i].loop.n_in; k++)
-        if (g->part[i].in[k].kind != SOURCE_VALUE) classify(g, &g->part[i].in[k]);
-    ok = place(g, p) && make_sum(g);
+        if (g->part[i].in[k].kind != SOURCE_VALUE) classify_source(g, &g->part[i].in[k]);
+    ok = lay_out_buffers(g, p) && make_sum(g);
   }
   if (ok && g->head) ok = g->part[n - 1].kind == PART_EACH && g->numel == ms_view_numel(&g->head->out[0]);
   if (ok) return g->head ? &headed : &kernel;

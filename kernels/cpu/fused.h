@@ -9,10 +9,10 @@
 #include "loops.h"
 
 enum {
-  FUSED_BYTES = 24 << 10, /* of L1 for strips, those of memory operands included */
-  FUSED_MOST = 96 << 10,  /* of stack; a chunk of f64 is 32 KB */
-  FUSED_WIDE = 512,       /* rows from this length on are cut strips of; shorter ones are repeated into a buffer */
-  FUSED_PERIOD = 1024,    /* elements of a pattern that is repeated */
+  FUSED_BYTES = 24 << 10, /* of L1 for the strips of all buffers and memory operands */
+  FUSED_STACK = 96 << 10, /* bytes of a thread's buffers, at most; a chunk of f64 is 32 KB */
+  FUSED_WIDE = 512,       /* rows from this length on are cut into strips one by one; shorter ones are repeated into a buffer */
+  FUSED_PERIOD = 1024,    /* most elements of a pattern that is repeated */
   FUSED_ROWS = 256        /* rows that a sum over rows adds up in the tensor's own dtype, as reduce.c does */
 };
 
@@ -32,7 +32,7 @@ typedef struct source {
   const ms_view *view;
   int64_t stride[MS_MAX_RANK]; /* over the space's dimensions, in elements */
   int64_t period;              /* REPEAT */
-  int64_t at;                  /* REPEAT, GATHER: place of its buffer, bytes */
+  int64_t at;                  /* REPEAT, GATHER: where its buffer begins, bytes */
 } source;
 
 typedef enum part_kind { PART_EACH, PART_SUM_ALL, PART_SUM_ROWS } part_kind;
@@ -42,7 +42,7 @@ typedef struct part {
   part_kind kind;
   ms_loop loop;
   int size;   /* bytes of a result element */
-  int64_t at; /* place of its strip buffer, bytes; -1: results go to memory */
+  int64_t at; /* where the buffer of its strip begins, bytes; -1: results go to memory */
   source in[3];
 } part;
 
@@ -62,17 +62,6 @@ typedef struct program {
   ms_call *head;
   const ms_kernel *kernel; /* the head's */
 } program;
-
-/* Offset of element i in a tensor of these strides over the space. */
-static inline int64_t fused_offset(const program *g, const int64_t *stride, int64_t i) {
-  int64_t at = 0;
-  for (int d = g->rank - 1; d >= 0; d--) {
-    int64_t q = i / g->shape[d];
-    at += (i - q * g->shape[d]) * stride[d];
-    i = q;
-  }
-  return at;
-}
 
 int MS_NAME(ms_cpu_strips)(ms_call *last); /* run the program in last->slot */
 /* The same on pieces, as ms_after says; a: program.after. */

@@ -67,7 +67,7 @@ static inline void walk_run(const walk *w, walk_inner f, int cost) {
   if (team == 1) {
     walk_range(w, f, 0, rows);
   } else if (rows == 1) { /* cut the one row at cache-line-friendly places */
-    int64_t part = ((n + team - 1) / team + 63) / 64 * 64;
+    const int64_t part = round_up(div_up(n, team), 64);
     MS_PARALLEL(team, t, team, {
       int64_t a = t * part, b = a + part < n ? a + part : n;
       char *p[WALK_MAX];
