@@ -2,6 +2,7 @@
 # Fail on an include that points back.
 #   scripts -> bindings -> runtime -> backend.h <- kernels; inside runtime: data, ml -> io -> ops -> core <- step
 # Lua's headers only in bindings, CUDA's only in kernels/cuda, oneDNN's only in kernels/cpu; the prompt's line editor only in bindings.
+# A pass over a step names no operation but in runtime/step/rewrites.def; the core names nothing of the step.
 #   deps.sh [ROOT]
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
@@ -78,6 +79,11 @@ done < <(find runtime kernels bindings -type f \( -name '*.[ch]' -o -name '*.cu'
 # The core names nothing of the step's floor: it knows an observer.
 while IFS= read -r hit; do complain "$hit: the core must not name the step's floor"; done < <(
   grep -nE '\bms_(step|record)_|ms_record\b|\bms_step\b|"step/' runtime/core/*.[ch]
+)
+
+# The passes over a step ask for traits; what they do to an operation of some name is in one table.
+while IFS= read -r hit; do complain "$hit: names an operation; ask its row for a trait, or write a row of runtime/step/rewrites.def"; done < <(
+  grep -nHE '\bMS_OP_[a-z]' runtime/step/*.[ch] kernels/cpu/fused.c 2>/dev/null
 )
 
 # The Lua part of the library knows no experiment.

@@ -10,20 +10,34 @@
  * is 16 products for 36. Elementwise operations commute with U, and those that are linear in what comes from behind with U', so
  * that they are no obstacle between the two.
  *
- * These lines are a table in fold_rules.c; which operations resample by windows, and which are linear in what, stands in their
+ * These lines are the table rewrites.def; which operations resample by windows, and which are linear in what, stands in their
  * rows. Nothing is taken away here: a result that nobody reads any more has a dead call. */
 #include "fold.h"
 #include <stdlib.h>
 
+#define REWRITE(outer, operand, inner, becomes, kernel, match)                                                                     \
+  {MS_OP_##outer, operand, MS_OP_##inner, MS_OP_##becomes, FOLD_##kernel, ms_fold_##match},
+#define HELPER(...)
+const fold_rule ms_fold_rules[] = {
+#include "rewrites.def"
+};
+#undef REWRITE
+#undef HELPER
+#define REWRITE(...)
+#define HELPER(does, name) const int ms_fold_##does = MS_OP_##name;
+#include "rewrites.def"
+
+const int ms_fold_n_rules = sizeof ms_fold_rules / sizeof *ms_fold_rules;
+
 /* After calls were put, what is known of calls and slots is found anew. */
-static int look_again(fold *f, int done) { return done < 0 || (done && ms_rewrite_look(&f->w) < 0) ? -1 : 0; }
+static int look_again(fold *f, int done) { return done < 0 || (done && ms_rewrite_look(&f->rewrite) < 0) ? -1 : 0; }
 
 /* Try a rule at every call, or (NULL) to bring U' through elementwise calls. How often it applied; -1 after ms_fail. */
 static int sweep(fold *f, const fold_rule *rule) {
   int n = 0;
   for (int i = 0; i < f->r->n_call; i++) {
     int done = 0;
-    if (!f->w.dead[i]) done = rule ? rule->match(f, rule, i) : ms_fold_through(f, i);
+    if (!f->rewrite.dead[i]) done = rule ? rule->match(f, rule, i) : ms_fold_through(f, i);
     if (look_again(f, done) < 0) return -1;
     n += done;
   }
@@ -31,7 +45,7 @@ static int sweep(fold *f, const fold_rule *rule) {
 }
 
 static int run(fold *f) {
-  if (ms_rewrite_look(&f->w) < 0) return -1;
+  if (ms_rewrite_look(&f->rewrite) < 0) return -1;
   for (int i = 0; i < f->r->n_call; i++) {
     int done = ms_fold_note_upsampled(f, i);
     if (look_again(f, done) < 0) return -1;
@@ -39,7 +53,7 @@ static int run(fold *f) {
   }
   for (int n = 1; n > 0;) {
     if ((n = sweep(f, NULL)) < 0) return -1;
-    if (n && (ms_step_repeat(f->s) < 0 || ms_rewrite_look(&f->w) < 0)) return -1; /* the same U' for several operands */
+    if (n && (ms_step_repeat(f->s) < 0 || ms_rewrite_look(&f->rewrite) < 0)) return -1; /* the same U' for several operands */
     for (int k = 0; k < ms_fold_n_rules; k++) {
       int done = sweep(f, &ms_fold_rules[k]);
       if (done < 0) return -1;
@@ -50,11 +64,11 @@ static int run(fold *f) {
 }
 
 int ms_step_fold(ms_step *s) {
-  fold f = {.s = s, .r = s->r, .w.r = s->r};
+  fold f = {.s = s, .r = s->r, .rewrite.r = s->r};
   bool any = false;
   for (int i = 0; i < s->r->n_call && !any; i++) any = s->r->call[i].call.op->rule->windows != NULL;
   int rc = any ? run(&f) : 0;
-  ms_rewrite_close(&f.w);
+  ms_rewrite_close(&f.rewrite);
   free(f.matrix), free(f.upsampled);
   return rc;
 }

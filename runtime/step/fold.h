@@ -1,7 +1,7 @@
 /* fold.h -- what the files of the pass `fold` share.
  *
  *   fold.c            the pass: which pattern is looked for when
- *   fold_rules.c      the table of rewrites, and every name of an operation that the passes of a step know
+ *   rewrites.def      the table of rewrites: its rows are what fold_rule describes
  *   fold_match.c      finding the two calls of a pattern, and putting the replacement
  *   fold_kernel.c     the convolution that takes the place of another one: its attributes, its kernel, the gradient of that
  *   fold_upsampled.c  elementwise calls between an upsampling and a convolution
@@ -41,22 +41,18 @@ typedef struct upsampled {
 typedef struct fold {
   ms_step *s;
   ms_record *r;
-  ms_rewrite w;
+  ms_rewrite rewrite;
   spread_matrix *matrix;
   int n_matrix;
   upsampled *upsampled; /* by slot; slots that were added later may lie behind the end, and are not upsampled */
   int n_upsampled;
 } fold;
 
-/* ---- the table (fold_rules.c) ---------------------------------------------------------------------------------------------- */
+/* ---- the table (rewrites.def) ---------------------------------------------------------------------------------------------- */
 
-/* What the kernel has to do with the replacement: it convolves with V; it gives the gradient of V, from which that of w is made;
- * there is no kernel. */
 typedef enum fold_kernel_use { FOLD_WITH_V, FOLD_GRADIENT_OF_V, FOLD_NO_KERNEL } fold_kernel_use;
 
-/* outer(..., inner(image, ...), ...), the inner one as input `operand`, becomes `becomes` of the image itself. One of the two is a
- * convolution or a sum; the other resamples (ms_rule.windows). `match` finds them, at call i: 1: replaced, 0: does not apply,
- * -1 after ms_fail. */
+/* A row; rewrites.def explains them. match, at call i: 1: replaced, 0: does not apply, -1 after ms_fail. */
 typedef struct fold_rule {
   int outer, operand, inner, becomes;
   fold_kernel_use kernel;
@@ -64,14 +60,11 @@ typedef struct fold_rule {
 } fold_rule;
 extern const fold_rule ms_fold_rules[];
 extern const int ms_fold_n_rules;
-extern const int ms_fold_product, ms_fold_addition; /* the operations that make V, and that add a bias */
+extern const int ms_fold_product, ms_fold_addition; /* the operations of these names there */
 
-/* The resampling is behind the convolution, and everything that reads the convolution's result resamples it in the same way. */
-int ms_fold_behind(fold *f, const fold_rule *rule, int i);
-/* Call i is the inner one, and all that read its result fit some rule; otherwise its result has to be there anyway. */
-int ms_fold_all_readers(fold *f, const fold_rule *rule, int i);
-/* Call i is the outer one, and reads something upsampled. */
-int ms_fold_reader(fold *f, const fold_rule *rule, int i);
+int ms_fold_behind(fold *f, const fold_rule *rule, int i);      /* i: the outer call */
+int ms_fold_all_readers(fold *f, const fold_rule *rule, int i); /* i: the inner call; its readers are all replaced, or none */
+int ms_fold_reader(fold *f, const fold_rule *rule, int i);      /* i: the outer call */
 
 /* ---- what is seen (fold_match.c) ------------------------------------------------------------------------------------------- */
 

@@ -49,7 +49,7 @@ static int matrix_of(fold *f, const folded_conv *p, ms_ref_view *v) {
     y += copy / of->factor[1] * of->step[0], x += copy % of->factor[1] * of->step[1];
     m[tap * shape[1] + y * p->taps[1] + x] = of->reversed ? 1 : 1.0 / (double)copies;
   }
-  int rc = ms_rewrite_constant(&f->w, (int)of->dtype, shape, m, v);
+  int rc = ms_rewrite_constant(&f->rewrite, (int)of->dtype, shape, m, v);
   free(m);
   if (rc == 0) f->matrix[f->n_matrix++] = (spread_matrix){*of, *v};
   return rc;
@@ -61,7 +61,7 @@ int ms_fold_make_v(fold *f, const folded_conv *p, const ms_ref_view *w, ms_ref_v
   const int64_t a = p->from.reversed ? c : o, b = p->from.reversed ? o : c;
   ms_ref_view in[2], out;
   if (matrix_of(f, p, &in[1]) < 0) return -1;
-  if (ms_rewrite_temp(&f->w, (int)p->from.dtype, 4, (int64_t[]){a, b, p->taps[0], p->taps[1]}, v) < 0) return -1;
+  if (ms_rewrite_temp(&f->rewrite, (int)p->from.dtype, 4, (int64_t[]){a, b, p->taps[0], p->taps[1]}, v) < 0) return -1;
   if (p->from.reversed) {
     in[0] = ms_rewrite_view(w, 3, (int64_t[]){c, o, n}, (int64_t[]){n, c * n, 1});
     out = ms_rewrite_view(v, 3, (int64_t[]){a, b, m}, NULL);
@@ -69,7 +69,7 @@ int ms_fold_make_v(fold *f, const folded_conv *p, const ms_ref_view *w, ms_ref_v
     in[0] = ms_rewrite_view(w, 2, (int64_t[]){o * c, n}, NULL);
     out = ms_rewrite_view(v, 2, (int64_t[]){a * b, m}, NULL);
   }
-  return ms_rewrite_call(&f->w, ms_fold_product, 2, in, (ms_attr[]){{.i = 0}, {.i = 0}}, &out);
+  return ms_rewrite_call(&f->rewrite, ms_fold_product, 2, in, (ms_attr[]){{.i = 0}, {.i = 0}}, &out);
 }
 
 /* The adjoint: from the gradient of V to that of w. */
@@ -85,7 +85,7 @@ static int gradient_of_w(fold *f, const folded_conv *p, const ms_ref_view *dv, c
     in[0] = ms_rewrite_view(dv, 2, (int64_t[]){o * c, m}, NULL);
     out = ms_rewrite_view(dw, 2, (int64_t[]){o * c, n}, NULL);
   }
-  return ms_rewrite_call(&f->w, ms_fold_product, 2, in, (ms_attr[]){{.i = 0}, {.i = 1}}, &out);
+  return ms_rewrite_call(&f->rewrite, ms_fold_product, 2, in, (ms_attr[]){{.i = 0}, {.i = 1}}, &out);
 }
 
 int ms_fold_convolve(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *bias,
@@ -94,13 +94,13 @@ int ms_fold_convolve(fold *f, int op, folded_conv *p, const ms_ref_view *a, cons
   const ms_op *row = ms_op_at(op);
   const int64_t *size = out->view.shape + 2; /* an adjoint is told the height and width of its result */
   p->attr[0].v = (ms_ints){.n = 2, .at = {size[0], size[1]}};
-  return ms_rewrite_call(&f->w, op, row->n_tensor, in, p->attr + (row->n_attr > CONV_ATTRS ? 0 : 1), out);
+  return ms_rewrite_call(&f->rewrite, op, row->n_tensor, in, p->attr + (row->n_attr > CONV_ATTRS ? 0 : 1), out);
 }
 
 int ms_fold_weight_gradient(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *dw) {
   ms_ref_view dv;
   int64_t shape[4] = {b->view.shape[1], a->view.shape[1], p->taps[0], p->taps[1]};
-  if (ms_rewrite_temp(&f->w, (int)p->from.dtype, 4, shape, &dv) < 0) return -1;
+  if (ms_rewrite_temp(&f->rewrite, (int)p->from.dtype, 4, shape, &dv) < 0) return -1;
   if (ms_fold_convolve(f, op, p, a, b, NULL, &dv) < 0) return -1;
   return gradient_of_w(f, p, &dv, dw);
 }

@@ -10,14 +10,14 @@ ms_windows ms_fold_windows(const ms_call *c, int64_t *factor) {
 
 bool ms_fold_alone(const fold *f, const ms_rcall *c, int k) {
   int slot = c->slot[k];
-  if (slot < 0 || f->r->slot[slot].kind != MS_SLOT_INTERNAL || f->w.fact[slot].writes != 1) return false;
+  if (slot < 0 || f->r->slot[slot].kind != MS_SLOT_INTERNAL || f->rewrite.fact[slot].writes != 1) return false;
   const ms_view *v = ms_rcall_view((ms_rcall *)c, k);
   return !c->offset[k] && ms_view_contiguous(v) && (size_t)ms_view_numel(v) * ms_dtype_size(v->dtype) == f->r->slot[slot].bytes;
 }
 
 const ms_rcall *ms_fold_maker(const fold *f, const ms_rcall *c, int k) {
   if (!ms_fold_alone(f, c, k)) return NULL;
-  const ms_rcall *m = &f->r->call[f->w.fact[c->slot[k]].made];
+  const ms_rcall *m = &f->r->call[f->rewrite.fact[c->slot[k]].made];
   const ms_view *out = &m->call.out[0];
   bool is = m->call.n_out == 1 && m->slot[m->call.n_in] == c->slot[k] && out->dtype == c->call.in[k].dtype;
   return is && same_shape(out, &c->call.in[k]) ? m : NULL;
@@ -35,7 +35,7 @@ static bool readers_alike(const fold *f, const ms_rcall *c, const int64_t *facto
   int64_t other[2];
   for (int i = 0; i < f->r->n_call; i++) {
     const ms_rcall *q = &f->r->call[i];
-    for (int k = 0; k < q->call.n_in && !f->w.dead[i]; k++)
+    for (int k = 0; k < q->call.n_in && !f->rewrite.dead[i]; k++)
       if (q->slot[k] == c->slot[0] &&
           (q->call.op != c->call.op || ms_fold_windows(&q->call, other) == MS_WINDOWS_NONE || other[0] != factor[0] ||
            other[1] != factor[1] || !same_shape(&q->call.out[0], &c->call.out[0])))
@@ -64,10 +64,10 @@ static int convolve_with_v(fold *f, const fold_rule *rule, folded_conv *p, const
   if (!has_bias || bias.view.absent || takes_bias)
     return ms_fold_convolve(f, rule->becomes, p, image, &v, has_bias ? &bias : NULL, out);
   const int64_t n = bias.view.shape[0], stride = bias.view.stride[0];
-  if (ms_rewrite_temp(&f->w, out->view.dtype, 4, out->view.shape, &sum[0]) < 0) return -1;
+  if (ms_rewrite_temp(&f->rewrite, out->view.dtype, 4, out->view.shape, &sum[0]) < 0) return -1;
   if (ms_fold_convolve(f, rule->becomes, p, image, &v, NULL, &sum[0]) < 0) return -1;
   sum[1] = ms_rewrite_view(&bias, 4, (int64_t[]){1, n, 1, 1}, (int64_t[]){n * stride, stride, stride, stride});
-  return ms_rewrite_call(&f->w, ms_fold_addition, 2, sum, NULL, out);
+  return ms_rewrite_call(&f->rewrite, ms_fold_addition, 2, sum, NULL, out);
 }
 
 /* Put the replacement in the place of the outer call. image: what the inner call got; conv: the convolution, one of the two. */
@@ -81,9 +81,9 @@ static int replace(fold *f, const fold_rule *rule, folded_conv *p, const ms_ref_
     other = ms_rewrite_ref(c, 1 - rule->operand);
     rc = ms_fold_weight_gradient(f, rule->becomes, p, &other, image, &out);
     break;
-  default: rc = ms_rewrite_call(&f->w, rule->becomes, 1, image, c->attr, &out);
+  default: rc = ms_rewrite_call(&f->rewrite, rule->becomes, 1, image, c->attr, &out);
   }
-  if (rc < 0 || ms_rewrite_put(&f->w, outer, true) < 0) return -1;
+  if (rc < 0 || ms_rewrite_put(&f->rewrite, outer, true) < 0) return -1;
   f->s->info.folded += rule->kernel != FOLD_NO_KERNEL;
   return 1;
 }
@@ -123,7 +123,7 @@ static bool sums_planes(const ms_rcall *c) {
 
 static bool reads(const fold *f, int j, int slot) {
   const ms_rcall *q = &f->r->call[j];
-  for (int k = 0; k < q->call.n_in && !f->w.dead[j]; k++)
+  for (int k = 0; k < q->call.n_in && !f->rewrite.dead[j]; k++)
     if (q->slot[k] == slot) return true;
   return false;
 }

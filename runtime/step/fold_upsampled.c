@@ -51,10 +51,10 @@ static int put_twin(fold *f, int i) {
   const ms_view like = first->base.view;
   for (int k = 0; k < n; k++)
     if (!small_operand(f, c, k, &like, &in[k])) return 0;
-  if (!same_shape(&c->call.out[0], &f->r->call[f->w.fact[first - f->upsampled].made].call.out[0])) return 0;
-  if (ms_rewrite_temp(&f->w, c->call.out[0].dtype, 4, like.shape, &out) < 0) return -1;
-  if (ms_rewrite_call(&f->w, c->call.op->id, n, in, NULL, &out) < 0 || note(f, c->slot[n], &out) < 0) return -1;
-  return ms_rewrite_put(&f->w, i, false) < 0 ? -1 : 1;
+  if (!same_shape(&c->call.out[0], &f->r->call[f->rewrite.fact[first - f->upsampled].made].call.out[0])) return 0;
+  if (ms_rewrite_temp(&f->rewrite, c->call.out[0].dtype, 4, like.shape, &out) < 0) return -1;
+  if (ms_rewrite_call(&f->rewrite, c->call.op->id, n, in, NULL, &out) < 0 || note(f, c->slot[n], &out) < 0) return -1;
+  return ms_rewrite_put(&f->rewrite, i, false) < 0 ? -1 : 1;
 }
 
 int ms_fold_note_upsampled(fold *f, int i) {
@@ -103,9 +103,9 @@ int ms_fold_through(fold *f, int i) {
     if (!(set >> k & 1)) continue;
     ms_ref_view from = in[k] = ms_rewrite_ref(m, k);
     if (from.view.number) continue;
-    if (ms_rewrite_temp(&f->w, small->dtype, 4, small->shape, &in[k]) < 0) return -1;
-    if (ms_rewrite_call(&f->w, c->call.op->id, 1, &from, c->attr, &in[k]) < 0) return -1;
+    if (ms_rewrite_temp(&f->rewrite, small->dtype, 4, small->shape, &in[k]) < 0) return -1;
+    if (ms_rewrite_call(&f->rewrite, c->call.op->id, 1, &from, c->attr, &in[k]) < 0) return -1;
   }
-  if (ms_rewrite_call(&f->w, m->call.op->id, n, in, NULL, &out) < 0 || ms_rewrite_put(&f->w, i, true) < 0) return -1;
+  if (ms_rewrite_call(&f->rewrite, m->call.op->id, n, in, NULL, &out) < 0 || ms_rewrite_put(&f->rewrite, i, true) < 0) return -1;
   return 1;
 }

@@ -30,23 +30,24 @@ typedef struct space { /* the elements that a call runs over: sizes other than 1
 
 typedef struct unit { /* one call, or the members of a chain in order */
   int n, call[MS_PARTS];
-  bool may, sum; /* may be in a chain; its last member is a sum */
-  bool head;     /* its first member is one that the others run behind, piece by piece */
-  space over;
+  bool joins; /* may be in a chain with others */
+  bool sum;   /* its last member is a sum */
+  bool head;  /* its first member is one that the others run behind, piece by piece */
+  space space;
 } unit;
 
-typedef struct place { /* how the members of a chain touch a slot */
+typedef struct slot_use { /* how the members of a chain, and calls passed meanwhile, touch a slot */
   uint8_t marks, dtype;
-  bool aligned; /* all of them element for element, as `dtype`, from `offset` on */
+  bool aligned; /* all members element for element, as `dtype`, from `offset` on */
   size_t offset;
-} place;
+} slot_use;
 
 typedef struct fusion {
   ms_step *s;
   ms_record *r;
   unit *unit;
   int n;
-  place *place; /* by slot; two more stand for the random generator, and for what is seen outside */
+  slot_use *use; /* by slot; two more stand for the random generator, and for what is seen outside */
 } fusion;
 
 static space space_of(const ms_view *v) {
@@ -86,11 +87,11 @@ static bool depends(const fusion *f, const unit *u, int read_marks, int write_ma
       bool reads, writes;
       if (c->slot[k] < 0) continue;
       touches(c, k, &reads, &writes);
-      int m = f->place[c->slot[k]].marks;
+      int m = f->use[c->slot[k]].marks;
       if ((reads && (m & write_marks)) || (writes && (m & (read_marks | write_marks)))) return true;
     }
-    if (c->call.rng && (f->place[f->r->n_slot].marks & write_marks)) return true;
-    const int outside = f->place[f->r->n_slot + 1].marks;
+    if (c->call.rng && (f->use[f->r->n_slot].marks & write_marks)) return true;
+    const int outside = f->use[f->r->n_slot + 1].marks;
     if ((c->risky && (outside & (read_marks | write_marks))) || ((outside & write_marks) && seen(f->r, c))) return true;
   }
   return false;
@@ -103,36 +104,36 @@ static void mark(fusion *f, const unit *u, int read_mark, int write_mark) {
       bool reads, writes;
       if (c->slot[k] < 0) continue;
       touches(c, k, &reads, &writes);
-      f->place[c->slot[k]].marks |= (uint8_t)((reads ? read_mark : 0) | (writes ? write_mark : 0));
+      f->use[c->slot[k]].marks |= (uint8_t)((reads ? read_mark : 0) | (writes ? write_mark : 0));
     }
-    if (c->call.rng) f->place[f->r->n_slot].marks |= (uint8_t)write_mark;
-    f->place[f->r->n_slot + 1].marks |= (uint8_t)(c->risky ? write_mark : seen(f->r, c) ? read_mark : 0);
+    if (c->call.rng) f->use[f->r->n_slot].marks |= (uint8_t)write_mark;
+    f->use[f->r->n_slot + 1].marks |= (uint8_t)(c->risky ? write_mark : seen(f->r, c) ? read_mark : 0);
   }
 }
 
 /* ---- growing a chain --------------------------------------------------------------------------------------------- */
 
 /* Does view k of a call run through the elements of the space one by one? */
-static bool aligned(const ms_rcall *c, int k, const space *over) {
+static bool aligned(const ms_rcall *c, int k, const space *elements) {
   const ms_view *v = view_of(c, k);
   space s = space_of(v);
-  return same_space(&s, over) && ms_view_contiguous(v);
+  return same_space(&s, elements) && ms_view_contiguous(v);
 }
 
-/* Take the places of u's views into account. */
-static void settle(fusion *f, const unit *u) {
+/* Members of u touch slots, too, from now on. */
+static void note_use(fusion *f, const unit *u) {
   for (int i = 0; i < u->n; i++) {
     const ms_rcall *c = &f->r->call[u->call[i]];
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
       if (c->slot[k] < 0) continue;
-      place *p = &f->place[c->slot[k]];
-      bool reads, writes, is = aligned(c, k, &u->over), known = p->marks & (GROUP_READS | GROUP_WRITES);
+      slot_use *p = &f->use[c->slot[k]];
+      bool reads, writes, is = aligned(c, k, &u->space), known = p->marks & (GROUP_READS | GROUP_WRITES);
       touches(c, k, &reads, &writes);
       if (!known) p->aligned = is, p->offset = c->offset[k], p->dtype = view_of(c, k)->dtype;
       else p->aligned &= is && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
       p->marks |= (uint8_t)((reads ? GROUP_READS : 0) | (writes ? GROUP_WRITES : 0));
     }
-    if (seen(f->r, c)) f->place[f->r->n_slot + 1].marks |= GROUP_READS;
+    if (seen(f->r, c)) f->use[f->r->n_slot + 1].marks |= GROUP_READS;
   }
 }
 
@@ -150,7 +151,7 @@ static bool spoils_sum(const fusion *f, const unit *g, const unit *u) {
 
 /* May u join: are storages that one side writes touched element for element by both, and is there something to share? */
 static bool fits(const fusion *f, const unit *g, const unit *u) {
-  if (!u->may || g->n + u->n > MS_PARTS || (g->sum && u->sum) || !same_space(&g->over, &u->over)) return false;
+  if (!u->joins || g->n + u->n > MS_PARTS || (g->sum && u->sum) || !same_space(&g->space, &u->space)) return false;
   if (g->sum && spoils_sum(f, g, u)) return false;
   bool met = false;
   for (int i = 0; i < u->n; i++) {
@@ -158,10 +159,10 @@ static bool fits(const fusion *f, const unit *g, const unit *u) {
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
       bool reads, writes;
       if (c->slot[k] < 0) continue;
-      const place *p = &f->place[c->slot[k]];
+      const slot_use *p = &f->use[c->slot[k]];
       if (!(p->marks & (GROUP_READS | GROUP_WRITES))) continue;
       touches(c, k, &reads, &writes);
-      bool both = p->aligned && aligned(c, k, &u->over) && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
+      bool both = p->aligned && aligned(c, k, &u->space) && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
       if (!both && (writes || (p->marks & GROUP_WRITES))) return false;
       met |= both;
     }
@@ -177,39 +178,49 @@ static void join(unit *g, const unit *u) {
   g->sum |= u->sum;
 }
 
+typedef enum fate { BEFORE, JOINED, BEHIND } fate; /* of a unit that a growing chain passes */
+
+/* Units at..last in their new order: those before the chain, the chain, those behind it. before: scratch. Gives how many came
+ * before. */
+static int reorder(fusion *f, int at, int last, const fate *fates, const unit *chain, unit *before) {
+  int n_before = 0, n_behind = 0, n_joined = 0;
+  for (int i = at + 1; i <= last; i++) {
+    if (fates[i] == BEFORE) before[n_before++] = f->unit[i];
+    n_joined += fates[i] == JOINED;
+  }
+  for (int i = last; i > at; i--) /* from the end, so that nothing is overwritten before it has moved */
+    if (fates[i] == BEHIND) f->unit[last - n_behind++] = f->unit[i];
+  const int to = at + n_before + 1, from = last + 1 - n_behind;
+  memcpy(&f->unit[at], before, (size_t)n_before * sizeof *before);
+  f->unit[to - 1] = *chain;
+  memmove(&f->unit[to], &f->unit[from], (size_t)(f->n - from) * sizeof *f->unit);
+  f->n -= n_joined;
+  return n_before;
+}
+
 /* Grow a chain from unit `at`, and put the units it passes before or behind it. How many were put before it, -1 if none joined. */
 static int grow(fusion *f, int at, unit *scratch) {
-  unit *g = &scratch[0], *before = &scratch[1];
-  int n_before = 0, n_behind = 0, last = at, joined = 0;
-  memset(f->place, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->place);
-  *g = f->unit[at];
-  settle(f, g);
-  char *fate = calloc((size_t)f->n, 1); /* of the units passed: 0 before, 1 joined, 2 behind */
-  if (!fate) return -1;
+  unit *chain = &scratch[0];
+  int last = at, result = -1;
+  fate *fates = calloc((size_t)f->n, sizeof *fates);
+  if (!fates) return -1;
+  memset(f->use, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->use);
+  *chain = f->unit[at];
+  note_use(f, chain);
   for (int i = at + 1; i < f->n && i <= last + WINDOW; i++) {
     const unit *u = &f->unit[i];
-    bool blocked = depends(f, u, BEHIND_READS, BEHIND_WRITES);
-    if (!blocked && fits(f, g, u)) {
-      settle(f, u), join(g, u);
-      fate[i] = 1, last = i, joined++;
+    const bool blocked = depends(f, u, BEHIND_READS, BEHIND_WRITES);
+    if (!blocked && fits(f, chain, u)) {
+      note_use(f, u), join(chain, u);
+      fates[i] = JOINED, last = i;
     } else if (blocked || depends(f, u, GROUP_READS, GROUP_WRITES)) {
       mark(f, u, BEHIND_READS, BEHIND_WRITES);
-      fate[i] = 2;
+      fates[i] = BEHIND;
     }
   }
-  if (joined) {
-    for (int i = at + 1; i <= last; i++)
-      if (fate[i] == 0) before[n_before++] = f->unit[i];
-    int to = at + n_before + 1;
-    for (int i = last; i > at; i--) /* from the end, so that nothing is overwritten before it has moved */
-      if (fate[i] == 2) f->unit[last - n_behind++] = f->unit[i];
-    memcpy(&f->unit[at], before, (size_t)n_before * sizeof *before);
-    f->unit[to - 1] = *g;
-    memmove(&f->unit[to], &f->unit[last + 1 - n_behind], (size_t)(f->n - (last + 1 - n_behind)) * sizeof *f->unit);
-    f->n -= joined;
-  }
-  free(fate);
-  return joined ? n_before : -1;
+  if (last > at) result = reorder(f, at, last, fates, chain, &scratch[1]);
+  free(fates);
+  return result;
 }
 
 /* ---- heads ------------------------------------------------------------------------------------------------------- */
@@ -231,7 +242,7 @@ static bool goes_before(const fusion *f, const ms_rcall *p, const unit *u) {
     const ms_rcall *c = &f->r->call[u->call[i]];
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
       if (c->slot[k] < 0) continue;
-      if (c->slot[k] == made && (!aligned(c, k, &u->over) || !covers(f, c, k) || ms_rcall_writes(c, k))) return false;
+      if (c->slot[k] == made && (!aligned(c, k, &u->space) || !covers(f, c, k) || ms_rcall_writes(c, k))) return false;
       for (int j = 0; j < p->call.n_in && ms_rcall_writes(c, k); j++)
         if (p->slot[j] == c->slot[k]) return false;
     }
@@ -243,8 +254,8 @@ static bool goes_before(const fusion *f, const ms_rcall *p, const unit *u) {
  * what it reads. -1: none. */
 static int head_of(fusion *f, int at) {
   const unit *u = &f->unit[at];
-  if (!u->may || u->sum || u->head || u->n == MS_PARTS) return -1;
-  memset(f->place, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->place);
+  if (!u->joins || u->sum || u->head || u->n == MS_PARTS) return -1;
+  memset(f->use, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->use);
   for (int i = at - 1; i >= 0 && i >= at - WINDOW; i--) { /* marks: what the units between read and write */
     const unit *p = &f->unit[i];
     const ms_rcall *c = &f->r->call[p->call[0]];
@@ -389,8 +400,8 @@ static void list_units(fusion *f) {
     for (int k = 0; k < c->call.n_in; k++)
       if (c->call.in[k].number) c->call.in[k].data = &c->immediate[k], c->call.in[k].number = &c->number[k];
     unit *u = &f->unit[f->n++];
-    *u = (unit){.n = 1, .call = {i}, .may = may_join(f, c), .sum = is_sum(&c->call)};
-    if (u->may) u->over = space_of(u->sum ? &c->call.in[0] : &c->call.out[0]);
+    *u = (unit){.n = 1, .call = {i}, .joins = may_join(f, c), .sum = is_sum(&c->call)};
+    if (u->joins) u->space = space_of(u->sum ? &c->call.in[0] : &c->call.out[0]);
   }
 }
 
@@ -417,13 +428,13 @@ int ms_step_fuse(ms_step *s) {
   size_t n = (size_t)r->n_call + 1;
   unit *scratch = malloc((n + 1) * sizeof *scratch);
   int *count = calloc((size_t)r->n_slot + 1, sizeof *count);
-  f.unit = malloc(n * sizeof *f.unit), f.place = malloc(((size_t)r->n_slot + 2) * sizeof *f.place);
+  f.unit = malloc(n * sizeof *f.unit), f.use = malloc(((size_t)r->n_slot + 2) * sizeof *f.use);
   int rc = -1;
-  if (!scratch || !count || !f.unit || !f.place) ms_fail("compile: out of memory");
+  if (!scratch || !count || !f.unit || !f.use) ms_fail("compile: out of memory");
   else {
     list_units(&f);
     for (int i = 0; i < f.n;) { /* units put before a new chain, and the chain itself, are seeds in turn: chains merge */
-      if (!f.unit[i].may || grow(&f, i, scratch) < 0) i++;
+      if (!f.unit[i].joins || grow(&f, i, scratch) < 0) i++;
     }
     attach_heads(&f);
     rc = write_order(&f);
@@ -432,7 +443,7 @@ int ms_step_fuse(ms_step *s) {
         if (r->call[i].slot[k] >= 0) count[r->call[i].slot[k]]++;
     for (int i = 0; i < f.n && !rc; i++) make_kernel(&f, &f.unit[i], count);
   }
-  free(scratch), free(count), free(f.unit), free(f.place);
+  free(scratch), free(count), free(f.unit), free(f.use);
   ms_step_lifetimes(s);
   return rc;
 }

@@ -13,12 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct image { /* by slot */
-  bool can, seen;
+typedef struct image { /* what is known of a slot */
+  bool may_turn;       /* every view of it is the whole of it, as one contiguous image */
+  bool seen;           /* some call touches it */
   int64_t shape[4];
-  int tied; /* towards the slot that stands for its group */
-  bool stays;
+  int tied;    /* towards the slot that stands for its group */
+  bool stays;  /* of a group: it has to lie as it does */
   double gain; /* of a group: what the convolutions gain, in elements that need not be moved */
+  bool turns;  /* in the end */
 } image;
 
 typedef enum role { ORDINARY, ELEMENTS, IMAGES, FREE_IMAGES } role;
@@ -49,25 +51,25 @@ static bool order_stays(const ms_rcall *c) {
   return !kept[1] || ((!kept[2] || shape[2] == 1) && (!kept[3] || shape[3] == 1));
 }
 
-static int find(image *m, int i) {
+static int group_of(image *m, int i) {
   while (m[i].tied != i) i = m[i].tied = m[m[i].tied].tied;
   return i;
 }
 
-static void look(const ms_record *r, image *m, ms_rcall *c, int k) {
+static void note_view(const ms_record *r, image *m, ms_rcall *c, int k) {
   const ms_view *v = ms_rcall_view(c, k);
   image *t = &m[c->slot[k]];
-  t->can &= v->rank == 4 && !c->offset[k] && v->shape[1] > 1 && v->shape[2] * v->shape[3] > 1 && ms_view_contiguous(v) &&
-            (size_t)ms_view_numel(v) * ms_dtype_size(v->dtype) == r->slot[c->slot[k]].bytes &&
-            (!t->seen || !memcmp(t->shape, v->shape, sizeof t->shape));
+  t->may_turn &= v->rank == 4 && !c->offset[k] && v->shape[1] > 1 && v->shape[2] * v->shape[3] > 1 && ms_view_contiguous(v) &&
+                 (size_t)ms_view_numel(v) * ms_dtype_size(v->dtype) == r->slot[c->slot[k]].bytes &&
+                 (!t->seen || !memcmp(t->shape, v->shape, sizeof t->shape));
   t->seen = true;
   memcpy(t->shape, v->shape, sizeof t->shape);
 }
 
-/* An image that cannot turn, read or written element by element. */
+/* Does a call that runs over these elements read or write, one by one, an image that may not turn? */
 static bool is_fixed(const image *m, ms_rcall *c, int k, const ms_view *space) {
   const ms_view *v = ms_rcall_view(c, k);
-  if (c->slot[k] < 0 || m[c->slot[k]].can || v->rank != 4 || memcmp(v->shape, space->shape, sizeof m->shape)) return false;
+  if (c->slot[k] < 0 || m[c->slot[k]].may_turn || v->rank != 4 || memcmp(v->shape, space->shape, sizeof m->shape)) return false;
   for (int i = 0; i < 4; i++)
     if (v->shape[i] > 1 && !v->stride[i]) return false;
   return true;
@@ -82,17 +84,25 @@ static void tie(image *m, ms_rcall *c) {
   if (is == ELEMENTS) stays = space->rank != 4 || (is_sum(c) && !order_stays(c));
   for (int k = 0; k < all; k++) {
     if (c->slot[k] < 0) continue;
-    if (!m[c->slot[k]].can) {
+    if (!m[c->slot[k]].may_turn) {
       stays |= is == ELEMENTS ? is_fixed(m, c, k, space) : is == IMAGES && is_image(c, k);
       continue;
     }
-    int group = find(m, c->slot[k]);
+    int group = group_of(m, c->slot[k]);
     if (is == FREE_IMAGES || is == IMAGES) m[group].stays |= !is_image(c, k);
     if (is == FREE_IMAGES || (is == IMAGES && !is_image(c, k))) continue;
     if (first >= 0) m[group].tied = first, m[first].stays |= m[group].stays;
     else first = group;
   }
   if (first >= 0) m[first].stays |= stays;
+}
+
+/* What the convolutions gain by each group. */
+static void add_gains(const ms_record *r, image *m, ms_rcall *c) {
+  if (role_of(c) != FREE_IMAGES) return;
+  for (int k = 0; k < c->call.n_in + c->call.n_out; k++)
+    if (c->slot[k] >= 0 && m[c->slot[k]].may_turn && is_image(c, k))
+      m[group_of(m, c->slot[k])].gain += r->device->backend->prefers_last(&c->call, k);
 }
 
 /* ---- turning ----------------------------------------------------------------------------------------------------- */
@@ -133,7 +143,7 @@ static void turn(const image *m, ms_rcall *c) {
   int all = c->call.n_in + c->call.n_out;
   bool any = false;
   for (int k = 0; k < all; k++) {
-    if (c->slot[k] < 0 || !m[c->slot[k]].can) continue;
+    if (c->slot[k] < 0 || !m[c->slot[k]].turns) continue;
     any = true;
     if (is == ELEMENTS) continue;
     ms_view *v = ms_rcall_view(c, k); /* strides of N x H x W x C, for N x C x H x W */
@@ -145,33 +155,28 @@ static void turn(const image *m, ms_rcall *c) {
   else
     for (int k = 0; k < all; k++) {
       ms_view *v = ms_rcall_view(c, k);
-      if (!v->number && !v->absent) turn_view(v, c->slot[k] >= 0 && m[c->slot[k]].can);
+      if (!v->number && !v->absent) turn_view(v, c->slot[k] >= 0 && m[c->slot[k]].turns);
     }
 }
 
 int ms_step_channels_last(ms_step *s) {
   ms_record *r = s->r;
-  const ms_backend *b = r->device->backend;
-  if (!b->prefers_last) return 0;
+  if (!r->device->backend->prefers_last) return 0;
   image *m = calloc((size_t)r->n_slot + 1, sizeof *m);
   if (!m) return ms_fail("compile: out of memory"), -1;
-  for (int i = 0; i < r->n_slot; i++) m[i].tied = i, m[i].can = r->slot[i].kind == MS_SLOT_INTERNAL;
+  for (int i = 0; i < r->n_slot; i++) m[i].tied = i, m[i].may_turn = r->slot[i].kind == MS_SLOT_INTERNAL;
   for (int i = 0; i < r->n_call; i++)
     for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out && !s->dead[i]; k++)
-      if (r->call[i].slot[k] >= 0) look(r, m, &r->call[i], k);
-  for (int i = 0; i < r->n_slot; i++) m[i].can &= m[i].seen;
+      if (r->call[i].slot[k] >= 0) note_view(r, m, &r->call[i], k);
+  for (int i = 0; i < r->n_slot; i++) m[i].may_turn &= m[i].seen;
   for (int i = 0; i < r->n_call; i++)
     if (!s->dead[i]) tie(m, &r->call[i]);
-  for (int i = 0; i < r->n_call; i++) {
-    ms_rcall *c = &r->call[i];
-    for (int k = 0; k < c->call.n_in + c->call.n_out && !s->dead[i] && role_of(c) == FREE_IMAGES; k++)
-      if (c->slot[k] >= 0 && m[c->slot[k]].can && is_image(c, k)) m[find(m, c->slot[k])].gain += b->prefers_last(&c->call, k);
-  }
+  for (int i = 0; i < r->n_call; i++)
+    if (!s->dead[i]) add_gains(r, m, &r->call[i]);
   for (int i = 0; i < r->n_slot; i++) {
-    const image *group = &m[find(m, i)];
-    m[i].seen = m[i].can && !group->stays && group->gain > 0;
+    const image *group = &m[group_of(m, i)];
+    s->info.last += m[i].turns = m[i].may_turn && !group->stays && group->gain > 0;
   }
-  for (int i = 0; i < r->n_slot; i++) s->info.last += m[i].can = m[i].seen; /* from here on: does it turn? */
   for (int i = 0; i < r->n_call && s->info.last; i++)
     if (!s->dead[i]) turn(m, &r->call[i]);
   free(m);

@@ -52,8 +52,9 @@ typedef struct writes {
   int last, count;
 } writes;
 
+/* Does the call do nothing but make results, and the same ones for the same inputs? */
 static bool pure(const ms_rcall *c) {
-  bool is = !c->call.op->mutates && !c->call.rng && c->call.n_out > 0;
+  bool is = !c->call.op->mutates && !(c->call.op->flags & MS_RANDOM) && c->call.n_out > 0;
   for (int k = 0; k < c->call.n_out && is; k++) {
     int out = c->slot[c->call.n_in + k];
     is = out >= 0;

@@ -85,6 +85,29 @@ function TestLayout.test_pool_and_resample()
   end
 end
 
+-- Forward, max pooling takes and gives images channels last, whoever reads its positions or nobody. In training its positions are read as
+-- rows, and the images around it stay planes.
+function TestLayout.test_max_pooling()
+  local function forward(positions)
+    return like_eager(function(dtype)
+      local a, b, c = to(dtype, conv(2, 16)), to(dtype, conv(16, 18)), to(dtype, conv(18, 16))
+      local x = ms.randn({ 3, 2, 9, 10 }, { dtype = dtype })
+      return function(t)
+        local y, at = ms.max_pool2d(ms.relu(b(ms.relu(a(t)))), 3, { stride = 2, padding = 1 })
+        return c(y):mean(), positions and (at * 2):sum { 1, 3, 4 } or nil
+      end, function() return x end, {}
+    end, 1e-4)
+  end
+  for _, positions in ipairs { false, true } do
+    local step = forward(positions)
+    lu.assertTrue(turned(step) >= (positions and 7 or 6), step:report())
+  end
+  like_eager(trainer(function()
+    return { conv(2, 16), nn.relu(), nn.max_pool2d(2), conv(16, 20), nn.relu(), nn.max_pool2d(3, { stride = 2 }), conv(20, 16), nn.relu(),
+      conv(16, 3) }
+  end, { 3, 2, 12, 14 }), 1e-3)
+end
+
 -- Other sizes than the double; windows that leave rows out.
 function TestLayout.test_odd_sizes()
   for _, mode in ipairs { "nearest", "bilinear", "bicubic" } do
