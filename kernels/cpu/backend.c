@@ -93,6 +93,9 @@ static unsigned precisions_cpu(ms_queue *q) {
 }
 static double prefers_last_cpu(const ms_call *c, int k) { return use.prefers_last(c, k); }
 
+/* The weights are spread forward, and their gradient gathered backward: each costs `wider`. */
+static bool folds_cpu(const ms_call *c, double all, double fewer, double wider) { return (void)c, (void)all, fewer > 2 * wider; }
+
 /* ---- denormals ---------------------------------------------------------------------------------------------------
  * A processor takes some hundred cycles for a product with one. Two flags make it read and write zero; they are set around runs
  * only, so that a program's own arithmetic stays as it is. */
@@ -132,6 +135,7 @@ static const ms_backend cpu = {
     .heads = heads_cpu,
     .fuse = fuse_cpu,
     .prefers_last = prefers_last_cpu,
+    .folds = folds_cpu,
 };
 
 const ms_backend *ms_backend_cpu(void) { return &cpu; }

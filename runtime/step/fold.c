@@ -66,6 +66,7 @@ static int run(fold *f) {
 int ms_step_fold(ms_step *s) {
   fold f = {.s = s, .r = s->r, .rewrite.r = s->r};
   bool any = false;
+  if (!s->r->device->backend->folds) return 0;
   for (int i = 0; i < s->r->n_call && !any; i++) any = s->r->call[i].call.op->rule->windows != NULL;
   int rc = any ? run(&f) : 0;
   ms_rewrite_close(&f.rewrite);

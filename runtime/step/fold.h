@@ -87,9 +87,9 @@ const ms_rcall *ms_fold_resampled(const fold *f, int i);
 /* ---- the other convolution (fold_kernel.c) --------------------------------------------------------------------------------- */
 
 /* How a convolution, with what it has to do with its kernel, takes in a resampling by this factor: one that averages, or
- * (reversed) one that repeats. small: the smaller of the two images. false: it does not, or that would be dearer. */
-bool ms_fold_convolution(const ms_call *conv, fold_kernel_use use, bool reversed, const int64_t *factor, const ms_view *small,
-                         folded_conv *p);
+ * (reversed) one that repeats. small: the smaller of the two images. false: it does not, or the backend would not gain by it. */
+bool ms_fold_convolution(const fold *f, const ms_call *conv, fold_kernel_use use, bool reversed, const int64_t *factor,
+                         const ms_view *small, folded_conv *p);
 /* V = w times constants. w is O x C x taps, V the same, or (reversed) C x O. */
 int ms_fold_make_v(fold *f, const folded_conv *p, const ms_ref_view *w, ms_ref_view *v);
 /* Call `op` with the attributes of p; bias NULL: it takes none. */

@@ -10,12 +10,12 @@ enum {
   CONV_ATTRS = 4    /* stride, padding, dilation, groups: the last attributes of all convolutions */
 };
 
-bool ms_fold_convolution(const ms_call *conv, fold_kernel_use use, bool reversed, const int64_t *factor, const ms_view *small,
-                         folded_conv *p) {
+bool ms_fold_convolution(const fold *f, const ms_call *conv, fold_kernel_use use, bool reversed, const int64_t *factor,
+                         const ms_view *small, folded_conv *p) {
   const ms_attr *a = conv->attr + conv->op->n_attr - CONV_ATTRS;
-  if (use == FOLD_WITH_V && !ms_view_contiguous(&conv->in[1])) return false;
-  const int64_t *taps = use == FOLD_WITH_V ? conv->in[1].shape + 2 : conv->attr[0].v.at;
-  const int64_t pixels = small->shape[0] * small->shape[2] * small->shape[3];
+  const ms_view *w = use == FOLD_WITH_V ? &conv->in[1] : &conv->out[0];
+  if (use == FOLD_WITH_V && !ms_view_contiguous(w)) return false;
+  const int64_t *taps = w->shape + 2;
   int64_t before = 1, after = 1; /* products per pixel of the small image: of all the windows' pixels with w, of it with V */
   *p = (folded_conv){.from = {.reversed = reversed, .dtype = conv->out[0].dtype}};
   if (conv->out[0].dtype != MS_F32 && conv->out[0].dtype != MS_F64) return false;
@@ -29,8 +29,11 @@ bool ms_fold_convolution(const ms_call *conv, fold_kernel_use use, bool reversed
     if (reversed) p->attr[2].v.at[i] = taps[i] - 1 - a[1].v.at[i];
     before *= taps[i] * factor[i], after *= p->taps[i];
   }
-  if (factor[0] * factor[1] > MOST_FACTOR) return false;
-  return after < before && pixels * (before - after) > 2 * taps[0] * taps[1] * after; /* making V costs about the right side */
+  if (factor[0] * factor[1] > MOST_FACTOR || after >= before) return false;
+  const double pairs = (double)(w->shape[0] * w->shape[1]); /* of channels */
+  const double pixels = (double)(small->shape[0] * small->shape[2] * small->shape[3]);
+  const double all = pairs * pixels * (double)before, fewer = pairs * pixels * (double)(before - after);
+  return f->r->device->backend->folds(conv, all, fewer, pairs * (double)(taps[0] * taps[1] * after));
 }
 
 /* The constants by which w becomes V. */

@@ -96,7 +96,7 @@ int ms_fold_behind(fold *f, const fold_rule *rule, int i) {
   int64_t factor[2];
   const bool reversed = ms_fold_windows(&c->call, factor) == MS_WINDOWS_SUMMED;
   folded_conv p;
-  if (!ms_fold_convolution(&conv->call, rule->kernel, reversed, factor, &c->call.out[0], &p)) return 0;
+  if (!ms_fold_convolution(f, &conv->call, rule->kernel, reversed, factor, &c->call.out[0], &p)) return 0;
   ms_ref_view image = ms_rewrite_ref(conv, 0);
   return replace(f, rule, &p, &image, conv, i);
 }
@@ -109,7 +109,7 @@ int ms_fold_reader(fold *f, const fold_rule *rule, int i) {
   const int64_t *large = c->call.in[rule->operand].shape, *small = u->base.view.shape;
   const int64_t factor[2] = {large[2] / small[2], large[3] / small[3]};
   folded_conv p;
-  if (!ms_fold_convolution(&c->call, rule->kernel, true, factor, &u->base.view, &p)) return 0;
+  if (!ms_fold_convolution(f, &c->call, rule->kernel, true, factor, &u->base.view, &p)) return 0;
   ms_ref_view image = u->base;
   return replace(f, rule, &p, &image, c, i);
 }
@@ -141,7 +141,7 @@ static const fold_rule *rule_of_reader(const fold *f, const ms_rcall *c, int j, 
   if (!ms_fold_alone(f, q, rule->operand) || !same_shape(&q->call.in[rule->operand], &c->call.out[0])) return NULL;
   if (rule->kernel == FOLD_NO_KERNEL) return sums_planes(q) ? rule : NULL;
   ms_fold_windows(&c->call, factor);
-  return ms_fold_convolution(&q->call, rule->kernel, false, factor, &c->call.in[0], p) ? rule : NULL;
+  return ms_fold_convolution(f, &q->call, rule->kernel, false, factor, &c->call.in[0], p) ? rule : NULL;
 }
 
 int ms_fold_all_readers(fold *f, const fold_rule *rule, int i) {
