@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Write tests/data/parity.json: what PyTorch gives for every row of ops.def and elementwise.def, and gradients at kinks.
+"""Write tests/data/parity.json: what PyTorch gives for every row of ops.def and elementwise.def, and gradients at kinks; and beside
+it torch_functions.txt: the names of PyTorch's functions, by which test_parity.lua tells a row that could have values from one that cannot.
 
     build/mascon tests/peers/make_parity_inputs.lua >inputs.json
     python3 tests/peers/make_parity.py inputs.json tests/data/parity.json
 
-Needs torch. Arguments come as mascon takes them (positions and dimensions from 1); here they are bound to the row's signature, converted to
+Needs torch. A new row whose function has the same name and one or two operands goes into UNARY or BINARY; any other gets an entry in ROWS.
+Arguments come as mascon takes them (positions and dimensions from 1); here they are bound to the row's signature, converted to
 PyTorch's conventions, and the results back. Values are computed in f64. Each result's dtype is noted as f64 inputs give it and, where that
 differs, as f32 inputs give it.
 """
 import json
 import math
+import os
 import re
 import sys
 
@@ -490,6 +493,13 @@ def run(name, row, case):
     return entry
 
 
+def functions():
+    """Names of PyTorch's functions of tensors."""
+    homes = (torch._C._VariableFunctions, torch.functional, F, torch.linalg, torch.special, torch.Tensor)
+    names = {n for home in homes for n in dir(home) if not n.startswith("_")}
+    return sorted(n for n in names if any(callable(f) and not isinstance(f, type) for f in (getattr(home, n, None) for home in homes)))
+
+
 def main(source, target):
     rows = json.load(open(source))
     done, without = {}, []
@@ -510,6 +520,12 @@ def main(source, target):
         f.write('},\n"gradients":[\n')
         f.write(",\n".join(dump([e, x, [plain(v) for v in gradient(x, f_).tolist()]]) for e, (x, f_) in GRADIENTS.items()))
         f.write("]}\n")
+    with open(os.path.join(os.path.dirname(target), "torch_functions.txt"), "w") as f:
+        f.write(f"""# Functions of tensors in PyTorch {torch.__version__}, one name a line: of torch, torch.functional, torch.nn.functional, torch.linalg and
+# torch.special, and methods of torch.Tensor. tests/peers/make_parity.py writes this file; tests/lua/test_parity.lua looks up in it
+# whether a row that has no kept values could have some.
+""")
+        f.write("\n".join(functions()) + "\n")
     print("rows without a counterpart:", " ".join(without))
 
 
