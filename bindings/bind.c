@@ -37,7 +37,7 @@ static ms_tensor *number_of(ms_scalar s) {
 static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i) {
   ms_attr r = {.v = {.n = 0}};
   int ok = 1;
-  if (a->kind != MS_K_SCALAR && msl_live(L, i)) { /* decides a size or a way */
+  if (a->kind != MS_K_SCALAR && msl_live(L, i)) { /* it decides a size, or what is computed */
     lua_pushvalue(L, i);
     msl_look(L, i = lua_gettop(L));
   }
@@ -112,7 +112,8 @@ static call_options find_options(lua_State *L, int mark, const ms_op *op, int to
   return (call_options){top, kind == MSL_BOTH};
 }
 
-/* Where the next argument by position stands, 0: none is left. Options are one only for the list in them. */
+/* Where on the stack the next argument by position is; 0: none is left. The table of options is one only if it holds a list too and
+ * the argument wants a list. */
 static int next_positional(const call_options *o, int *next, int top, bool list) {
   if (*next > top || (*next == o->at && !(o->both && list))) return 0;
   return (*next)++;
@@ -208,7 +209,7 @@ static int call_row(lua_State *L) {
   return push_outputs(L, mark, n, out, in[0]);
 }
 
-/* Elementwise rows: operands by position only, so the way in is short. */
+/* The operands of an elementwise row, by position: how many there are; -1: options came too, and call_row has to sort them out. */
 static int take_operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in) {
   int top = lua_gettop(L);
   if (top > op->arity) {

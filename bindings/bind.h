@@ -84,12 +84,12 @@ void msl_open_files(lua_State *L);
 void msl_open_ml(lua_State *L);
 void msl_open_compile(lua_State *L);
 
-/* The cell of a live number (compile.c) at a stack index, or NULL. */
+/* The cell of the live number (live.c) at a stack index, or NULL. */
 ms_cell *msl_live(lua_State *L, int i);
 bool msl_live_whole(lua_State *L, int i); /* is it an integer to Lua? */
-/* Push a live number as Lua's arithmetic on others gives it (msl_push does, for a number operand with a cell). */
+/* Push a live number that was computed from others. (msl_push does this for a number operand that has a cell.) */
 void msl_push_lent(lua_State *L, ms_cell *c, bool whole);
-/* Put the plain number in the place of the live one at i: the recording is then for this number alone. false: it is none. */
+/* Replace the live number at i by the plain one: the recording is then good for this value only. False: it is no live number. */
 bool msl_look(lua_State *L, int i);
 /* f works with live numbers itself, but for the arguments in `looked` (bit 0: the first). Any other C function that is called with
  * a live number gets the plain one (looks.c). */

@@ -1,4 +1,4 @@
-/* call.c -- protected calls and the message handler. */
+/* call.c -- calls of Lua under protection, and the report of an error: message, line of the script, traceback. */
 #include "call.h"
 #include "interrupt.h"
 #include "io/io.h"

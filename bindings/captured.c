@@ -1,8 +1,8 @@
-/* captured.c -- the variables that a compiled function captured, and those of the functions it holds in them: what they hold
- * belongs to the key (compile.c), and so does what lies in tables of settings that they hold.
+/* captured.c -- the variables that a compiled function captured (its upvalues), and those of functions that are held in them. What
+ * they hold belongs to the key (compile.c): the values themselves, and what lies in tables of settings.
  *
- * A variable that the function itself sets stands still in a replay; a field that it sets in such a table would be lost, and is an
- * error. */
+ * A replay runs no Lua. So a variable that the function itself sets keeps its value during replays, and does not count. A field
+ * that the function sets in such a table would not be set by a replay: that is an error. */
 #include "steps.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,12 @@
-/* compile.c -- ms.compile(fn): calls of fn by what they are called with, each recorded, compared and then replayed (step/record.h).
+/* compile.c -- ms.compile(fn): what a call of the compiled function does. Calls with the same key follow one another like this: the
+ * first runs as it is, the second is recorded, the third is recorded and compared with the second, and from then on the recording
+ * is replayed, without Lua (step/record.h).
  *
- * A step keeps one state per key (states.c); the key is everything that shapes a recording: types, shapes, strides, dtypes and
- * devices of the tensors (in nested tables too), texts and booleans by value, numbers by being numbers, gradient mode, what was set
- * in modules and optimizers since they were made (train/eval mode among it), what the variables hold that it captured, which of the
- * leaves whose .grad it finds have one, and which of the leaves it works with want one. Numbers go in as live numbers; those that
- * the function looks at are known by value. What comes out carries no graph, in any call. */
+ * A compiled function keeps one state per key (states.c). The key is everything that shapes a recording: types, shapes, strides,
+ * dtypes and devices of the tensors (in nested tables too), texts and booleans by value, numbers by being numbers, gradient mode,
+ * what was set in modules and optimizers since they were made (train/eval mode among it), what the variables hold that it captured,
+ * which of the leaves whose .grad it finds have one, and which of the leaves it works with want one. Numbers go in as live numbers;
+ * those that the function looks at are known by value. What comes out carries no graph, in any call. */
 #include "steps.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ enum { MODE_ON, MODE_OFF, MODE_CHECK };
 enum { MAX_RESTARTS = 8 };
 static int mode;
 bool msl_profile_all, msl_compile_off;
-static bool inside; /* a step's function is running: steps in it are plain calls */
+static bool inside; /* a compiled function is running: others that it calls run as plain functions */
 
 /* ---- running the function ---------------------------------------------------------------------------------------- */
 
@@ -232,7 +234,7 @@ static void remember_looks(state *s, const ms_record *r) {
   msl_drop_recordings(s);
 }
 
-/* The call left fields or frozen leaves other than it found them. Once may be a beginning. */
+/* The call changed fields of modules, or which leaves are frozen. Once is allowed: a first call may set something up. */
 static void be_steady(state *s, const char *what) {
   msl_drop_recordings(s);
   if (++s->unsteady == 1) return;

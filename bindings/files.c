@@ -1,4 +1,4 @@
-/* files.c -- safetensors and TensorBoard for Lua. */
+/* files.c -- files for Lua: ms.save and ms.load (safetensors), and ms.tensorboard. */
 #include "embed.h"
 #include "pictures.h"
 #include "data/data.h"
@@ -8,8 +8,8 @@
 
 /* ---- safetensors ------------------------------------------------------------------------------------------------- */
 
-/* Push a list of {name, tensor} pairs' worth: the names and the tensors of the table at index i as two lists, names sorted unless
- * the table is itself a list of {name, tensor}. Gives how many. */
+/* Push the names and the tensors of the table at index i as two lists; gives how many there are. The names are sorted, unless the
+ * table is a list of {name, tensor}, whose order is kept. */
 static int named_tensors(lua_State *L, int i) {
   int n = 0, listed = (int)lua_rawlen(L, i), bad = ms_scope_open();
   lua_newtable(L);

@@ -114,7 +114,7 @@ void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
   default:
     if (t) {
       read_tensor(v, t);
-    } else if (msl_to_shape(L, i, &sizes)) { /* known by its sizes, as a text by its letters */
+    } else if (msl_to_shape(L, i, &sizes)) { /* a shape: known by its sizes */
       msl_key_int(v, sizes.n);
       msl_key(v, sizes.at, (size_t)sizes.n * sizeof *sizes.at);
     } else if (!plain_table(L, i)) {

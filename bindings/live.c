@@ -1,6 +1,7 @@
-/* live.c -- live numbers: what a compiled step gets in place of numbers. Arithmetic on them is written down and done again before
- * each run. Whatever looks at one (compares, prints, takes it as a size) gets the plain number, and the recording is then for this
- * number alone: looks.c sees the looks that Lua does not tell anybody. */
+/* live.c -- live numbers: what a function gets in place of the numbers among its arguments while it is recorded, so that a replay
+ * can use other values. Arithmetic on live numbers is recorded, and done again before each replay. Whatever looks at one (compares
+ * it, prints it, takes it as a size) gets the plain number; the recording is then good for this value only. Some looks reach no
+ * metamethod: looks.c finds them. */
 #include "steps.h"
 #include <stdio.h>
 
@@ -72,7 +73,7 @@ bool msl_look(lua_State *L, int i) {
   return true;
 }
 
-/* Operations that are written down; upvalue: the row. */
+/* Arithmetic that is recorded; upvalue: the row of the operation. */
 static int live_arith(lua_State *L) {
   int row = (int)lua_tointeger(L, lua_upvalueindex(1));
   if (row == MS_OP_neg) { /* unary minus: x * -1, which keeps the sign of zero */

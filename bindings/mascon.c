@@ -8,7 +8,7 @@
 
 void msl_open_gc(lua_State *L);
 
-/* Variables with words that mean nothing raise: whoever sets one wants something. (MASCON_THREADS is read by the core.) */
+/* An environment variable of ours with a word that means nothing is an error, not ignored. (The core reads MASCON_THREADS.) */
 static void check_environment(lua_State *L) {
   static const struct {
     const char *name, *words[4];

@@ -1,7 +1,6 @@
-/* protect.c -- pcall and xpcall as Lua has them, but for what an error leaves behind in the core: it jumps past the end of the
- * binding that raised it, or in which Lua ran out of memory, so that tensors of the scope that the binding had opened would stay
- * alive for good, and a message that was to be raised would fail the next call. Coroutines and the program's own calls do the same
- * (coroutine.c, call.c). */
+/* protect.c -- pcall and xpcall as Lua has them, which also clean up in the core after an error. An error leaves a binding in the
+ * middle: the scope that the binding had opened stays open, so that its tensors would live for good, and a stored message may be
+ * left, which would fail the next call. Coroutines and the program's own calls clean up in the same way (coroutine.c, call.c). */
 #include "bind.h"
 
 int msl_protect_begin(void) { return ms_scope_open(); }

@@ -1,4 +1,4 @@
-/* protect.h -- around a protected call: what an error that jumped past bindings left in the core is given up. */
+/* protect.h -- cleaning up in the core after an error that left bindings in the middle. */
 #ifndef MASCON_PROTECT_H
 #define MASCON_PROTECT_H
 #include <lua.h>

@@ -1,6 +1,6 @@
-/* settings.c -- what a recording depends on that is nobody's argument: fields of modules and optimizers. Each that is set after its
- * object was made (nn.lua and optim.lua have one door for that) changes a sum, which belongs to the key of every compiled step;
- * numbers that optimizers hand to operations live in cells, which a replay reads anew. */
+/* settings.c -- fields of modules and optimizers: a recording depends on them although they are no arguments. Setting a field after
+ * its object was made (nn.lua and optim.lua do it in one place each) changes a sum that belongs to the key of every compiled
+ * function. Numbers that optimizers hand to operations lie in cells, which a replay reads anew. */
 #include "steps.h"
 #include <stdio.h>
 #include <string.h>

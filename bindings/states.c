@@ -1,7 +1,8 @@
-/* states.c -- what a compiled step knows: a state per key, found by the key's hash; and the leaves that have a part in the key.
+/* states.c -- what a compiled function knows: one state per key, found by the key's hash; and the leaves that have a part in the
+ * key.
  *
- * Numbers are live: their values are not in the key. Where a recording found that the function looks at some of them, the state of
- * the key without values leads on to one per value: the key grows by them. */
+ * Numbers are live, so their values are not in the key. If a recording finds that the function looks at some of them, their values
+ * are added to the key: the state of the shorter key then only leads on to one state for each set of values. */
 #include "steps.h"
 #include <stdlib.h>
 #include <string.h>

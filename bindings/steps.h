@@ -75,8 +75,8 @@ void msl_to_template(lua_State *L, int i, results *r, int depth);               
 void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out); /* pushes */
 bool msl_same_template(lua_State *L, int i, int j, int depth);
 
-/* What is known for one key. Uservalues: 1 the template of the results, 2 the same of the first recording, 3 list of objects, 4 the
- * arguments as text. */
+/* What a compiled function knows for one key. Uservalues: 1 the template of the results, 2 the same of the first recording, 3 list
+ * of objects, 4 the arguments as text. */
 typedef struct state {
   unsigned char *key;
   size_t n_key;

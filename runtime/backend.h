@@ -229,7 +229,7 @@ enum {
 
 struct ms_op {
   const char *name, *signature, *doc, *sample;
-  const struct ms_rule *rule; /* core/op.h */
+  const struct ms_rule *rule; /* core/core.h */
   int id, flags, elementwise_class, arity;
   bool mutates;               /* changes its inout arguments, or (optimizers) its list of tensors */
   const char *formula;        /* elementwise: the C expression in x, y, z, for run-time compilers */

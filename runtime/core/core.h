@@ -17,18 +17,19 @@
 typedef struct ms_storage {
   int refs;
   uint32_t version;       /* grows with each change in place */
-  uint32_t graph_version; /* the last change that a gradient must know of */
+  uint32_t graph_version; /* `version` after the last change in place that is part of a graph */
   ms_device *device;
   void *data;
   size_t bytes, capacity;     /* asked for; size class */
   uint64_t birth;             /* when it was made: grows with time */
-  int held;                   /* of refs: recordings' and steps', who only remember it */
-  const ms_observer *watcher; /* who wants to know when it dies, */
-  void *watched_by;           /* for whom, */
-  int watched_as;             /* and as what it is known there */
+  int held;                   /* how many of refs are recordings and steps, which remember it but do not use it */
+  const ms_observer *watcher; /* whose `lost` is called when the storage is freed; NULL: nobody's */
+  void *watched_by;           /* the recording or step that asked for this, */
+  int watched_as;             /* and the number of the slot that it has there */
 } ms_storage;
 
-/* Cores of this process (cores.c); of that, what the control groups listed in the file `groups`, mounted below `root`, grant. */
+/* cores.c. How many cores this process may use; and how many cores' time its control groups grant it: `groups` is the file that
+ * lists them, `root` the folder where they are mounted. */
 int ms_cores(void);
 double ms_cpu_quota(const char *groups, const char *root);
 
@@ -38,7 +39,7 @@ struct ms_tensor {
   int refs;
   uint8_t dtype, rank, out_index; /* out_index: which result of `node` this is */
   bool requires_grad, is_number, is_integer_number, is_view, is_ghost;
-  uint32_t version; /* of the storage when a view was made */
+  uint32_t version; /* of a view: the storage's version when the view was made */
   int64_t offset;   /* in elements */
   int64_t shape[MS_MAX_RANK], stride[MS_MAX_RANK];
   ms_storage *storage; /* NULL: number or ghost */
@@ -53,11 +54,11 @@ struct ms_node {
   bool freed;
   const ms_op *op;
   uint64_t seq;      /* grows with time: a node's inputs always have smaller ones */
-  const char *chunk; /* interned */
+  const char *chunk; /* name of the script (ms_intern) whose line made the node */
   int line;
-  uint32_t kept_in, kept_out; /* bit i: input / result i is here with its values */
-  uint64_t mark;              /* the pass that visited it last */
-  bool wanted;                /* in that pass: lies on a path to what is asked for */
+  uint32_t kept_in, kept_out; /* bit i: input / result i is kept with its values; otherwise it is a ghost */
+  uint64_t mark;              /* number of the backward pass that visited the node last */
+  bool wanted;                /* in that pass: the node depends on a tensor whose gradient is asked for */
   ms_node *next;              /* list of nodes to free */
   ms_tensor **in;
   uint32_t *in_version;
@@ -78,7 +79,7 @@ struct ms_device {
 
 /* ---- rules: what a row's file provides (ops/) -------------------------------------------------------------------- */
 
-/* One result to come. For MS_VIEW rows stride and offset count too. */
+/* A result that is not made yet: its dtype and shape; for views (MS_VIEW) stride and offset too. */
 typedef struct ms_spec {
   uint8_t dtype, rank;
   int64_t shape[MS_MAX_RANK], stride[MS_MAX_RANK], offset;
@@ -90,7 +91,7 @@ typedef struct ms_infer {
   ms_tensor *const *in;
   ms_attr *attr; /* may be normalised: negative dimensions resolved, defaults filled in */
   ms_spec out[MS_MAX_OUT];
-  int dtype;                  /* elementwise rows: what the operands met at */
+  int dtype;                  /* elementwise rows: the one dtype that the operands were brought to */
   int64_t bound[MS_MAX_ARGS]; /* by input: largest value an index or class tensor may hold */
 } ms_infer;
 
@@ -129,8 +130,9 @@ typedef struct ms_rule {
   int (*ref)(ms_ref *c);      /* the same composed of other operations, or NULL */
   int (*vjp)(ms_vjp *c);      /* derivative in public operations, or NULL: then ref is differentiated; neither: backward raises */
   uint32_t keep_in, keep_out; /* bit i: the vjp reads the values of input / result i */
-  bool live;                  /* the ref hands its numbers on as they came, live ones too */
-  /* Of two or three inputs: the derivative in input i reads the inputs of these bits only; all 0: it is not said. */
+  bool live;                  /* the ref decides nothing by its numbers: they may stay live (ms_decides) */
+  /* For up to three inputs: bit k of reads[i]: the derivative in input i reads the values of input k. All 0: the row does not say,
+   * and whatever keep_in names is read. */
   uint8_t reads[3];
   /* Traits that depend on the call, for the passes of a step; NULL: nothing to say. */
   double (*flops)(const ms_call *c);                        /* additions and multiplications of a run */
@@ -174,6 +176,7 @@ int ms_dim(int64_t dim, int rank, const char *op); /* resolve a dimension; -1 af
 int ms_dims(ms_ints *dims, int rank, const char *op);
 /* A pair height, width: one number in *v becomes two equal ones. Each must be at least `least`; -1 after ms_fail. */
 int ms_pair(const char *op, const char *what, ms_ints *v, int64_t least);
+/* The shape that n operands broadcast to; -1 after ms_fail. */
 int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t *shape);
 int ms_promote(int a, int b);                 /* dtype of a mixed operation */
 const char *ms_shape_str(const ms_tensor *t); /* "3 x 4 f32": one of a few static buffers */
@@ -185,7 +188,7 @@ ms_tensor *ms_autorelease(ms_tensor *t);
 ms_tensor *ms_alias(const ms_tensor *t); /* same bytes, no graph, in no scope */
 ms_storage *ms_storage_new(ms_device *d, size_t bytes);
 void ms_storage_release(ms_storage *s);
-/* How many hold it to use it. */
+/* How many use the storage: all references but those of recordings and steps. */
 static inline int ms_storage_users(const ms_storage *s) { return s->refs - s->held; }
 static inline ms_storage *ms_storage_retain(ms_storage *s) { return s->refs++, s; }
 void *ms_block_alloc(ms_device *d, size_t bytes, size_t *capacity); /* from the cache; NULL after ms_fail */
@@ -208,23 +211,23 @@ int ms_device_precision(const ms_device *d);
 uint32_t ms_call_id(const ms_op *op, const char *chunk, int line);
 /* After a wait: 0, or -1 after ms_fail with what a kernel found wrong since the last time, naming operation and line. */
 int ms_device_faulted(ms_device *d);
-/* The values of index input `input` lie in 1..bound: 0, or -1 after ms_fail. Host memory. */
+/* Check that the values of an index input lie in 1..bound: 0, or -1 after ms_fail. v must be in host memory. */
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
 int ms_index_failed(const ms_op *op, int input, int64_t element, int64_t value, int64_t bound); /* -1 after ms_fail says so */
 /* Fill in the arguments of a row from its signature; -1 after ms_fail, which names the row and the place. */
 int ms_signature_parse(ms_op *op);
 /* The whole numbers of an integer dtype or bool, low..high; false: a floating one. */
 bool ms_dtype_range(int dtype, int64_t *low, int64_t *high);
-/* For rules: the number by which something is decided here and now, a shape or a way. While a step is recorded a live number is a
- * constant from then on, and the recording good for this value only. */
+/* For rules: the value of a number by which the rule decides something at once, such as a shape or which formula to use. While a
+ * step is recorded, a live number becomes a constant by this, and the recording is then good for this value only. */
 ms_plain ms_decides(ms_scalar *s);
-double ms_decided(ms_scalar s);                              /* for references, which the gate gives constants */
+double ms_decided(ms_scalar s); /* the same for references, whose numbers the gate has made constants */
 bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b); /* the same constant to the last bit (NaN too), or the same cell */
 ms_scalar ms_scalar_with_live(ms_scalar s, int word);        /* the same, and where a captured step finds its value */
 void ms_scalar_write(ms_scalar s, uint64_t *w);              /* its value now, as three words of the live block */
 bool ms_scalar_fits(ms_scalar s, int dtype); /* can an element of dtype be this number? A floating one can be any, rounded. */
 const char *ms_scalar_str(ms_scalar s);      /* for messages: one of a few static buffers */
-extern uint64_t ms_freezes;                  /* how often requires_grad of some leaf was switched */
+extern uint64_t ms_freezes;                  /* how often requires_grad of any leaf was switched on or off */
 extern uint64_t ms_storage_births;
 extern int64_t ms_live_tensors, ms_live_storages, ms_live_nodes;
 

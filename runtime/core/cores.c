@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Cores that a quota of one group stands for; INFINITY: no quota, no such file. Version 2 keeps "max 100000" or "50000 100000" in
- * one file, version 1 has a file each. */
+/* How many cores' time the quota of one control group grants; INFINITY when it has no quota. Version 2 of control groups keeps
+ * quota and period in one file ("max 100000" or "50000 100000"), version 1 has a file for each. */
 static double quota_of(const char *folder) {
   char path[700], text[64];
   double quota = -1, period = 100000;

@@ -1,4 +1,4 @@
-/* error.c -- one stored message. The first failure wins: what follows from it is noise. */
+/* error.c -- the stored message of what failed. The first one stays: failures after it are only its consequences. */
 #include "core.h"
 #include <stdarg.h>
 #include <stdio.h>

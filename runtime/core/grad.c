@@ -1,8 +1,9 @@
-/* grad.c -- nodes, and the two ways to ask for derivatives.
+/* grad.c -- the nodes of the graph, and the two ways to ask for derivatives: ms_backward (into .grad of the leaves) and ms_grad (of
+ * tensors that are named).
  *
- * A pass gathers the nodes reachable from y, then walks them by falling sequence number, so each node is visited once, after
- * everything that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of operations
- * and go through the gate, so with gradients enabled what they return is again part of a graph. */
+ * A backward pass collects the nodes that y depends on, then visits them by falling sequence number. So each node is visited once,
+ * after everything that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of
+ * operations and go through the gate, so with gradients enabled what they return is again part of a graph. */
 #include "core.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ bool ms_requires_grad(const ms_tensor *t) { return t && t->requires_grad; }
 bool ms_needs_grad(const ms_tensor *t) { return t && t->requires_grad; }
 bool ms_is_leaf(const ms_tensor *t) { return !t->node; }
 
-/* Tell the observer that .grad of t is looked at (found) or about to be set; that it is another one now. */
+/* Tell the observer, if there is one: .grad of t is looked at (found) or about to be set; .grad of t has been set. */
 static int grad_touched(ms_tensor *t, bool found) { return ms_observer_now ? ms_observer_now->grad(t, found) : 0; }
 static int grad_set(ms_tensor *t) { return ms_observer_now ? ms_observer_now->grad_set(t) : 0; }
 
@@ -109,7 +110,8 @@ const char *ms_intern(const char *chunk) {
   return "?";
 }
 
-/* What the derivatives that can be asked for read: nothing else is kept, and nothing else is guarded against changes in place. */
+/* Which inputs and results a node has to keep with their values, as bits: those that a derivative which can be asked for reads.
+ * Nothing else takes memory, and nothing else is guarded against changes in place. */
 static void values_to_keep(const ms_op *op, int n_in, ms_tensor *const *in, uint32_t *values, uint32_t *results) {
   *values = op->keep_in, *results = op->keep_out;
   if (!op->has_reads) return;
@@ -241,7 +243,7 @@ static int accumulate(ms_tensor **sum, ms_tensor *g) {
   return 0;
 }
 
-/* g arrives for input t of a node. */
+/* Add g to the gradient of t, an input of the node that is being visited: where it is kept depends on what t is. */
 static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
   if (t->node && (t->node->wanted || (p->n_x && target(p, t) >= 0)) && accumulate(&t->node->grad[t->out_index], g) < 0) return -1;
   if (p->n_x) {
@@ -250,7 +252,7 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
   }
   if (t->node) return 0;
   if (grad_touched(t, true) < 0) return -1;
-  /* Nobody else sees it: add in place. Never while a step is recorded, for its replays cannot choose. */
+  /* Nobody else holds .grad: add in place. Not while a step is recorded, for in a replay somebody may hold it. */
   if (t->grad && !enabled && !ms_observer_now && !t->grad->requires_grad && t->grad->refs == 1 &&
       ms_storage_users(t->grad->storage) == 1 && ms_is_contiguous(t->grad)) {
     int mark = ms_scope_open();

@@ -1,12 +1,13 @@
-/* interrupt.c -- somebody asked to stop. */
+/* interrupt.c -- a request to stop (Ctrl-C). Long calculations ask for it now and then. It counts after PATIENCE only, so that what
+ * would end soon is not cut short. */
 #include "core.h"
 #include <signal.h>
 #include <time.h>
 
-#define PATIENCE 0.1 /* seconds: what ends sooner ends whole */
+#define PATIENCE 0.1 /* seconds */
 
 static volatile sig_atomic_t asked;
-static struct timespec since; /* asked: since when */
+static struct timespec since; /* when it was asked */
 
 void ms_interrupt(void) {
   if (asked) return;

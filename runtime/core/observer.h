@@ -1,8 +1,8 @@
-/* observer.h -- the one thing that the core knows of recorded steps: somebody may want to be told what it does.
+/* observer.h -- how the core tells what it does to whoever records it. The core knows nothing else of recorded steps.
  *
- * While a step is recorded, runtime/step installs itself as the observer; otherwise there is none. Whoever wants something to go
- * unseen (arithmetic on plain numbers, say) sets no observer for as long:  was = ms_observe(NULL); ...; ms_observe(was);
- * What answers int: 0, or -1 after ms_fail, and then the operation fails too. */
+ * While a step is recorded, runtime/step installs itself as the observer; otherwise there is none. To keep something from being
+ * recorded (arithmetic on plain numbers, say), take the observer away meanwhile:  was = ms_observe(NULL); ...; ms_observe(was);
+ * Functions that give an int give 0, or -1 after ms_fail; the operation then fails too. */
 #ifndef MS_OBSERVER_H
 #define MS_OBSERVER_H
 #include "backend.h"

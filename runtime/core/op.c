@@ -180,7 +180,8 @@ static int compared_in(int t, ms_tensor **x) {
   return MS_F64;
 }
 
-/* The bounds of integers that lie outside what they can be: the last number there is, where that changes no result. */
+/* The bound x of integers of dtype t, as t can hold it: one beyond the end of t becomes the last number of t, which changes no
+ * result. */
 static ms_tensor *bounded(const ms_op *op, int i, ms_tensor *x, int t) {
   int64_t low, high, whole = 0;
   if (!i || ms_scalar_cell(x->number) || ms_scalar_fits(x->number, t) || !ms_dtype_range(t, &low, &high)) return x;
@@ -242,7 +243,7 @@ static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   const int dtype = class == MS_CLASS_LOGIC ? MS_BOOL : whole ? MS_I64 : MS_F64;
   ms_device *cpu = ms_device_get("cpu");
   ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : (ms_dtype)dtype, 0, NULL, cpu) : NULL;
-  const ms_observer *was = ms_observe(NULL); /* not worth telling: the numbers are constants */
+  const ms_observer *was = ms_observe(NULL); /* not recorded: the numbers are constants */
   int ran = r ? run_kernel(op, cpu, n, in, NULL, 1, &r, dtype, NULL) : -1;
   ms_observe(was);
   if (ran < 0) return NULL;
@@ -256,7 +257,7 @@ static bool any_needs_grad(int n, ms_tensor *const *in) {
   return false;
 }
 
-/* One element of memory for several of the tensor: changing it in place would do so several times. */
+/* Refuse an expanded tensor: several of its elements are one in memory, which a change in place would change several times. */
 static int check_overlap(const ms_op *op, const ms_tensor *x) {
   for (int i = 0; i < x->rank; i++)
     if (x->stride[i] == 0 && x->shape[i] > 1 && ms_numel(x))
@@ -274,7 +275,8 @@ static int check_mutation(const ms_op *op, int n_in, ms_tensor *const *in) {
   return 0;
 }
 
-/* A call that changes its arguments has done so: those that failed changed nothing, and no gradient need mind them. */
+/* After a call that changed its arguments in place: their versions grow, so that a gradient that needs the old values notices. A
+ * call that failed has changed nothing. */
 static void mutated(const ms_op *op, int n_in, ms_tensor *const *in) {
   for (int i = 0; i < n_in; i++)
     if (in[i] && in[i]->storage && ms_op_changes(op, i)) in[i]->storage->version++;
@@ -316,7 +318,8 @@ static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *co
                      ms_tensor **out) {
   ms_attr a[MS_MAX_ARGS];
   if (op->n_attr) memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
-  for (int i = 0, k = 0; ms_observer_now && !op->rule->live && i < op->n_arg; i++) { /* a reference looks at numbers once, now */
+  for (int i = 0, k = 0; ms_observer_now && !op->rule->live && i < op->n_arg;
+       i++) { /* a reference may decide by its numbers: they become constants now */
     if (op->arg[i].is_tensor) continue;
     if (op->arg[i].kind == MS_K_SCALAR) ms_decides(&a[k].s);
     k++;
@@ -367,7 +370,7 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
 
   ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a, .dtype = number_dtype};
   if (rule->shape(&s) < 0) return -1;
-  for (int i = 0; i < n_in && !(op->flags & MS_VIEW); i++) /* before anything looks at values */
+  for (int i = 0; i < n_in && !(op->flags & MS_VIEW); i++) /* before anything reads their values */
     if (in[i] && in[i]->is_ghost)
       return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, ms_arg_of(op, i)->name),
              -1;

@@ -24,10 +24,10 @@ void ms_cell_release(ms_cell *c) {
 ms_plain ms_cell_get(const ms_cell *c) { return c->now; }
 void ms_cell_set(ms_cell *c, ms_plain value) { c->now = value; }
 
-/* What a scalar is inside. */
+/* What ms_scalar holds: a constant, or a cell. */
 typedef struct inside {
   ms_plain constant;
-  ms_cell *cell; /* not NULL: that counts */
+  ms_cell *cell; /* not NULL: the value is that of the cell, and `constant` does not count */
   int64_t live;  /* a captured step: the first of its words of the live block; 0: none */
 } inside;
 _Static_assert(sizeof(inside) <= sizeof(ms_scalar), "a scalar has room for what it is");

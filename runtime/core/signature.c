@@ -91,7 +91,7 @@ static bool any_number(const char *s, double *v) {
   return end != s && !*end;
 }
 
-/* The default of argument a, n characters at s: is it one? */
+/* Read the default of argument a: n characters at s. False when they are no default for an argument of its kind. */
 static bool default_of(ms_arg *a, const char *s, size_t n) {
   char text[32];
   int64_t v = 0;
@@ -132,7 +132,8 @@ static bool mentions(const char *s, char letter) {
   return false;
 }
 
-/* What the derivatives read, by input. */
+/* Fill in which inputs and results the derivatives read: as the rule says; for an elementwise row, whose derivatives are written
+ * out, as the letters X, Y, Z (operands) and R (result) in them say. */
 static void reads(ms_op *op) {
   if (!op->derivative[0]) {
     op->keep_in = op->rule->keep_in, op->keep_out = op->rule->keep_out;
@@ -150,7 +151,7 @@ static int bad_signature(const ms_op *op, const char *at, const char *what) {
   return ms_fail("row %s: \"%s\": %s at \"%.24s\"", op->name, op->signature, what, at), -1;
 }
 
-/* "name:kind", "name:kind=default": what begins at *s, which then stands behind it. */
+/* Read the argument that begins at *s, "name:kind" or "name:kind=default", and move *s behind it. */
 static int parse_argument(ms_op *op, ms_arg *a, const char **s) {
   const char *from = *s, *p = from;
   size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyz_0123456789");
@@ -210,7 +211,7 @@ int ms_signature_parse(ms_op *op) {
   return 0;
 }
 
-/* A row that cannot be read is a mistake of whoever wrote it: nothing can be done without it, so it is said, and that is all. */
+/* A row that cannot be read is a mistake in the source: the program says so and ends. */
 static void parse_all(void) {
   static bool done;
   if (done) return;

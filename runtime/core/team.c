@@ -1,13 +1,14 @@
 /* team.c -- the threads behind team.h.
  *
- * One block at a time is on offer. A bit of `offered` is a number of it that nobody has begun; whoever clears the bit runs that
- * number. The caller runs its own, then what nobody has begun (a helper that sleeps, or has lost its core to another program, costs
- * nothing but its help), and then waits for those that are under way. What the block is may be read after a bit was won, for then
- * the block cannot end before that number has.
+ * A block of code is run once for each of its numbers 0, 1, ... One block at a time is on offer. Each bit of `offered` stands for a
+ * number that nobody has begun; whoever clears the bit runs that number. The caller runs its own number first, then those that
+ * nobody has begun, and then waits for those that are under way. So a helper that sleeps, or that has lost its core to another
+ * program, delays nothing. A helper reads what the block is only after it has cleared a bit: the block cannot end before that
+ * number has.
  *
- * Waiting: a helper that goes on asking for work is there at once, but holds a core; one that sleeps needs 50 us to come. So they
- * ask for a while and then sleep -- unless the clock has jumped while they asked: then somebody else wanted the core, and for some
- * time they sleep at once. */
+ * Waiting: a helper that spins (looks for work again and again) is there at once but keeps a core busy; one that sleeps needs 50 us
+ * to come. So helpers spin for a while and then sleep. If the clock jumps while one spins, another program has had its core: then
+ * all sleep at once for some time. */
 #define _GNU_SOURCE
 #include "team.h"
 #include "mascon.h"
@@ -27,12 +28,9 @@
 #endif
 
 enum { MOST = 1024, WORDS = MOST / 64 };      /* numbers of a block, threads */
-enum { ASKING = 1000000, PATIENCE = 200000 }; /* ns: how long helpers ask for work, the caller for their ends */
-enum { JUMP = 150000 };                       /* ns: what no interrupt takes, but a turn of another program */
-enum {
-  QUIET_LEAST = 5000000,
-  QUIET_MOST = 640000000
-}; /* ns after a jump in which waiting is sleeping; doubled from jump to jump */
+enum { ASKING = 1000000, PATIENCE = 200000 }; /* ns: how long helpers spin for work, and the caller for their ends */
+enum { JUMP = 150000 }; /* ns between two looks at the clock: longer than any interrupt, so another program ran */
+enum { QUIET_LEAST = 5000000, QUIET_MOST = 640000000 }; /* ns after a jump during which nobody spins; doubled from jump to jump */
 
 typedef struct helper {
   _Atomic uint32_t asleep; /* the word that it sleeps on: 1 while it does */
@@ -112,7 +110,7 @@ static void pause_a_little(void) {
 #endif
 }
 
-/* Another program wants the cores. The longer ago that happened, the shorter the quiet. */
+/* Another program wants the cores: nobody spins until t + d. The longer ago that happened last, the shorter d is. */
 static void be_quiet(int64_t t) {
   int64_t d = atomic_load_explicit(&quiet_for, memory_order_relaxed);
   if (t - atomic_load_explicit(&quiet_until, memory_order_relaxed) > 4 * d) d = QUIET_LEAST;
@@ -120,7 +118,8 @@ static void be_quiet(int64_t t) {
   atomic_store_explicit(&quiet_for, d < QUIET_MOST ? 2 * d : d, memory_order_relaxed);
 }
 
-/* Ask until *word is (equal) or is no longer (!equal) `value`; false: it took longer than `most`, or this is no time to ask. */
+/* Spin until *word is (equal) or is no longer (!equal) `value`. False: it took longer than `most` ns, or this is no time to spin.
+ */
 static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, int64_t most) {
   if ((atomic_load_explicit(word, memory_order_acquire) == value) == equal) return true;
   const int64_t begin = nanoseconds();

@@ -1,6 +1,7 @@
-/* jpeg.c -- JPEG (ITU T.81) read once for safety's sake: everything but the arithmetic. stb_image, which does that, takes much on
- * trust: tables that are not there, codes that are none, data that end in the middle of a block, after which it shifts by more bits
- * than a word has. So segments, tables and every code of every block are walked here first; what comes to stb_image is whole. */
+/* jpeg.c -- checks a JPEG file (ITU T.81) before stb_image decodes it. stb_image believes much of what it reads: it uses tables
+ * that the file never defined and codes that do not exist, and where the data end inside a block it shifts by more bits than a word
+ * has. So all segments, all tables and every code of every block are read here first, everything but the arithmetic. Only a file
+ * without such faults goes to stb_image. */
 #include "data/picture.h"
 #include <stdlib.h>
 #include <string.h>

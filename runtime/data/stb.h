@@ -1,4 +1,4 @@
-/* stb.h -- the two stb libraries behind a fence, for image.c only: image.c checks a file before it comes here. */
+/* stb.h -- the two stb libraries, for image.c only, which checks a file before it hands it over. */
 #ifndef MASCON_STB_H
 #define MASCON_STB_H
 #include "data/picture.h"

@@ -1,5 +1,6 @@
-/* json.c -- jansson behind a fence (json.h): while it works, its allocations come one after another out of chunks of ours, freeing
- * does nothing, and the first that cannot be had jumps out of it. Whatever it held then lies in the chunks, which go together. */
+/* json.c -- jansson with a limit on its memory (json.h). While jansson works, its allocations come one after another out of chunks
+ * that belong to us, and freeing does nothing. The first allocation that cannot be had leaves jansson by longjmp. Whatever jansson
+ * held then lies in the chunks, which are freed together. */
 #include "io/json.h"
 #include <setjmp.h>
 #include <stdint.h>

@@ -1,6 +1,7 @@
-/* json.h -- jansson behind a fence. By itself it ends the process, or drops a key in silence, when an allocation fails in the wrong
- * place, and a text of small values becomes fifty times its size in memory. Here all that a text becomes lies in one heap, which
- * has a limit and is given up as a whole: what does not fit is an error, and nothing of jansson runs on after it. */
+/* json.h -- reading and writing JSON with jansson, under a limit on memory. By itself jansson ends the process, or drops a key in
+ * silence, when an allocation fails in the wrong place; and a text of small values becomes fifty times its size in memory. Here all
+ * values of a text lie in one heap that has a limit and is freed as a whole. What does not fit is an error, after which nothing of
+ * jansson runs on. */
 #ifndef MS_JSON_H
 #define MS_JSON_H
 #include <jansson.h>

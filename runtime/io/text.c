@@ -1,4 +1,4 @@
-/* text.c -- what is UTF-8, and how a text is shown that nobody has looked at. */
+/* text.c -- which bytes are UTF-8, and how a text from outside (a file, a user) is shown safely on a terminal. */
 #include "io/io.h"
 
 size_t ms_utf8_char(const char *s, size_t n, uint32_t *code) {

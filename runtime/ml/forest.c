@@ -7,7 +7,8 @@
 #include "ml/internal.h"
 #include "ml/tree.h"
 
-/* What walking down needs, together. A leaf leads to itself: threshold +infinity, left = its own number. */
+/* What going down a tree reads of a node, side by side in memory. A leaf leads to itself: threshold +infinity, left = its own
+ * number. */
 typedef struct packed_node {
   float threshold;
   int32_t feature, left;
@@ -56,7 +57,7 @@ static ms_forest *new_forest(int64_t trees, int64_t features, int64_t nodes, int
   return NULL;
 }
 
-/* Fill step and depth from the arrays; children come after their parent. -1: no memory. */
+/* Fill `packed` and `depth` from the arrays; children come after their parent. -1: no memory. */
 static int pack_nodes(ms_forest *f) {
   int32_t *depth = NULL;
   for (int64_t t = 0; t < f->trees; t++) {

@@ -1,6 +1,6 @@
 /* conv.c -- 2-d convolution and its two adjoints. With F(x, w) = conv2d, I(g, w) = conv2d_input_grad, W(x, g) = conv2d_weight_grad,
  * <F(x, w), g> = <x, I(g, w)> = <w, W(x, g)>: each is linear in both arguments, so the derivatives of the three are the three
- * again. */
+ * again. (The adjoint of a linear map A is the map A' with <A x, y> = <x, A' y>.) */
 #include "core/core.h"
 
 /* Places of the attributes: conv2d has no size, which comes first in the adjoints. */

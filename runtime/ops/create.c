@@ -1,4 +1,4 @@
-/* create.c -- tensors out of nothing. */
+/* create.c -- operations that make tensors: full, arange, linspace, eye and random ones. */
 #include "core/core.h"
 #include <math.h>
 

@@ -9,8 +9,9 @@ static int elementwise_shape(ms_infer *s) {
   return ms_out(s, 0, s->op->flags & MS_NO_GRAD ? MS_BOOL : s->dtype, rank, size);
 }
 
-/* Functions in pieces: the branch that is not taken is computed too, and an infinity or NaN of its slope would come through as 0
- * times infinity, at the latest in the second derivative. So it gets an operand at which it is tame. */
+/* Functions in pieces (elu, pow, ...): `where` computes both branches for every element. If the branch that is not taken has an
+ * infinite slope there, 0 times infinity gives NaN, at the latest in the second derivative. So that branch gets an operand at which
+ * it is finite. */
 
 /* x where it is <= 0, else 0. */
 static ms_tensor *lower_half(ms_tensor *x) { return ms_where(ms_gt(x, ms_number(0)), ms_number(0), x); }

@@ -6,7 +6,7 @@ static ms_tensor *reduce(ms_tensor *x, int64_t reduction) {
   return reduction == 0 ? ms_mean_all(x) : reduction == 1 ? ms_sum_all(x) : x;
 }
 
-/* The gradient that arrives at each element. */
+/* The gradient that arrives at each element of the loss: that of the reduced loss, divided by `count` for a mean. */
 static ms_tensor *element_gradient(ms_vjp *c, int64_t count, int64_t reduction) {
   return reduction == 0 ? ms_mul(c->g[0], ms_number(1 / (double)count)) : c->g[0];
 }

@@ -32,7 +32,8 @@ static int matmul_shape(ms_infer *s) {
   return ms_out(s, 0, a->dtype, rank, size);
 }
 
-/* All dimensions but the last as one; sizes in full, for -1 cannot be told where a size is 0. */
+/* x as a matrix: all dimensions but the last as one. The sizes are given in full, since reshape cannot work out a -1 if a size is
+ * 0. */
 static ms_tensor *as_matrix(ms_tensor *x) {
   if (!x || x->rank <= 2) return x;
   int64_t n = 1;

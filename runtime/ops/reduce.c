@@ -1,4 +1,4 @@
-/* reduce.c -- sums and their relatives. */
+/* reduce.c -- reductions: operations whose results have fewer elements (sum, mean, amax, var, norm, ...), and cumsum. */
 #include "core/core.h"
 #include <math.h>
 

@@ -1,4 +1,5 @@
-/* scatter_view.c -- the adjoints of views that leave elements out (zeros with a view of them filled), and flipping and padding. */
+/* scatter_view.c -- what the derivatives of views need that leave elements out (slice, diagonal): zeros, into a view of which x is
+ * copied; and flip and pad. */
 #include "core/core.h"
 
 /* Zeros like result 0 of the call, and x copied into the view of them that `part` makes. */

@@ -1,5 +1,5 @@
-/* view.c -- results that share memory with x: only shape, stride and offset change. Each derivative is the adjoint view or its
- * scatter. */
+/* view.c -- results that share memory with x: only shape, stride and offset change. The derivative is a view that leads back
+ * (permute, reshape), or the gradient put into zeros where the view took its elements from (scatter_view.c). */
 #include "core/core.h"
 #include <string.h>
 
