@@ -162,7 +162,8 @@ for _, row in ipairs(rows.all) do
 end
 
 function TestParityRows.test_a_row_without_values_fails_only_in_ci_and_only_if_pytorch_has_it()
-  lu.assertEquals({ verdict("hypot", false, true), verdict("hypot", false, false), verdict("cube", false, true) }, { "missing", "pending", "pending" })
+  lu.assertEquals({ verdict("hypot", false, true), verdict("hypot", false, false), verdict("cube", false, true) },
+    { "missing", "pending", "pending" })
   lu.assertEquals({ verdict("exp", true, true), verdict("dropout", false, true) }, { "compared", "excused" })
 end
 

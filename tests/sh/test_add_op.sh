@@ -96,7 +96,7 @@ check 'it fuses, and being pure is computed once' lua 'local x = ms.randn { 100 
   for _ = 1, 5 do got = step(x) end
   assert(got:eq(f(x)):all():item() and step:report():find "halve:%d+ %+ tanh:" and step:report():find("1 repeated", 1, true), step:report())'
 
-# The tests that come from the rows have grown by them; the comparison with PyTorch insists on values for them.
+# The tests that come from the rows have grown by them; the comparison with PyTorch waits for values.
 grown() {
   LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_gradients.lua >log 2>&1 || { cat log && return 1; }
   local name
@@ -105,8 +105,14 @@ grown() {
   done
   grep -q 'TestInPlaceGradients.test_cube ... Ok' log
 }
-insists() {
-  ! LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_parity.lua >log 2>&1 && grep -q 'neither compared with PyTorch nor' log
+# Without values a row is skipped by name; in CI, where PyTorch has a function of that name, it fails.
+pending() {
+  LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_parity.lua >log 2>&1 || { cat log && return 1; }
+  cat log # what is looked for there, if it is not found
+  grep -q 'cube: no values to compare with are kept: see README' log || return 1
+  echo cube >>tests/data/torch_functions.txt
+  ! CI=true LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_parity.lua >log 2>&1 || return 1
+  grep -q 'cube: no values to compare with are kept, and PyTorch has such a function' log
 }
 traits() {
   ! LUA_PATH='tests/lua/?.lua;;' build/mascon tests/lua/run.lua tests/lua/test_traits.lua >log 2>&1 || { cat log && return 1; }
@@ -116,4 +122,4 @@ traits() {
 }
 check 'a trait that is wrong or forgotten is found' traits
 check 'their gradients are checked, first and second order' grown
-check 'a row without values to compare with fails the tests' insists
+check 'a row without values to compare with is pending, and fails in CI if PyTorch has the function' pending
