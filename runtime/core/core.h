@@ -174,7 +174,7 @@ int ms_out_like(ms_infer *s, int k, const ms_tensor *x);
 int ms_dim(int64_t dim, int rank, const char *op); /* resolve a dimension; -1 after ms_fail */
 /* Resolve a list of dimensions (n = -1: all) into a sorted list without repeats; -1 after ms_fail. */
 int ms_dims(ms_ints *dims, int rank, const char *op);
-/* A pair height, width: one number in *v becomes two equal ones. Each must be at least `least`; -1 after ms_fail. */
+/* A pair height, width: one number in *v becomes two equal ones. Each must be least..2^31 - 1; -1 after ms_fail. */
 int ms_pair(const char *op, const char *what, ms_ints *v, int64_t least);
 /* The shape that n operands broadcast to; -1 after ms_fail. */
 int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t *shape);

@@ -67,8 +67,10 @@ int ms_broadcast(const char *op, int n, ms_tensor *const *x, int *rank, int64_t 
 int ms_pair(const char *op, const char *what, ms_ints *v, int64_t least) {
   if (v->n == 1) v->at[1] = v->at[0], v->n = 2;
   if (v->n != 2) return ms_fail("%s: %d numbers for %s, expected one or two (height, width)", op, v->n, what), -1;
-  for (int i = 0; i < 2; i++)
-    if (v->at[i] < least || v->at[i] > INT32_MAX)
+  for (int i = 0; i < 2; i++) {
+    if (v->at[i] < least)
       return ms_fail("%s: %s is %lld, expected %lld or more", op, what, (long long)v->at[i], (long long)least), -1;
+    if (v->at[i] > INT32_MAX) return ms_fail("%s: %s is %lld, expected at most %d", op, what, (long long)v->at[i], INT32_MAX), -1;
+  }
   return 0;
 }
