@@ -116,7 +116,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory build-tests
 	@BUILD=$(BUILD) ONLY='$(ONLY)' tests/run.sh
 
-build-tests: all $(TESTS) $(BUILD)/tests/failing.so
+build-tests: all $(TESTS) $(BUILD)/tests/failing.so $(BUILD)/tests/libmascon_lazy.so
 
 bench: all
 	@BUILD=$(BUILD) ONLY='$(ONLY)' tests/bench/run.sh
@@ -191,6 +191,12 @@ $(BUILD)/tests/failing.so: tests/alloc/failing.c $(BUILD)/flags
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fPIC -shared $(LUA_CFLAGS) -o $@ $< -ldl
+
+# A device that works only when it is waited for (tests/lazy), a module as a GPU's is.
+$(BUILD)/tests/libmascon_lazy.so: tests/lazy/lazy.c $(BUILD)/flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(OPT) -MMD -MP -MF $(@:.so=.d) -shared -o $@ $<
 
 # ---- checks -------------------------------------------------------------------------------------------------------------------------
 san: setup-test

@@ -16,7 +16,7 @@ static int idx_read(lua_State *L) {
   msl_owned *g = msl_own(L, close_idx);
   int mark = msl_enter(L);
   ms_idx *f = g->p = ms_idx_open(path, max_bytes);
-  ms_tensor *t = f ? ms_empty(f->what.dtype, f->what.rank, f->what.shape, NULL) : NULL;
+  ms_tensor *t = f ? ms_empty(f->what.dtype, f->what.rank, f->what.shape, ms_device_host()) : NULL;
   if (t && !ms_idx_elements(f, ms_data(t))) msl_push(L, t);
   msl_owned_free(g);
   msl_leave(L, mark);
@@ -101,7 +101,7 @@ static int order(lua_State *L) {
   int mark = msl_enter(L);
   if (of && (of->rank != 1 || of->dtype != MS_I64 || of->shape[0] != n || !ms_data(of) || !ms_is_contiguous(of)))
     return msl_raise(L, mark, "order: expected %lld positions, got %s", (long long)n, ms_shape_str(of));
-  ms_tensor *r = ms_empty(MS_I64, 1, &n, NULL);
+  ms_tensor *r = ms_empty(MS_I64, 1, &n, ms_device_host());
   int64_t *v = r ? ms_data(r) : NULL;
   const int64_t *from = of ? ms_data(of) : NULL;
   if (r && shuffle) ms_permutation(n, own ? &rng : ms_default_rng(), of ? 0 : 1, v);
@@ -149,7 +149,8 @@ static int batch(lua_State *L) {
   int64_t row = 1;
   for (int i = 1; i < x->rank; i++) row *= x->shape[i];
   ms_device *to = device ? ms_device_get(device) : x->device;
-  ms_tensor *bx = to ? ms_empty(MS_F32, x->rank, shape, NULL) : NULL, *by = y && bx ? ms_empty(MS_I64, 1, &count, NULL) : NULL;
+  ms_tensor *bx = to ? ms_empty(MS_F32, x->rank, shape, ms_device_host()) : NULL,
+            *by = y && bx ? ms_empty(MS_I64, 1, &count, ms_device_host()) : NULL;
   bool ok = bx && (!y || by) &&
             ms_gather_f32(ms_data(bx), ms_data(x), x->dtype, row, x->shape[0], at, count, MS_INDEX_BASE, planes ? planes : 1, scale,
                           shift) == 0 &&

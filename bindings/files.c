@@ -157,8 +157,8 @@ static int load(lua_State *L) {
   for (int k = 0; k < s->n; k++) {
     const ms_st_entry *e = &s->entries[k];
     int inner = ms_scope_open();
-    ms_tensor *t = ms_empty(e->dtype, e->rank, e->shape, NULL);
-    if (!t || ms_safetensors_read(s, e, ms_data(t)) || (device && !(t = ms_to_device(t, device)))) break;
+    ms_tensor *t = ms_empty(e->dtype, e->rank, e->shape, ms_device_host());
+    if (!t || ms_safetensors_read(s, e, ms_data(t)) || !(t = ms_to_device(t, device ? device : ms_device_default()))) break;
     msl_push(L, t);
     ms_scope_close(inner);
     lua_setfield(L, -4, e->name);

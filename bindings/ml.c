@@ -115,7 +115,7 @@ static const int32_t *check_labels(lua_State *L, int i, const char *what, const 
 
 /* Labels the core gave, as an i64 tensor on a device. */
 static ms_tensor *labels_to(const int32_t *y, int rank, const int64_t *shape, ms_device *device) {
-  ms_tensor *t = ms_empty(MS_I64, rank, shape, NULL);
+  ms_tensor *t = ms_empty(MS_I64, rank, shape, ms_device_host());
   if (!t) return NULL;
   int64_t *v = ms_data(t), n = ms_numel(t);
   for (int64_t k = 0; k < n; k++) v[k] = y[k];
@@ -151,7 +151,7 @@ static int knn_neighbours(lua_State *L) {
   int32_t *index = lua_newuserdatauv(L, fits ? (size_t)shape[0] * (size_t)shape[1] * sizeof *index + 1 : 1, 0);
   int mark = msl_enter(L);
   const float *v = rows_of(x);
-  ms_tensor *far = v && fits ? ms_empty(MS_F32, 2, shape, NULL) : NULL;
+  ms_tensor *far = v && fits ? ms_empty(MS_F32, 2, shape, ms_device_host()) : NULL;
   if (v && (far || !fits) && ms_knn_query(m, shape[0], v, shape[1], index, far ? ms_data(far) : NULL) == 0) {
     msl_push(L, labels_to(index, 2, shape, x->device));
     msl_push(L, ms_to_device(far, x->device));
@@ -174,7 +174,7 @@ static int knn_predict(lua_State *L) {
   int32_t *y = lua_newuserdatauv(L, (size_t)shape[0] * sizeof *y + 1, 0);
   int mark = msl_enter(L);
   const float *v = rows_of(x);
-  if (v && proba) p = ms_empty(MS_F32, 2, shape, NULL);
+  if (v && proba) p = ms_empty(MS_F32, 2, shape, ms_device_host());
   if (v && (p || !proba) && ms_knn_classify(m, shape[0], v, k, weights, y, p ? ms_data(p) : NULL) == 0)
     msl_push(L, proba ? ms_to_device(p, x->device) : labels_to(y, 1, shape, x->device));
   leave_as(L, mark, what);
@@ -247,7 +247,7 @@ static int forest_predict(lua_State *L) {
   int mark = msl_enter(L);
   const float *v = rows_of(x);
   if (v && proba) {
-    p = ms_empty(MS_F64, 2, shape, NULL);
+    p = ms_empty(MS_F64, 2, shape, ms_device_host());
     if (p && ms_forest_proba(f, shape[0], v, ms_data(p)) == 0) msl_push(L, ms_to_device(ms_cast(p, MS_F32), x->device));
   } else if (v && ms_forest_predict(f, shape[0], v, y) == 0) msl_push(L, labels_to(y, 1, shape, x->device));
   leave_as(L, mark, what);
@@ -381,7 +381,7 @@ static int pca_apply(lua_State *L) {
   shape[1] = back ? d : k;
   int mark = msl_enter(L);
   const float *v = rows_of(x);
-  ms_tensor *r = v ? ms_empty(MS_F32, 2, shape, NULL) : NULL;
+  ms_tensor *r = v ? ms_empty(MS_F32, 2, shape, ms_device_host()) : NULL;
   if (r && (back ? ms_pca_inverse : ms_pca_transform)(p, shape[0], v, ms_data(r)) == 0) msl_push(L, ms_to_device(r, x->device));
   leave_as(L, mark, what);
   return 1;
@@ -463,7 +463,7 @@ static int confusion(lua_State *L) {
   if (classes < 1 || classes > UINT16_MAX)
     return msl_raise(L, ms_scope_open(), "%s: expected 1..%d classes, got %lld", what, UINT16_MAX, (long long)classes);
   int mark = msl_enter(L);
-  ms_tensor *r = ms_empty(MS_I64, 2, (int64_t[]){classes, classes}, NULL);
+  ms_tensor *r = ms_empty(MS_I64, 2, (int64_t[]){classes, classes}, ms_device_host());
   if (r && ms_confusion(n, (int32_t)classes, p, t, ms_data(r)) == 0) msl_push(L, r); /* the core's rows are its first argument's */
   leave_as(L, mark, what);
   return 1;

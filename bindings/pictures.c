@@ -276,7 +276,7 @@ static int image_load(lua_State *L) {
   msl_owned *g = msl_own(L, close_picture);
   ms_picture *p = g->p = ms_picture_open(path, channels, max_bytes);
   if (p) {
-    ms_tensor *t = ms_empty(MS_U8, 3, (int64_t[]){p->channels, p->height, p->width}, NULL);
+    ms_tensor *t = ms_empty(MS_U8, 3, (int64_t[]){p->channels, p->height, p->width}, ms_device_host());
     if (t && !ms_picture_pixels(p, ms_data(t), (size_t)p->width, 1, (size_t)p->width * (size_t)p->height)) msl_push(L, t);
   }
   msl_owned_free(g);

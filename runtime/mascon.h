@@ -94,6 +94,7 @@ typedef struct ms_device ms_device;
 ms_device *ms_device_get(const char *name);
 /* Where tensors are made whose maker names no device: the one that MASCON_DEVICE names, else the CPU. NULL after ms_fail. */
 ms_device *ms_device_default(void);
+ms_device *ms_device_host(void); /* the CPU, whose memory ms_data shows */
 const char *ms_device_name(const ms_device *d);
 /* Wait until all that was asked of it has happened. -1 also if something went wrong meanwhile. */
 int ms_device_sync(ms_device *d);

@@ -3,14 +3,14 @@
 # `N passed, N failed, N skipped`. Exit status: 0 when nothing failed and something ran.
 #   BUILD=build      where the program and the C tests are
 #   ONLY=name        only files whose path has this in it
-#   KINDS='c lua terminal sh'
+#   KINDS='c lua lazy terminal sh'   lazy: Lua tests again, on a device that works only when it is waited for (tests/lazy)
 #   SAN=1 STRESS=1   under sanitizers; under the Lua that collects all the time: longer timeouts, some tests left out by their kind
 #   TIMEOUT=seconds  per file
 #   MASCON_COUNTS=f  append `passed failed skipped` to f
 # A shell or terminal test prints lines `ok NAME`, `not ok NAME`, `skipped: WHY` and exits non-zero if it could not finish.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-BUILD=${BUILD:-build} ONLY=${ONLY:-} KINDS=${KINDS:-c lua terminal sh} SAN=${SAN:-} STRESS=${STRESS:-}
+BUILD=${BUILD:-build} ONLY=${ONLY:-} KINDS=${KINDS:-c lua lazy terminal sh} SAN=${SAN:-} STRESS=${STRESS:-}
 TIMEOUT=${TIMEOUT:-$([ -n "$SAN$STRESS" ] && echo 600 || echo 180)}
 BUILD=${BUILD#"$PWD"/} # a test that calls make again must give it the same name, or everything is made anew
 case $BUILD in /*) MASCON=$BUILD/mascon ;; *) MASCON=$PWD/$BUILD/mascon ;; esac
@@ -79,12 +79,19 @@ one() { # one KIND FILE COMMAND...
   fi
 }
 
+LAZY='core devices compile compile_memory compile_training compile_traps replay_captured replay_lua replay_numbers replay_right fold fuse heads
+  layout layouts coroutine empty grad gradients optim parity random steps precision save'
 printf '%-44s %7s %7s %7s %8s\n' "file${SAN:+ (sanitized)}${STRESS:+ (collecting)}" passed failed skipped seconds
 shopt -s nullglob
 for kind in $KINDS; do
   case $kind in
   c) for t in tests/c/test_*.c; do one c "$t" "$BUILD/tests/$(basename "$t" .c)"; done ;;
   lua) for t in tests/lua/test_*.lua; do one lua "$t" "$MASCON" tests/lua/run.lua "$t"; done ;;
+  lazy)
+    for t in tests/lazy/test_*.lua $(printf 'tests/lua/test_%s.lua ' $LAZY); do
+      one lua "$t" env MASCON_DEVICE=lazy MASCON_LIB="$BUILD/tests" "$MASCON" tests/lua/run.lua "$t"
+    done
+    ;;
   terminal)
     if command -v tmux >/dev/null; then
       for t in tests/terminal/*.sh; do one terminal "$t" bash "$t" "$MASCON"; done

@@ -23,15 +23,15 @@ enum { FAMILIES = sizeof families / sizeof *families };
 
 static ms_device *open_device(const ms_backend *b, int index, const char *name) {
   if (n_devices == MOST_DEVICES) return ms_fail("device %s: at most %d devices can be open", name, MOST_DEVICES);
-  ms_device *d = &devices[n_devices];
-  *d = (ms_device){.backend = b, .index = index};
-  snprintf(d->name, sizeof d->name, "%s", name);
   if (b->abi != MS_ABI)
     return ms_fail("device %s: its module speaks version %d of the contract, this program %d", name, b->abi, MS_ABI);
-  if (!(d->queue = b->open(index, d->description, sizeof d->description))) return NULL;
-  d->precisions = b->precisions ? b->precisions(d->queue) : 1u << MS_PRECISION_F32;
-  n_devices++;
-  return d;
+  ms_device d = {.backend = b, .index = index};
+  snprintf(d.name, sizeof d.name, "%s", name);
+  if (!(d.queue = b->open(index, d.description, sizeof d.description))) return NULL; /* it may open others */
+  d.precisions = b->precisions ? b->precisions(d.queue) : 1u << MS_PRECISION_F32;
+  if (n_devices == MOST_DEVICES) return ms_fail("device %s: at most %d devices can be open", name, MOST_DEVICES);
+  devices[n_devices] = d;
+  return &devices[n_devices++];
 }
 
 static const ms_backend *load_module(const char *family) {
@@ -95,6 +95,8 @@ ms_device *ms_device_default(void) {
   if (!d) ms_error_prefix("MASCON_DEVICE");
   return found = d;
 }
+
+ms_device *ms_device_host(void) { return ms_device_get("cpu"); }
 
 ms_device *ms_device_open(int i) { return i < n_devices ? &devices[i] : NULL; }
 

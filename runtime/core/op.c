@@ -24,7 +24,7 @@ bool ms_check_numerics_on(void) { return check_numerics; }
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 static void tensor_view(const ms_tensor *t, ms_view *v) {
-  v->number = NULL, v->absent = false;
+  v->number = NULL, v->absent = false, v->live = 0;
   v->dtype = t->dtype, v->rank = t->rank;
   memcpy(v->shape, t->shape, (size_t)t->rank * sizeof *v->shape);
   memcpy(v->stride, t->stride, (size_t)t->rank * sizeof *v->stride);

@@ -3,6 +3,10 @@ local lu = require "luaunit"
 local ms = require "mascon"
 local compiled = {}
 
+-- Does the default device work later than it is asked (tests/lazy)? Then a wrong index is told when somebody waits, and what the script has
+-- asked for meanwhile is left out.
+compiled.late = ms.ones({ 1 }).device == "lazy"
+
 local function same(a, b, path)
   if type(a) ~= "table" or type(b) ~= "table" then
     if a ~= b and (a == a or b == b) then lu.fail(("%s: %s and %s"):format(path, a, b), 4) end
@@ -55,6 +59,7 @@ function compiled.replays(step) return step:report():find("operations replayed",
 -- The message of an error that f(...) must raise, with all these parts.
 function compiled.raises(parts, f, ...)
   local ok, message = pcall(f, ...)
+  if ok then ok, message = pcall(ms.synchronize) end
   if ok then lu.fail("no error", 3) end
   for _, part in ipairs(type(parts) == "table" and parts or { parts }) do
     if not tostring(message):find(part, 1, true) then lu.fail(("'%s' is not in: %s"):format(part, message), 3) end

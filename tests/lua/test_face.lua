@@ -71,7 +71,7 @@ function TestLists.test_arguments_too_many_raise()
   for _, name in ipairs { "save", "load", "resume" } do
     fails("checkpoint." .. name .. ": expected no more arguments", ms.checkpoint[name], "x", {}, {})
   end
-  fails("memory: expected nothing, 'reset' or 'release', got 'resett'", ms.memory, "resett")
+  fails("memory: expected nothing, 'reset', 'release' or the name of an open device, got 'resett'", ms.memory, "resett")
   fails("boolean expected", ms.check_numerics, 1)
   fails("requires_grad_: expected true or false, got number", x.requires_grad_, x, 1)
   fails("requires_grad: expected true or false, got number", function() x.requires_grad = 1 end)

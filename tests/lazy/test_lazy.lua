@@ -1,0 +1,69 @@
+-- What is special about a device that works only when it is waited for (lazy.c): wrong values are told later, with their line, and what was
+-- handed over may change at once. tests/run.sh runs this, and the tests of the core and of compiled steps, with MASCON_DEVICE=lazy.
+-- luacheck: globals TestLazy
+local lu = require "luaunit"
+local ms = require "mascon"
+local compiled = require "compiled"
+local raises = compiled.raises
+
+TestLazy = {}
+
+function TestLazy.test_a_wrong_index_is_told_with_its_line_when_somebody_waits()
+  local line = debug.getinfo(1, "l").currentline
+  local x = ms.arange(1, 4):index_select(1, ms.tensor({ 2, 7 }, { dtype = "i64" }))
+  local y = x * 2
+  raises({ ("index_select at tests/lazy/test_lazy.lua:%d: index_select: index[2] = 7, expected 1..4"):format(line + 1) }, y.sum, y)
+  lu.assertEquals(ms.ones({ 3 }):sum():item(), 3) -- told once
+end
+
+function TestLazy.test_an_optimizer_does_not_step_on_a_bad_batch()
+  local w = ms.ones({ 3, 2 }, { requires_grad = true })
+  local adam = ms.optim.sgd({ w }, { lr = 1 })
+  local step = ms.compile(function(i)
+    adam:zero_grad()
+    local loss = w:index_select(1, i):sum()
+    loss:backward()
+    adam:step()
+    return loss
+  end)
+  for _ = 1, 5 do step(ms.tensor({ 1, 2 }, { dtype = "i64" })) end
+  ms.synchronize()
+  lu.assertTrue(compiled.replays(step))
+  local before = w:totable()
+  step(ms.tensor({ 1, 4 }, { dtype = "i64" }))
+  raises({ "index_select at tests/lazy/test_lazy.lua:", "index[2] = 4, expected 1..3" }, ms.synchronize)
+  lu.assertEquals(w:totable(), before)
+end
+
+function TestLazy.test_what_is_handed_over_may_change_at_once()
+  local step = ms.compile(function(x, n) return x * n + ms.rand { 2 } * 0 end)
+  local given = {}
+  for i = 1, 8 do given[i] = step(ms.tensor { i, -i }, i) end -- nothing has run yet, the last five are replays
+  for i = 1, 8 do lu.assertEquals(given[i]:totable(), { i * i, -i * i }) end
+end
+
+function TestLazy.test_a_step_that_goes_before_it_has_run()
+  local r
+  do
+    local w = ms.ones { 2 }
+    local step = ms.compile(function(x) return (x * 2 + w):tanh() end)
+    for i = 1, 6 do r = step(ms.tensor { i, i }) end
+  end
+  collectgarbage()
+  collectgarbage()
+  local want = ms.tensor({ 13, 13 }):tanh()
+  lu.assertEquals(r:totable(), want:totable())
+end
+
+function TestLazy.test_random_numbers_of_replays_go_on()
+  local function draws(f)
+    ms.seed(11)
+    local all = {}
+    for i = 1, 6 do all[i] = f() end
+    for i = 1, 6 do all[i] = all[i]:totable() end
+    all[7] = ms.rand({ 2 }):totable()
+    return all
+  end
+  local function f() return ms.rand { 3 } + ms.randn { 3 } end
+  lu.assertEquals(draws(ms.compile(f)), draws(f))
+end
