@@ -238,8 +238,8 @@ MS_F float m_floor_div_f32(float x, float y) {
 #define m_ceil(x)               MS_PICK_ANY(x, ceilf, ceil, m_itself)(x)
 #define m_round(x)              MS_PICK_ANY(x, rintf, rint, m_itself)(x)
 #define m_trunc(x)              MS_PICK_ANY(x, truncf, trunc, m_itself)(x)
-#define m_most(x, y)            ((x) >= (y) || (x) != (x) ? (x) : (y)) /* NaN where one is */
-#define m_least(x, y)           ((x) <= (y) || (x) != (x) ? (x) : (y))
+#define m_max(x, y)             ((x) >= (y) || (x) != (x) ? (x) : (y)) /* NaN where one is; of 0 and -0 the first */
+#define m_min(x, y)             ((x) <= (y) || (x) != (x) ? (x) : (y))
 
 /* Half-precision storage formats, by bits; to nearest, ties to even. */
 MS_F float ms_bf16_to_f32(uint16_t h) { return ms_bits_f32((uint32_t)h << 16); }

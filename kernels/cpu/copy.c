@@ -1,51 +1,33 @@
 /* copy.c -- moving elements: copies between layouts, conversions, filling, reversing. */
 #include "loops.h"
+#include "move.h"
 #include "../math.h"
 
 /* ---- same dtype: only the element size matters ------------------------------------------------------------------- */
 
-#define MOVE(fn, TT)                                                                                                               \
-  static void fn(int64_t n, char *const *p, const int64_t *s) {                                                                    \
-    TT *o = (TT *)p[0];                                                                                                            \
-    const TT *a = (const TT *)p[1];                                                                                                \
-    if (s[0] == 1 && s[1] == 1) memcpy(o, a, (size_t)n * sizeof *o);                                                               \
-    else if (s[0] == 1 && s[1] == 0) {                                                                                             \
-      const TT v = *a;                                                                                                             \
-      for (int64_t i = 0; i < n; i++) o[i] = v;                                                                                    \
-    } else                                                                                                                         \
-      for (int64_t i = 0; i < n; i++) o[i * s[0]] = a[i * s[1]];                                                                   \
-  }
-MOVE(move1, uint8_t)
-MOVE(move2, uint16_t)
-MOVE(move4, uint32_t)
-MOVE(move8, uint64_t)
+enum { TILE = 16 }; /* rows and columns of a tile: its lines of both matrices stay in L1 */
 
 /* A transposed 4-byte matrix (inner stride large on the reading side) goes tile by tile, so that each cache line is fetched once.
  */
-static bool transpose4(const walk *w) {
+static bool transpose_4(const walk *w) {
   if (w->rank != 2 || w->size[0] != 4 || w->stride[0][1] != 1 || w->stride[1][0] != 1) return false;
-  int64_t rows = w->shape[0], cols = w->shape[1], so = w->stride[0][0], si = w->stride[1][1];
-  uint32_t *o = (uint32_t *)w->base[0];
-  const uint32_t *a = (const uint32_t *)w->base[1];
-  MS_PARALLEL(ms_team(rows * cols), block, div_up(rows, 16), {
-    const int64_t r0 = 16 * block, r1 = min_i64(r0 + 16, rows);
-    for (int64_t c0 = 0; c0 < cols; c0 += 16) {
-      const int64_t c1 = min_i64(c0 + 16, cols);
+  const int64_t rows = w->shape[0], columns = w->shape[1], to_step = w->stride[0][0], from_step = w->stride[1][1];
+  uint32_t *to = (uint32_t *)w->base[0];
+  const uint32_t *from = (const uint32_t *)w->base[1];
+  MS_PARALLEL(ms_team(rows * columns), tile_row, div_up(rows, TILE), {
+    const int64_t r0 = TILE * tile_row, r1 = min_i64(r0 + TILE, rows);
+    for (int64_t c0 = 0; c0 < columns; c0 += TILE) {
+      const int64_t c1 = min_i64(c0 + TILE, columns);
       for (int64_t r = r0; r < r1; r++)
-        for (int64_t c = c0; c < c1; c++) o[r * so + c] = a[c * si + r];
+        for (int64_t c = c0; c < c1; c++) to[r * to_step + c] = from[c * from_step + r];
     }
   });
   return true;
 }
 
 static int move(const ms_view *to, const ms_view *from) {
-  walk w = {0};
-  walk_add(&w, to, to);
-  walk_add(&w, to, from);
-  walk_merge(&w, to);
-  if (transpose4(&w)) return 0;
-  size_t size = ms_dtype_size(to->dtype);
-  walk_run(&w, size == 1 ? move1 : size == 2 ? move2 : size == 4 ? move4 : move8, 1);
+  const walk w = walk_two(to, from);
+  if (!transpose_4(&w)) walk_run(&w, move_loop(to->dtype), 1);
   return 0;
 }
 
@@ -107,16 +89,12 @@ FROM(u8, uint8_t, v, v, LOW_BITS)
 walk_inner MS_NAME(ms_cpu_cast_loop)(int from, int to) {
   static const walk_inner *const table[MS_DTYPES] = {[MS_F32] = f32_to, [MS_F64] = f64_to, [MS_BF16] = bf16_to, [MS_F16] = f16_to,
                                                      [MS_I64] = i64_to, [MS_I32] = i32_to, [MS_U8] = u8_to,     [MS_BOOL] = u8_to};
-  size_t size = ms_dtype_size((ms_dtype)to);
-  return from != to ? table[from][to] : size == 1 ? move1 : size == 2 ? move2 : size == 4 ? move4 : move8;
+  return from != to ? table[from][to] : move_loop(to);
 }
 
 static int run_cast(ms_call *c) {
   if (c->in[0].dtype == c->out[0].dtype) return move(&c->out[0], &c->in[0]);
-  walk w = {0};
-  walk_add(&w, &c->out[0], &c->out[0]);
-  walk_add(&w, &c->out[0], &c->in[0]);
-  walk_merge(&w, &c->out[0]);
+  const walk w = walk_two(&c->out[0], &c->in[0]);
   walk_run(&w, MS_NAME(ms_cpu_cast_loop)(c->in[0].dtype, c->out[0].dtype), 2);
   return 0;
 }

@@ -33,6 +33,12 @@
 #define MS_JOIN(a, b, c)  MS_JOIN3(a, b, c)
 #define MS_NAME(x)        MS_JOIN(, x, MS_ISA)
 
+/* A function that is compiled into each of its callers: a constant that a caller hands it is one inside, too. */
+#define ALWAYS_INLINE     inline __attribute__((always_inline))
+
+/* One that is compiled once, for all of its callers: its loops have all registers to themselves. */
+#define NOINLINE          __attribute__((noinline))
+
 static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t div_up(int64_t n, int64_t by) { return (n + by - 1) / by; }          /* how many pieces of `by` hold n */

@@ -37,35 +37,52 @@ static int run_eye(ms_call *c) {
 }
 MS_KERNEL(eye, .run = run_eye);
 
-/* Fill the result, in parallel: each block of four words r.v makes N elements v[0..N-1] of it. */
+/* ---- random numbers ---------------------------------------------------------------------------------------------- */
+
+enum { COST = 8 }; /* simple operations that an element takes (ms_team) */
+
+#define PER_BLOCK 4
+#define T         float
+#define G(x)      x##_f32
+#include "create_template.h"
+#undef T
+#undef G
+#undef PER_BLOCK
+#define PER_BLOCK 2
+#define T         double
+#define G(x)      x##_f64
+#include "create_template.h"
+#undef T
+#undef G
+#define T    int64_t
+#define G(x) x##_i64
+#include "create_template.h"
+#undef T
+#undef G
+#define T    int32_t
+#define G(x) x##_i32
+#include "create_template.h"
+#undef T
+#undef G
+#define T    uint8_t
+#define G(x) x##_u8
+#include "create_template.h"
+#undef T
+#undef G
+#undef PER_BLOCK
+
+/* Fill the result, in parallel: E makes N elements v[0..N-1] of the four words r.v of a block. */
 #define DRAW(T, N, ...)                                                                                                            \
   {                                                                                                                                \
     T *o = c->out[0].data;                                                                                                         \
     const int64_t n = ms_view_numel(&c->out[0]), blocks = div_up(n, N);                                                            \
-    const uint64_t seed = c->rng->seed, from = c->rng->counter;                                                                    \
-    MS_PARALLEL(ms_team(n * 8), b, blocks, {                                                                                       \
-      const ms_philox r = ms_philox4x32(seed, from + (uint64_t)b);                                                                 \
+    const uint64_t seed = c->rng->seed, counter = c->rng->counter;                                                                 \
+    MS_PARALLEL(ms_team(n *COST), b, blocks, {                                                                                     \
+      const ms_philox r = ms_philox4x32(seed, counter + (uint64_t)b);                                                              \
       T v[N];                                                                                                                      \
       __VA_ARGS__;                                                                                                                 \
       for (int k = 0; k < N && N * b + k < n; k++) o[N * b + k] = v[k];                                                            \
     });                                                                                                                            \
-  }
-/* The same with elements of any dtype that want 32 or 64 bits each: E in w, of type T. */
-#define DRAW_ANY(NAME, BITS, E)                                                                                                    \
-  if (c->out[0].dtype == MS_F32) {                                                                                                 \
-    typedef float T;                                                                                                               \
-    DRAW(                                                                                                                          \
-        T, 4, for (int k = 0; k < 4; k++) {                                                                                        \
-          const uint64_t w = (uint64_t)r.v[k] << (BITS - 32);                                                                      \
-          v[k] = (T)(E);                                                                                                           \
-        })                                                                                                                         \
-  } else {                                                                                                                         \
-    MS_SWITCH(c->out[0].dtype, NAME,                                                                                               \
-              DRAW(                                                                                                                \
-                  T, 2, for (int k = 0; k < 2; k++) {                                                                              \
-                    const uint64_t w = ((uint64_t)r.v[2 * k] << 32 | r.v[2 * k + 1]) >> (64 - BITS);                               \
-                    v[k] = (T)(E);                                                                                                 \
-                  }))                                                                                                              \
   }
 
 /* low + range u may round up to high, which is not to be given: then the number before it. */
@@ -106,18 +123,28 @@ static int run_randn(ms_call *c) {
 }
 MS_KERNEL(randn, .run = run_randn, .supports = f32_or_f64);
 
+#define BY_DTYPE(f)                                                                                                                \
+  { [MS_F32] = f##_f32, [MS_F64] = f##_f64, [MS_I64] = f##_i64, [MS_I32] = f##_i32, [MS_U8] = f##_u8, [MS_BOOL] = f##_u8 }
+
+static int fail_without_loop(const ms_call *c) {
+  return ms_fail("%s: no cpu kernel for %s", c->op->name, ms_dtype_name(c->out[0].dtype)), -1;
+}
+
 static int run_bernoulli(ms_call *c) {
-  const double p = ms_scalar_value(c->attr[1].s), below = p * 0x1p32;                 /* exact */
+  static void (*const bernoulli[MS_DTYPES])(const ms_call *c, double below) = BY_DTYPE(bernoulli);
+  const double p = ms_scalar_value(c->attr[1].s);
   if (!(p >= 0 && p <= 1)) return ms_fail("bernoulli: p = %g, expected 0..1", p), -1; /* a live one, in a replay */
-  DRAW_ANY("bernoulli", 32, (double)w < below)
+  if (!bernoulli[c->out[0].dtype]) return fail_without_loop(c);
+  bernoulli[c->out[0].dtype](c, p * 0x1p32); /* exact */
   return 0;
 }
 MS_KERNEL(bernoulli, .run = run_bernoulli);
 
-/* The upper half of 64 random bits times the number of values; all 2^64 of them: the bits. */
 static int run_randint(ms_call *c) {
+  static void (*const randint[MS_DTYPES])(const ms_call *c, uint64_t low, uint64_t count) = BY_DTYPE(randint);
   const uint64_t low = (uint64_t)c->attr[0].i, count = (uint64_t)c->attr[1].i - low + 1;
-  DRAW_ANY("randint", 64, (int64_t)(low + (count ? (uint64_t)((unsigned __int128)w * count >> 64) : w)))
+  if (!randint[c->out[0].dtype]) return fail_without_loop(c);
+  randint[c->out[0].dtype](c, low, count);
   return 0;
 }
 MS_KERNEL(randint, .run = run_randint);

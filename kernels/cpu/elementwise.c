@@ -1,149 +1,125 @@
-/* elementwise.c -- every line of elementwise.def as loops, for the dtypes of its class. */
+/* elementwise.c -- every line of elementwise.def as loops, for the dtypes of its class.
+ *
+ * A line becomes, for each type T, a function `NAME_of_T` of one element (the formula) and a loop `NAME_T`, which hands that
+ * function to one of the loops of elementwise_template.h, where it is inlined. A debugger can enter both. */
 #include "loops.h"
 #include "../math.h"
 
-#define K(v) ((T)(v))
+#define K(v) ((T)(v))                          /* a constant in a formula */
 #pragma GCC diagnostic ignored "-Wtype-limits" /* x < 0 of unsigned x: one formula serves all types */
 
 /* Integers wrap: that is what is meant, so the sanitizer of overflows is told. */
-#define MS_WRAPS __attribute__((no_sanitize("signed-integer-overflow")))
+#define WRAPS __attribute__((no_sanitize("signed-integer-overflow")))
 
-/* The usual layouts get loops of their own, which gcc vectorises: all contiguous, or one operand a constant. */
-#define LOOP1(fn, TT, RT, F)                                                                                                       \
-  MS_WRAPS static void fn(int64_t n, char *const *p, const int64_t *s) {                                                           \
-    typedef TT T;                                                                                                                  \
-    RT *o = (RT *)p[0];                                                                                                            \
-    const T *a = (const T *)p[1];                                                                                                  \
-    if (s[0] == 1 && s[1] == 1) _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                             \
-        const T x = a[i];                                                                                                          \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    else                                                                                                                           \
-      for (int64_t i = 0; i < n; i++) {                                                                                            \
-        const T x = a[i * s[1]];                                                                                                   \
-        o[i * s[0]] = (RT)(F);                                                                                                     \
-      }                                                                                                                            \
+/* ---- the loops, by type of the operands; _u8: the other type is uint8_t ------------------------------------------- */
+
+#define T     float
+#define OTHER float
+#define G(x)  x##_f32
+#include "elementwise_template.h"
+#undef T
+#undef G
+#undef OTHER
+#define T     double
+#define OTHER double
+#define G(x)  x##_f64
+#include "elementwise_template.h"
+#undef T
+#undef G
+#undef OTHER
+#define T     int64_t
+#define OTHER int64_t
+#define G(x)  x##_i64
+#include "elementwise_template.h"
+#undef T
+#undef G
+#undef OTHER
+#define T     int32_t
+#define OTHER int32_t
+#define G(x)  x##_i32
+#include "elementwise_template.h"
+#undef T
+#undef G
+#undef OTHER
+
+#define OTHER uint8_t
+#define T     uint8_t
+#define G(x)  x##_u8
+#include "elementwise_template.h"
+#undef T
+#undef G
+#define T    float
+#define G(x) x##_f32_u8
+#include "elementwise_template.h"
+#undef T
+#undef G
+#define T    double
+#define G(x) x##_f64_u8
+#include "elementwise_template.h"
+#undef T
+#undef G
+#define T    int64_t
+#define G(x) x##_i64_u8
+#include "elementwise_template.h"
+#undef T
+#undef G
+#define T    int32_t
+#define G(x) x##_i32_u8
+#include "elementwise_template.h"
+#undef T
+#undef G
+#undef OTHER
+#define each1_u8_u8 each1_u8
+#define each2_u8_u8 each2_u8
+#define each3_u8_u8 each3_u8
+
+/* ---- a formula and its loop for one type -------------------------------------------------------------------------- */
+
+#define FORMULA(name, d, R, operands, TT, F)                                                                                       \
+  WRAPS static ALWAYS_INLINE R name##_of_##d operands {                                                                            \
+    typedef TT T __attribute__((unused));                                                                                          \
+    return (R)(F);                                                                                                                 \
   }
+#define LOOP(name, d, each)                                                                                                        \
+  WRAPS static void name##_##d(int64_t n, char *const *p, const int64_t *s) { each(n, p, s, name##_of_##d); }
 
-#define LOOP2(fn, TT, RT, F)                                                                                                       \
-  MS_WRAPS static void fn(int64_t n, char *const *p, const int64_t *s) {                                                           \
-    typedef TT T;                                                                                                                  \
-    RT *o = (RT *)p[0];                                                                                                            \
-    const T *a = (const T *)p[1], *b = (const T *)p[2];                                                                            \
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1) _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                \
-        const T x = a[i], y = b[i];                                                                                                \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {                                                                                \
-      const T y = *b;                                                                                                              \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
-        const T x = a[i];                                                                                                          \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    } else if (s[0] == 1 && s[1] == 0 && s[2] == 1) {                                                                              \
-      const T x = *a;                                                                                                              \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
-        const T y = b[i];                                                                                                          \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    } else                                                                                                                         \
-      for (int64_t i = 0; i < n; i++) {                                                                                            \
-        const T x = a[i * s[1]], y = b[i * s[2]];                                                                                  \
-        o[i * s[0]] = (RT)(F);                                                                                                     \
-      }                                                                                                                            \
-  }
+#define SAME1(name, d, TT, F)   FORMULA(name, d, TT, (TT x), TT, F) LOOP(name, d, each1_##d)
+#define SAME2(name, d, TT, F)   FORMULA(name, d, TT, (TT x, TT y), TT, F) LOOP(name, d, each2_##d)
+#define SAME3(name, d, TT, F)   FORMULA(name, d, TT, (TT x, TT y, TT z), TT, F) LOOP(name, d, each3_##d)
+#define TEST1(name, d, TT, F)   FORMULA(name, d, uint8_t, (TT x), TT, F) LOOP(name, d, each1_##d##_u8)
+#define TEST2(name, d, TT, F)   FORMULA(name, d, uint8_t, (TT x, TT y), TT, F) LOOP(name, d, each2_##d##_u8)
+#define CHOICE3(name, d, TT, F) FORMULA(name, d, TT, (uint8_t x, TT y, TT z), TT, F) LOOP(name, d, each3_##d##_u8)
 
-#define LOOP3(fn, XT, TT, RT, F)                                                                                                   \
-  MS_WRAPS static void fn(int64_t n, char *const *p, const int64_t *s) {                                                           \
-    typedef TT T;                                                                                                                  \
-    RT *o = (RT *)p[0];                                                                                                            \
-    const XT *a = (const XT *)p[1];                                                                                                \
-    const T *b = (const T *)p[2], *c = (const T *)p[3];                                                                            \
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 1) _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                   \
-        const XT x = a[i];                                                                                                         \
-        const T y = b[i], z = c[i];                                                                                                \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    else if (s[0] == 1 && s[1] == 1 && s[2] == 1 && s[3] == 0) {                                                                   \
-      const T z = *c;                                                                                                              \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
-        const XT x = a[i];                                                                                                         \
-        const T y = b[i];                                                                                                          \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    } else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 1) {                                                                 \
-      const T y = *b;                                                                                                              \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
-        const XT x = a[i];                                                                                                         \
-        const T z = c[i];                                                                                                          \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    } else if (s[0] == 1 && s[1] == 1 && s[2] == 0 && s[3] == 0) {                                                                 \
-      const T y = *b, z = *c;                                                                                                      \
-      _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                                       \
-        const XT x = a[i];                                                                                                         \
-        o[i] = (RT)(F);                                                                                                            \
-      }                                                                                                                            \
-    } else                                                                                                                         \
-      for (int64_t i = 0; i < n; i++) {                                                                                            \
-        const XT x = a[i * s[1]];                                                                                                  \
-        const T y = b[i * s[2]], z = c[i * s[3]];                                                                                  \
-        o[i * s[0]] = (RT)(F);                                                                                                     \
-      }                                                                                                                            \
-  }
+/* ---- for the types of a class, and the table of the loops by dtype ------------------------------------------------ */
 
-#define ALL1(name, R, F)                                                                                                           \
-  LOOP1(name##_f32, float, R(float), F)                                                                                            \
-  LOOP1(name##_f64, double, R(double), F)                                                                                          \
-  LOOP1(name##_i64, int64_t, R(int64_t), F)                                                                                        \
-  LOOP1(name##_i32, int32_t, R(int32_t), F)                                                                                        \
-  LOOP1(name##_u8, uint8_t, R(uint8_t), F)                                                                                         \
+#define NUMBERS(ONE, name, F)                                                                                                      \
+  ONE(name, f32, float, F)                                                                                                         \
+  ONE(name, f64, double, F)                                                                                                        \
+  ONE(name, i64, int64_t, F)                                                                                                       \
+  ONE(name, i32, int32_t, F)                                                                                                       \
+  ONE(name, u8, uint8_t, F)                                                                                                        \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64,          \
                                                      [MS_I32] = name##_i32, [MS_U8] = name##_u8,   [MS_BOOL] = name##_u8};
-#define ALL2(name, R, F)                                                                                                           \
-  LOOP2(name##_f32, float, R(float), F)                                                                                            \
-  LOOP2(name##_f64, double, R(double), F)                                                                                          \
-  LOOP2(name##_i64, int64_t, R(int64_t), F)                                                                                        \
-  LOOP2(name##_i32, int32_t, R(int32_t), F)                                                                                        \
-  LOOP2(name##_u8, uint8_t, R(uint8_t), F)                                                                                         \
-  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64,          \
-                                                     [MS_I32] = name##_i32, [MS_U8] = name##_u8,   [MS_BOOL] = name##_u8};
-#define ALL3(name, X, F)                                                                                                           \
-  LOOP3(name##_f32, X(float), float, float, F)                                                                                     \
-  LOOP3(name##_f64, X(double), double, double, F)                                                                                  \
-  LOOP3(name##_i64, X(int64_t), int64_t, int64_t, F)                                                                               \
-  LOOP3(name##_i32, X(int32_t), int32_t, int32_t, F)                                                                               \
-  LOOP3(name##_u8, X(uint8_t), uint8_t, uint8_t, F)                                                                                \
-  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64, [MS_I64] = name##_i64,          \
-                                                     [MS_I32] = name##_i32, [MS_U8] = name##_u8,   [MS_BOOL] = name##_u8};
-#define SAME(t) t
-#define BYTE(t) uint8_t
-
-#define FLOAT1(name, F)                                                                                                            \
-  LOOP1(name##_f32, float, float, F)                                                                                               \
-  LOOP1(name##_f64, double, double, F)                                                                                             \
+#define FLOATS(ONE, name, F)                                                                                                       \
+  ONE(name, f32, float, F)                                                                                                         \
+  ONE(name, f64, double, F)                                                                                                        \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
-#define FLOAT2(name, F)                                                                                                            \
-  LOOP2(name##_f32, float, float, F)                                                                                               \
-  LOOP2(name##_f64, double, double, F)                                                                                             \
-  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
-#define FLOAT3(name, F)                                                                                                            \
-  LOOP3(name##_f32, float, float, float, F)                                                                                        \
-  LOOP3(name##_f64, double, double, double, F)                                                                                     \
-  static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
-#define ARITH1(name, F)   ALL1(name, SAME, F)
-#define ARITH2(name, F)   ALL2(name, SAME, F)
-#define ARITH3(name, F)   ALL3(name, SAME, F)
-#define BOUND3(name, F)   ALL3(name, SAME, F)
-#define COMPARE1(name, F) ALL1(name, BYTE, F)
-#define COMPARE2(name, F) ALL2(name, BYTE, F)
-#define CHOOSE3(name, F)  ALL3(name, BYTE, F)
-#define LOGIC1(name, F)                                                                                                            \
-  LOOP1(name##_u8, uint8_t, uint8_t, F)                                                                                            \
+#define BOOLS(ONE, name, F)                                                                                                        \
+  ONE(name, u8, uint8_t, F)                                                                                                        \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
-#define LOGIC2(name, F)                                                                                                            \
-  LOOP2(name##_u8, uint8_t, uint8_t, F)                                                                                            \
-  static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
+
+#define FLOAT1(name, F)   FLOATS(SAME1, name, F)
+#define FLOAT2(name, F)   FLOATS(SAME2, name, F)
+#define FLOAT3(name, F)   FLOATS(SAME3, name, F)
+#define ARITH1(name, F)   NUMBERS(SAME1, name, F)
+#define ARITH2(name, F)   NUMBERS(SAME2, name, F)
+#define ARITH3(name, F)   NUMBERS(SAME3, name, F)
+#define BOUND3(name, F)   NUMBERS(SAME3, name, F)
+#define COMPARE1(name, F) NUMBERS(TEST1, name, F)
+#define COMPARE2(name, F) NUMBERS(TEST2, name, F)
+#define CHOOSE3(name, F)  NUMBERS(CHOICE3, name, F)
+#define LOGIC1(name, F)   BOOLS(SAME1, name, F)
+#define LOGIC2(name, F)   BOOLS(SAME2, name, F)
 
 static const walk_inner square_loops[MS_DTYPES], reciprocal_loops[MS_DTYPES], sqrt_loops[MS_DTYPES], rsqrt_loops[MS_DTYPES];
 FLOAT1(power_of_3, x *x *x) /* not names that a row may want */

@@ -27,9 +27,9 @@ static part_kind sum_kind(const ms_call *c) {
     else columns *= x->shape[i];
   }
   if (rows < 2) return PART_EACH;
-  if (columns > 1 && columns < 256 && rows < 2 * FUSED_ROWS && rows * columns > MS_GRAIN)
+  if (columns > 1 && columns < 256 && rows < 2 * SUM_BLOCK_ROWS && rows * columns > MS_GRAIN)
     return PART_EACH; /* too few pieces for threads */
-  return columns == 1 ? PART_SUM_ALL : columns >= 8 ? PART_SUM_ROWS : PART_EACH;
+  return columns == 1 ? PART_SUM_ALL : columns >= SUM_COLUMNS_LEAST ? PART_SUM_ROWS : PART_EACH;
 }
 
 bool MS_NAME(ms_cpu_fusible)(const ms_call *c);
@@ -265,8 +265,8 @@ static bool make_sum(program *g) {
   g->columns = ms_view_numel(&c->out[0]);
   int64_t rows = g->numel / g->columns;
   g->scale = c->op->flags & MS_AVERAGES ? 1 / (double)rows : 1;
-  if (q->kind == PART_SUM_ALL) bytes = (size_t)div_up(g->numel, MS_CHUNK) * sizeof(double);
-  else bytes = (size_t)(div_up(rows, FUSED_ROWS) * g->columns) * (size_t)q->size;
+  if (q->kind == PART_SUM_ALL) bytes = (size_t)sum_chunks(g->numel) * sizeof(double);
+  else bytes = (size_t)(div_up(rows, SUM_BLOCK_ROWS) * g->columns) * (size_t)q->size;
   return (g->partial = malloc(bytes)) != NULL;
 }
 

@@ -7,13 +7,13 @@
 #ifndef MS_FUSED_H
 #define MS_FUSED_H
 #include "loops.h"
+#include "sum_order.h"
 
 enum {
   FUSED_BYTES = 24 << 10, /* of L1 for the strips of all buffers and memory operands */
   FUSED_STACK = 96 << 10, /* bytes of a thread's buffers, at most; a chunk of f64 is 32 KB */
   FUSED_WIDE = 512,       /* rows from this length on are cut into strips one by one; shorter ones are repeated into a buffer */
-  FUSED_PERIOD = 1024,    /* most elements of a pattern that is repeated */
-  FUSED_ROWS = 256        /* rows that a sum over rows adds up in the tensor's own dtype, as reduce.c does */
+  FUSED_PERIOD = 1024     /* most elements of a pattern that is repeated */
 };
 
 typedef enum source_kind {
@@ -56,7 +56,7 @@ typedef struct program {
   int chunked;     /* SUM_ALL: the part whose result is summed and gathers in a buffer of MS_CHUNK elements; -1: it is in memory */
   int64_t columns; /* SUM_ROWS: elements of a row */
   double scale;
-  void *partial; /* SUM_ALL: f64 per MS_CHUNK elements; SUM_ROWS: a row in the tensor's dtype per FUSED_ROWS rows */
+  void *partial; /* SUM_ALL: f64 per MS_CHUNK elements; SUM_ROWS: a row in the tensor's dtype per SUM_BLOCK_ROWS rows */
   /* the call whose result the parts follow, if it is part of the chain */
   ms_after after;
   ms_call *head;

@@ -1,115 +1,129 @@
-/* optim.c -- optimizer updates: all parameters in one region, of each a part for every thread. PyTorch's formulas (facts of
- * torch.optim). Without weight decay the parameter stays out of the gradient: 0 * infinity would be NaN. */
+/* optim.c -- optimizer updates: all parameters in one parallel region, each thread a part of every parameter. PyTorch's formulas
+ * (facts of torch.optim). Without weight decay the parameter stays out of the gradient: 0 * infinity would be NaN.
+ *
+ * c->in holds lists of n tensors, one after the other: parameters, gradients, and what the optimizer keeps of each parameter (its
+ * momentum; its running means). The last list, where anything is kept, is the number of updates so far. */
 #include "cpu.h"
 #include "../math.h"
 
-enum { LINE = 64 }; /* elements that one thread updates at least */
+enum {
+  LINE = 64,      /* elements that one thread updates at least */
+  COST_SGD = 4,   /* simple operations that an element takes (ms_team) */
+  COST_ADAM = 12, /* the same */
+};
 
-/* Thread t of `team` updates elements from .. to-1 of the tensor at place `tensor`: of each its t-th part, since it has most likely
- * computed that part of the gradient and will read that part of the parameter, and lines that another thread wrote are slow to
- * read. Short tensors are one thread's, in turn. */
-static void share(int tensor, int t, int team, int64_t size, int64_t *from, int64_t *to) {
-  if (size < LINE * team) t = (t + tensor) % team;
-  *from = size / LINE * t / team * LINE;
-  *to = t == team - 1 ? size : size / LINE * (t + 1) / team * LINE;
+typedef struct sgd_settings {
+  double lr, momentum, dampening, decay;
+  bool nesterov;
+} sgd_settings;
+
+typedef struct adam_settings {
+  double lr, beta1, beta2, eps, decay;
+  bool decoupled;
+} adam_settings;
+
+/* What corrects Adam's running means, which began at 0, after `updates` updates. */
+typedef struct correction {
+  double updates, rate, root;
+} correction;
+
+#define T    float
+#define G(x) x##_f32
+#include "optim_template.h"
+#undef T
+#undef G
+#define T    double
+#define G(x) x##_f64
+#include "optim_template.h"
+#undef T
+#undef G
+
+/* ---- who updates what -------------------------------------------------------------------------------------------- */
+
+/* Thread t of `team` updates elements first .. end-1 of parameter i: of each parameter its t-th part, since it has most likely
+ * computed that part of the gradient and will read that part of the parameter; lines of the cache that another thread wrote are
+ * slow to read. A short parameter is updated by one thread, the next one by the next. */
+static void share(int i, int t, int team, int64_t size, int64_t *first, int64_t *end) {
+  if (size < LINE * team) t = (t + i) % team;
+  *first = size / LINE * t / team * LINE;
+  *end = t == team - 1 ? size : size / LINE * (t + 1) / team * LINE;
 }
 
-/* Run what follows with `tensor` the place in the list, `from` the first element and `m` their number, for every parameter; before
- * the first, in every thread, START. An update costs about `cost` additions. */
-#define PIECES(n, cost, START, ...)                                                                                                \
-  {                                                                                                                                \
-    int64_t total_ = 0;                                                                                                            \
-    for (int i_ = 0; i_ < (n); i_++) total_ += ms_view_numel(&c->in[i_]);                                                          \
-    const int threads_ = ms_team(total_ * (cost));                                                                                 \
-    MS_PARALLEL(threads_, t_, threads_, {                                                                                          \
-      int64_t from, to_;                                                                                                           \
-      START;                                                                                                                       \
-      for (int tensor = 0; tensor < (n); tensor++) {                                                                               \
-        share(tensor, (int)t_, threads_, ms_view_numel(&c->in[tensor]), &from, &to_);                                              \
-        const int64_t m = to_ - from;                                                                                              \
-        if (m > 0) __VA_ARGS__                                                                                                     \
-      }                                                                                                                            \
-    });                                                                                                                            \
-  }
+static int team_of(const ms_call *c, int n, int cost) {
+  int64_t total = 0;
+  for (int i = 0; i < n; i++) total += ms_view_numel(&c->in[i]);
+  return ms_team(total * cost);
+}
 
-#define AT(T, list) ((T *)c->in[(list)*n + tensor].data + from)
-
-enum { COST_SGD = 4, COST_ADAM = 12 };
-
-/* Count one update more of each parameter: the last list. Before the threads start: they read the counts. */
-static void count(ms_call *c, int n) {
+/* Count one update more of each parameter. Before the threads start: they read the counts. */
+static void count_update(ms_call *c, int n) {
   for (int i = c->n_in - n; i < c->n_in; i++) *(double *)c->in[i].data += 1;
 }
+static double updates_of(const ms_call *c, int n, int i) { return *(const double *)c->in[c->n_in - n + i].data; }
 
-static inline double counted(const ms_call *c, int n, int tensor) { return *(const double *)c->in[c->n_in - n + tensor].data; }
+/* Element `first` of parameter i's tensor in a list. */
+static void *element(const ms_call *c, int list, int n, int i, int64_t first) {
+  const ms_view *v = &c->in[list * n + i];
+  return (char *)v->data + first * (int64_t)ms_dtype_size(v->dtype);
+}
 
-#define SGD(T)                                                                                                                     \
-  {                                                                                                                                \
-    const T lr = (T)rate, mu = (T)momentum, keep = 1 - (T)dampening, wd = (T)decay;                                                \
-    T *restrict p = AT(T, 0);                                                                                                      \
-    const T *restrict g = AT(T, 1);                                                                                                \
-    if (groups == 2) {                                                                                                             \
-      for (int64_t i = 0; i < m; i++) p[i] -= lr * (plain ? g[i] : g[i] + wd * p[i]);                                              \
-    } else {                                                                                                                       \
-      const bool fresh = counted(c, n, tensor) == 1;                                                                               \
-      T *restrict b = AT(T, 2);                                                                                                    \
-      for (int64_t i = 0; i < m; i++) {                                                                                            \
-        T d = plain ? g[i] : g[i] + wd * p[i];                                                                                     \
-        b[i] = fresh ? d : mu * b[i] + keep * d;                                                                                   \
-        p[i] -= lr * (nesterov ? d + mu * b[i] : b[i]);                                                                            \
-      }                                                                                                                            \
-    }                                                                                                                              \
-  }
+/* ---- the kernels ------------------------------------------------------------------------------------------------- */
+
+static void sgd_part(const ms_call *c, const sgd_settings *s, int n, int i, int64_t first, int64_t count) {
+  const bool keeps = c->n_in > 2 * n;
+  void *p = element(c, 0, n, i, first), *g = element(c, 1, n, i, first), *momentum = keeps ? element(c, 2, n, i, first) : NULL;
+  const bool fresh = keeps && updates_of(c, n, i) == 1;
+  if (c->in[i].dtype == MS_F32) sgd_f32(s, count, p, g, momentum, fresh);
+  else sgd_f64(s, count, p, g, momentum, fresh);
+}
 
 static int run_sgd(ms_call *c) {
-  const int groups = (int)c->attr[0].i, n = c->n_in / groups;
-  const double rate = ms_scalar_value(c->attr[1].s), momentum = ms_scalar_value(c->attr[2].s),
-               dampening = ms_scalar_value(c->attr[3].s), decay = ms_scalar_value(c->attr[4].s);
-  const bool nesterov = c->attr[5].i, plain = decay == 0;
-  if (groups == 4) count(c, n);
-  PIECES(n, COST_SGD, , {
-    if (c->in[tensor].dtype == MS_F32) SGD(float)
-    else SGD(double)
-  })
+  const int lists = (int)c->attr[0].i, n = c->n_in / lists, team = team_of(c, n, COST_SGD);
+  const sgd_settings s = {.lr = ms_scalar_value(c->attr[1].s),
+                          .momentum = ms_scalar_value(c->attr[2].s),
+                          .dampening = ms_scalar_value(c->attr[3].s),
+                          .decay = ms_scalar_value(c->attr[4].s),
+                          .nesterov = c->attr[5].i};
+  if (lists == 4) count_update(c, n);
+  MS_PARALLEL(team, t, team, {
+    for (int i = 0; i < n; i++) {
+      int64_t first, end;
+      share(i, (int)t, team, ms_view_numel(&c->in[i]), &first, &end);
+      if (first < end) sgd_part(c, &s, n, i, first, end - first);
+    }
+  });
   return 0;
 }
 MS_KERNEL(sgd_, .run = run_sgd);
 
-/* p -= lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps); decoupled: AdamW's decay p -= lr wd p first. */
-#define ADAM(T)                                                                                                                    \
-  {                                                                                                                                \
-    const T b1 = (T)beta1, b2 = (T)beta2, c1 = (T)(1 - beta1), c2 = (T)(1 - beta2), e = (T)eps, wd = (T)decay,                     \
-            shrink = (T)(1 - lr * decay), rate = (T)a.rate, root = (T)a.root;                                                      \
-    T *restrict p = AT(T, 0);                                                                                                      \
-    const T *restrict g = AT(T, 1);                                                                                                \
-    T *restrict mo = AT(T, 2);                                                                                                     \
-    T *restrict v = AT(T, 3);                                                                                                      \
-    for (int64_t i = 0; i < m; i++) {                                                                                              \
-      T d = plain ? g[i] : g[i] + wd * p[i];                                                                                       \
-      T q = decoupled ? p[i] * shrink : p[i];                                                                                      \
-      mo[i] = b1 * mo[i] + c1 * d;                                                                                                 \
-      v[i] = b2 * v[i] + c2 * d * d;                                                                                               \
-      p[i] = q - rate * mo[i] / (m_sqrt(v[i]) * root + e);                                                                         \
-    }                                                                                                                              \
-  }
-
-typedef struct age { /* the correction after t updates */
-  double t, rate, root;
-} age;
-static const age NEW = {-1, 0, 0};
+static void adam_part(const ms_call *c, const adam_settings *s, const correction *a, int n, int i, int64_t first, int64_t count) {
+  void *p = element(c, 0, n, i, first), *g = element(c, 1, n, i, first);
+  void *mean = element(c, 2, n, i, first), *square = element(c, 3, n, i, first);
+  if (c->in[i].dtype == MS_F32) adam_f32(s, a, count, p, g, mean, square);
+  else adam_f64(s, a, count, p, g, mean, square);
+}
 
 static int run_adam(ms_call *c) {
-  const int n = c->n_in / 5;
-  const double lr = ms_scalar_value(c->attr[1].s), beta1 = ms_scalar_value(c->attr[2].s), beta2 = ms_scalar_value(c->attr[3].s),
-               eps = ms_scalar_value(c->attr[4].s), decay = ms_scalar_value(c->attr[5].s);
-  const bool decoupled = c->attr[6].i, plain = decoupled || decay == 0;
-  count(c, n);
-  PIECES(n, COST_ADAM, age a = NEW, {
-    const double t = counted(c, n, tensor);
-    if (t != a.t) a = (age){t, lr / (1 - pow(beta1, t)), 1 / sqrt(1 - pow(beta2, t))}; /* most parameters are of one age */
-    if (c->in[tensor].dtype == MS_F32) ADAM(float)
-    else ADAM(double)
-  })
+  const int n = c->n_in / 5, team = team_of(c, n, COST_ADAM);
+  const adam_settings s = {.lr = ms_scalar_value(c->attr[1].s),
+                           .beta1 = ms_scalar_value(c->attr[2].s),
+                           .beta2 = ms_scalar_value(c->attr[3].s),
+                           .eps = ms_scalar_value(c->attr[4].s),
+                           .decay = ms_scalar_value(c->attr[5].s),
+                           .decoupled = c->attr[6].i};
+  count_update(c, n);
+  MS_PARALLEL(team, t, team, {
+    correction a = {.updates = -1};
+    for (int i = 0; i < n; i++) {
+      int64_t first, end;
+      share(i, (int)t, team, ms_view_numel(&c->in[i]), &first, &end);
+      if (first >= end) continue;
+      const double updates = updates_of(c, n, i);
+      if (updates != a.updates) /* most parameters have had as many as the one before */
+        a = (correction){updates, s.lr / (1 - pow(s.beta1, updates)), 1 / sqrt(1 - pow(s.beta2, updates))};
+      adam_part(c, &s, &a, n, i, first, end - first);
+    }
+  });
   return 0;
 }
 MS_KERNEL(adam_, .run = run_adam);

@@ -1,179 +1,151 @@
-/* sort.c -- sort and topk. Elements become unsigned keys whose order is the wanted one (NaN above everything, -0 = 0; complemented
- * for descending order), joined with their positions: (key, position) pairs are all different, so there is one right order, the
- * stable one. Long lines take a radix sort of the keys from the lowest byte up (items come to it by rising position), short ones
- * insertion; topk keeps the best k of a line in a heap, unless sorting all of it is quicker. */
+/* sort.c -- sort and topk along a dimension, line by line.
+ *
+ * Each element of a line becomes an item: an unsigned key, whose order is the wanted one, and the element's position. Keys put NaN
+ * above every number and make -0 equal to 0; for descending order their bits are flipped. Items are compared by key, then by
+ * position, so no two are equal and there is one right order, the stable one.
+ *
+ * Short lines are sorted by insertion, long ones by a radix sort of the keys. topk keeps the best k items of a line in a heap,
+ * unless it is quicker to sort them all. */
 #include "cpu.h"
-#include <math.h>
 #include <string.h>
 
-enum { INSERTION = 64, BLOCK = 512 };
+enum {
+  INSERTION = 64,            /* items up to which insertion is quicker than radix sort */
+  BLOCK = 512,               /* items that topk makes at a time */
+  INTERRUPT_EVERY = 1 << 20, /* items moved from one look at ms_interrupted to the next */
+  HEAP_ALWAYS = 32,          /* results up to which topk keeps a heap */
+  HEAP_SHARE = 128,          /* more results: it does so if they are at most one in HEAP_SHARE elements of the line */
+};
 
-/* 4-byte and smaller types: key in the upper half, position in the lower. 8-byte types: a pair. */
-typedef uint64_t item32;
-typedef struct item64 {
+/* Of dtypes of up to 4 bytes: the key in the upper half, the position in the lower. Of 8 bytes: a pair. */
+typedef uint64_t item_32;
+typedef struct item_64 {
   uint64_t key;
-  uint32_t at;
-} item64;
+  uint32_t position;
+} item_64;
 
-static inline item32 item32_of(uint64_t key, int64_t at) { return key << 32 | (uint32_t)at; }
-static inline item64 item64_of(uint64_t key, int64_t at) { return (item64){key, (uint32_t)at}; }
-static inline uint64_t item32_key(item32 a) { return a >> 32; }
-static inline uint64_t item64_key(item64 a) { return a.key; }
-static inline int64_t item32_at(item32 a) { return (uint32_t)a; }
-static inline int64_t item64_at(item64 a) { return a.at; }
-static inline bool item32_less(item32 a, item32 b) { return a < b; }
-static inline bool item64_less(item64 a, item64 b) { return a.key < b.key || (a.key == b.key && a.at < b.at); }
+static inline item_32 make_32(uint64_t key, int64_t position) { return key << 32 | (uint32_t)position; }
+static inline item_64 make_64(uint64_t key, int64_t position) { return (item_64){key, (uint32_t)position}; }
+static inline uint64_t key_32(item_32 a) { return a >> 32; }
+static inline uint64_t key_64(item_64 a) { return a.key; }
+static inline int64_t position_32(item_32 a) { return (uint32_t)a; }
+static inline int64_t position_64(item_64 a) { return a.position; }
+static inline bool less_32(item_32 a, item_32 b) { return a < b; }
+static inline bool less_64(item_64 a, item_64 b) { return a.key < b.key || (a.key == b.key && a.position < b.position); }
 
-static inline uint64_t key_float(float x) {
+static inline uint64_t key_of_f32(float x) {
   uint32_t u;
   x = x == 0 ? 0 : x;
   memcpy(&u, &x, 4);
   return x != x ? UINT32_MAX : u ^ (u >> 31 ? UINT32_MAX : 0x80000000u);
 }
-static inline uint64_t key_double(double x) {
+static inline uint64_t key_of_f64(double x) {
   uint64_t u;
   x = x == 0 ? 0 : x;
   memcpy(&u, &x, 8);
   return x != x ? UINT64_MAX : u ^ (u >> 63 ? UINT64_MAX : (uint64_t)1 << 63);
 }
-static inline uint64_t key_int64_t(int64_t x) { return (uint64_t)x ^ (uint64_t)1 << 63; }
-static inline uint64_t key_int32_t(int32_t x) { return (uint32_t)x ^ 0x80000000u; }
-static inline uint64_t key_uint8_t(uint8_t x) { return x; }
+static inline uint64_t key_of_i64(int64_t x) { return (uint64_t)x ^ (uint64_t)1 << 63; }
+static inline uint64_t key_of_i32(int32_t x) { return (uint32_t)x ^ 0x80000000u; }
+static inline uint64_t key_of_u8(uint8_t x) { return x; }
 
-/* Items of positions from..to-1 of a line. flip: all ones for descending order. */
-#define FILL(T, I)                                                                                                                 \
-  static void fill_##T(I *item, const void *x, int64_t step, int64_t from, int64_t to, uint64_t flip) {                            \
-    for (int64_t i = from; i < to; i++) item[i - from] = I##_of(key_##T(((const T *)x)[i * step]) ^ flip, i);                      \
+/* The items of elements first .. end-1 of a line. flip: the bits of a key that are flipped. */
+#define FILL(type, T, BITS)                                                                                                        \
+  static void fill_##type(item_##BITS *item, const void *x, int64_t step, int64_t first, int64_t end, uint64_t flip) {             \
+    for (int64_t i = first; i < end; i++) item[i - first] = make_##BITS(key_of_##type(((const T *)x)[i * step]) ^ flip, i);        \
   }
-FILL(float, item32)
-FILL(double, item64)
-FILL(int64_t, item64)
-FILL(int32_t, item32)
-FILL(uint8_t, item32)
+FILL(f32, float, 32)
+FILL(f64, double, 64)
+FILL(i64, int64_t, 64)
+FILL(i32, int32_t, 32)
+FILL(u8, uint8_t, 32)
 
-#define SORT(I, DIGITS)                                                                                                            \
-  typedef void (*I##_fill)(I *, const void *, int64_t, int64_t, int64_t, uint64_t);                                                \
-  static void I##_sort(I *a, I *spare, int64_t n) {                                                                                \
-    if (n <= INSERTION) {                                                                                                          \
-      for (int64_t i = 1; i < n; i++) {                                                                                            \
-        I v = a[i];                                                                                                                \
-        int64_t j = i;                                                                                                             \
-        for (; j > 0 && I##_less(v, a[j - 1]); j--) a[j] = a[j - 1];                                                               \
-        a[j] = v;                                                                                                                  \
-      }                                                                                                                            \
-      return;                                                                                                                      \
-    }                                                                                                                              \
-    uint32_t count[DIGITS][256] = {0};                                                                                             \
-    for (int64_t i = 0; i < n; i++)                                                                                                \
-      for (int d = 0; d < DIGITS; d++) count[d][I##_key(a[i]) >> 8 * d & 255]++;                                                   \
-    I *from = a, *to = spare;                                                                                                      \
-    for (int d = 0; d < DIGITS; d++) {                                                                                             \
-      if (count[d][I##_key(a[0]) >> 8 * d & 255] == n) continue; /* all share this digit */                                        \
-      for (uint32_t k = 0, sum = 0; k < 256; k++) {                                                                                \
-        uint32_t here = count[d][k];                                                                                               \
-        count[d][k] = sum, sum += here;                                                                                            \
-      }                                                                                                                            \
-      for (int64_t i = 0; i < n;) { /* stopped in a pass, what is in `from` is a line in some order */                             \
-        const int64_t end = min_i64(n, i + (1 << 20));                                                                             \
-        for (; i < end; i++) to[count[d][I##_key(from[i]) >> 8 * d & 255]++] = from[i];                                            \
-        if (i < n && ms_interrupted()) goto stopped;                                                                               \
-      }                                                                                                                            \
-      I *swap = from;                                                                                                              \
-      from = to, to = swap;                                                                                                        \
-    }                                                                                                                              \
-  stopped:                                                                                                                         \
-    if (from != a) memcpy(a, from, (size_t)n * sizeof(I));                                                                         \
-  }                                                                                                                                \
-  static void I##_sink(I *heap, int64_t k, int64_t i) { /* the largest item is heap[0] */                                          \
-    I v = heap[i];                                                                                                                 \
-    for (int64_t child; (child = 2 * i + 1) < k; i = child) {                                                                      \
-      if (child + 1 < k && I##_less(heap[child], heap[child + 1])) child++;                                                        \
-      if (!I##_less(v, heap[child])) break;                                                                                        \
-      heap[i] = heap[child];                                                                                                       \
-    }                                                                                                                              \
-    heap[i] = v;                                                                                                                   \
-  }                                                                                                                                \
-  /* The k smallest items of a line of n, in order, to best[]. */                                                                  \
-  static void I##_select(I *best, int64_t k, int64_t n, I##_fill fill, const void *x, int64_t step, uint64_t flip) {               \
-    I block[BLOCK];                                                                                                                \
-    fill(best, x, step, 0, k, flip);                                                                                               \
-    for (int64_t i = k / 2; i-- > 0;) I##_sink(best, k, i);                                                                        \
-    for (int64_t from = k; k && from < n; from += BLOCK) {                                                                         \
-      int64_t to = from + BLOCK < n ? from + BLOCK : n;                                                                            \
-      fill(block, x, step, from, to, flip);                                                                                        \
-      for (int64_t i = 0; i < to - from; i++)                                                                                      \
-        if (I##_less(block[i], best[0])) best[0] = block[i], I##_sink(best, k, 0);                                                 \
-    }                                                                                                                              \
-    for (int64_t last = k - 1; last > 0; last--) {                                                                                 \
-      I top = best[0];                                                                                                             \
-      best[0] = best[last], best[last] = top;                                                                                      \
-      I##_sink(best, last, 0);                                                                                                     \
-    }                                                                                                                              \
-  }                                                                                                                                \
-  /* One line: the first k of its n elements in order, values to r (of `size` bytes each) and positions to at. */                  \
-  static void I##_line(const void *x, int64_t step, int64_t n, int64_t k, bool whole, I##_fill fill, uint64_t flip, I *a,          \
-                       size_t size, void *r, int64_t *at, int64_t r_step) {                                                        \
-    if (whole) fill(a, x, step, 0, n, flip), I##_sort(a, a + n, n);                                                                \
-    else I##_select(a, k, n, fill, x, step, flip);                                                                                 \
-    if (ms_interrupted()) return;                                                                                                  \
-    for (int64_t j = 0; j < k; j++) {                                                                                              \
-      int64_t i = I##_at(a[j]);                                                                                                    \
-      at[j * r_step] = i + MS_INDEX_BASE;                                                                                          \
-      if (size == 4) ((uint32_t *)r)[j * r_step] = ((const uint32_t *)x)[i * step];                                                \
-      else if (size == 8) ((uint64_t *)r)[j * r_step] = ((const uint64_t *)x)[i * step];                                           \
-      else ((uint8_t *)r)[j * r_step] = ((const uint8_t *)x)[i * step];                                                            \
-    }                                                                                                                              \
-  }
-SORT(item32, 4)
-SORT(item64, 8)
+/* What is to be done with a line: its first k elements in order, and their positions. */
+typedef struct line {
+  const void *x;
+  int64_t step, n;     /* elements from one to the next; how many */
+  int64_t k;           /* results */
+  bool sorts_all;      /* sort all n, or select k of them */
+  uint64_t flip;       /* bits of a key that are flipped */
+  size_t size;         /* bytes of an element */
+  void *values;        /* the results ... */
+  int64_t *positions;  /* ... and where they were, */
+  int64_t result_step; /* elements apart */
+} line;
+
+static inline void copy_element(size_t size, const void *from, int64_t i, void *to, int64_t j) {
+  if (size == 4) ((uint32_t *)to)[j] = ((const uint32_t *)from)[i];
+  else if (size == 8) ((uint64_t *)to)[j] = ((const uint64_t *)from)[i];
+  else ((uint8_t *)to)[j] = ((const uint8_t *)from)[i];
+}
+
+#define ITEM      item_32
+#define KEY_BYTES 4
+#define G(x)      x##_32
+#include "sort_template.h"
+#undef ITEM
+#undef KEY_BYTES
+#undef G
+#define ITEM      item_64
+#define KEY_BYTES 8
+#define G(x)      x##_64
+#include "sort_template.h"
+#undef ITEM
+#undef KEY_BYTES
+#undef G
 
 static bool has_keys(const ms_call *c) { return c->out[0].dtype != MS_F16 && c->out[0].dtype != MS_BF16; }
 
-/* Is selecting k of n not worth it? */
-static bool sorts_all(int64_t k, int64_t n) { return n <= INSERTION || (k > 32 && k > n / 128); }
+/* Is it quicker to sort all n elements than to select k of them? */
+static bool sorts_all(int64_t k, int64_t n) { return n <= INSERTION || (k > HEAP_ALWAYS && k > n / HEAP_SHARE); }
 
-/* The line and a spare, or the k kept. */
-static size_t line_bytes(const ms_call *c, int64_t k, int64_t n) {
-  size_t bytes = (size_t)(sorts_all(k, n) ? 2 * n : k) * (ms_dtype_size(c->in[0].dtype) == 8 ? sizeof(item64) : sizeof(item32));
-  return (bytes + 63) / 64 * 64;
+/* Workspace for one line: its items and as many spare ones, or the k selected. */
+static size_t items_bytes(const ms_call *c, int64_t k, int64_t n) {
+  const size_t item = ms_dtype_size(c->in[0].dtype) == 8 ? sizeof(item_64) : sizeof(item_32);
+  return (size_t)round_up((sorts_all(k, n) ? 2 * n : k) * (int64_t)item, 64);
 }
 
-static int prepare(ms_call *c, int d, int64_t k) {
-  int64_t n = c->in[0].shape[d];
+static int prepare(ms_call *c, int dim, int64_t k) {
+  const int64_t n = c->in[0].shape[dim], lines = n ? ms_view_numel(&c->in[0]) / n : 0;
   if (n > UINT32_MAX)
     return ms_fail("%s: %lld elements along a dimension, at most %u are possible", c->op->name, (long long)n, UINT32_MAX), -1;
-  const int64_t lines = n ? ms_view_numel(&c->in[0]) / n : 0;
-  c->work_bytes = line_bytes(c, k, n) * (size_t)min_i64(ms_threads(), max_i64(lines, 1)); /* no more threads than lines */
+  c->work_bytes = items_bytes(c, k, n) * (size_t)min_i64(ms_threads(), max_i64(lines, 1)); /* no more threads than lines */
   return 0;
 }
 
-static int run(ms_call *c, int d, int64_t k, bool descending) {
-  const ms_view *x = &c->in[0], *r = &c->out[0];
+/* x without dimension dim: a position in it is a line. *inner: how many of them lie after dim. */
+static ms_view lines_of(const ms_view *x, int dim, int64_t *inner) {
   ms_view lines = *x;
-  int64_t n = x->shape[d], step = x->stride[d], inner = 1, count;
-  lines.rank--;
-  for (int i = d; i < lines.rank; i++)
-    lines.shape[i] = x->shape[i + 1], lines.stride[i] = x->stride[i + 1], inner *= lines.shape[i];
-  count = ms_view_numel(&lines);
-  if (!count || !k) return 0;
+  lines.rank--, *inner = 1;
+  for (int i = dim; i < lines.rank; i++)
+    lines.shape[i] = x->shape[i + 1], lines.stride[i] = x->stride[i + 1], *inner *= lines.shape[i];
+  return lines;
+}
 
-  size_t size = ms_dtype_size(x->dtype), bytes = line_bytes(c, k, n);
-  uint64_t flip = !descending ? 0 : size == 8 ? UINT64_MAX : UINT32_MAX;
-  bool whole = sorts_all(k, n);
-  int team = ms_team(count * n * (whole ? 8 : 2)), room = (int)(c->work_bytes / bytes);
-  if (team > room) team = room;
-  item32_fill fill32 = x->dtype == MS_F32 ? fill_float : x->dtype == MS_I32 ? fill_int32_t : fill_uint8_t;
-  item64_fill fill64 = x->dtype == MS_F64 ? fill_double : fill_int64_t;
+static int run(ms_call *c, int dim, int64_t k, bool descending) {
+  const ms_view *x = &c->in[0];
+  int64_t inner;
+  const ms_view lines = lines_of(x, dim, &inner);
+  const int64_t count = ms_view_numel(&lines), n = x->shape[dim];
+  if (!count || !k) return 0;
+  const size_t size = ms_dtype_size(x->dtype), bytes = items_bytes(c, k, n);
+  const uint64_t flip = !descending ? 0 : size == 8 ? UINT64_MAX : UINT32_MAX;
+  const line all = {
+      .step = x->stride[dim], .n = n, .k = k, .sorts_all = sorts_all(k, n), .flip = flip, .size = size, .result_step = inner};
+  const fill_fn_32 fill_32 = x->dtype == MS_F32 ? fill_f32 : x->dtype == MS_I32 ? fill_i32 : fill_u8;
+  const fill_fn_64 fill_64 = x->dtype == MS_F64 ? fill_f64 : fill_i64;
+  const int team = (int)min_i64(ms_team(count * n * (all.sorts_all ? 8 : 2)), (int64_t)(c->work_bytes / bytes));
   MS_PARALLEL(team, t, team, {
-    for (int64_t line = count * t / team; line < count * (t + 1) / team; line++) {
+    void *items = (char *)c->work + (size_t)t * bytes;
+    for (int64_t i = count * t / team; i < count * (t + 1) / team; i++) {
       if (ms_interrupted()) break;
-      const void *from = (const char *)x->data + ms_offset(&lines, line) * (int64_t)size;
-      void *work = (char *)c->work + (size_t)t * bytes;
-      int64_t o = line / inner * k * inner + line % inner;
-      void *to = (char *)r->data + o * (int64_t)size;
-      int64_t *at = (int64_t *)c->out[1].data + o;
-      if (size == 8) item64_line(from, step, n, k, whole, fill64, flip, work, size, to, at, inner);
-      else item32_line(from, step, n, k, whole, fill32, flip, work, size, to, at, inner);
+      const int64_t result = i / inner * k * inner + i % inner;
+      line l = all;
+      l.x = (const char *)x->data + ms_offset(&lines, i) * (int64_t)size;
+      l.values = (char *)c->out[0].data + result * (int64_t)size;
+      l.positions = (int64_t *)c->out[1].data + result;
+      if (size == 8) sort_line_64(&l, fill_64, items);
+      else sort_line_32(&l, fill_32, items);
     }
   });
   if (ms_interrupted()) return ms_stopped(c->op->name), -1; /* indices may be missing */

@@ -181,7 +181,7 @@ static void point_at_chunk(frame *f, int64_t from) {
  * those of the sum by itself. */
 static double run_sum_all(const program *g, int team) {
   double *sum = g->partial;
-  int64_t chunks = div_up(g->numel, MS_CHUNK);
+  int64_t chunks = sum_chunks(g->numel);
   MS_PARALLEL(team, t, team, {
     frame f;
     open_frame(&f, g);
@@ -196,9 +196,9 @@ static double run_sum_all(const program *g, int team) {
   return MS_NAME(ms_cpu_sum_chunks)(sum, g->numel) * g->scale;
 }
 
-/* A block of FUSED_ROWS rows adds up to a row of partial sums; within a block each thread may take some of the columns. */
+/* A block of SUM_BLOCK_ROWS rows adds up to a row of partial sums; within a block each thread may take some of the columns. */
 static void run_sum_rows(const program *g, int team) {
-  int64_t rows = g->numel / g->columns, blocks = div_up(rows, FUSED_ROWS);
+  int64_t rows = g->numel / g->columns, blocks = div_up(rows, SUM_BLOCK_ROWS);
   int64_t cuts = blocks >= team || g->columns < 256 ? 1 : team, units = blocks * cuts;
   memset(g->partial, 0, (size_t)(blocks * g->columns * g->part[g->n - 1].size));
   team = units > 1 ? team : 1;
@@ -207,7 +207,7 @@ static void run_sum_rows(const program *g, int team) {
     frame f;
     open_frame(&f, g);
     for (int64_t u = units * t / team; u < units * (t + 1) / team; u++) {
-      int64_t b = u / cuts, cut = u % cuts, first = b * FUSED_ROWS, last = min_i64(first + FUSED_ROWS, rows);
+      int64_t b = u / cuts, cut = u % cuts, first = b * SUM_BLOCK_ROWS, last = min_i64(first + SUM_BLOCK_ROWS, rows);
       int64_t left = g->columns * cut / cuts / 64 * 64,
               right = cut == cuts - 1 ? g->columns : g->columns * (cut + 1) / cuts / 64 * 64;
       if (cuts == 1) run_range(&f, first * g->columns, last * g->columns);

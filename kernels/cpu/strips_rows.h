@@ -16,8 +16,8 @@ static void G(add_short_rows)(const T *x, int64_t rows, int64_t columns, T *to) 
 static void G(add_rows)(const program *g, const T *x, int64_t from, int64_t n) {
   int64_t row = from / g->columns, column = from - row * g->columns;
   while (n > 0) {
-    T *to = (T *)g->partial + row / FUSED_ROWS * g->columns + column;
-    const int64_t rows = min_i64(n / g->columns, FUSED_ROWS - row % FUSED_ROWS);
+    T *to = (T *)g->partial + row / SUM_BLOCK_ROWS * g->columns + column;
+    const int64_t rows = min_i64(n / g->columns, SUM_BLOCK_ROWS - row % SUM_BLOCK_ROWS);
     if (column == 0 && rows > 1 && g->columns % ROW_LANES == 0) {
       G(add_short_rows)(x, rows, g->columns, to);
       x += rows * g->columns, n -= rows * g->columns, row += rows;
@@ -31,7 +31,7 @@ static void G(add_rows)(const program *g, const T *x, int64_t from, int64_t n) {
 
 /* The partial sums of all blocks of rows, added up in order. */
 static void G(finish_rows)(const program *g, T *out) {
-  const int64_t blocks = div_up(g->numel / g->columns, FUSED_ROWS);
+  const int64_t blocks = div_up(g->numel / g->columns, SUM_BLOCK_ROWS);
   for (int64_t i = 0; i < g->columns; i++) {
     double wide = 0;
     for (int64_t b = 0; b < blocks; b++) wide += (double)((const T *)g->partial)[b * g->columns + i];

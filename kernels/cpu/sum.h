@@ -24,10 +24,4 @@ enum { SUM_VALUES, SUM_MOMENTS, SUM_PRODUCTS };
 #undef T_BITS
 #undef G
 
-/* For loops that are named by the C type. */
-#define sums_float       sums_f32
-#define sums_double      sums_f64
-#define sum_piece_float  sum_piece_f32
-#define sum_piece_double sum_piece_f64
-
 #endif
