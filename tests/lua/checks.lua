@@ -1,6 +1,7 @@
--- checks: what the tests of tensors share.
+-- checks: what the tests share.
 local lu = require "luaunit"
 local ms = require "mascon"
+local system = require "mascon.system"
 
 local checks = {}
 
@@ -27,5 +28,38 @@ function checks.census()
 end
 
 function checks.leaf(values) return ms.tensor(values, { dtype = "f64", requires_grad = true }) end
+
+-- ---- files and programs ----------------------------------------------------------------------------------------------------------
+
+-- A new empty folder.
+function checks.temporary_folder()
+  local name = os.tmpname()
+  os.remove(name)
+  assert(system.mkdir(name .. ".d"))
+  return name .. ".d"
+end
+
+function checks.remove_folder(dir) system.run { "rm", "-rf", dir } end
+
+-- The bytes of a file, and a file of these bytes.
+function checks.contents(path)
+  local f <close> = assert(io.open(path, "rb"))
+  return f:read "a"
+end
+
+function checks.write(path, ...)
+  local f <close> = assert(io.open(path, "wb"))
+  assert(f:write(...))
+end
+
+-- The program that runs the tests.
+local _, program = system.run { "readlink", ("/proc/%d/exe"):format(system.pid()) }
+checks.program = program:gsub("\n", "")
+
+-- Run a shell line with that program as $1 and `...` behind it: status, and all it printed.
+function checks.shell(line, ...)
+  local status, out, complaints = system.run { "sh", "-c", line, "sh", checks.program, ... }
+  return status, out .. (complaints or "")
+end
 
 return checks

@@ -1,21 +1,10 @@
 -- luacheck: globals TestIdx TestMnist TestDataset TestLoader TestGather
+local checks = require "checks"
 local lu = require "luaunit"
 local ms = require "mascon"
 local system = require "mascon.system"
 
-local function temporary_folder()
-  local name = os.tmpname()
-  os.remove(name)
-  assert(system.mkdir(name .. ".d"))
-  return name .. ".d"
-end
-
-local function remove_folder(dir) system.run { "rm", "-rf", dir } end
-
-local function write(path, bytes)
-  local f <close> = assert(io.open(path, "wb"))
-  assert(f:write(bytes))
-end
+local temporary_folder, remove_folder, write = checks.temporary_folder, checks.remove_folder, checks.write
 
 -- An IDX file's bytes: u8 values, sizes big-endian.
 local function idx(sizes, bytes)

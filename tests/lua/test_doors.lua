@@ -1,30 +1,12 @@
 -- luacheck: globals TestSweep TestProgram TestMetatables
 -- gcstress: every 300
 -- Doors to the system: what the program does with closed streams, bytecode and variables; what no argument may do.
+local checks = require "checks"
 local lu = require "luaunit"
 local ms = require "mascon"
 local system = require "mascon.system"
 
-local _, program = system.run { "readlink", ("/proc/%d/exe"):format(system.pid()) }
-program = program:gsub("\n", "")
-
-local function temporary_folder()
-  local name = os.tmpname()
-  os.remove(name)
-  assert(system.mkdir(name .. ".d"))
-  return name .. ".d"
-end
-
-local function write(path, bytes)
-  local f <close> = assert(io.open(path, "wb"))
-  assert(f:write(bytes))
-end
-
--- Run a shell line with the program as $1 and `...` behind it: status, and all it printed.
-local function shell(line, ...)
-  local status, out, complaints = system.run { "sh", "-c", line, "sh", program, ... }
-  return status, out .. (complaints or "")
-end
+local temporary_folder, write, shell = checks.temporary_folder, checks.write, checks.shell
 
 TestMetatables = {}
 
@@ -71,7 +53,7 @@ end
 TestProgram = {}
 
 function TestProgram:setUp() self.dir = temporary_folder() end
-function TestProgram:tearDown() system.run { "rm", "-rf", self.dir } end
+function TestProgram:tearDown() checks.remove_folder(self.dir) end
 
 function TestProgram:test_closed_streams_do_not_lend_their_numbers()
   local path = self.dir .. "/file"

@@ -1,30 +1,14 @@
 -- luacheck: globals TestHostilePictures TestHostileFiles TestMemory
 -- Files that nobody's good will made: pictures, IDX, safetensors. Damaged ones raise, none shows what memory held, none takes more memory
 -- than the rule says (the result, at most 8 times the file and 64 MB, and 64 MB beside it, unless max_bytes allows it).
+local checks = require "checks"
 local lu = require "luaunit"
 local ms = require "mascon"
 local system = require "mascon.system"
 
-local _, program = system.run { "readlink", ("/proc/%d/exe"):format(system.pid()) }
-program = program:gsub("\n", "")
+local temporary_folder, write, contents, program = checks.temporary_folder, checks.write, checks.contents, checks.program
+
 local sanitized = (os.getenv "SAN" or "") ~= "" or (os.getenv "STRESS" or "") ~= ""
-
-local function temporary_folder()
-  local name = os.tmpname()
-  os.remove(name)
-  assert(system.mkdir(name .. ".d"))
-  return name .. ".d"
-end
-
-local function write(path, ...)
-  local f <close> = assert(io.open(path, "wb"))
-  assert(f:write(...))
-end
-
-local function contents(path)
-  local f <close> = assert(io.open(path, "rb"))
-  return f:read "a"
-end
 
 -- ---- making PNGs -----------------------------------------------------------------------------------------------------------------
 
@@ -64,7 +48,7 @@ function TestHostilePictures:setUp()
   self.dir = temporary_folder()
   self.path = self.dir .. "/p"
 end
-function TestHostilePictures:tearDown() system.run { "rm", "-rf", self.dir } end
+function TestHostilePictures:tearDown() checks.remove_folder(self.dir) end
 
 function TestHostilePictures:load(bytes, options)
   write(self.path, bytes)
@@ -141,7 +125,7 @@ end
 
 TestHostileFiles = {}
 function TestHostileFiles:setUp() self.dir = temporary_folder() end
-function TestHostileFiles:tearDown() system.run { "rm", "-rf", self.dir } end
+function TestHostileFiles:tearDown() checks.remove_folder(self.dir) end
 
 local readers = { load = ms.load, read_idx = ms.data.read_idx, ["image.load"] = ms.image.load }
 
@@ -197,7 +181,7 @@ function TestMemory:setUp()
   lu.skipIf(sanitized, "sanitizers have memory of their own")
   self.dir = temporary_folder()
 end
-function TestMemory:tearDown() if self.dir then system.run { "rm", "-rf", self.dir } end end
+function TestMemory:tearDown() if self.dir then checks.remove_folder(self.dir) end end
 
 -- Run code in a program of its own, arg[1] the path: what it printed, and by how many MB its peak grew while it ran.
 local function peak(code, path)

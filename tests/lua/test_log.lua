@@ -1,10 +1,13 @@
 -- The folder of a run: metrics, summary, checkpoints; going on; who has it.
 -- luacheck: globals TestRun TestSystem
+local checks = require "checks"
 local lu = require "luaunit"
 local ms = require "mascon"
 local log = require "mascon.log"
 local meter = require "mascon.meter"
 local system = require "mascon.system"
+
+local contents, write = checks.contents, checks.write
 
 local function temporary_folder()
   local name = os.tmpname()
@@ -12,22 +15,12 @@ local function temporary_folder()
   return name .. ".d"
 end
 
-local function contents(path)
-  local f <close> = assert(io.open(path, "rb"))
-  return f:read("a")
-end
-
 TestRun = {}
 
 local program = os.getenv "MASCON" or "build/mascon"
 
 function TestRun:setUp() self.dir = temporary_folder() end
-function TestRun:tearDown() system.run { "rm", "-rf", self.dir } end
-
-local function put(path, text)
-  local f <close> = assert(io.open(path, "wb"))
-  f:write(text)
-end
+function TestRun:tearDown() checks.remove_folder(self.dir) end
 
 function TestRun:test_epoch_appends_a_line()
   local run = log(self.dir)
@@ -93,11 +86,11 @@ function TestRun:test_a_torn_line_is_mended_by_the_next()
   local run = log(self.dir)
   run:epoch { epoch = 1, seconds = 1, time = 1 }
   local whole = contents(run.metrics_path)
-  put(run.metrics_path, whole .. '{"epoch":2,"seco')
+  write(run.metrics_path, whole .. '{"epoch":2,"seco')
   run:epoch { epoch = 2, seconds = 1, time = 1 }
   local two = whole .. '{"epoch":2,"seconds":1,"time":1}\n'
   lu.assertEquals(contents(run.metrics_path), two)
-  put(run.metrics_path, two:sub(1, -2)) -- whole but for its newline: nothing is lost
+  write(run.metrics_path, two:sub(1, -2)) -- whole but for its newline: nothing is lost
   run:epoch { epoch = 3, seconds = 1, time = 1 }
   lu.assertEquals(contents(run.metrics_path), two .. '{"epoch":3,"seconds":1,"time":1}\n')
 end
@@ -131,12 +124,12 @@ function TestRun:test_summary()
   lu.assertTrue(s.commit == nil or #s.commit:match "^%x+" == 40)
   lu.assertTrue(s.seconds >= 0)
   lu.assertErrorMsgContains("nothing.json: No such file", log.read, run:path "nothing.json")
-  put(run:path "half.json", '{"a": 1')
+  write(run:path "half.json", '{"a": 1')
   lu.assertErrorMsgContains("half.json: json: line 1", log.read, run:path "half.json")
 end
 
 function TestRun:test_bad_folder_raises()
-  put(self.dir, "")
+  write(self.dir, "")
   lu.assertErrorMsgContains("Not a directory", log.open, self.dir .. "/sub")
   lu.assertErrorMsgContains("expected the name of a folder", log.open, nil)
   lu.assertErrorMsgContains("expected the name of a folder", log.open, self.dir .. "\0x")
@@ -161,9 +154,9 @@ function TestRun:test_resume_says_what_it_looked_for()
   lu.assertNil(system.kind(self.dir)) -- and makes none
   assert(system.mkdir(self.dir))
   lu.assertErrorMsgContains("looked for run.json", log.open, self.dir, { resume = true })
-  put(self.dir .. "/run.json", '{"id": 3')
+  write(self.dir .. "/run.json", '{"id": 3')
   lu.assertErrorMsgContains("run.json: json: line 1", log.open, self.dir, { resume = true })
-  put(self.dir .. "/run.json", "{}")
+  write(self.dir .. "/run.json", "{}")
   lu.assertErrorMsgContains("run.json: expected options, same and saved of a run", log.open, self.dir, { resume = true })
   lu.assertErrorMsgContains("resume: expected true or false, got 2", log.open, self.dir, { resume = 2 })
 end
@@ -212,7 +205,7 @@ function TestRun:test_checkpoints_of_an_earlier_run_are_not_taken()
   system.run { "rm", "-rf", other }
   os.remove(run:path "model.safetensors")
   lu.assertErrorMsgContains("model: this run has saved it, and it is gone", run.peek, run, "model")
-  put(run:path "model.safetensors", "damaged and more than eight bytes")
+  write(run:path "model.safetensors", "damaged and more than eight bytes")
   lu.assertErrorMsgContains("model.safetensors", run.peek, run, "model")
 end
 
@@ -245,7 +238,7 @@ function TestRun:test_what_killed_runs_were_writing_is_cleared_away()
   end
   local names = { (".a.png.%d-0-1a2b3.mascon-tmp"):format(dead), (".b.png.%d-0-1a2b3.mascon-tmp"):format(system.pid()),
     ("c.png.%d-0-1a2b3.mascon-tmp"):format(dead), ".d.png.new", ".e.mascon-tmp" }
-  for _, name in ipairs(names) do put(run:path(name), "half a figure") end
+  for _, name in ipairs(names) do write(run:path(name), "half a figure") end
   log(self.dir)
   local there = {}
   for i, name in ipairs(names) do there[i] = system.kind(run:path(name)) ~= nil end

@@ -1,14 +1,12 @@
 -- luacheck: globals TestPlots TestHostilePlots
+local checks = require "checks"
 local lu = require "luaunit"
 local plots = require "mascon.plots"
 local system = require "mascon.system"
 
-local program = os.getenv "MASCON" or "build/mascon"
+local contents = checks.contents
 
-local function contents(path)
-  local f <close> = assert(io.open(path, "rb"))
-  return f:read("a")
-end
+local program = os.getenv "MASCON" or "build/mascon"
 
 -- Width and height of a PNG from its header (big-endian, bytes 17-24).
 local function png_size(path)
@@ -165,7 +163,7 @@ end
 
 function TestHostilePlots:tearDown()
   local executed = system.kind(self.mark)
-  system.run { "rm", "-rf", self.dir }
+  checks.remove_folder(self.dir)
   lu.assertNil(executed)
 end
 

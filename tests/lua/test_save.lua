@@ -1,24 +1,10 @@
 -- luacheck: globals TestSave TestLoad
+local checks = require "checks"
 local lu = require "luaunit"
 local ms = require "mascon"
 local system = require "mascon.system"
 
-local function temporary_folder()
-  local name = os.tmpname()
-  os.remove(name)
-  assert(system.mkdir(name .. ".d"))
-  return name .. ".d"
-end
-
-local function contents(path)
-  local f <close> = assert(io.open(path, "rb"))
-  return f:read "a"
-end
-
-local function write(path, bytes)
-  local f <close> = assert(io.open(path, "wb"))
-  assert(f:write(bytes))
-end
+local temporary_folder, write, contents = checks.temporary_folder, checks.write, checks.contents
 
 -- The names in a folder, sorted.
 local function names_in(dir)
@@ -32,7 +18,7 @@ function TestSave:setUp()
   self.dir = temporary_folder()
   self.path = self.dir .. "/t.safetensors"
 end
-function TestSave:tearDown() system.run { "rm", "-rf", self.dir } end
+function TestSave:tearDown() checks.remove_folder(self.dir) end
 
 function TestSave:test_every_dtype_comes_back()
   local tensors = { scalar = ms.tensor(3.5), empty = ms.zeros { 0, 4 }, bool = ms.tensor { { true, false }, { false, true } } }
@@ -132,7 +118,7 @@ function TestLoad:setUp()
   self.dir = temporary_folder()
   self.path = self.dir .. "/t.safetensors"
 end
-function TestLoad:tearDown() system.run { "rm", "-rf", self.dir } end
+function TestLoad:tearDown() checks.remove_folder(self.dir) end
 
 function TestLoad:test_bad_files_raise()
   ms.save(self.path, { x = ms.tensor { 1, 2, 3 } }, { k = "v" })
