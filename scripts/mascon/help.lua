@@ -184,8 +184,8 @@ end
 
 -- x:size() -> list of the sizes; x:size(dim) -> one; x.shape prints and compares
 
--- ms.memory() -> { live =, peak =, cached =, allocated =, ... } in bytes, of all devices, ms.memory(name) of one; ms.memory "reset" starts the
--- peaks anew, ms.memory "release" empties the caches of freed blocks
+-- ms.memory() -> { live =, peak =, cached =, allocated =, ... } in bytes, of all devices, ms.memory(name) of one; ms.memory "reset" starts
+-- the peaks anew, ms.memory "release" empties the caches of freed blocks
 
 -- ms.synchronize(name): wait until the device (without a name: each in use) has done what it was asked; raises what went wrong meanwhile
 
