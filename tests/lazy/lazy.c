@@ -332,6 +332,8 @@ static bool fusible_lazy(const ms_call *c) { return cpu()->fusible(c); }
 static bool heads_lazy(const ms_call *c) { return cpu()->heads(c); }
 static double prefers_last_lazy(const ms_call *c, int k) { return cpu()->prefers_last(c, k); }
 
+static bool folds_lazy(const ms_call *c, double all, double fewer, double wider) { return cpu()->folds(c, all, fewer, wider); }
+
 /* ---- memory, waits, steps ------------------------------------------------------------------------------------------------ */
 
 static ms_queue *open_lazy(int index, char *description, size_t size) {
@@ -415,6 +417,7 @@ static const ms_backend lazy = {
     .heads = heads_lazy,
     .fuse = fuse_lazy,
     .prefers_last = prefers_last_lazy,
+    .folds = folds_lazy,
     .capture = capture_lazy,
     .captured = captured_lazy,
     .replay = replay_lazy,

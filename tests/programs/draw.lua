@@ -63,7 +63,8 @@ function Draw:value(name) return self.env[name] end
 function Draw:eval(expr)
   local chunk = load("return " .. expr, "=expression", "t", self.env)
   if not chunk then return nil end
-  local ok, v = pcall(chunk)
+  local ok, v = pcall(chunk) -- what a device that works later finds wrong is told at the next wait
+  ok = pcall(ms.synchronize) and ok
   return ok and v or nil
 end
 
@@ -73,6 +74,7 @@ function Draw:add(s, hidden)
   if not chunk then error(("%s: %s"):format(program.words(s, true), problem)) end
   if s.zone ~= "between" or s.try then
     local ok = pcall(chunk)
+    ok = pcall(ms.synchronize) and ok
     if not ok then return false end
     for _, name in ipairs(s.define or {}) do
       local v = self.env[name]

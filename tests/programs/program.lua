@@ -37,6 +37,8 @@ local function plainly(f, ...) return f(...) end
 -- f(...), or "raised" and the message.
 local function protected(f, ...)
   local r = table.pack(pcall(f, ...))
+  local waited, late = pcall(ms.synchronize) -- a device that works later tells now
+  if r[1] and not waited then r = { false, late } end
   if r[1] then return table.unpack(r, 2, r.n) end
   return "raised", tostring(r[2])
 end
