@@ -9,60 +9,9 @@
  * A call that may fail (an index out of range) leaves what the function would leave: nothing that is seen outside the step, if only
  * after an error, changes places with it.
  *
- * A product or convolution whose result a chain reads comes to stand at its head, where nothing between the two forbids it: the
- * chain then runs on each piece of the result as it is made. */
-#include "pass.h"
+ * What may be in a chain, be summed at its end, or stand at its head, is a trait of the operation's row, and the backend's word. */
+#include "fuse.h"
 #include <stdlib.h>
-#include <string.h>
-
-enum {
-  WINDOW = 64, /* calls looked at behind the last that joined */
-  GROUP_READS = 1,
-  GROUP_WRITES = 2,
-  BEHIND_READS = 4,
-  BEHIND_WRITES = 8 /* what is known of a slot while a chain grows */
-};
-
-typedef struct space { /* the elements that a call runs over: sizes other than 1 */
-  int rank;
-  int64_t shape[MS_MAX_RANK];
-} space;
-
-typedef struct unit { /* one call, or the members of a chain in order */
-  int n, call[MS_PARTS];
-  bool joins; /* may be in a chain with others */
-  bool sum;   /* its last member is a sum */
-  bool head;  /* its first member is one that the others run behind, piece by piece */
-  space space;
-} unit;
-
-typedef struct slot_use { /* how the members of a chain, and calls passed meanwhile, touch a slot */
-  uint8_t marks, dtype;
-  bool aligned; /* all members element for element, as `dtype`, from `offset` on */
-  size_t offset;
-} slot_use;
-
-typedef struct fusion {
-  ms_step *s;
-  ms_record *r;
-  unit *unit;
-  int n;
-  slot_use *use; /* by slot; two more stand for the random generator, and for what is seen outside */
-} fusion;
-
-static space space_of(const ms_view *v) {
-  space s = {0};
-  for (int i = 0; i < v->rank; i++)
-    if (v->shape[i] != 1) s.shape[s.rank++] = v->shape[i];
-  return s;
-}
-
-static bool same_space(const space *a, const space *b) {
-  return a->rank == b->rank && !memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape);
-}
-
-static bool is_sum(const ms_call *c) { return c->op->flags & MS_SUMS; }
-static const ms_view *view_of(const ms_rcall *c, int k) { return ms_rcall_view((ms_rcall *)c, k); }
 
 static void touches(const ms_rcall *c, int k, bool *reads, bool *writes) {
   *reads = k < c->call.n_in;
@@ -79,8 +28,7 @@ static bool seen(const ms_record *r, const ms_rcall *c) {
   return is;
 }
 
-/* Does unit u depend on what the marks tell of? */
-static bool depends(const fusion *f, const unit *u, int read_marks, int write_marks) {
+bool ms_fuse_depends(const fusion *f, const unit *u, int read_marks, int write_marks) {
   for (int i = 0; i < u->n; i++) {
     const ms_rcall *c = &f->r->call[u->call[i]];
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
@@ -97,7 +45,7 @@ static bool depends(const fusion *f, const unit *u, int read_marks, int write_ma
   return false;
 }
 
-static void mark(fusion *f, const unit *u, int read_mark, int write_mark) {
+void ms_fuse_mark(fusion *f, const unit *u, int read_mark, int write_mark) {
   for (int i = 0; i < u->n; i++) {
     const ms_rcall *c = &f->r->call[u->call[i]];
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
@@ -113,8 +61,7 @@ static void mark(fusion *f, const unit *u, int read_mark, int write_mark) {
 
 /* ---- growing a chain --------------------------------------------------------------------------------------------- */
 
-/* Does view k of a call run through the elements of the space one by one? */
-static bool aligned(const ms_rcall *c, int k, const space *elements) {
+bool ms_fuse_aligned(const ms_rcall *c, int k, const space *elements) {
   const ms_view *v = view_of(c, k);
   space s = space_of(v);
   return same_space(&s, elements) && ms_view_contiguous(v);
@@ -127,7 +74,7 @@ static void note_use(fusion *f, const unit *u) {
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
       if (c->slot[k] < 0) continue;
       slot_use *p = &f->use[c->slot[k]];
-      bool reads, writes, is = aligned(c, k, &u->space), known = p->marks & (GROUP_READS | GROUP_WRITES);
+      bool reads, writes, is = ms_fuse_aligned(c, k, &u->space), known = p->marks & (GROUP_READS | GROUP_WRITES);
       touches(c, k, &reads, &writes);
       if (!known) p->aligned = is, p->offset = c->offset[k], p->dtype = view_of(c, k)->dtype;
       else p->aligned &= is && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
@@ -162,7 +109,7 @@ static bool fits(const fusion *f, const unit *g, const unit *u) {
       const slot_use *p = &f->use[c->slot[k]];
       if (!(p->marks & (GROUP_READS | GROUP_WRITES))) continue;
       touches(c, k, &reads, &writes);
-      bool both = p->aligned && aligned(c, k, &u->space) && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
+      bool both = p->aligned && ms_fuse_aligned(c, k, &u->space) && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
       if (!both && (writes || (p->marks & GROUP_WRITES))) return false;
       met |= both;
     }
@@ -209,102 +156,18 @@ static int grow(fusion *f, int at, unit *scratch) {
   note_use(f, chain);
   for (int i = at + 1; i < f->n && i <= last + WINDOW; i++) {
     const unit *u = &f->unit[i];
-    const bool blocked = depends(f, u, BEHIND_READS, BEHIND_WRITES);
+    const bool blocked = ms_fuse_depends(f, u, BEHIND_READS, BEHIND_WRITES);
     if (!blocked && fits(f, chain, u)) {
       note_use(f, u), join(chain, u);
       fates[i] = JOINED, last = i;
-    } else if (blocked || depends(f, u, GROUP_READS, GROUP_WRITES)) {
-      mark(f, u, BEHIND_READS, BEHIND_WRITES);
+    } else if (blocked || ms_fuse_depends(f, u, GROUP_READS, GROUP_WRITES)) {
+      ms_fuse_mark(f, u, BEHIND_READS, BEHIND_WRITES);
       fates[i] = BEHIND;
     }
   }
   if (last > at) result = reorder(f, at, last, fates, chain, &scratch[1]);
   free(fates);
   return result;
-}
-
-/* ---- heads ------------------------------------------------------------------------------------------------------- */
-
-/* Does view k cover its slot, in the order of its elements or channels last? */
-static bool covers(const fusion *f, const ms_rcall *c, int k) {
-  const ms_view *v = view_of(c, k);
-  return !c->offset[k] && (size_t)ms_view_numel(v) * ms_dtype_size(v->dtype) == f->r->slot[c->slot[k]].bytes &&
-         (ms_view_contiguous(v) || ms_view_channels_last(v));
-}
-
-/* May call p, whose result unit u reads, stand at its head, as far as the two of them go? Of what p makes u may only read the
- * element that it is at, and it must not write what p reads. */
-static bool goes_before(const fusion *f, const ms_rcall *p, const unit *u) {
-  const int made = p->slot[p->call.n_in];
-  if (p->call.n_out != 1 || made < 0 || f->r->slot[made].kind != MS_SLOT_INTERNAL || !covers(f, p, p->call.n_in)) return false;
-  if (!f->r->device->backend->heads(&p->call)) return false;
-  for (int i = 0; i < u->n; i++) {
-    const ms_rcall *c = &f->r->call[u->call[i]];
-    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
-      if (c->slot[k] < 0) continue;
-      if (c->slot[k] == made && (!aligned(c, k, &u->space) || !covers(f, c, k) || ms_rcall_writes(c, k))) return false;
-      for (int j = 0; j < p->call.n_in && ms_rcall_writes(c, k); j++)
-        if (p->slot[j] == c->slot[k]) return false;
-    }
-  }
-  return true;
-}
-
-/* The unit whose result unit `at` reads and that may come to stand at its head: none of those between depends on it, or changes
- * what it reads. -1: none. */
-static int head_of(fusion *f, int at) {
-  const unit *u = &f->unit[at];
-  if (!u->joins || u->sum || u->head || u->n == MS_PARTS) return -1;
-  memset(f->use, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->use);
-  for (int i = at - 1; i >= 0 && i >= at - WINDOW; i--) { /* marks: what the units between read and write */
-    const unit *p = &f->unit[i];
-    const ms_rcall *c = &f->r->call[p->call[0]];
-    bool read = false;
-    if (p->n == 1 && c->call.n_out == 1 && c->slot[c->call.n_in] >= 0)
-      for (int j = 0; j < u->n; j++)
-        for (int k = 0; k < f->r->call[u->call[j]].call.n_in; k++) read |= f->r->call[u->call[j]].slot[k] == c->slot[c->call.n_in];
-    if (read && goes_before(f, c, u) && !depends(f, p, GROUP_READS, GROUP_WRITES)) return i;
-    mark(f, p, GROUP_READS, GROUP_WRITES);
-  }
-  return -1;
-}
-
-/* Does what the sum at the end of unit `at` reads lie in memory anyhow, for somebody outside the unit? */
-static bool sums_what_stays(const fusion *f, int at) {
-  const unit *u = &f->unit[at];
-  const int slot = f->r->call[u->call[u->n - 1]].slot[0];
-  if (slot < 0 || f->r->slot[slot].kind != MS_SLOT_INTERNAL) return true;
-  for (int i = 0; i < f->n; i++)
-    for (int j = 0; j < f->unit[i].n && i != at; j++) {
-      const ms_rcall *c = &f->r->call[f->unit[i].call[j]];
-      for (int k = 0; k < c->call.n_in; k++)
-        if (c->slot[k] == slot) return true;
-    }
-  return false;
-}
-
-/* A chain that ends in a sum of what stays gets its head without it; the sum then stands behind the chain. */
-static void attach_heads(fusion *f) {
-  if (!f->r->device->backend->heads) return;
-  for (int at = 1; at < f->n; at++) {
-    unit *u = &f->unit[at];
-    const bool sum = u->sum && u->n > 1 && sums_what_stays(f, at);
-    if (sum) u->sum = false, u->n--;
-    const int head = head_of(f, at);
-    if (head < 0) {
-      if (sum) u->sum = true, u->n++;
-      continue;
-    }
-    if (sum) {
-      memmove(u + 2, u + 1, (size_t)(f->n++ - at - 1) * sizeof *u);
-      u[1] = *u, u[1].n = 1, u[1].call[0] = u->call[u->n], u[1].sum = true;
-    }
-    memmove(u->call + 1, u->call, (size_t)u->n * sizeof *u->call);
-    u->call[0] = f->unit[head].call[0];
-    u->n++, u->head = true;
-    memmove(&f->unit[head], &f->unit[head + 1], (size_t)(f->n-- - head - 1) * sizeof *u);
-    at--;
-  }
 }
 
 /* ---- chains as kernels ------------------------------------------------------------------------------------------- */
@@ -436,7 +299,7 @@ int ms_step_fuse(ms_step *s) {
     for (int i = 0; i < f.n;) { /* units put before a new chain, and the chain itself, are seeds in turn: chains merge */
       if (!f.unit[i].joins || grow(&f, i, scratch) < 0) i++;
     }
-    attach_heads(&f);
+    ms_fuse_attach_heads(&f);
     rc = write_order(&f);
     for (int i = 0; i < r->n_call && !rc; i++)
       for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out && !s->dead[i]; k++)
