@@ -73,7 +73,7 @@ static void store_edge(const last_plan *p, const float *edge, int64_t rows, int6
       for (int64_t r = 0; r < rows; r++) to[i * by_channel + r * by_pixel] = edge[r * 2 * L + i];
 }
 
-/* Rows t0 .. t1-1 of job j's results in channels first .. first + cols - 1; source: padded, from row t0 of the results on. */
+/* Rows t0 .. t1-1 of phase j's results in channels first .. first + 2 L - 1. source: padded, from row t0 of the results on. */
 static void add_runs(const last_plan *p, const last_phase *j, const float *source, int64_t t0, int64_t t1, int64_t first,
                      const float *weights, const float *bias, float *image, float *edge, prefetch *next) {
   const int64_t left = p->out_channels - first, cols = min_i64(left, 2 * L), vectors = cols > L ? 2 : 1, n = j->size[1];

@@ -1,11 +1,11 @@
 /* planes.c -- the way of planes.h: its limits, its plan, and the results y and x. */
 #include "pieces.h"
-#include "planes.h"
+#include "planes_source.h"
 #include "planes_tile_y.h"
 #include <stdlib.h>
 
 /* Which shapes it takes. The limits were drawn against oneDNN, which fills blocks of 16 channels whatever their number, but has a
- * special way for an x of few channels. Zen 4 with AVX-512, one thread, 3 x 3 to 7 x 7 kernels (GFLOP/s, oneDNN and this):
+ * special way for an x of few channels. On a Zen 4 with AVX-512, one thread, 3 x 3 to 7 x 7 kernels (GFLOP/s, oneDNN and this):
  *   y:  16 -> 8 channels 47 / 61, 64 -> 4 25 / 60, 16 -> 1 7 / 40, 3 -> 16 60 / 71, but 8 -> 16 76 / 61, 2 -> 16 stride 2 78 / 64
  *   dx: 3 -> 16 19 / 48, 12 -> 12 61 / 82, 4 -> 64 25 / 60, 2 -> 16 stride 2 13 / 70, 8 -> 16 46 / 62, but 16 -> 16 110 / 90
  *   dw: 16 -> 8 41 / 67, 12 -> 12 47 / 80, 4 -> 64 34 / 61, 64 -> 4 22 / 60, 8 -> 8 82 / 78, but 2 -> 16 stride 2 86 / 65
@@ -42,7 +42,7 @@ static void set_taps(const planes_plan *d, planes_phase *j, int dim, int64_t at)
 
 /* One copy for all columns of the kernel, cut in phases if there is a stride: source rows with as many zeros behind them as a tap
  * may reach over either end, where it reads the zeros before the next row or behind the last. What the sums give at those zeros is
- * dropped. Worth it where copying results (for w: g) costs less than copying sources often. */
+ * dropped. Worth it where copying results (for w: y's gradient) costs less than copying sources often. */
 static void set_pitch(planes_plan *d) {
   int64_t left = 0, right = 0, s = d->stride[1];
   if (d->phase_count == 1 && (d->phase[0].taps[1] < 2 || s > 2 || 2 * d->in_channels * (d->phase[0].taps[1] - 1) < d->out_channels))
@@ -57,7 +57,7 @@ static void set_pitch(planes_plan *d) {
   if (line < d->cols) return;
   d->pitched = true, d->copies = s, d->zeros_before = left, d->pitch = line;
   d->zeros_behind = L + line; /* a row may be copied with more behind it */
-  for (int64_t l = 0; l < L; l++) d->keep[l % 2][l / 2] = l < d->in_w - round_up(d->in_w, L) + L ? -1 : 0;
+  for (int64_t l = 0; l < L; l++) d->row_end[l % 2][l / 2] = l < d->in_w - round_up(d->in_w, L) + L ? -1 : 0;
 }
 
 static void set_sizes(planes_plan *d) {
@@ -86,7 +86,7 @@ static void set_sizes(planes_plan *d) {
 
 /* Places in the room: first the planes, then `tails`, for results before they are put where they belong (for w: the lines of y's
  * gradient with zeros between or behind them), then the sums of w. */
-static void set_lane(planes_plan *d, size_t *room_bytes) {
+static void set_room(planes_plan *d, size_t *room_bytes) {
   const int64_t scratch = d->pitched ? d->out_plane : 0; /* floats of a channel */
   d->images_at_once = 1;
   if (d->g.result == MS_CONV_W) {
@@ -123,7 +123,7 @@ static bool plan(conv_plan *p) {
     if (g->result != MS_CONV_W) j->weights = conv_reserve(&p->shared_bytes, (size_t)(j->terms * d->out_channels * 4));
     j->offsets = conv_reserve(&p->shared_bytes, (size_t)(j->terms * 4));
   }
-  set_lane(d, &p->room_bytes);
+  set_room(d, &p->room_bytes);
   p->own = d;
   p->pieces = MS_NAME(conv_pieces_of)(g), p->pieces.as_planes = true, p->tasks = p->pieces.count;
   MS_NAME(conv_pieces_reserve)(p);
@@ -149,7 +149,7 @@ static bool begin(const conv_plan *p, const conv_operands *t) {
     if (g->result == MS_CONV_W) continue;
     int64_t k = g->kh * g->kw, c_step = g->result == MS_CONV_X ? g->c * k : k, o_step = g->result == MS_CONV_X ? k : g->c * k;
     for (int64_t o = 0, n; o < d->out_channels; o += n) {
-      n = tile_channels(d->out_channels - o, CHANNELS_MOST);
+      n = tile_channels(d->out_channels - o, MAX_CHANNELS);
       for (int64_t c = 0; c < d->in_channels; c++)
         for (int a = 0; a < j->taps[0]; a++)
           for (int b = 0; b < j->taps[1]; b++)
@@ -168,8 +168,8 @@ static void add_terms(const planes_plan *d, const planes_phase *j, const char *s
   int n;
   for (int64_t o = 0; o < d->out_channels; o += n) {
     const float *weight = (const float *)(shared + j->weights) + o * j->terms;
-    n = tile_channels(d->out_channels - o, CHANNELS_MOST);
-    int64_t vectors = (pixels + L - 1) / L, tiles = (vectors + most_vectors[n] - 1) / most_vectors[n];
+    n = tile_channels(d->out_channels - o, MAX_CHANNELS);
+    int64_t vectors = (pixels + L - 1) / L, tiles = (vectors + max_vectors[n] - 1) / max_vectors[n];
     for (int64_t t = 0; t < tiles; t++) {
       int64_t v0 = vectors * t / tiles, v1 = vectors * (t + 1) / tiles, end = v1 * L < pixels ? v1 * L : pixels;
       tiles_y[n][v1 - v0](j->terms, offset, weight, p + v0 * L, bias ? bias + o : NULL, out + o * plane + v0 * L, plane,
@@ -178,23 +178,24 @@ static void add_terms(const planes_plan *d, const planes_phase *j, const char *s
   }
 }
 
-/* n floats of a and b by turns, where `room` may be overwritten: what is behind them is written later. */
-static inline void interleave(float *to, const float *a, const float *b, int64_t n, int64_t room) {
+/* n floats of a and b by turns. `space` floats may be overwritten: what is behind the n is written later. */
+static inline void interleave(float *to, const float *a, const float *b, int64_t n, int64_t space) {
   int64_t i = 0;
-  for (; i < n && i + 2 * L <= room; i += 2 * L) {
+  for (; i < n && i + 2 * L <= space; i += 2 * L) {
     vec x = *(const vec *)(a + i / 2), y = *(const vec *)(b + i / 2);
     *(vec *)(to + i) = turns_low(x, y), *(vec *)(to + i + L) = turns_high(x, y);
   }
-  if (i < n && i + L <= room) *(vec *)(to + i) = turns_low(*(const vec *)(a + i / 2), *(const vec *)(b + i / 2)), i += L;
+  if (i < n && i + L <= space) *(vec *)(to + i) = turns_low(*(const vec *)(a + i / 2), *(const vec *)(b + i / 2)), i += L;
   for (; i < n; i++) to[i] = (i % 2 ? b : a)[i / 2];
 }
 
 /* Results of rows from y0 on, in the room, to where they belong. */
 static void put_back(const planes_plan *d, const float *from, int64_t y0, int64_t rows, float *out) {
-  int64_t s = d->step[1], next = d->out_channels * d->out_plane, w = d->out_w; /* next: from a job's results to those of the next */
+  int64_t s = d->step[1], next = d->out_channels * d->out_plane,
+          w = d->out_w; /* next: from a phase's results to those of the next */
   for (int64_t c = 0; c < d->out_channels; c++, from += d->out_plane, out += d->out_h * w) {
     if (d->phase_count == 1) {
-      MS_NAME(conv_copy_rows)(out + y0 * w, w, from, d->pitch, d->cols, rows);
+      copy_rows(out + y0 * w, w, from, d->pitch, d->cols, rows);
       continue;
     }
     for (int64_t i = 0, y = y0 * d->step[0]; i < rows; i++)
@@ -211,7 +212,7 @@ static void run_image(const planes_plan *d, const float *image, const float *bia
   float *p = (float *)room, *scratch = (float *)(room + d->tails);
   for (int64_t y0 = 0; y0 < d->rows && d->cols; y0 += d->band) {
     int64_t rows = y0 + d->band < d->rows ? d->band : d->rows - y0, pixels = rows * d->pitch;
-    MS_NAME(conv_fill_planes)(d, image, y0, rows, p);
+    fill_planes(d, image, y0, rows, p);
     for (int i = 0; i < d->phase_count; i++)
       if (!d->pitched) add_terms(d, &d->phase[i], shared, p, bias, out + y0 * d->cols, d->out_h * d->out_w, pixels);
       else add_terms(d, &d->phase[i], shared, p, bias, scratch + i * d->out_channels * d->out_plane, d->out_plane, pixels);

@@ -1,5 +1,5 @@
 /* planes.h -- f32 convolution with few channels on a side, where vectors of channels would be mostly empty: loops whose vectors run
- * along the pixels of a result. planes.c plans, and computes y and x; planes_weights.c computes w; planes_source.c makes what both
+ * along the pixels of a result. planes.c plans, and computes y and x; planes_weights.c computes w; planes_source.h makes what both
  * read. One group; images in planes.
  *
  * A source plane is copied once per kernel column b, shifted and cut (or thinned, for a stride) to the columns of the result, with
@@ -44,7 +44,7 @@ typedef struct planes_plan {
   int64_t first_shift; /* the least shift of rows */
   int64_t rows, cols;  /* of the results of a phase; the first one has most */
   bool pitched;
-  half_mask keep[2];                  /* of a source row's last L floats, those that are there: evens, odds (pitched, stride 2) */
+  half_mask row_end[2];               /* of a source row's last L floats, those that are there: evens, odds (pitched, stride 2) */
   int64_t copies;                     /* of a source row in the planes */
   int64_t pitch;                      /* floats from a row of planes, and of results, to the next */
   int64_t zeros_before, zeros_behind; /* before the first row of a plane, behind the last (pitched) */
@@ -68,16 +68,6 @@ static inline int tile_channels(int64_t channels, int limit) {
   while (n > channels) n /= 2;
   return n;
 }
-
-/* Rows of n floats. Where it may, a row is copied with more behind it, which the next one covers. */
-void MS_NAME(conv_copy_rows)(float *to, int64_t to_step, const float *from, int64_t from_step, int64_t n, int64_t rows);
-
-/* n rows from row `top` of a plane of h x w (zeros outside it), rows `pitch` apart, zeros between them and `behind` the last. */
-void MS_NAME(conv_fill_pitched)(float *p, const float *x, int64_t h, int64_t w, int64_t top, int64_t n, int64_t pitch,
-                                int64_t behind);
-
-/* The planes of result rows y0 .. y0+rows-1, from one image. */
-void MS_NAME(conv_fill_planes)(const planes_plan *d, const float *image, int64_t y0, int64_t rows, float *p);
 
 /* Sets w to the sum over `images` images. */
 void MS_NAME(conv_planes_sum_w)(const planes_plan *d, int64_t images, const float *x, const float *y, float *w, const char *shared,

@@ -5,16 +5,16 @@
 
 /* clang-format off */
 #if defined(__AVX512F__)
-enum { TERMS_MOST = 6 };
+enum { MAX_TERMS = 6 };
 #define EACH_TILE_W(F)                                                                                                             \
   F(4, 1) F(4, 2) F(4, 3) F(4, 4) F(4, 5) F(4, 6) F(2, 1) F(2, 2) F(2, 3) F(2, 4) F(2, 5) F(2, 6) F(1, 1) F(1, 2) F(1, 3) F(1, 4)  \
   F(1, 5) F(1, 6)
 #else
-enum { TERMS_MOST = 3 };
+enum { MAX_TERMS = 3 };
 #define EACH_TILE_W(F) F(4, 1) F(4, 2) F(4, 3) F(2, 1) F(2, 2) F(2, 3) F(1, 1) F(1, 2) F(1, 3)
 #endif
 /* clang-format on */
-enum { CHANNELS_MOST = 4 };
+enum { MAX_CHANNELS = 4 };
 
 typedef struct strip { /* pixels of `images` images: vectors, and `tail` more */
   int64_t images, vectors, image_step, g_step, g_plane, tail_step;
@@ -27,12 +27,12 @@ typedef struct strip { /* pixels of `images` images: vectors, and `tail` more */
 /* sums[i][k][lane] += the strip's products of channel o + i of g and of the planes at offset[k], i < channels, k < terms. */
 static inline __attribute__((always_inline)) void tile_w(const int channels, const int terms, const strip *s, const int32_t *offset,
                                                          const float *p, int64_t o, float *sums) {
-  vec sum[CHANNELS_MOST][TERMS_MOST];
+  vec sum[MAX_CHANNELS][MAX_TERMS];
   UNROLL for (int i = 0; i < channels; i++) UNROLL for (int k = 0; k < terms; k++) sum[i][k] = *(vec *)(sums + (i * terms + k) * L);
   for (int64_t m = 0; m < s->images; m++) {
     const float *g = s->g + m * s->g_step + o * s->g_plane, *q = p + m * s->image_step;
     for (int64_t v = 0; v < s->vectors; v++, g += L, q += L) {
-      vec y[CHANNELS_MOST];
+      vec y[MAX_CHANNELS];
       UNROLL for (int i = 0; i < channels; i++) y[i] = *(const vec *)(g + i * s->g_plane);
       UNROLL for (int k = 0; k < terms; k++) {
         vec x = *(const vec *)(q + offset[k]);
@@ -57,6 +57,6 @@ static inline __attribute__((always_inline)) void tile_w(const int channels, con
 EACH_TILE_W(TILE_W)
 #define ENTRY(C, K) [C][K] = tile_w_##C##_##K,
 /* [channels][terms] */
-static const __typeof__(&tile_w_1_1) tiles_w[CHANNELS_MOST + 1][TERMS_MOST + 1] = {EACH_TILE_W(ENTRY)};
+static const __typeof__(&tile_w_1_1) tiles_w[MAX_CHANNELS + 1][MAX_TERMS + 1] = {EACH_TILE_W(ENTRY)};
 #undef ENTRY
 #undef UNROLL

@@ -5,19 +5,19 @@
 
 /* clang-format off */
 #if defined(__AVX512F__)
-enum { CHANNELS_MOST = 8 };
+enum { MAX_CHANNELS = 8 };
 #define EACH_TILE_Y(F)                                                                                                             \
   F(8, 1) F(8, 2) F(8, 3) F(4, 1) F(4, 2) F(4, 3) F(4, 4) F(4, 5) F(4, 6) F(2, 1) F(2, 2) F(2, 3) F(2, 4) F(2, 5) F(2, 6) F(2, 7)  \
   F(2, 8) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5) F(1, 6) F(1, 7) F(1, 8)
-static const int most_vectors[] = {[1] = 8, [2] = 8, [4] = 6, [8] = 3}; /* by channels */
+static const int max_vectors[] = {[1] = 8, [2] = 8, [4] = 6, [8] = 3}; /* by channels */
 #else
-enum { CHANNELS_MOST = 4 };
+enum { MAX_CHANNELS = 4 };
 #define EACH_TILE_Y(F)                                                                                                             \
   F(4, 1) F(4, 2) F(4, 3) F(2, 1) F(2, 2) F(2, 3) F(2, 4) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5) F(1, 6) F(1, 7) F(1, 8)
-static const int most_vectors[] = {[1] = 8, [2] = 4, [4] = 3};
+static const int max_vectors[] = {[1] = 8, [2] = 4, [4] = 3};
 #endif
 /* clang-format on */
-enum { VECTORS_MOST = 8 };
+enum { MAX_VECTORS = 8 };
 
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -26,11 +26,11 @@ enum { VECTORS_MOST = 8 };
 static inline __attribute__((always_inline)) void tile_y(const int channels, const int vectors, int64_t terms,
                                                          const int32_t *offset, const float *weight, const float *p,
                                                          const float *bias, float *out, int64_t plane, int64_t n) {
-  vec sum[CHANNELS_MOST][VECTORS_MOST];
+  vec sum[MAX_CHANNELS][MAX_VECTORS];
   UNROLL for (int o = 0; o < channels; o++) UNROLL for (int v = 0; v < vectors; v++) sum[o][v] = (vec){0} + (bias ? bias[o] : 0);
   for (int64_t k = 0; k < terms; k++, weight += channels) {
     const float *q = p + offset[k];
-    vec x[VECTORS_MOST];
+    vec x[MAX_VECTORS];
     UNROLL for (int v = 0; v < vectors; v++) x[v] = *(const vec *)(q + v * L);
     UNROLL for (int o = 0; o < channels; o++) UNROLL for (int v = 0; v < vectors; v++) sum[o][v] += weight[o] * x[v];
   }
@@ -39,9 +39,11 @@ static inline __attribute__((always_inline)) void tile_y(const int channels, con
         sum[o][v];
     return;
   }
-  for (int o = 0; o < channels; o++) {
-    UNROLL for (int v = 0; v + 1 < vectors; v++) * (vec *)(out + o * plane + v * L) = sum[o][v];
-    for (int64_t i = (vectors - 1) * L; i < n; i++) out[o * plane + i] = sum[o][vectors - 1][i - (vectors - 1) * L];
+  UNROLL for (int o = 0; o < channels; o++) {
+    float *to = out + o * plane;
+    UNROLL for (int v = 0; v + 1 < vectors; v++) * (vec *)(to + v * L) = sum[o][v];
+    const vec rest = sum[o][vectors - 1];
+    for (int64_t i = 0; i < n - (vectors - 1) * L; i++) to[(vectors - 1) * L + i] = rest[i];
   }
 }
 
@@ -53,6 +55,6 @@ static inline __attribute__((always_inline)) void tile_y(const int channels, con
 EACH_TILE_Y(TILE_Y)
 #define ENTRY(C, V) [C][V] = tile_y_##C##_##V,
 /* [channels][vectors] */
-static const __typeof__(&tile_y_1_1) tiles_y[CHANNELS_MOST + 1][VECTORS_MOST + 1] = {EACH_TILE_Y(ENTRY)};
+static const __typeof__(&tile_y_1_1) tiles_y[MAX_CHANNELS + 1][MAX_VECTORS + 1] = {EACH_TILE_Y(ENTRY)};
 #undef ENTRY
 #undef UNROLL

@@ -1,6 +1,6 @@
 /* planes_weights.c -- the gradient of w for planes.h. A tile keeps sums for a few channels of y and a few terms, a vector of
  * partial sums each, over all pixels; the lanes are added up at the end. */
-#include "planes.h"
+#include "planes_source.h"
 #include "planes_tile_w.h"
 #include <string.h>
 
@@ -11,11 +11,11 @@ typedef struct w_tile { /* channels o .. o + channels - 1, terms k .. k + terms 
 
 /* The next tile; its sums stand behind those of the one before. The first one: from {.sums = ...}. false: there are no more. */
 static bool next_tile(const planes_plan *d, w_tile *t) {
-  const int64_t all = d->phase[0].terms, tiles = div_up(all, TERMS_MOST);
+  const int64_t all = d->phase[0].terms, tiles = div_up(all, MAX_TERMS);
   t->sums += t->channels * t->terms * L;
   if (t->number == tiles) t->o += t->channels, t->number = 0;
   if (t->o == d->out_channels) return false;
-  t->channels = tile_channels(d->out_channels - t->o, CHANNELS_MOST);
+  t->channels = tile_channels(d->out_channels - t->o, MAX_CHANNELS);
   t->k = all * t->number / tiles, t->terms = all * (t->number + 1) / tiles - t->k;
   t->number++;
   return true;
@@ -58,7 +58,7 @@ static void set_slopes(const planes_plan *d, strip *s, const float *y, int64_t y
   if (d->pitched) {
     s->vectors = div_up(pixels, L);
     for (int64_t m = 0; m < planes; m++)
-      MS_NAME(conv_fill_pitched)(tails + m * d->out_plane, s->g + m * plane, rows, d->cols, 0, rows, d->pitch, L);
+      fill_pitched(tails + m * d->out_plane, s->g + m * plane, rows, d->cols, 0, rows, d->pitch, L);
     s->g = tails, s->g_plane = d->out_plane, s->g_step = d->out_channels * d->out_plane;
   } else if (rest) {
     s->tail = tails, s->tail_step = d->out_channels * L;
@@ -91,7 +91,7 @@ void MS_NAME(conv_planes_sum_w)(const planes_plan *d, int64_t images, const floa
     for (int64_t y0 = 0; y0 < d->rows; y0 += d->band) {
       const int64_t rows = min_i64(d->band, d->rows - y0);
       strip s = {.images = min_i64(images - i, d->images_at_once), .image_step = image_step};
-      for (int64_t m = 0; m < s.images; m++) MS_NAME(conv_fill_planes)(d, x + (i + m) * x_image, y0, rows, planes + m * image_step);
+      for (int64_t m = 0; m < s.images; m++) fill_planes(d, x + (i + m) * x_image, y0, rows, planes + m * image_step);
       set_slopes(d, &s, y + i * y_image, y0, rows, tails);
       for (w_tile t = {.sums = sums}; next_tile(d, &t);) tiles_w[t.channels][t.terms](&s, offset + t.k, planes, t.o, t.sums);
     }
