@@ -75,14 +75,17 @@
 
 /* ---- a formula and its loop for one type -------------------------------------------------------------------------- */
 
+/* The formula F as a function of one element: from `operands`, numbers of the type TT, to an R. d: the dtype, in names. */
 #define FORMULA(name, d, R, operands, TT, F)                                                                                       \
   WRAPS static ALWAYS_INLINE R name##_of_##d operands {                                                                            \
     typedef TT T __attribute__((unused));                                                                                          \
     return (R)(F);                                                                                                                 \
   }
+/* The loop that gives each element to that function. */
 #define LOOP(name, d, each)                                                                                                        \
   WRAPS static void name##_##d(int64_t n, char *const *p, const int64_t *s) { each(n, p, s, name##_of_##d); }
 
+/* Both, by the number of operands. SAME: the result has the operands' type. TEST: it is a bool. CHOICE: x is a bool. */
 #define SAME1(name, d, TT, F)   FORMULA(name, d, TT, (TT x), TT, F) LOOP(name, d, each1_##d)
 #define SAME2(name, d, TT, F)   FORMULA(name, d, TT, (TT x, TT y), TT, F) LOOP(name, d, each2_##d)
 #define SAME3(name, d, TT, F)   FORMULA(name, d, TT, (TT x, TT y, TT z), TT, F) LOOP(name, d, each3_##d)
@@ -90,7 +93,7 @@
 #define TEST2(name, d, TT, F)   FORMULA(name, d, uint8_t, (TT x, TT y), TT, F) LOOP(name, d, each2_##d##_u8)
 #define CHOICE3(name, d, TT, F) FORMULA(name, d, TT, (uint8_t x, TT y, TT z), TT, F) LOOP(name, d, each3_##d##_u8)
 
-/* ---- for the types of a class, and the table of the loops by dtype ------------------------------------------------ */
+/* ---- a formula for all types of a class (ONE: SAME1 .. CHOICE3), and the table of its loops by dtype --------------- */
 
 #define NUMBERS(ONE, name, F)                                                                                                      \
   ONE(name, f32, float, F)                                                                                                         \

@@ -3,7 +3,7 @@
  * Inner loops are told by a constant whether the largest or the smallest is looked for, and are made twice by the compiler. */
 
 /* Does v take the place of the best so far? NaN does; of equal values the first stays. */
-static ALWAYS_INLINE bool G(beats)(T v, T best, bool largest) { return (largest ? v > best : v < best) || v != v; }
+static ALWAYS_INLINE bool G(beats)(T v, T best, bool largest) { return (largest ? v > best : v < best) | (v != v); }
 
 /* The best of n >= 1 adjacent terms. Which of several NaN it is does not matter. */
 static ALWAYS_INLINE T G(best_of_row)(const T *a, int64_t n, bool largest) {
@@ -23,9 +23,11 @@ static ALWAYS_INLINE T G(best_of_row)(const T *a, int64_t n, bool largest) {
 
 /* best[i] = the best of column i. */
 static ALWAYS_INLINE void G(best_of_columns)(const reduction *p, const T *a, int64_t columns, T *best, bool largest) {
+  const bool even = p->reduced.rank <= 1; /* rows lie at equal distances */
+  const int64_t rows = p->reduced.count, step = p->reduced.rank ? p->reduced.stride[0] : 0;
   for (int64_t i = 0; i < columns; i++) best[i] = a[i];
-  for (int64_t r = 1; r < p->reduced.count; r++) {
-    const T *row = a + reduced_offset(p, r);
+  for (int64_t r = 1; r < rows; r++) {
+    const T *row = a + (even ? r * step : reduced_offset(p, r));
 #pragma GCC ivdep
     for (int64_t i = 0; i < columns; i++) best[i] = G(beats)(row[i], best[i], largest) ? row[i] : best[i];
   }

@@ -1,13 +1,19 @@
 /* reduce_template.h -- the plain loops of reduce.c, for every dtype. A template: the includer defines T and G(name) (the name for
  * that type), SUM, the type of a sum of T, and WIDE, the type in which it is added up. Whole numbers wrap. */
 
-/* o[k] = whether any term is not 0 (any), whether all are not 0 (!any). Stops at the term that decides. */
+/* Is there a term that decides: one that is not 0 (any), one that is 0 (!any)? */
+static ALWAYS_INLINE bool G(decided)(const reduction *p, const T *a, bool any) {
+  const int64_t n = p->reduced.count;
+  for (int64_t r = 0; r < n; r++)
+    if ((a[reduced_offset(p, r)] != 0) == any) return true;
+  return false;
+}
+
+/* o[k] = whether any term is not 0 (any), whether all are not 0 (!any). */
 static void G(any_or_all)(const reduction *p, const void *x, uint8_t *restrict o, bool any) {
   for (int64_t k = 0; k < p->kept.count; k++) {
     const T *a = (const T *)x + kept_offset(p, k);
-    bool decided = false;
-    for (int64_t r = 0; r < p->reduced.count && !decided; r++) decided = (a[reduced_offset(p, r)] != 0) == any;
-    o[k] = decided == any;
+    o[k] = any ? G(decided)(p, a, true) : !G(decided)(p, a, false);
   }
 }
 
