@@ -86,11 +86,14 @@ void MS_NAME(ms_product_cut)(product *p, int threads) {
 
 /* Where piece i of `pieces` begins along n elements: near-equal pieces, multiples of `unit`. */
 static int64_t edge(int64_t n, int64_t pieces, int64_t i, int64_t unit) {
-  return i == pieces ? n : min_i64((n * i / pieces + unit / 2) / unit * unit, n);
+  if (i == 0 || i == pieces) return i ? n : 0; /* without divisions: most often there is one piece */
+  return min_i64((n * i / pieces + unit / 2) / unit * unit, n);
 }
 
 /* The same in whole blocks of GEMM_NC, the last one shorter. */
-static int64_t block_edge(int64_t n, int64_t pieces, int64_t i) { return min_i64(div_up(n, GEMM_NC) * i / pieces * GEMM_NC, n); }
+static int64_t block_edge(int64_t n, int64_t pieces, int64_t i) {
+  return i ? min_i64(div_up(n, GEMM_NC) * i / pieces * GEMM_NC, n) : 0;
+}
 
 band MS_NAME(ms_product_band)(const product *p, int64_t index) {
   const int64_t bands = p->bands_m * p->bands_n, share = index / bands, rest = index % bands;
