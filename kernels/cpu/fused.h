@@ -1,9 +1,9 @@
 /* fused.h -- a chain of elementwise calls as a program that runs strip by strip (fused.c makes it, strips.c runs it).
  *
- * All parts have results of the same elements, counted 0 .. numel-1 row-major, except a sum at the end. A strip is a range of them,
- * short enough that what the chain keeps between two parts stays in L1. Each part runs on a whole strip by the very loop that it
- * would run by itself, so the bits are the same. A program with a head (a product, a convolution) runs on pieces of the head's
- * result. */
+ * All parts but a sum at the end have results of the same shape, the space. Its elements are counted 0 .. numel-1 row-major. A
+ * strip is a range of them, short enough that what the chain keeps between two parts stays in L1. Each part runs on a whole strip
+ * by the very loop that it would run by itself, so the bits are the same. A program with a head (a product, a convolution) runs on
+ * pieces of the head's result. */
 #ifndef MS_FUSED_H
 #define MS_FUSED_H
 #include "loops.h"
@@ -57,10 +57,10 @@ typedef struct program {
   int64_t columns; /* SUM_ROWS: elements of a row */
   double scale;
   void *partial; /* SUM_ALL: f64 per MS_CHUNK elements; SUM_ROWS: a row in the tensor's dtype per SUM_BLOCK_ROWS rows */
-  /* the call whose result the parts follow, if it is part of the chain */
-  ms_after after;
-  ms_call *head;
+  /* a chain with a head */
+  ms_call *head;           /* the product or convolution whose result the parts follow; NULL: none */
   const ms_kernel *kernel; /* the head's */
+  ms_after after;          /* what the head's kernel calls for each piece of its result */
 } program;
 
 int MS_NAME(ms_cpu_strips)(ms_call *last); /* run the program in last->slot */

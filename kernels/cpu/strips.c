@@ -74,7 +74,8 @@ static void open_frame(frame *f, const program *g) {
     const part *q = &g->part[i];
     stage *t = &f->stage[i];
     t->loop = q->loop, t->lay_out = false;
-    if (q->call->op->id == MS_OP_pow) t->loop = MS_NAME(ms_cpu_loop)(q->call);
+    if (q->call->op->id == MS_OP_pow) /* its loop depends on a number, which may be another one now */
+      t->loop = MS_NAME(ms_cpu_loop)(q->call);
     t->to.stride = 1;
     if (q->at >= 0) t->to.base = f->buffer + q->at, t->to.step = 0;
     else t->to.base = q->call->out[0].data, t->to.step = q->size;

@@ -1,11 +1,16 @@
-/* turn.h -- matrices transposed by blocks. A template: the includer defines T (float, double) and G(name). */
+/* turn.h -- matrices turned, that is transposed, by blocks of L x L elements, L lanes of a vector. A template: the includer defines
+ * T (float, double) and G(name) (the name for that type).
+ *
+ * A block is turned in steps, one for each bit of a lane's number. Step k exchanges bit k of the row with bit k of the column of
+ * every element: of two rows that differ in bit k, lanes trade places. After all steps row and column are exchanged. */
 #include "tile.h"
 
 typedef T G(vec) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(T)), may_alias));
 
 #ifndef MS_TURN_TABLES
 #define MS_TURN_TABLES
-/* Lanes of a pair of rows (the second one's count from L) that make up the pair after bit d of row and column were exchanged. */
+/* Which lanes make up lane l of the two rows after a step, d = 1 << k: of the row without the bit (LOW) and with it (HIGH). Lanes
+ * of the second row before the step count from L. */
 #define TURN_LOW(L, d, l)  ((l) & (d) ? (L) + (l) - (d) : (l))
 #define TURN_HIGH(L, d, l) ((l) & (d) ? (L) + (l) : (l) + (d))
 #define TURN_ROW(F, L, d)                                                                                                          \
@@ -19,7 +24,7 @@ static const int32_t turn_low_f32[4][16] = TURN_TABLE(TURN_LOW, LANES_f32), turn
 static const int64_t turn_low_f64[4][16] = TURN_TABLE(TURN_LOW, LANES_f64), turn_high_f64[4][16] = TURN_TABLE(TURN_HIGH, LANES_f64);
 #endif
 
-/* The rows of an L x L block become its columns: bits of the numbers of row and column are exchanged one after another. */
+/* The rows of a block become its columns. */
 static inline void G(transpose_rows)(G(vec) row[G(LANES)]) {
   enum { L = G(LANES) };
   typedef __typeof__((G(vec)){0} > (G(vec)){0}) lanes __attribute__((aligned(4), may_alias)); /* integers as wide as T */
@@ -35,7 +40,7 @@ static inline void G(transpose_rows)(G(vec) row[G(LANES)]) {
   }
 }
 
-/* to[k * step + j] = from[j * r + k], L x L of them. */
+/* A block: to[k * step + j] = from[j * r + k] for j, k < L. */
 static inline void G(transpose)(const T *from, int64_t r, T *to, int64_t step) {
   enum { L = G(LANES) };
   G(vec) row[L];

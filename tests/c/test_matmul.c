@@ -43,7 +43,7 @@ static double *dense(const ms_tensor *t, int rank, const int64_t *index, bool tr
   return to;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void check_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
   ms_tensor *y = need(ms_matmul(a, b, ta, tb));
@@ -63,7 +63,7 @@ static void check_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
         }
         if (equal && k) sum = (double)k * left[i * k] * right[j * k], mass = fabs(sum);
         index[y->rank - 2] = i, index[y->rank - 1] = j;
-        close_to(y->dtype, at(y, index), sum, mass, equal ? k : least(k, 64), "matmul");
+        close_to(y->dtype, at(y, index), sum, mass, equal ? k : min_i64(k, 64), "matmul");
       }
     free(left), free(right);
   }
@@ -89,8 +89,8 @@ static void matmul_shapes(void **s) {
           }
 }
 
-/* What is packed a block at a time by all threads (matmul.c: shared): sizes with one block, and with several along n, along k
- * (deeper than 22 * 384), and along both; rows and columns just more than a tile; and rows that share few sets of the cache, whole
+/* The right operand is packed in blocks (gemm.h: GEMM_KC x GEMM_NC): sizes with one block, and with several along n, along k, and
+ * along both; rows and columns just more than a tile; k that is cut into splits; and rows that share few sets of the cache, whole
  * (n > 64) and few at a time. */
 static void matmul_blocks(void **s) {
   (void)s;
