@@ -302,7 +302,7 @@ static int scope_new(lua_State *L) {
 }
 
 /* Let go of its tensors: free them, or leave them to the collector. */
-static void empty(scope *s, bool release) {
+static void let_go(scope *s, bool release) {
   for (box *b; (b = s->boxes);) {
     take_out(b);
     if (!release) continue;
@@ -317,8 +317,8 @@ static void end_scope(scope *s, bool release) {
   scope *k = innermost;
   while (k && k != s) k = k->outer;
   if (k)
-    for (k = innermost; k != s; k = k->outer) empty(k, release);
-  empty(s, release);
+    for (k = innermost; k != s; k = k->outer) let_go(k, release);
+  let_go(s, release);
   drop_closed();
 }
 

@@ -190,7 +190,7 @@ static void lend_number(lua_State *L, loan *w) {
   lua_remove(L, -2);
 }
 
-static void note(lua_State *L, loan *w) { lua_rawseti(L, w->list, ++w->n); } /* pops */
+static void append(lua_State *L, loan *w) { lua_rawseti(L, w->list, ++w->n); } /* pops */
 
 static void lend_table(lua_State *L, int i, loan *w, int depth) {
   fields f;
@@ -200,22 +200,22 @@ static void lend_table(lua_State *L, int i, loan *w, int depth) {
     push_entry(L, i, &f, k);
     int at = lua_gettop(L);
     if (plain_table(L, at)) lend_table(L, at, w, depth + 1);
-    lua_pushvalue(L, i), note(L, w);
+    lua_pushvalue(L, i), append(L, w);
     if (k < f.list) lua_pushinteger(L, k + 1);
     else lua_pushstring(L, f.name[k - f.list]);
-    note(L, w);
-    lua_pushvalue(L, at), note(L, w);
+    append(L, w);
+    lua_pushvalue(L, at), append(L, w);
     if ((lua_type(L, at) == LUA_TNUMBER && !is_large(L, at)) || msl_live(L, at)) {
       lend_number(L, w);
       lua_pushvalue(L, at);
       set_entry(L, i, &f, k);
     }
-    note(L, w); /* what lies there now */
+    append(L, w); /* what lies there now */
   }
-  lua_pushvalue(L, i), note(L, w);
-  lua_pushinteger(L, f.list + f.n), note(L, w);
-  lua_pushboolean(L, false), note(L, w); /* false and true: a count of fields, and no field */
-  lua_pushboolean(L, true), note(L, w);
+  lua_pushvalue(L, i), append(L, w);
+  lua_pushinteger(L, f.list + f.n), append(L, w);
+  lua_pushboolean(L, false), append(L, w); /* false and true: a count of fields, and no field */
+  lua_pushboolean(L, true), append(L, w);
 }
 
 void msl_lend(lua_State *L, int i, loan *w) {

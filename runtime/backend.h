@@ -263,7 +263,6 @@ enum {
 
 int ms_op_count(void);
 const ms_op *ms_op_at(int id);
-const ms_op *ms_op_find(const char *name); /* NULL and no error when unknown */
 
 /* ---- what kernels may use of the core ---------------------------------------------------------------------------- */
 

@@ -49,7 +49,7 @@ static ms_cache *cache_of(ms_device *d) {
   return caches = d->cache = c;
 }
 
-static void empty(ms_cache *c) {
+static void empty_cache(ms_cache *c) {
   for (int k = 0; k < CLASSES; k++) {
     block_list *l = &c->list[k];
     for (int i = 0; i < l->n; i++) c->device->backend->free(c->device->queue, l->at[i]);
@@ -61,7 +61,7 @@ static void empty(ms_cache *c) {
 }
 
 void ms_memory_release_cache(void) {
-  for (ms_cache *c = caches; c; c = c->next) empty(c);
+  for (ms_cache *c = caches; c; c = c->next) empty_cache(c);
 }
 
 void ms_memory_on_pressure(void (*hook)(void *), void *data) { pressure_hook = hook, pressure_data = data; }
@@ -116,7 +116,7 @@ void ms_block_free(ms_device *d, void *p, size_t capacity) {
   }
   l->at[l->n++] = p;
   c->stats.cached += capacity, total.cached += capacity;
-  if (c->stats.cached > (256u << 20) && c->stats.cached > c->stats.live) empty(c);
+  if (c->stats.cached > (256u << 20) && c->stats.cached > c->stats.live) empty_cache(c);
 }
 
 /* Storage headers come and go with every small tensor: a free list of their own. */

@@ -198,7 +198,6 @@ void ms_set_contiguous(ms_tensor *t);
 void ms_node_release(ms_node *n);
 /* Make the node of a call that produced out[]; sets node and requires_grad of the float results. -1 on failure. */
 int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out, ms_tensor **out);
-bool ms_needs_grad(const ms_tensor *t);
 void ms_script_line(const char **chunk, int *line);
 const char *ms_intern(const char *chunk); /* the same pointer for equal text, for good */
 bool ms_check_numerics_on(void);

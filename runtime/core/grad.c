@@ -20,7 +20,6 @@ bool ms_set_grad_enabled(bool on) {
 }
 
 bool ms_requires_grad(const ms_tensor *t) { return t && t->requires_grad; }
-bool ms_needs_grad(const ms_tensor *t) { return t && t->requires_grad; }
 bool ms_is_leaf(const ms_tensor *t) { return !t->node; }
 
 /* Tell the observer, if there is one: .grad of t is looked at (found) or about to be set; .grad of t has been set. */

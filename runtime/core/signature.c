@@ -134,7 +134,7 @@ static bool mentions(const char *s, char letter) {
 
 /* Fill in which inputs and results the derivatives read: as the rule says; for an elementwise row, whose derivatives are written
  * out, as the letters X, Y, Z (operands) and R (result) in them say. */
-static void reads(ms_op *op) {
+static void find_reads(ms_op *op) {
   if (!op->derivative[0]) {
     op->keep_in = op->rule->keep_in, op->keep_out = op->rule->keep_out;
     for (int i = 0; i < 3; i++) op->has_reads |= (op->reads[i] = op->rule->reads[i]) != 0;
@@ -221,7 +221,7 @@ static void parse_all(void) {
       fprintf(stderr, "mascon: ops.def, elementwise.def: %s\n", ms_error());
       abort();
     }
-    reads(&table[i]);
+    find_reads(&table[i]);
   }
 }
 
@@ -230,11 +230,4 @@ int ms_op_count(void) { return MS_OP_COUNT; }
 const ms_op *ms_op_at(int id) {
   parse_all();
   return &table[id];
-}
-
-const ms_op *ms_op_find(const char *name) {
-  parse_all();
-  for (int i = 0; i < MS_OP_COUNT; i++)
-    if (!strcmp(table[i].name, name)) return &table[i];
-  return NULL;
 }

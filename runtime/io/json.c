@@ -50,7 +50,7 @@ static void chunk_free(void *p) {
   if (!current) free(p);
 }
 
-static void drop(heap *h) {
+static void free_heap(heap *h) {
   for (chunk *c = h->chunk, *next; c; c = next) next = c->next, free(c);
   h->chunk = NULL, h->taken = 0;
 }
@@ -92,7 +92,7 @@ json_t *ms_json_root(const ms_json *d) { return d->root; }
 
 void ms_json_free(ms_json *d) {
   if (!d) return;
-  drop(&d->heap);
+  free_heap(&d->heap);
   free(d);
 }
 
@@ -104,7 +104,7 @@ char *ms_json_write(json_t *(*make)(void *data), void *data, size_t flags, bool 
   *no_memory = false;
   if (setjmp(h.out)) {
     current = before;
-    drop(&h);
+    free_heap(&h);
     *no_memory = true;
     return NULL;
   }
@@ -114,6 +114,6 @@ char *ms_json_write(json_t *(*make)(void *data), void *data, size_t flags, bool 
   current = before;
   if (text) copy = strdup(text);
   *no_memory = value && !copy;
-  drop(&h);
+  free_heap(&h);
   return copy;
 }

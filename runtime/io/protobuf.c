@@ -103,12 +103,6 @@ void ms_pb_doubles(ms_pb *pb, int field, const double *values, size_t n) {
   for (size_t i = 0; i < n; i++) put_fixed64(pb, double_bits(values[i]));
 }
 
-void ms_pb_floats(ms_pb *pb, int field, const float *values, size_t n) {
-  put_key(pb, field, LENGTH);
-  put_varint(pb, n * 4);
-  for (size_t i = 0; i < n; i++) put_fixed32(pb, float_bits(values[i]));
-}
-
 void ms_pb_ints(ms_pb *pb, int field, const int64_t *values, size_t n) {
   size_t mark = ms_pb_begin(pb, field);
   for (size_t i = 0; i < n; i++) put_varint(pb, (uint64_t)values[i]);

@@ -25,7 +25,6 @@ void ms_pb_bytes(ms_pb *pb, int field, const void *data, size_t n);
 void ms_pb_string(ms_pb *pb, int field, const char *s);
 
 void ms_pb_doubles(ms_pb *pb, int field, const double *values, size_t n); /* packed */
-void ms_pb_floats(ms_pb *pb, int field, const float *values, size_t n);
 void ms_pb_ints(ms_pb *pb, int field, const int64_t *values, size_t n);
 
 /* A nested message: everything appended between begin and end(mark) is its content. They nest. */

@@ -42,7 +42,7 @@ static bool shape_bytes(ms_dtype dtype, int rank, const int64_t *shape, size_t *
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static int read_shape(const char *file, const char *name, const json_t *list, ms_st_entry *e) {
+static int parse_shape(const char *file, const char *name, const json_t *list, ms_st_entry *e) {
   if (!json_is_array(list) || json_array_size(list) > MS_MAX_RANK) {
     ms_fail("%s: tensor '%s': expected a shape of at most %d sizes%s", file, name, MS_MAX_RANK,
             json_is_array(list) ? ", got more" : "");
@@ -76,7 +76,7 @@ static int read_entry(const struct ms_st_private *p, const json_t *value, ms_st_
     ms_fail("%s: tensor '%s': expected dtype F32, F64, BF16, F16, I64, I32, U8 or BOOL, got %.40s", file, name, dtype);
     return -1;
   }
-  if (read_shape(file, name, json_object_get(value, "shape"), e)) return -1;
+  if (parse_shape(file, name, json_object_get(value, "shape"), e)) return -1;
   json_int_t begin = json_integer_value(first), end = json_integer_value(last);
   if (begin < 0 || end < begin || (uint64_t)end > p->size) {
     ms_fail("%s: tensor '%s': data_offsets [%lld, %lld] do not lie in the %llu bytes of data there are", file, name,

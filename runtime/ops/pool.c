@@ -3,7 +3,7 @@
  * / stride) + 1, and padding is at most half a window, so that every window holds at least one element. */
 #include "core/core.h"
 
-static int planes(ms_infer *s, const char *name) {
+static int check_images(ms_infer *s, const char *name) {
   const ms_tensor *x = s->in[0];
   return x->rank == 4 ? 0 : (ms_fail("%s: %s is %s, expected N x C x H x W", s->op->name, name, ms_shape_str(x)), -1);
 }
@@ -42,7 +42,7 @@ static ms_windows separate_windows(const ms_attr *a, int64_t *factor, ms_windows
 static int avg_pool2d_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   int64_t out[4];
-  if (planes(s, "x") < 0 || windows(s, 0, x->shape + 2, out + 2) < 0) return -1;
+  if (check_images(s, "x") < 0 || windows(s, 0, x->shape + 2, out + 2) < 0) return -1;
   out[0] = x->shape[0], out[1] = x->shape[1];
   return ms_out(s, 0, x->dtype, 4, out);
 }
@@ -59,7 +59,7 @@ MS_RULE(avg_pool2d, .shape = avg_pool2d_shape, .vjp = avg_pool2d_vjp, .windows =
 static int avg_pool2d_grad_shape(ms_infer *s) {
   const ms_tensor *g = s->in[0];
   int64_t out[2];
-  if (planes(s, "g") < 0 || ms_pair(s->op->name, "input", &s->attr[0].v, 0) < 0 || windows(s, 1, s->attr[0].v.at, out) < 0)
+  if (check_images(s, "g") < 0 || ms_pair(s->op->name, "input", &s->attr[0].v, 0) < 0 || windows(s, 1, s->attr[0].v.at, out) < 0)
     return -1;
   if (g->shape[2] != out[0] || g->shape[3] != out[1])
     return ms_fail("avg_pool2d_grad: g is %s, pooling %s gives %s", ms_shape_str(g), ms_sizes_str(2, s->attr[0].v.at),
@@ -79,7 +79,7 @@ MS_RULE(avg_pool2d_grad, .shape = avg_pool2d_grad_shape, .vjp = avg_pool2d_grad_
 static int max_pool2d_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   int64_t out[4];
-  if (planes(s, "x") < 0 || windows(s, 0, x->shape + 2, out + 2) < 0) return -1;
+  if (check_images(s, "x") < 0 || windows(s, 0, x->shape + 2, out + 2) < 0) return -1;
   if (s->attr[0].v.at[0] * x->shape[3] + s->attr[0].v.at[1] > INT32_MAX) /* kernels count within a window in 32 bits */
     return ms_fail("max_pool2d: windows of %s are too large for planes of %s", ms_sizes_str(2, s->attr[0].v.at),
                    ms_sizes_str(2, x->shape + 2)),
