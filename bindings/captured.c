@@ -9,9 +9,9 @@
 
 enum { MAX_CAPTURED = 256, MAX_FUNCTIONS = 2000, MAX_FIELDS = 64, MAX_ENTRIES = 256, FIELDS_DEPTH = 3 };
 
-typedef struct contents {
+typedef struct table_contents {
   int64_t settings, tensors;
-} contents;
+} table_contents;
 
 /* Is the value at i a table, and none that a library made? Their metatables have a name. */
 static bool is_script_table(lua_State *L, int i) {
@@ -34,14 +34,14 @@ static bool is_settings(lua_State *L, int i) {
  * number, tensors as another, each a sum by exclusive or, 0 for none. Results of compiled steps do not count: who keeps the last
  * loss beside the model changes nothing. A table with many entries is data, not settings: it counts for nothing, and so do tables
  * in tables once *left entries were looked at, for they may hold one another. */
-static contents contents_of(lua_State *L, int i, int depth, int *left) {
+static table_contents contents_of(lua_State *L, int i, int depth, int *left) {
   uint64_t settings = 0, tensors = 0;
   int n = 0;
   bool tables = false;
   luaL_checkstack(L, 6, "compile");
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
     const int value = lua_gettop(L), type = lua_type(L, value);
-    if (++n > MAX_FIELDS) return lua_pop(L, 2), (contents){0, 0};
+    if (++n > MAX_FIELDS) return lua_pop(L, 2), (table_contents){0, 0};
     const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
     if (msl_to(L, value)) tensors ^= msl_is_result(L, value) ? 0 : msl_mix((uint64_t)msl_value_code(L, value) ^ key);
     else if (type == LUA_TTABLE && is_script_table(L, value)) tables = true;
@@ -51,26 +51,26 @@ static contents contents_of(lua_State *L, int i, int depth, int *left) {
   if (tables && depth < FIELDS_DEPTH)
     for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
       const int value = lua_gettop(L);
-      if (*left <= 0) return lua_pop(L, 2), (contents){(int64_t)settings, (int64_t)tensors};
+      if (*left <= 0) return lua_pop(L, 2), (table_contents){(int64_t)settings, (int64_t)tensors};
       if (!is_script_table(L, value)) continue;
       const uint64_t key = (uint64_t)msl_value_code(L, value - 1) << 1;
-      const contents in = contents_of(L, value, depth + 1, left);
+      const table_contents in = contents_of(L, value, depth + 1, left);
       if (in.settings) settings ^= msl_mix((uint64_t)in.settings ^ key);
       if (in.tensors) tensors ^= msl_mix((uint64_t)in.tensors ^ key);
     }
-  return (contents){(int64_t)settings, (int64_t)tensors};
+  return (table_contents){(int64_t)settings, (int64_t)tensors};
 }
 
-static contents contents_on_top(lua_State *L) {
+static table_contents contents_on_top(lua_State *L) {
   int left = MAX_ENTRIES;
   return contents_of(L, lua_gettop(L), 0, &left);
 }
 
 /* What variable i of the step stands for now, as a number; table: the step's third uservalue. Objects that it held at the first
  * call are known at a look. in: what lies in it, if it is a table of settings. */
-static int64_t captured_code(lua_State *L, const compiled *st, int table, int i, contents *in) {
+static int64_t captured_code(lua_State *L, const compiled *st, int table, int i, table_contents *in) {
   int64_t code = 0;
-  *in = (contents){0, 0};
+  *in = (table_contents){0, 0};
   lua_rawgeti(L, table, st->captured[i].f);
   if (lua_getupvalue(L, -1, st->captured[i].index)) {
     const void *p = lua_topointer(L, -1);
@@ -203,7 +203,7 @@ int64_t msl_captured_key(lua_State *L, compiled *st) {
   lua_getiuservalue(L, 1, 3);
   for (int i = 0; i < st->n_captured; i++) {
     if (st->captured[i].sets) continue;
-    contents in;
+    table_contents in;
     const int64_t now = st->captured[i].now = captured_code(L, st, lua_gettop(L), i, &in);
     if (now != st->captured[i].first) key ^= ((uint64_t)now ^ (uint64_t)(i + 1)) * 0x5851F42D4C957F2Du;
     if (now != st->captured[i].first || in.settings != st->captured[i].fields_first)
@@ -223,7 +223,7 @@ void msl_see_captured(lua_State *L, compiled *st, const leaves *v) {
   const char *name;
   lua_getiuservalue(L, 1, 3);
   for (int i = 0; i < st->n_captured; i++) {
-    contents in;
+    table_contents in;
     const int64_t code = captured_code(L, st, lua_gettop(L), i, &in);
     const bool same = code == st->captured[i].now;
     if (!st->captured[i].sets) st->captured[i].sets = !same;

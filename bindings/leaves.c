@@ -1,4 +1,5 @@
-/* leaves.c -- the arguments of a compiled step as a list of tensors and numbers and a key, and its results as a template. */
+/* leaves.c -- the arguments of a compiled function, taken apart into a list of tensors, a list of numbers and a key (everything
+ * else as bytes); and its results as a template: their tables, with a mark in the place of each tensor. */
 #include "steps.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,8 @@
 enum { NAMES = 64 };
 
 typedef struct fields {
-  int list, n;
-  const char *name[NAMES]; /* texts of the table itself */
+  int list, n;             /* entries 1..list, and n with names */
+  const char *name[NAMES]; /* the table's own texts */
 } fields;
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -190,7 +191,7 @@ static void lend_number(lua_State *L, loan *w) {
   lua_remove(L, -2);
 }
 
-static void append(lua_State *L, loan *w) { lua_rawseti(L, w->list, ++w->n); } /* pops */
+static void append_note(lua_State *L, loan *w) { lua_rawseti(L, w->list, ++w->n); } /* pops */
 
 static void lend_table(lua_State *L, int i, loan *w, int depth) {
   fields f;
@@ -200,22 +201,22 @@ static void lend_table(lua_State *L, int i, loan *w, int depth) {
     push_entry(L, i, &f, k);
     int at = lua_gettop(L);
     if (plain_table(L, at)) lend_table(L, at, w, depth + 1);
-    lua_pushvalue(L, i), append(L, w);
+    lua_pushvalue(L, i), append_note(L, w);
     if (k < f.list) lua_pushinteger(L, k + 1);
     else lua_pushstring(L, f.name[k - f.list]);
-    append(L, w);
-    lua_pushvalue(L, at), append(L, w);
+    append_note(L, w);
+    lua_pushvalue(L, at), append_note(L, w);
     if ((lua_type(L, at) == LUA_TNUMBER && !is_large(L, at)) || msl_live(L, at)) {
       lend_number(L, w);
       lua_pushvalue(L, at);
       set_entry(L, i, &f, k);
     }
-    append(L, w); /* what lies there now */
+    append_note(L, w); /* what lies there now */
   }
-  lua_pushvalue(L, i), append(L, w);
-  lua_pushinteger(L, f.list + f.n), append(L, w);
-  lua_pushboolean(L, false), append(L, w); /* false and true: a count of fields, and no field */
-  lua_pushboolean(L, true), append(L, w);
+  lua_pushvalue(L, i), append_note(L, w);
+  lua_pushinteger(L, f.list + f.n), append_note(L, w);
+  lua_pushboolean(L, false), append_note(L, w); /* false and true: a count of fields, and no field */
+  lua_pushboolean(L, true), append_note(L, w);
 }
 
 void msl_lend(lua_State *L, int i, loan *w) {

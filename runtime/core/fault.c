@@ -13,7 +13,7 @@ static struct origin {
 static uint32_t n_origins, room_origins;
 static uint32_t *table; /* hash to id, 0: empty; twice as large as room_origins */
 
-static uint32_t slot_of(const ms_op *op, const char *chunk, int line) {
+static uint32_t table_index(const ms_op *op, const char *chunk, int line) {
   const uint64_t h = ((uint64_t)op->id * 0x9E3779B97F4A7C15u) ^ ((uint64_t)(uintptr_t)chunk >> 4) ^ ((uint64_t)line << 20);
   uint32_t at = (uint32_t)(h * 0x9E3779B97F4A7C15u >> 33) % (2 * room_origins);
   for (; table[at]; at = (at + 1) % (2 * room_origins)) {
@@ -23,7 +23,7 @@ static uint32_t slot_of(const ms_op *op, const char *chunk, int line) {
   return at;
 }
 
-static int grow(void) {
+static int grow_origins(void) {
   const uint32_t room = room_origins ? 2 * room_origins : 64;
   struct origin *o = realloc(origins, room * sizeof *o);
   if (o) origins = o;
@@ -31,13 +31,13 @@ static int grow(void) {
   if (!o || !t) return free(t), ms_fail("out of memory: no room for the list of operations"), -1;
   free(table);
   table = t, room_origins = room;
-  for (uint32_t i = 0; i < n_origins; i++) table[slot_of(origins[i].op, origins[i].chunk, origins[i].line)] = i + 1;
+  for (uint32_t i = 0; i < n_origins; i++) table[table_index(origins[i].op, origins[i].chunk, origins[i].line)] = i + 1;
   return 0;
 }
 
 uint32_t ms_call_id(const ms_op *op, const char *chunk, int line) {
-  if (n_origins == room_origins && grow() < 0) return 0;
-  const uint32_t at = slot_of(op, chunk, line);
+  if (n_origins == room_origins && grow_origins() < 0) return 0;
+  const uint32_t at = table_index(op, chunk, line);
   if (!table[at]) {
     origins[n_origins++] = (struct origin){op, chunk, line};
     table[at] = n_origins;

@@ -8,7 +8,7 @@
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static ms_tensor *spare; /* linked through ->grad */
+static ms_tensor *spare; /* freed headers, to be used again; linked through ->grad */
 
 ms_tensor *ms_tensor_new(void) {
   ms_tensor *t = spare;

@@ -26,7 +26,7 @@ struct ms_json {
   json_t *root;
 };
 
-static _Thread_local heap *current; /* of the jansson call under way; NULL: somebody else's */
+static _Thread_local heap *current; /* of the jansson call under way; NULL: somebody else calls jansson */
 
 static void *chunk_alloc(size_t n) {
   heap *h = current;
