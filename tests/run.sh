@@ -79,7 +79,7 @@ one() { # one KIND FILE COMMAND...
   fi
 }
 
-LAZY='core devices compile compile_memory compile_training compile_traps replay_captured replay_lua replay_numbers replay_right fold fuse heads
+LAZY='core devices compile compile_memory compile_training compile_traps replay_captured replay_lua replay_numbers replay_right fold fuse heads traits
   layout layouts coroutine empty grad gradients optim parity random steps precision save'
 printf '%-44s %7s %7s %7s %8s\n' "file${SAN:+ (sanitized)}${STRESS:+ (collecting)}" passed failed skipped seconds
 shopt -s nullglob

@@ -54,8 +54,12 @@ local function blend(row, x, a, b, y)
 end
 
 local function results(row, args)
-  local r = table.pack(pcall(rows.call, row, args))
-  return r[1] and { table.unpack(r, 2, r.n) } or nil -- values that it refuses
+  local ok, list = pcall(function()
+    local r = { rows.call(row, args) }
+    ms.synchronize()
+    return r
+  end)
+  return ok and list or nil -- values that it refuses, now or when the device comes to them
 end
 
 -- f(a x + b y) = a f(x) + b f(y) on this case, x and y the arguments at these places? nil: one of them is not there.
