@@ -112,14 +112,14 @@ typedef struct ms_fault {
 
 /* Memory of a captured step whose address is a live word. */
 typedef enum ms_io_kind { MS_IO_INPUT, MS_IO_RESULT, MS_IO_GRADIENT } ms_io_kind;
-typedef struct ms_io_place {
+typedef struct ms_io_memory {
   ms_io_kind kind;
   int live;     /* the word with its address */
   size_t bytes; /* from there to the end of the storage when it was captured */
   bool written; /* does the step write it? */
-} ms_io_place;
+} ms_io_memory;
 typedef struct ms_io {
-  const ms_io_place *place;
+  const ms_io_memory *memory;
   int n;
   int n_live; /* words of the live block */
 } ms_io;

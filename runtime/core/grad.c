@@ -171,17 +171,17 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   return ok ? 0 : -1;
 }
 
-/* ---- a pass ------------------------------------------------------------------------------------------------------ */
+/* ---- a backward pass --------------------------------------------------------------------------------------------- */
 
-typedef struct pass {
-  ms_node **list;
+typedef struct backward_pass {
+  ms_node **list; /* what y depends on */
   int n, room;
-  int n_x; /* 0: backward into leaves; else the tensors asked for */
+  int n_x; /* 0: gradients go into .grad of the leaves; else they are asked for of the tensors x[], and go into dx[] */
   ms_tensor *const *x;
   ms_tensor **dx;
-} pass;
+} backward_pass;
 
-static int add_node(pass *p, ms_node *n, uint64_t mark) {
+static int add_node(backward_pass *p, ms_node *n, uint64_t mark) {
   if (n->mark == mark) return 0;
   n->mark = mark;
   n->wanted = false;
@@ -200,14 +200,15 @@ static int by_seq(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static int target(const pass *p, const ms_tensor *t) {
+/* Which of the tensors asked for is t? -1: none. */
+static int asked_for(const backward_pass *p, const ms_tensor *t) {
   for (int i = 0; i < p->n_x; i++)
     if (p->x[i] == t || (t->node && p->x[i]->node == t->node && p->x[i]->out_index == t->out_index)) return i;
   return -1;
 }
 
 /* All nodes y depends on, by rising sequence number, each marked whether it leads to something asked for. */
-static int collect_nodes(pass *p, ms_tensor *y) {
+static int collect_nodes(backward_pass *p, ms_tensor *y) {
   uint64_t mark = ++next_mark;
   if (y->node && add_node(p, y->node, mark) < 0) return -1;
   for (int i = 0; i < p->n; i++) {
@@ -225,12 +226,13 @@ static int collect_nodes(pass *p, ms_tensor *y) {
     for (int k = 0; k < n->n_in && !n->wanted; k++) {
       const ms_tensor *t = n->in[k];
       if (!t || !t->requires_grad) continue;
-      n->wanted = (t->node && t->node->wanted) || (p->n_x ? target(p, t) >= 0 : !t->node);
+      n->wanted = (t->node && t->node->wanted) || (p->n_x ? asked_for(p, t) >= 0 : !t->node);
     }
   }
   return 0;
 }
 
+/* *sum += g, in a tensor of its own; the first g is taken as it is. */
 static int accumulate(ms_tensor **sum, ms_tensor *g) {
   if (!*sum) return *sum = ms_retain(g), 0;
   int mark = ms_scope_open();
@@ -243,10 +245,11 @@ static int accumulate(ms_tensor **sum, ms_tensor *g) {
 }
 
 /* Add g to the gradient of t, an input of the node that is being visited: where it is kept depends on what t is. */
-static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
-  if (t->node && (t->node->wanted || (p->n_x && target(p, t) >= 0)) && accumulate(&t->node->grad[t->out_index], g) < 0) return -1;
+static int deliver(backward_pass *p, ms_tensor *t, ms_tensor *g) {
+  if (t->node && (t->node->wanted || (p->n_x && asked_for(p, t) >= 0)) && accumulate(&t->node->grad[t->out_index], g) < 0)
+    return -1;
   if (p->n_x) {
-    int i = target(p, t);
+    int i = asked_for(p, t);
     return i >= 0 && !t->node ? accumulate(&p->dx[i], g) : 0; /* results asked for are taken when their node is visited */
   }
   if (t->node) return 0;
@@ -270,7 +273,7 @@ static int deliver(pass *p, ms_tensor *t, ms_tensor *g) {
 }
 
 /* The result k of node n as the rule sees it: connected to the graph again. */
-static ms_tensor *unpack(ms_node *n, int k) {
+static ms_tensor *result_in_graph(ms_node *n, int k) {
   ms_tensor *r = ms_alias(n->out[k]);
   if (!r) return NULL;
   if (ms_dtype_is_float(r->dtype)) {
@@ -280,20 +283,22 @@ static ms_tensor *unpack(ms_node *n, int k) {
   return ms_autorelease(r);
 }
 
-static int guard(const ms_node *n, const char *what, int i, const ms_tensor *t, uint32_t version) {
+/* Has a tensor that the node keeps still the values that it had? 0, or -1 after ms_fail. */
+static int check_version(const ms_node *n, const char *what, int i, const ms_tensor *t, uint32_t version) {
   if (!t || !t->storage || t->storage->version == version) return 0;
   ms_fail("%s %d of %s (%s) was changed in place after it was used; its derivative needs the old values", what, i + 1, n->op->name,
           ms_shape_str(t));
   return -1;
 }
 
-enum { FEW = 16 };
+enum { FEW_INPUTS = 16 }; /* so many need no malloc */
 
-static int visit(pass *p, ms_node *n) {
-  ms_tensor *few_dx[FEW], *r[MS_MAX_OUT] = {0}, **dx = few_dx;
-  bool few_need[FEW], *need = few_need;
+/* Call the derivative rule of a node whose results have their gradients, and deliver what it gives for the inputs. */
+static int visit(backward_pass *p, ms_node *n) {
+  ms_tensor *few_dx[FEW_INPUTS], *r[MS_MAX_OUT] = {0}, **dx = few_dx;
+  bool few_need[FEW_INPUTS], *need = few_need;
   if (!n->op->rule->vjp) return ms_fail("%s has no derivative", n->op->name), -1;
-  if (n->n_in > FEW) {
+  if (n->n_in > FEW_INPUTS) {
     dx = malloc((size_t)n->n_in * sizeof *dx), need = malloc((size_t)n->n_in * sizeof *need);
     if (!dx || !need) return free(dx), free(need), ms_fail("out of memory in the derivative of %s", n->op->name), -1;
   }
@@ -301,12 +306,12 @@ static int visit(pass *p, ms_node *n) {
   for (int i = 0; i < n->n_in; i++) {
     const ms_tensor *t = n->in[i];
     dx[i] = NULL;
-    need[i] = t && t->requires_grad && ((t->node && t->node->wanted) || (p->n_x ? target(p, t) >= 0 : !t->node));
-    if (i < 32 && n->kept_in >> i & 1 && guard(n, "argument", i, t, n->in_version[i]) < 0) rc = -1;
+    need[i] = t && t->requires_grad && ((t->node && t->node->wanted) || (p->n_x ? asked_for(p, t) >= 0 : !t->node));
+    if (i < 32 && n->kept_in >> i & 1 && check_version(n, "argument", i, t, n->in_version[i]) < 0) rc = -1;
   }
   for (int k = 0; k < n->n_out && rc == 0; k++) {
-    if (n->kept_out >> k & 1 && guard(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
-    if (!(r[k] = unpack(n, k))) rc = -1;
+    if (n->kept_out >> k & 1 && check_version(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
+    if (!(r[k] = result_in_graph(n, k))) rc = -1;
   }
   ms_vjp v = {
       .op = n->op, .n_in = n->n_in, .n_out = n->n_out, .x = n->in, .r = r, .g = n->grad, .attr = n->attr, .need = need, .dx = dx};
@@ -318,7 +323,8 @@ static int visit(pass *p, ms_node *n) {
   return rc;
 }
 
-static ms_tensor *start(ms_tensor *y, ms_tensor *seed) {
+/* The gradient of y itself, where the pass begins: `seed`, or 1. */
+static ms_tensor *first_gradient(ms_tensor *y, ms_tensor *seed) {
   if (!y) return NULL;
   if (!y->requires_grad)
     return ms_fail(
@@ -334,13 +340,14 @@ static ms_tensor *start(ms_tensor *y, ms_tensor *seed) {
   return same ? seed : ms_fail("backward: the gradient to start from is %s, the result %s", ms_shape_str(seed), ms_shape_str(y));
 }
 
-static int run_pass(pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
+/* Visit the nodes behind y from the last to the first. */
+static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
   int rc = collect_nodes(p, y);
   if (rc == 0 && y->node) rc = accumulate(&y->node->grad[y->out_index], seed);
   else if (rc == 0) rc = deliver(p, y, seed);
   for (int i = p->n - 1; i >= 0; i--) {
     ms_node *n = p->list[i];
-    n->refs++; /* dropping a later node's inputs must not free this one under our hands */
+    n->refs++; /* dropping a later node's inputs must not free this one before it is visited */
   }
   for (int i = p->n - 1; i >= 0; i--) {
     ms_node *n = p->list[i];
@@ -369,8 +376,8 @@ static int run_pass(pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
 int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain) {
   int mark = ms_scope_open();
   bool was = ms_set_grad_enabled(false);
-  pass p = {0};
-  ms_tensor *g = ms_retain(start(y, seed)); /* held, so that no .grad takes the caller's own tensor over */
+  backward_pass p = {0};
+  ms_tensor *g = ms_retain(first_gradient(y, seed)); /* held, so that no .grad takes the caller's own tensor over */
   int rc = g ? run_pass(&p, y, g, retain) : -1;
   ms_release(g);
   ms_set_grad_enabled(was);
@@ -384,8 +391,8 @@ int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor
     dx[i] = NULL;
     if (!x[i]->requires_grad) return ms_fail("grad: argument %d does not require gradients", i + 1), -1;
   }
-  pass p = {.n_x = n, .x = x, .dx = dx};
-  ms_tensor *g = start(y, seed);
+  backward_pass p = {.n_x = n, .x = x, .dx = dx};
+  ms_tensor *g = first_gradient(y, seed);
   int rc = g ? run_pass(&p, y, g, true) : -1;
   for (int i = 1; i < n; i++)
     for (int j = 0; j < i && !dx[i]; j++)

@@ -18,7 +18,7 @@ typedef struct ms_observer {
   /* Operands of an operation, views too, while gradients are enabled. */
   void (*operands)(int n, ms_tensor *const *in);
   /* An elementwise operation on numbers only, one of them live: the live number that is its result. NULL after ms_fail. */
-  ms_tensor *(*folded)(const ms_op *op, int n, ms_tensor *const *in);
+  ms_tensor *(*on_numbers)(const ms_op *op, int n, ms_tensor *const *in);
   /* The value of a live number decides something here and now (a way, a size). Answers the value. */
   ms_plain (*looked)(ms_cell *c);
   /* .grad of t is looked at (found) or set: told before it happens. */

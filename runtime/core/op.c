@@ -1,7 +1,14 @@
-/* op.c -- the gate. Every operation, from the script, from a derivative rule or from a composite, passes here:
+/* op.c -- the gate: the one way to run an operation, for scripts, derivative rules and compositions alike. ms_apply_n runs one that
+ * makes new tensors (or changes its arguments, as optimizers do), ms_apply_inplace one whose result takes the place of x.
  *
- *     check -> meet dtypes -> shapes -> indices -> allocate -> run -> node
- */
+ *   check the operands          check_inputs, check_mutation: none missing, one device, nothing changed that may not be
+ *   bring them to one dtype     common_dtype (elementwise rows), common_float (the others)
+ *   find the results' shapes    the row's `shape` rule
+ *   check index tensors         check_indices
+ *   make the results            make_view; or ms_empty and run_kernel; without a kernel compose: the row's `ref`, or through_f32
+ *   record a node               ms_node_record, if a gradient may be asked for later
+ *
+ * A row that is composed of others (MS_COMPOSITE) goes to its `ref` at once: the operations that this calls pass the gate. */
 #define MS_INSIDE
 #include "core.h"
 #include <math.h>
@@ -31,22 +38,24 @@ static void tensor_view(const ms_tensor *t, ms_view *v) {
   v->data = (char *)t->storage->data + (size_t)t->offset * ms_dtype_size(t->dtype);
 }
 
-enum { SMALL = 8 }; /* inputs that need no malloc */
+enum { FEW_INPUTS = 8 }; /* so many need no malloc */
 
-typedef struct gate {
+/* A call on the stack, with what it points to. */
+typedef struct stack_call {
   ms_call call;
-  ms_view in[SMALL], out[MS_MAX_OUT];
-  double number[SMALL];
-} gate;
+  ms_view in[FEW_INPUTS], out[MS_MAX_OUT];
+  double number[FEW_INPUTS]; /* by input: the element that a number operand becomes */
+} stack_call;
 
-/* 1: ran; 0: the backend has no kernel; -1: failed. number_dtype: what number operands become. */
+/* Ask the device for a kernel and run it. 1: it ran; 0: the device has none; -1 after ms_fail. number_dtype: what number operands
+ * become. bound: of index tensors, by input. */
 static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, int n_out,
                       ms_tensor **out, int number_dtype, const int64_t *bound) {
-  gate g;
+  stack_call g;
   ms_call *c = &g.call;
   *c = (ms_call){.op = op, .n_in = n_in, .n_out = n_out, .n_attr = op->n_attr, .in = g.in, .out = g.out, .attr = attr};
   c->queue = device->queue, c->precision = ms_device_precision(device);
-  if (n_in > SMALL && !(c->in = malloc((size_t)n_in * sizeof *c->in)))
+  if (n_in > FEW_INPUTS && !(c->in = malloc((size_t)n_in * sizeof *c->in)))
     return ms_fail("%s: out of memory for %d operands", op->name, n_in), -1;
   const ms_backend *b = device->backend;
   int rc = 0;
@@ -193,14 +202,14 @@ static ms_tensor *bounded(const ms_op *op, int i, ms_tensor *x, int t) {
 
 /* Bring the operands of an elementwise row to one dtype: fills to[] and gives that dtype, -1 on failure. Numbers take the dtype of
  * the tensors, but one with a fraction makes integers f32; a number that does not fit is an error when it is written (scalar.c). */
-static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
+static int common_dtype(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
   const int class = op->elementwise_class;
-  int t = -1, from = class == MS_CLASS_CHOOSE;
+  int t = -1, first = class == MS_CLASS_CHOOSE; /* the condition of a choice does not count */
   bool float_number = false;
-  for (int i = from; i < n; i++)
+  for (int i = first; i < n; i++)
     if (!in[i]->is_number) t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
     else float_number |= !in[i]->is_integer_number && !unbounded(op, in[i]);
-  if (t < 0) t = float_number || !from ? MS_F32 : MS_I64;
+  if (t < 0) t = float_number || !first ? MS_F32 : MS_I64;
   if (class == MS_CLASS_LOGIC) t = MS_BOOL;
   else if (class == MS_CLASS_FLOAT) t = ms_dtype_is_float(t) ? t : MS_F32;
   else if (class == MS_CLASS_COMPARE) {
@@ -210,7 +219,7 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
   } else {
     if (t == MS_BOOL && class != MS_CLASS_CHOOSE) t = MS_I64;
     if (float_number && !ms_dtype_is_float(t)) t = MS_F32;
-    for (int i = from; i < n && t == MS_BOOL; i++) { /* a choice: true and false stay, other numbers are numbers */
+    for (int i = first; i < n && t == MS_BOOL; i++) { /* a choice: true and false stay, other numbers are numbers */
       if (!in[i]->is_number) continue;
       ms_cell *cell = ms_scalar_cell(in[i]->number);
       if (cell) ms_decides(&in[i]->number), ms_cell_release(cell); /* the operand held it */
@@ -218,7 +227,7 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
     }
   }
   for (int i = 0; i < n; i++) {
-    int want = from && i == 0 ? MS_BOOL : t;
+    int want = first && i == 0 ? MS_BOOL : t;
     if (class != MS_CLASS_COMPARE || !in[i]->is_number) to[i] = in[i];
     if (in[i]->is_number) to[i] = class == MS_CLASS_BOUND ? bounded(op, i, to[i], t) : to[i];
     else if (in[i]->dtype != want) to[i] = ms_cast(in[i], want);
@@ -228,12 +237,12 @@ static int meet(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
 }
 
 /* Operands that are all numbers give a number: derivative rules write y - 1 whether y is a tensor or not. */
-static ms_tensor *fold_numbers(const ms_op *op, int n, ms_tensor *const *in) {
+static ms_tensor *apply_to_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   bool truth = op->flags & MS_NO_GRAD, whole = true;
   for (int i = 0; i < n; i++) {
     if (ms_scalar_cell(in[i]->number)) {
       if (!ms_observer_now) return ms_fail("compile: a live number of a step was used outside it");
-      return ms_observer_now->folded(op, n, in);
+      return ms_observer_now->on_numbers(op, n, in);
     }
     whole &= in[i]->is_integer_number;
   }
@@ -297,11 +306,11 @@ static ms_tensor *make_view(const ms_tensor *x, const ms_spec *s) {
   return ms_autorelease(t);
 }
 
-/* Half precision without a kernel of its own: compute in f32 and convert the floating results back. */
+/* f16 and bf16 where there is no kernel for them: compute in f32 and convert the floating results back. */
 static int through_f32(const ms_op *op, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
-  ms_tensor *in_f32[SMALL];
+  ms_tensor *in_f32[FEW_INPUTS];
   int half = -1;
-  for (int i = 0; i < n_in && n_in <= SMALL; i++) {
+  for (int i = 0; i < n_in && n_in <= FEW_INPUTS; i++) {
     bool is = in[i] && !in[i]->is_number && (in[i]->dtype == MS_F16 || in[i]->dtype == MS_BF16);
     if (is) half = in[i]->dtype;
     in_f32[i] = is ? ms_cast(in[i], MS_F32) : in[i];
@@ -318,8 +327,8 @@ static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *co
                      ms_tensor **out) {
   ms_attr a[MS_MAX_ARGS];
   if (op->n_attr) memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
-  for (int i = 0, k = 0; ms_observer_now && !op->rule->live && i < op->n_arg;
-       i++) { /* a reference may decide by its numbers: they become constants now */
+  /* A reference may decide by its numbers; while a step is recorded they become constants here. */
+  for (int i = 0, k = 0; ms_observer_now && !op->rule->live && i < op->n_arg; i++) {
     if (op->arg[i].is_tensor) continue;
     if (op->arg[i].kind == MS_K_SCALAR) ms_decides(&a[k].s);
     k++;
@@ -329,48 +338,32 @@ static int apply_ref(const ms_op *op, ms_device *device, int n_in, ms_tensor *co
   return r.n_out;
 }
 
-static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
-  const ms_op *op = ms_op_at(id);
-  const ms_rule *rule = op->rule;
-  if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
-  if (!device && !(device = ms_device_default())) return -1;
-  if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
+/* The attributes of a call: those given, else the defaults of the row. */
+static void take_attributes(const ms_op *op, const ms_attr *given, ms_attr *a) {
+  if (op->n_attr && given) memcpy(a, given, (size_t)op->n_attr * sizeof *a);
+  for (int i = 0, k = 0; i < op->n_arg && !given; i++)
+    if (!op->arg[i].is_tensor) a[k++] = op->arg[i].value;
+}
 
-  ms_attr a[MS_MAX_ARGS];
-  if (op->n_attr) {
-    if (attr) memcpy(a, attr, (size_t)op->n_attr * sizeof *a);
-    else
-      for (int i = 0, k = 0; i < op->n_arg; i++)
-        if (!op->arg[i].is_tensor) a[k++] = op->arg[i].value;
+/* Bring the floating arguments of a row that is not elementwise to one dtype; integers become f32. Fills to[] and gives 1; 0: there
+ * are none, and to[] is not filled; -1 after ms_fail. */
+static int common_float(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
+  int common = -1;
+  for (int i = 0; i < n; i++)
+    if (in[i] && ms_arg_of(op, i)->kind == MS_K_FLOAT) common = common < 0 ? in[i]->dtype : ms_promote(common, in[i]->dtype);
+  if (common < 0) return 0;
+  if (!ms_dtype_is_float(common)) common = MS_F32;
+  for (int i = 0; i < n; i++) {
+    to[i] = in[i] && ms_arg_of(op, i)->kind == MS_K_FLOAT && in[i]->dtype != common ? ms_cast(in[i], common) : in[i];
+    if (in[i] && !to[i]) return -1;
   }
-  if (op->mutates && check_mutation(op, n_in, in) < 0) return -1;
-  if (op->flags & MS_COMPOSITE) return apply_ref(op, device, n_in, in, a, 1, out);
+  return 1;
+}
 
-  ms_tensor *met[SMALL];
-  int number_dtype = MS_F64;
-  if (op->flags & MS_ELEMENTWISE) {
-    bool numbers = true;
-    for (int i = 0; i < n_in; i++) numbers &= in[i]->is_number;
-    if (numbers) return (out[0] = fold_numbers(op, n_in, in)) ? 1 : -1;
-    if ((number_dtype = meet(op, n_in, in, met)) < 0) return -1;
-    in = met;
-  } else if (n_in && n_in <= SMALL) {
-    int common = -1; /* floating arguments meet at one dtype; integers become f32 */
-    for (int i = 0; i < n_in; i++)
-      if (in[i] && ms_arg_of(op, i)->kind == MS_K_FLOAT) common = common < 0 ? in[i]->dtype : ms_promote(common, in[i]->dtype);
-    if (common >= 0) {
-      if (!ms_dtype_is_float(common)) common = MS_F32;
-      for (int i = 0; i < n_in; i++) {
-        met[i] = in[i] && ms_arg_of(op, i)->kind == MS_K_FLOAT && in[i]->dtype != common ? ms_cast(in[i], common) : in[i];
-        if (in[i] && !met[i]) return -1;
-      }
-      in = met;
-    }
-  }
-
-  ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a, .dtype = number_dtype};
-  if (rule->shape(&s) < 0) return -1;
-  for (int i = 0; i < n_in && !(op->flags & MS_VIEW); i++) /* before anything reads their values */
+/* Before anything reads the operands: have they values, and do index tensors hold positions that exist? Where the host cannot read
+ * them, the kernel looks (backend.h: faults). */
+static int check_values(const ms_op *op, const ms_device *device, int n_in, ms_tensor *const *in, const int64_t *bound) {
+  for (int i = 0; i < n_in && !(op->flags & MS_VIEW); i++)
     if (in[i] && in[i]->is_ghost)
       return ms_fail("%s: a derivative rule reads the values of %s, which its row does not keep", op->name, ms_arg_of(op, i)->name),
              -1;
@@ -381,33 +374,86 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
       return ms_fail("%s: %s is %s, expected integers (dtype = \"i64\")", op->name, arg->name, ms_shape_str(in[i])), -1;
     ms_view v;
     tensor_view(in[i], &v);
-    if (device->backend->host_memory && ms_check_index(op, i, &v, s.bound[i]) < 0) return -1;
+    if (device->backend->host_memory && ms_check_index(op, i, &v, bound[i]) < 0) return -1;
+  }
+  return 0;
+}
+
+/* Operands and attributes that are checked and brought to their dtypes, the results' shapes known: what is left to do. */
+typedef struct checked_call {
+  const ms_op *op;
+  ms_device *device;
+  const ms_infer *infer; /* operands, attributes, shapes of the results */
+  int number_dtype;      /* what number operands become */
+  bool grad;             /* a gradient may be asked for later */
+} checked_call;
+
+/* Compose the results by the row's `ref`. With gradients and without a `vjp` the composition is what will be differentiated: its
+ * results carry nodes. Otherwise it computes values only. How many results; -1 on failure. */
+static int compose(const checked_call *c, ms_tensor **out) {
+  const ms_infer *s = c->infer;
+  const bool differentiated = c->grad && !c->op->rule->vjp;
+  for (int k = 0; ms_observer_now && k < s->n_out; k++)
+    if (ms_observer_now->made(out[k]) < 0) return -1;
+  const bool was = ms_set_grad_enabled(differentiated);
+  const int n = apply_ref(c->op, c->device, s->n_in, s->in, s->attr, s->n_out, out);
+  ms_set_grad_enabled(was);
+  for (int k = 0; k < n && !differentiated; k++)
+    if (out[k]->node || !out[k]->storage || out[k] == s->in[0])
+      return ms_fail("%s: its reference gave a tensor of the graph", c->op->name), -1;
+  return n;
+}
+
+/* New tensors with the values of the results. *recorded: they carry nodes already. How many; -1 on failure. */
+static int compute(const checked_call *c, ms_tensor **out, bool *recorded) {
+  const ms_infer *s = c->infer;
+  const ms_rule *rule = c->op->rule;
+  for (int k = 0; k < s->n_out; k++)
+    if (!(out[k] = ms_empty((ms_dtype)s->out[k].dtype, s->out[k].rank, s->out[k].shape, c->device))) return -1;
+  *recorded = c->grad && rule->ref && !rule->vjp;
+  const int ran = *recorded ? 0 : run_kernel(c->op, c->device, s->n_in, s->in, s->attr, s->n_out, out, c->number_dtype, s->bound);
+  if (ran < 0) return -1;
+  if (!ran && !rule->ref) return *recorded = true, through_f32(c->op, c->device, s->n_in, s->in, s->attr, out);
+  if (!ran) {
+    const int n = compose(c, out);
+    if (n < 0 || *recorded) return n;
+  }
+  return check_numerics && numerics_failed(c->op, s->n_out, out) < 0 ? -1 : s->n_out;
+}
+
+static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
+  const ms_op *op = ms_op_at(id);
+  if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
+  if (!device && !(device = ms_device_default())) return -1;
+  if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
+  ms_attr a[MS_MAX_ARGS];
+  take_attributes(op, attr, a);
+  if (op->mutates && check_mutation(op, n_in, in) < 0) return -1;
+  if (op->flags & MS_COMPOSITE) return apply_ref(op, device, n_in, in, a, 1, out);
+
+  ms_tensor *converted[FEW_INPUTS];
+  int number_dtype = MS_F64;
+  if (op->flags & MS_ELEMENTWISE) {
+    bool numbers = true;
+    for (int i = 0; i < n_in; i++) numbers &= in[i]->is_number;
+    if (numbers) return (out[0] = apply_to_numbers(op, n_in, in)) ? 1 : -1;
+    if ((number_dtype = common_dtype(op, n_in, in, converted)) < 0) return -1;
+    in = converted;
+  } else if (n_in && n_in <= FEW_INPUTS) {
+    const int some = common_float(op, n_in, in, converted);
+    if (some < 0) return -1;
+    if (some) in = converted;
   }
 
-  bool grad = ms_grad_enabled() && !(op->flags & MS_NO_GRAD) && !op->mutates && any_needs_grad(n_in, in);
+  ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a, .dtype = number_dtype};
+  if (op->rule->shape(&s) < 0 || check_values(op, device, n_in, in, s.bound) < 0) return -1;
+  const bool grad = ms_grad_enabled() && !(op->flags & MS_NO_GRAD) && !op->mutates && any_needs_grad(n_in, in);
+  bool recorded = false;
+  int n = s.n_out;
   if (op->flags & MS_VIEW) {
     if (!(out[0] = make_view(in[0], &s.out[0]))) return -1;
-  } else {
-    for (int k = 0; k < s.n_out; k++)
-      if (!(out[k] = ms_empty((ms_dtype)s.out[k].dtype, s.out[k].rank, s.out[k].shape, device))) return -1;
-    int ran = rule->ref && grad && !rule->vjp ? 0 : run_kernel(op, device, n_in, in, a, s.n_out, out, number_dtype, s.bound);
-    if (ran < 0) return -1;
-    if (!ran && !rule->ref) return through_f32(op, device, n_in, in, a, out);
-    if (!ran) {
-      for (int k = 0; ms_observer_now && k < s.n_out; k++)
-        if (ms_observer_now->made(out[k]) < 0) return -1;
-      bool was = ms_set_grad_enabled(grad && !rule->vjp);
-      int n = apply_ref(op, device, n_in, in, a, s.n_out, out);
-      ms_set_grad_enabled(was);
-      if (n < 0 || (grad && !rule->vjp)) return n;
-      for (int k = 0; k < n; k++)
-        if (out[k]->node || !out[k]->storage || out[k] == in[0])
-          return ms_fail("%s: its reference gave a tensor of the graph", op->name), -1;
-    }
-    if (check_numerics && numerics_failed(op, s.n_out, out) < 0) return -1;
-  }
-  if (grad && ms_node_record(op, n_in, in, a, s.n_out, out) < 0) return -1;
-  return s.n_out;
+  } else if ((n = compute(&(checked_call){op, device, &s, number_dtype, grad}, out, &recorded)) < 0 || recorded) return n;
+  return grad && ms_node_record(op, n_in, in, a, s.n_out, out) < 0 ? -1 : s.n_out;
 }
 
 int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
@@ -422,17 +468,18 @@ ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr)
   return n < 0 ? NULL : n == 0 ? in[0] : out[0];
 }
 
-/* x was changed in place by a call on met[]: its place in the graph is now that call's node, whose own x is x as it was -- the same
- * bytes, guarded by their version, in the old place. On failure x stays where it was. */
-static int join_graph(const ms_op *op, int n_in, ms_tensor **met, const ms_attr *attr, ms_tensor *x) {
+/* x was changed in place by a call on converted[]. From now on x is the result of that call's node. The node's input is x as it was
+ * before: an alias of the same bytes (whose version tells that they have changed) that keeps the old link into the graph. On
+ * failure x keeps its old link. */
+static int join_graph(const ms_op *op, int n_in, ms_tensor **converted, const ms_attr *attr, ms_tensor *x) {
   ms_tensor *before = ms_autorelease(ms_alias(x));
   if (!before) return -1;
   before->requires_grad = x->requires_grad;
   before->node = x->node, before->out_index = x->out_index;
   x->node = NULL;
   for (int i = 0; i < n_in; i++)
-    if (met[i] == x) met[i] = before;
-  if (ms_node_record(op, n_in, met, attr, 1, &x) == 0) return 0;
+    if (converted[i] == x) converted[i] = before;
+  if (ms_node_record(op, n_in, converted, attr, 1, &x) == 0) return 0;
   if (x->node) ms_node_release(x->node);
   x->node = before->node, x->out_index = before->out_index, x->requires_grad = before->requires_grad;
   before->node = NULL;
@@ -442,7 +489,7 @@ static int join_graph(const ms_op *op, int n_in, ms_tensor **met, const ms_attr 
 ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_attr *attr) {
   const ms_op *op = ms_op_at(id);
   ms_device *device = NULL;
-  ms_tensor *x = in[0], *met[SMALL];
+  ms_tensor *x = in[0], *converted[FEW_INPUTS];
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return NULL;
   if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
   if (x->is_number) return ms_fail("%s_: a number cannot be changed in place", op->name);
@@ -452,9 +499,9 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
     return ms_fail("%s_: a leaf that requires gradients cannot be changed in place; do it inside ms.no_grad()", op->name);
   if (grad && x->is_view)
     return ms_fail("%s_: a view cannot be changed in place while gradients are recorded; use %s", op->name, op->name);
-  int dtype = meet(op, n_in, in, met);
+  int dtype = common_dtype(op, n_in, in, converted);
   if (dtype < 0) return NULL;
-  ms_infer s = {.op = op, .n_in = n_in, .in = met, .attr = (ms_attr *)attr, .dtype = dtype};
+  ms_infer s = {.op = op, .n_in = n_in, .in = converted, .attr = (ms_attr *)attr, .dtype = dtype};
   if (op->rule->shape(&s) < 0) return NULL;
   const ms_spec *o = &s.out[0];
   bool same = o->rank == x->rank;
@@ -467,14 +514,14 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
 
   /* An operand that shares memory with x, but not element for element, is read before it is overwritten: copy it. */
   for (int i = 1; i < n_in; i++)
-    if (met[i]->storage && met[i]->storage == x->storage &&
-        (met[i]->offset != x->offset || memcmp(met[i]->shape, x->shape, x->rank * sizeof *x->shape) ||
-         memcmp(met[i]->stride, x->stride, x->rank * sizeof *x->stride) || met[i]->rank != x->rank))
-      if (!(met[i] = ms_apply(MS_OP_clone, MS_IN(met[i]), NULL))) return NULL;
+    if (converted[i]->storage && converted[i]->storage == x->storage &&
+        (converted[i]->offset != x->offset || memcmp(converted[i]->shape, x->shape, x->rank * sizeof *x->shape) ||
+         memcmp(converted[i]->stride, x->stride, x->rank * sizeof *x->stride) || converted[i]->rank != x->rank))
+      if (!(converted[i] = ms_apply(MS_OP_clone, MS_IN(converted[i]), NULL))) return NULL;
 
   ms_tensor *result = x;
   int ran = 0;
-  if (o->dtype == x->dtype && met[0] == x) ran = run_kernel(op, device, n_in, met, attr, 1, &result, dtype, NULL);
+  if (o->dtype == x->dtype && converted[0] == x) ran = run_kernel(op, device, n_in, converted, attr, 1, &result, dtype, NULL);
   if (ran < 0) return NULL;
   if (!ran) {
     bool was = ms_set_grad_enabled(false);
@@ -483,7 +530,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
     ms_set_grad_enabled(was);
     if (!y) return NULL;
   }
-  if (grad && join_graph(op, n_in, met, attr, x) < 0) return NULL;
+  if (grad && join_graph(op, n_in, converted, attr, x) < 0) return NULL;
   x->storage->version++;
   if (x->node) x->node->out_version[0] = x->storage->version;
   if (grad) x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */

@@ -40,29 +40,31 @@ void ms_release(ms_tensor *t) {
   ms_live_tensors--;
 }
 
-/* ---- scopes: a stack of tensors waiting for their release -------------------------------------------------------- */
+/* ---- scopes ------------------------------------------------------------------------------------------------------
+ * All scopes share one stack of tensors that wait for their release. A scope is the part of it above the mark that
+ * ms_scope_open gave. */
 
-static ms_tensor **pool;
-static int pool_n, pool_room;
+static ms_tensor **waiting;
+static int n_waiting, room_waiting;
 
-int ms_scope_open(void) { return pool_n; }
+int ms_scope_open(void) { return n_waiting; }
 
 void ms_scope_close(int mark) {
-  while (pool_n > mark) ms_release(pool[--pool_n]);
+  while (n_waiting > mark) ms_release(waiting[--n_waiting]);
 }
 
 ms_tensor *ms_autorelease(ms_tensor *t) {
   if (!t) return NULL;
-  if (pool_n == pool_room) {
-    int room = pool_room ? 2 * pool_room : 256;
-    ms_tensor **p = realloc(pool, (size_t)room * sizeof *p);
+  if (n_waiting == room_waiting) {
+    int room = room_waiting ? 2 * room_waiting : 256;
+    ms_tensor **p = realloc(waiting, (size_t)room * sizeof *p);
     if (!p) {
       ms_release(t);
       return ms_fail("out of memory: no room for the scope's list");
     }
-    pool = p, pool_room = room;
+    waiting = p, room_waiting = room;
   }
-  return pool[pool_n++] = t;
+  return waiting[n_waiting++] = t;
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */

@@ -1,25 +1,26 @@
-/* check.c -- MASCON_COMPILE=check: what the function did against what its replay did, from the same state. */
+/* check.c -- MASCON_COMPILE=check: the function and its replay run from the same state, and what they leave is compared: written
+ * storages, results, gradients, the generator. An error names the first call whose outcome differs. */
 #include "pass.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One place that the step writes, or a result, or a gradient. */
-typedef struct place {
+/* One thing that is compared: a storage that the step writes, a result, or a gradient. */
+typedef struct outcome {
   ms_storage *storage; /* held */
   ms_view view;        /* dtype of its elements; results and gradients: shape, too */
   int call;            /* that wrote it last; -1 unknown */
   const char *what;
   int number;
   void *before, *eager; /* host copies; NULL: not taken */
-} place;
+} outcome;
 
 struct ms_check {
   ms_step *s;
   ms_tensor *const *args;
   ms_rng before, eager;
   int n, n_grad, n_result;
-  place *at;        /* written storages, then gradients, then results */
+  outcome *at;      /* written storages, then gradients, then results */
   ms_tensor **grad; /* as they were */
   bool exact;
 };
@@ -53,7 +54,7 @@ ms_check *ms_check_begin(ms_step *s, ms_tensor *const *args) {
   for (int i = 0; i < r->n_slot; i++) {
     const ms_slot *t = &r->slot[i];
     if (!t->written || (t->kind != MS_SLOT_EXTERNAL && t->kind != MS_SLOT_INPUT)) continue;
-    place *p = &c->at[c->n++];
+    outcome *p = &c->at[c->n++];
     p->storage = ms_storage_retain(t->kind == MS_SLOT_INPUT ? s->args[t->arg]->storage : t->storage);
     p->storage->held++;
     p->call = writer(r, i, &p->view);
@@ -65,13 +66,13 @@ ms_check *ms_check_begin(ms_step *s, ms_tensor *const *args) {
     if (!now) continue;
     ms_tensor *g = c->grad[c->n_grad] = ms_alias(now);
     if (!g) return ms_check_free(c), NULL;
-    g->storage->held++; /* a gradient that somebody uses is not added to in place */
+    g->storage->held++; /* a gradient that somebody uses is not added to in outcome */
   }
   return c;
 }
 
 /* The elements of a tensor as they lie in C order. */
-static int take(place *p, ms_tensor *t, const char *what, int number) {
+static int take(outcome *p, ms_tensor *t, const char *what, int number) {
   p->what = what, p->number = number;
   p->view = (ms_view){.dtype = t->dtype, .rank = t->rank};
   memcpy(p->view.shape, t->shape, sizeof t->shape);
@@ -94,7 +95,7 @@ int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results) {
   for (int i = 0; i < c->n; i++) /* all, before one is put back: two arguments may lie in one storage */
     if (!(c->at[i].eager = copy_out(c->at[i].storage))) return -1;
   for (int i = 0; i < c->n; i++) {
-    place *p = &c->at[i];
+    outcome *p = &c->at[i];
     if (p->storage->bytes &&
         p->storage->device->backend->upload(p->storage->device->queue, p->storage->data, p->before, p->storage->bytes) < 0)
       return -1;
@@ -125,25 +126,25 @@ static double element(const void *p, int dtype, size_t i) {
 }
 
 /* First element that differs, -1: none. Equal bits, or equal to 1e-6 of the largest. */
-static int64_t differs(const place *p, const void *replay, size_t bytes, bool bits) {
+static int64_t differs(const outcome *p, const void *replay, size_t bytes, bool bits) {
   if (!memcmp(p->eager, replay, bytes)) return -1;
   int d = p->view.dtype;
   size_t n = bytes / ms_dtype_size(d);
-  double most = 0;
+  double largest = 0;
   for (size_t i = 0; i < n && !bits && ms_dtype_is_float(d); i++) {
     double a = fabs(element(p->eager, d, i));
-    if (a > most && a - a == 0) most = a;
+    if (a > largest && a - a == 0) largest = a;
   }
   for (size_t i = 0; i < n; i++) {
     double a = element(p->eager, d, i), b = element(replay, d, i);
-    if (a == b || (a != a && b != b) || fabs(a - b) <= 1e-6 * most) continue;
+    if (a == b || (a != a && b != b) || fabs(a - b) <= 1e-6 * largest) continue;
     return (int64_t)i;
   }
   return -1;
 }
 
-static int tell(const ms_check *c, const place *p, int64_t i, const void *replay, int number) {
-  const char *by = p->call >= 0 ? ms_rcall_place(&c->s->r->call[p->call]) : "unknown";
+static int report_difference(const ms_check *c, const outcome *p, int64_t i, const void *replay, int number) {
+  const char *by = p->call >= 0 ? ms_rcall_name(&c->s->r->call[p->call]) : "unknown";
   char which[16] = "";
   if (p->number) which[0] = ' ', which[1] = (char)('0' + p->number % 10);
   return ms_fail("compile: check: call %d: %s%s (last written by %s): element %lld is %.9g when replayed and %.9g when run", number,
@@ -152,46 +153,46 @@ static int tell(const ms_check *c, const place *p, int64_t i, const void *replay
          -1;
 }
 
-/* Compare one place; the earliest call to blame is kept in *worst. */
-static int compare(const ms_check *c, place *p, void *replay, size_t bytes, int number, int *worst) {
+/* Compare one outcome. *earliest: the first call that wrote one that differs; the message is about that one. */
+static int compare(const ms_check *c, outcome *p, void *replay, size_t bytes, int number, int *earliest) {
   int64_t i = differs(p, replay, bytes, c->exact);
-  if (i >= 0 && p->call < *worst) {
-    *worst = p->call;
+  if (i >= 0 && p->call < *earliest) {
+    *earliest = p->call;
     ms_error_clear();
-    tell(c, p, i, replay, number);
+    report_difference(c, p, i, replay, number);
   }
   free(replay);
   return 0;
 }
 
-static int compare_tensor(const ms_check *c, place *p, ms_tensor *t, int slot, int number, int *worst) {
+static int compare_tensor(const ms_check *c, outcome *p, ms_tensor *t, int slot, int number, int *earliest) {
   ms_view unused;
   if (slot >= 0) p->call = writer(c->s->r, slot, &unused);
   size_t bytes = (size_t)ms_numel(t) * ms_dtype_size(t->dtype);
   void *replay = malloc(bytes + 1);
   if (!replay) return no_memory();
   if (ms_to_host(t, replay) < 0) return free(replay), -1;
-  return compare(c, p, replay, bytes, number, worst);
+  return compare(c, p, replay, bytes, number, earliest);
 }
 
 int ms_check_compare(ms_check *c, ms_tensor *const *results, int number, bool exact) {
   const ms_record *r = c->s->r;
   const ms_rng *rng = ms_default_rng();
-  int worst = r->n_call;
+  int earliest = r->n_call;
   c->exact = exact;
   for (int i = 0; i < c->n; i++) {
     void *replay = copy_out(c->at[i].storage);
-    if (!replay || compare(c, &c->at[i], replay, c->at[i].storage->bytes, number, &worst) < 0) return -1;
+    if (!replay || compare(c, &c->at[i], replay, c->at[i].storage->bytes, number, &earliest) < 0) return -1;
   }
   for (int i = 0; i < r->n_grad; i++) {
     ms_tensor *now = ms_grad_leaf(&r->grad[i], c->args)->grad;
-    place *p = &c->at[c->n + i];
+    outcome *p = &c->at[c->n + i];
     if ((now != NULL) != (p->eager != NULL))
       return ms_fail("compile: check: call %d: a leaf has a gradient in one of run and replay only", number), -1;
-    if (now && compare_tensor(c, p, now, r->grad[i].now.slot, number, &worst) < 0) return -1;
+    if (now && compare_tensor(c, p, now, r->grad[i].now.slot, number, &earliest) < 0) return -1;
   }
   for (int i = 0; i < c->n_result; i++)
-    if (compare_tensor(c, &c->at[c->n + r->n_grad + i], results[i], r->result[i].slot, number, &worst) < 0) return -1;
+    if (compare_tensor(c, &c->at[c->n + r->n_grad + i], results[i], r->result[i].slot, number, &earliest) < 0) return -1;
   if (ms_error()) return -1;
   if (rng->seed != c->eager.seed || rng->counter != c->eager.counter)
     return ms_fail("compile: check: call %d: the generator drew %llu times when replayed and %llu times when run", number,
@@ -205,7 +206,7 @@ void ms_check_free(ms_check *c) {
   if (!c) return;
   int all = c->at ? c->n + c->s->r->n_grad + c->s->r->n_results : 0;
   for (int i = 0; i < all; i++) {
-    place *p = &c->at[i];
+    outcome *p = &c->at[i];
     free(p->before), free(p->eager);
     if (p->storage) p->storage->held--, ms_storage_release(p->storage);
   }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *place(const ms_rcall *c) { return ms_rcall_place(c); }
+static const char *name(const ms_rcall *c) { return ms_rcall_name(c); }
 
 static bool same_view(const ms_view *a, const ms_view *b) {
   return a->dtype == b->dtype && a->rank == b->rank && a->absent == b->absent &&
@@ -15,22 +15,22 @@ static const char *sizes(const ms_view *v) { return ms_sizes_str(v->rank, v->sha
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
-typedef struct pair {
+typedef struct comparison {
   ms_record *a, *b;
   bool values;    /* a's live numbers stand for what they are now */
-  bool parted;    /* something captured was told from an argument */
+  bool captured;  /* something that was taken for an argument is captured */
   int *to, *from; /* by slot of a, of b: its partner in the other one, -1: not met yet */
-} pair;
+} comparison;
 
 /* The same live number: an argument's (one cell for both recordings), or the same step of the arithmetic on them. */
-static bool same_cell(const pair *p, const ms_cell *x, const ms_cell *y) {
+static bool same_cell(const comparison *p, const ms_cell *x, const ms_cell *y) {
   if (x == y) return true;
   for (int i = 0; i < p->a->n_number && i < p->b->n_number; i++)
     if (p->a->number[i].out == x && p->b->number[i].out == y) return true;
   return false;
 }
 
-static bool same_scalar(const pair *p, const ms_scalar *x, const ms_scalar *y) {
+static bool same_scalar(const comparison *p, const ms_scalar *x, const ms_scalar *y) {
   const ms_cell *live = ms_scalar_cell(*x);
   ms_plain a, b;
   if (!p->values && (live || ms_scalar_cell(*y))) return same_cell(p, live, ms_scalar_cell(*y));
@@ -40,7 +40,7 @@ static bool same_scalar(const pair *p, const ms_scalar *x, const ms_scalar *y) {
   return v == w || (v != v && w != w) || (p->values && live && fabs(v - w) <= 1e-14 * fabs(w));
 }
 
-static int compare_numbers(const pair *p) {
+static int compare_numbers(const comparison *p) {
   const ms_record *a = p->a, *b = p->b;
   if (p->values) {
     for (int i = 0; i < a->n_number; i++)
@@ -57,7 +57,7 @@ static int compare_numbers(const pair *p) {
   return ms_fail("compile: the arithmetic on numbers handed to the step differs between calls %d and %d", a->nth, b->nth), -1;
 }
 
-static int compare_attr(const pair *p, const ms_rcall *a, const ms_rcall *b) {
+static int compare_attr(const comparison *p, const ms_rcall *a, const ms_rcall *b) {
   const ms_op *op = a->call.op;
   for (int k = 0, i = 0; k < op->n_arg; k++) {
     const ms_arg *arg = &op->arg[k];
@@ -69,18 +69,18 @@ static int compare_attr(const pair *p, const ms_rcall *a, const ms_rcall *b) {
       if (same_scalar(p, &x->s, &y->s)) continue;
       return ms_fail(
                  "compile: %s: %s was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of the step",
-                 place(a), arg->name, ms_scalar_value(x->s), p->a->nth, ms_scalar_value(y->s), p->b->nth),
+                 name(a), arg->name, ms_scalar_value(x->s), p->a->nth, ms_scalar_value(y->s), p->b->nth),
              -1;
     case MS_K_INTS:
     case MS_K_DIMS:
     case MS_K_SHAPE:
       if (x->v.n == y->v.n && (x->v.n <= 0 || !memcmp(x->v.at, y->v.at, (size_t)x->v.n * sizeof *x->v.at))) continue;
-      return ms_fail("compile: %s: %s was %s in call %d and %s in call %d", place(a), arg->name, ms_sizes_str(x->v.n, x->v.at),
+      return ms_fail("compile: %s: %s was %s in call %d and %s in call %d", name(a), arg->name, ms_sizes_str(x->v.n, x->v.at),
                      p->a->nth, ms_sizes_str(y->v.n, y->v.at), p->b->nth),
              -1;
     default:
       if (x->i == y->i) continue;
-      return ms_fail("compile: %s: %s was %lld in call %d and %lld in call %d", place(a), arg->name, (long long)x->i, p->a->nth,
+      return ms_fail("compile: %s: %s was %lld in call %d and %lld in call %d", name(a), arg->name, (long long)x->i, p->a->nth,
                      (long long)y->i, p->b->nth),
              -1;
     }
@@ -101,7 +101,7 @@ static bool same_data(const ms_storage *x, const ms_storage *y) {
   return same;
 }
 
-/* Kinds that a storage has by what became of it, not by where it came from, are all INTERNAL here. */
+/* Where a slot came from: an argument, outside, or (INTERNAL) a call. RESULT and KEPT say only what became of it afterwards. */
 static ms_slot_kind origin(const ms_slot *s) {
   return s->kind == MS_SLOT_INPUT || s->kind == MS_SLOT_EXTERNAL ? s->kind : MS_SLOT_INTERNAL;
 }
@@ -113,44 +113,45 @@ static ms_slot_kind origin(const ms_slot *s) {
  * place of the same memory. Where both are so, the argument did not move: it is taken for the argument's, and run.c sees to it that
  * the argument stays there. */
 
-typedef struct spot { /* a view in one of the recordings */
+typedef struct recorded_view { /* a view in one of the recordings */
   ms_record *r;
   int *slot;
   const ms_view *view;
   size_t offset;
-} spot;
+} recorded_view;
 
-static const ms_slot *slot_at(const spot *x) { return &x->r->slot[*x->slot]; }
-static int arg_at(const spot *x) { return slot_at(x)->kind == MS_SLOT_INPUT ? slot_at(x)->arg : -1; }
+static const ms_slot *slot_at(const recorded_view *x) { return &x->r->slot[*x->slot]; }
+static int arg_at(const recorded_view *x) { return slot_at(x)->kind == MS_SLOT_INPUT ? slot_at(x)->arg : -1; }
 
-static bool within(const spot *x, int arg) {
+static bool within(const recorded_view *x, int arg) {
   const ms_record *r = x->r;
   return r->slot[r->arg[arg].slot].birth == slot_at(x)->birth && ms_record_within(r, arg, x->view, x->offset);
 }
 
-static bool is_of(const spot *x, const spot *y, int arg) {
+/* Do both lie in the argument, at the same distance from its beginning? */
+static bool same_in_argument(const recorded_view *x, const recorded_view *y, int arg) {
   return within(x, arg) && within(y, arg) && x->offset - x->r->arg[arg].offset == y->offset - y->r->arg[arg].offset;
 }
 
-/* The argument that both are of; -1: of none. */
-static int common_arg(const spot *x, const spot *y) {
+/* The argument that both lie in, at the same distance from its beginning; -1: none. */
+static int common_arg(const recorded_view *x, const recorded_view *y) {
   int first = arg_at(x);
   if (first < 0 || arg_at(y) < 0) return -1; /* lies within none */
-  if (is_of(x, y, first)) return first;
+  if (same_in_argument(x, y, first)) return first;
   for (int i = 0; i < x->r->n_args && i < y->r->n_args; i++)
-    if (is_of(x, y, i)) return i;
+    if (same_in_argument(x, y, i)) return i;
   return -1;
 }
 
 /* The slot for what is captured of a storage. */
-static int captured(ms_record *r, ms_storage *s) {
+static int captured_slot(ms_record *r, ms_storage *s) {
   for (int i = 0; i < r->n_slot; i++)
     if (r->slot[i].birth == s->birth && r->slot[i].kind == MS_SLOT_EXTERNAL) return i;
   return ms_record_slot(r, s, MS_SLOT_EXTERNAL);
 }
 
 /* Both views lie in memory from outside, one of them in an argument's. 0, or -1 after ms_fail. */
-static int part(pair *p, const char *what, spot *x, spot *y) {
+static int argument_or_captured(comparison *p, const char *what, recorded_view *x, recorded_view *y) {
   const int m = p->a->nth, n = p->b->nth, arg = common_arg(x, y);
   if (arg >= 0) {
     *x->slot = p->a->arg[arg].slot, *y->slot = p->b->arg[arg].slot;
@@ -159,8 +160,8 @@ static int part(pair *p, const char *what, spot *x, spot *y) {
   const bool same = slot_at(x)->birth == slot_at(y)->birth && x->offset == y->offset;
   if (same && (arg_at(x) < 0 || !p->a->arg[arg_at(x)].moves)) {
     ms_storage *s = slot_at(y)->storage;
-    p->parted = true;
-    return (*x->slot = captured(p->a, s)) < 0 || (*y->slot = captured(p->b, s)) < 0 ? -1 : 0;
+    p->captured = true;
+    return (*x->slot = captured_slot(p->a, s)) < 0 || (*y->slot = captured_slot(p->b, s)) < 0 ? -1 : 0;
   }
   if (arg_at(x) >= 0 && arg_at(y) >= 0)
     return ms_fail("compile: %s: works on another part of an argument in call %d than in call %d; hand that part in as an argument",
@@ -170,7 +171,7 @@ static int part(pair *p, const char *what, spot *x, spot *y) {
 }
 
 /* Do the two views stand at the same place? */
-static int compare_spot(pair *p, const char *what, spot x, spot y) {
+static int compare_views(comparison *p, const char *what, recorded_view x, recorded_view y) {
   const int m = p->a->nth, n = p->b->nth;
   if (*x.slot < 0 && *y.slot < 0) return 0;
   if (*x.slot < 0 || *y.slot < 0)
@@ -184,7 +185,7 @@ static int compare_spot(pair *p, const char *what, spot x, spot y) {
                    n),
            -1;
   }
-  if (a == MS_SLOT_INPUT || b == MS_SLOT_INPUT) return part(p, what, &x, &y);
+  if (a == MS_SLOT_INPUT || b == MS_SLOT_INPUT) return argument_or_captured(p, what, &x, &y);
   const ms_slot *s = slot_at(&x), *t = slot_at(&y);
   if (a == MS_SLOT_EXTERNAL && s->storage != t->storage) {
     if (!s->constant || !t->constant)
@@ -208,7 +209,7 @@ static int compare_spot(pair *p, const char *what, spot x, spot y) {
 }
 
 /* What is now known of the arguments, for both recordings. */
-static void find_moves(pair *p) {
+static void find_moves(comparison *p) {
   ms_record *a = p->a, *b = p->b;
   for (int i = 0; i < a->n_args && i < b->n_args; i++) {
     ms_rarg *x = &a->arg[i], *y = &b->arg[i];
@@ -226,24 +227,24 @@ static void find_moves(pair *p) {
       if (from < end && first < to) y->tie = v->tie < 0 ? j : v->tie;
     }
   }
-  for (int i = 0; i < b->n_slot && p->parted; i++)
+  for (int i = 0; i < b->n_slot && p->captured; i++)
     if (b->slot[i].kind == MS_SLOT_INPUT || b->slot[i].kind == MS_SLOT_EXTERNAL) b->slot[i].written = false;
-  for (int i = 0; i < b->n_call && p->parted; i++)
+  for (int i = 0; i < b->n_call && p->captured; i++)
     for (int k = 0; k < b->call[i].call.n_in + b->call[i].call.n_out; k++)
       if (b->call[i].slot[k] >= 0 && ms_rcall_writes(&b->call[i], k)) b->slot[b->call[i].slot[k]].written = true;
 }
 
 /* ---- calls and results -------------------------------------------------------------------------------------------- */
 
-static int compare_call(pair *p, int i) {
+static int compare_call(comparison *p, int i) {
   ms_rcall *x = &p->a->call[i], *y = &p->b->call[i];
   int m = p->a->nth, n = p->b->nth;
   if (x->call.op != y->call.op || x->line != y->line || x->chunk != y->chunk)
-    return ms_fail("compile: operation %d is %s in call %d and %s in call %d: the step took another way", i + 1, place(x), m,
-                   place(y), n),
+    return ms_fail("compile: operation %d is %s in call %d and %s in call %d: the step took another way", i + 1, name(x), m,
+                   name(y), n),
            -1;
   if (x->call.n_in != y->call.n_in || x->call.n_out != y->call.n_out)
-    return ms_fail("compile: %s: %d operands in call %d and %d in call %d", place(x), x->call.n_in, m, y->call.n_in, n), -1;
+    return ms_fail("compile: %s: %d operands in call %d and %d in call %d", name(x), x->call.n_in, m, y->call.n_in, n), -1;
   if (compare_attr(p, x, y) < 0) return -1;
   for (int k = 0; k < x->call.n_in + x->call.n_out; k++) {
     bool in = k < x->call.n_in;
@@ -253,34 +254,36 @@ static int compare_call(pair *p, int i) {
       if (same_scalar(p, a, b)) continue;
       return ms_fail("compile: %s: a number was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of "
                      "the step",
-                     place(x), ms_scalar_value(*a), m, ms_scalar_value(*b), n),
+                     name(x), ms_scalar_value(*a), m, ms_scalar_value(*b), n),
              -1;
     }
     if (!same_view(v, w))
-      return ms_fail("compile: %s: %s %d was %s in call %d and %s in call %d", place(x), in ? "operand" : "result",
+      return ms_fail("compile: %s: %s %d was %s in call %d and %s in call %d", name(x), in ? "operand" : "result",
                      in ? k + 1 : k - x->call.n_in + 1, sizes(v), m, sizes(w), n),
              -1;
-    if (compare_spot(p, place(x), (spot){p->a, &x->slot[k], v, x->offset[k]}, (spot){p->b, &y->slot[k], w, y->offset[k]}) < 0)
+    if (compare_views(p, name(x), (recorded_view){p->a, &x->slot[k], v, x->offset[k]},
+                      (recorded_view){p->b, &y->slot[k], w, y->offset[k]}) < 0)
       return -1;
   }
   return 0;
 }
 
-static int compare_ref(pair *p, const char *what, ms_ref_view *x, ms_ref_view *y) {
-  return compare_spot(p, what, (spot){p->a, &x->slot, &x->view, x->offset}, (spot){p->b, &y->slot, &y->view, y->offset});
+static int compare_slot_views(comparison *p, const char *what, ms_slot_view *x, ms_slot_view *y) {
+  return compare_views(p, what, (recorded_view){p->a, &x->slot, &x->view, x->offset},
+                       (recorded_view){p->b, &y->slot, &y->view, y->offset});
 }
 
-static int compare_results(pair *p) {
+static int compare_results(comparison *p) {
   const ms_record *a = p->a, *b = p->b;
   if (a->n_results != b->n_results)
     return ms_fail("compile: %d tensors as results in call %d and %d in call %d", a->n_results, a->nth, b->n_results, b->nth), -1;
   for (int k = 0; k < a->n_results; k++) {
-    ms_ref_view *x = &a->result[k], *y = &b->result[k];
+    ms_slot_view *x = &a->result[k], *y = &b->result[k];
     if (!same_view(&x->view, &y->view))
       return ms_fail("compile: result %d was %s in call %d and %s in call %d", k + 1, sizes(&x->view), a->nth, sizes(&y->view),
                      b->nth),
              -1;
-    if (compare_ref(p, "a result", x, y) < 0) return -1;
+    if (compare_slot_views(p, "a result", x, y) < 0) return -1;
   }
   if (a->n_grad != b->n_grad)
     return ms_fail("compile: %d tensors had to do with .grad in call %d and %d in call %d", a->n_grad, a->nth, b->n_grad, b->nth),
@@ -296,12 +299,12 @@ static int compare_results(pair *p) {
       return ms_fail("compile: .grad of %s was %s after call %d and %s after call %d", what, sizes(&x->now.view), a->nth,
                      sizes(&y->now.view), b->nth),
              -1;
-    if (compare_ref(p, "a .grad", &x->now, &y->now) < 0) return -1;
+    if (compare_slot_views(p, "a .grad", &x->now, &y->now) < 0) return -1;
   }
   return 0;
 }
 
-static int compare(pair *p) {
+static int compare(comparison *p) {
   ms_record *a = p->a, *b = p->b;
   if (compare_numbers(p) < 0) return -1;
   int n = a->n_call < b->n_call ? a->n_call : b->n_call;
@@ -310,7 +313,7 @@ static int compare(pair *p) {
   if (a->n_call != b->n_call) {
     const ms_record *more = a->n_call > b->n_call ? a : b;
     return ms_fail("compile: %d operations in call %d and %d in call %d; the first without a partner is %s", a->n_call, a->nth,
-                   b->n_call, b->nth, place(&more->call[n])),
+                   b->n_call, b->nth, name(&more->call[n])),
            -1;
   }
   if (compare_results(p) < 0) return -1;
@@ -324,7 +327,7 @@ int ms_record_compare(ms_record *a, ms_record *b, bool values) {
   int *partner = malloc(2 * n * sizeof *partner);
   if (!partner) return ms_fail("compile: out of memory"), -1;
   for (size_t i = 0; i < 2 * n; i++) partner[i] = -1;
-  int rc = compare(&(pair){.a = a, .b = b, .values = values, .to = partner, .from = partner + n});
+  int rc = compare(&(comparison){.a = a, .b = b, .values = values, .to = partner, .from = partner + n});
   free(partner);
   return rc;
 }

@@ -29,13 +29,13 @@ typedef struct folded_conv {
 /* V = w times this matrix: taps of w x taps of V, constants. */
 typedef struct spread_matrix {
   fold_taps of;
-  ms_ref_view v;
+  ms_slot_view v;
 } spread_matrix;
 
 /* Of a slot: does it hold `base` upsampled, each element filling a window? */
 typedef struct upsampled {
   bool is;
-  ms_ref_view base;
+  ms_slot_view base;
 } upsampled;
 
 typedef struct fold {
@@ -91,12 +91,12 @@ const ms_rcall *ms_fold_resampled(const fold *f, int i);
 bool ms_fold_convolution(const fold *f, const ms_call *conv, fold_kernel_use use, bool reversed, const int64_t *factor,
                          const ms_view *small, folded_conv *p);
 /* V = w times constants. w is O x C x taps, V the same, or (reversed) C x O. */
-int ms_fold_make_v(fold *f, const folded_conv *p, const ms_ref_view *w, ms_ref_view *v);
+int ms_fold_make_v(fold *f, const folded_conv *p, const ms_slot_view *w, ms_slot_view *v);
 /* Call `op` with the attributes of p; bias NULL: it takes none. */
-int ms_fold_convolve(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *bias,
-                     const ms_ref_view *out);
+int ms_fold_convolve(fold *f, int op, folded_conv *p, const ms_slot_view *a, const ms_slot_view *b, const ms_slot_view *bias,
+                     const ms_slot_view *out);
 /* dw from the gradient of V, which `op` gives for a and b. */
-int ms_fold_weight_gradient(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *dw);
+int ms_fold_weight_gradient(fold *f, int op, folded_conv *p, const ms_slot_view *a, const ms_slot_view *b, const ms_slot_view *dw);
 
 /* ---- elementwise calls in between (fold_upsampled.c) ------------------------------------------------------------------------ */
 

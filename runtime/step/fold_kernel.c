@@ -37,7 +37,7 @@ bool ms_fold_convolution(const fold *f, const ms_call *conv, fold_kernel_use use
 }
 
 /* The constants by which w becomes V. */
-static int matrix_of(fold *f, const folded_conv *p, ms_ref_view *v) {
+static int matrix_of(fold *f, const folded_conv *p, ms_slot_view *v) {
   const fold_taps *of = &p->from;
   for (int i = 0; i < f->n_matrix; i++)
     if (!memcmp(&f->matrix[i].of, of, sizeof *of)) return *v = f->matrix[i].v, 0;
@@ -58,11 +58,11 @@ static int matrix_of(fold *f, const folded_conv *p, ms_ref_view *v) {
   return rc;
 }
 
-int ms_fold_make_v(fold *f, const folded_conv *p, const ms_ref_view *w, ms_ref_view *v) {
+int ms_fold_make_v(fold *f, const folded_conv *p, const ms_slot_view *w, ms_slot_view *v) {
   const int64_t o = w->view.shape[0], c = w->view.shape[1];
   const int64_t n = p->from.taps[0] * p->from.taps[1], m = p->taps[0] * p->taps[1];
   const int64_t a = p->from.reversed ? c : o, b = p->from.reversed ? o : c;
-  ms_ref_view in[2], out;
+  ms_slot_view in[2], out;
   if (matrix_of(f, p, &in[1]) < 0) return -1;
   if (ms_rewrite_temp(&f->rewrite, (int)p->from.dtype, 4, (int64_t[]){a, b, p->taps[0], p->taps[1]}, v) < 0) return -1;
   if (p->from.reversed) {
@@ -76,10 +76,10 @@ int ms_fold_make_v(fold *f, const folded_conv *p, const ms_ref_view *w, ms_ref_v
 }
 
 /* The adjoint: from the gradient of V to that of w. */
-static int gradient_of_w(fold *f, const folded_conv *p, const ms_ref_view *dv, const ms_ref_view *dw) {
+static int gradient_of_w(fold *f, const folded_conv *p, const ms_slot_view *dv, const ms_slot_view *dw) {
   const int64_t o = dw->view.shape[0], c = dw->view.shape[1];
   const int64_t n = p->from.taps[0] * p->from.taps[1], m = p->taps[0] * p->taps[1];
-  ms_ref_view in[2], out;
+  ms_slot_view in[2], out;
   if (matrix_of(f, p, &in[1]) < 0) return -1;
   if (p->from.reversed) {
     in[0] = ms_rewrite_view(dv, 3, (int64_t[]){o, c, m}, (int64_t[]){m, o * m, 1});
@@ -91,17 +91,17 @@ static int gradient_of_w(fold *f, const folded_conv *p, const ms_ref_view *dv, c
   return ms_rewrite_call(&f->rewrite, ms_fold_product, 2, in, (ms_attr[]){{.i = 0}, {.i = 1}}, &out);
 }
 
-int ms_fold_convolve(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *bias,
-                     const ms_ref_view *out) {
-  const ms_ref_view none = {.slot = -1, .view.absent = true}, in[3] = {*a, *b, bias ? *bias : none};
+int ms_fold_convolve(fold *f, int op, folded_conv *p, const ms_slot_view *a, const ms_slot_view *b, const ms_slot_view *bias,
+                     const ms_slot_view *out) {
+  const ms_slot_view none = {.slot = -1, .view.absent = true}, in[3] = {*a, *b, bias ? *bias : none};
   const ms_op *row = ms_op_at(op);
   const int64_t *size = out->view.shape + 2; /* an adjoint is told the height and width of its result */
   p->attr[0].v = (ms_ints){.n = 2, .at = {size[0], size[1]}};
   return ms_rewrite_call(&f->rewrite, op, row->n_tensor, in, p->attr + (row->n_attr > CONV_ATTRS ? 0 : 1), out);
 }
 
-int ms_fold_weight_gradient(fold *f, int op, folded_conv *p, const ms_ref_view *a, const ms_ref_view *b, const ms_ref_view *dw) {
-  ms_ref_view dv;
+int ms_fold_weight_gradient(fold *f, int op, folded_conv *p, const ms_slot_view *a, const ms_slot_view *b, const ms_slot_view *dw) {
+  ms_slot_view dv;
   int64_t shape[4] = {b->view.shape[1], a->view.shape[1], p->taps[0], p->taps[1]};
   if (ms_rewrite_temp(&f->rewrite, (int)p->from.dtype, 4, shape, &dv) < 0) return -1;
   if (ms_fold_convolve(f, op, p, a, b, NULL, &dv) < 0) return -1;

@@ -55,12 +55,12 @@ const ms_rcall *ms_fold_resampled(const fold *f, int i) {
 /* ---- the replacement ----------------------------------------------------------------------------------------------------- */
 
 /* With V: conv is the convolution that w, and maybe a bias, are operands of. */
-static int convolve_with_v(fold *f, const fold_rule *rule, folded_conv *p, const ms_ref_view *image, const ms_rcall *conv,
-                           const ms_ref_view *out) {
-  ms_ref_view w = ms_rewrite_ref(conv, 1), v, bias, sum[2];
+static int convolve_with_v(fold *f, const fold_rule *rule, folded_conv *p, const ms_slot_view *image, const ms_rcall *conv,
+                           const ms_slot_view *out) {
+  ms_slot_view w = ms_rewrite_operand(conv, 1), v, bias, sum[2];
   if (ms_fold_make_v(f, p, &w, &v) < 0) return -1;
   const bool has_bias = conv->call.n_in > 2, takes_bias = ms_op_at(rule->becomes)->n_tensor > 2;
-  if (has_bias) bias = ms_rewrite_ref(conv, 2);
+  if (has_bias) bias = ms_rewrite_operand(conv, 2);
   if (!has_bias || bias.view.absent || takes_bias)
     return ms_fold_convolve(f, rule->becomes, p, image, &v, has_bias ? &bias : NULL, out);
   const int64_t n = bias.view.shape[0], stride = bias.view.stride[0];
@@ -71,14 +71,14 @@ static int convolve_with_v(fold *f, const fold_rule *rule, folded_conv *p, const
 }
 
 /* Put the replacement in the place of the outer call. image: what the inner call got; conv: the convolution, one of the two. */
-static int replace(fold *f, const fold_rule *rule, folded_conv *p, const ms_ref_view *image, const ms_rcall *conv, int outer) {
+static int replace(fold *f, const fold_rule *rule, folded_conv *p, const ms_slot_view *image, const ms_rcall *conv, int outer) {
   const ms_rcall *c = &f->r->call[outer];
-  ms_ref_view out = ms_rewrite_ref(c, c->call.n_in), other;
+  ms_slot_view out = ms_rewrite_operand(c, c->call.n_in), other;
   int rc;
   switch (rule->kernel) {
   case FOLD_WITH_V: rc = convolve_with_v(f, rule, p, image, conv, &out); break;
   case FOLD_GRADIENT_OF_V:
-    other = ms_rewrite_ref(c, 1 - rule->operand);
+    other = ms_rewrite_operand(c, 1 - rule->operand);
     rc = ms_fold_weight_gradient(f, rule->becomes, p, &other, image, &out);
     break;
   default: rc = ms_rewrite_call(&f->rewrite, rule->becomes, 1, image, c->attr, &out);
@@ -97,7 +97,7 @@ int ms_fold_behind(fold *f, const fold_rule *rule, int i) {
   const bool reversed = ms_fold_windows(&c->call, factor) == MS_WINDOWS_SUMMED;
   folded_conv p;
   if (!ms_fold_convolution(f, &conv->call, rule->kernel, reversed, factor, &c->call.out[0], &p)) return 0;
-  ms_ref_view image = ms_rewrite_ref(conv, 0);
+  ms_slot_view image = ms_rewrite_operand(conv, 0);
   return replace(f, rule, &p, &image, conv, i);
 }
 
@@ -110,7 +110,7 @@ int ms_fold_reader(fold *f, const fold_rule *rule, int i) {
   const int64_t factor[2] = {large[2] / small[2], large[3] / small[3]};
   folded_conv p;
   if (!ms_fold_convolution(f, &c->call, rule->kernel, true, factor, &u->base.view, &p)) return 0;
-  ms_ref_view image = u->base;
+  ms_slot_view image = u->base;
   return replace(f, rule, &p, &image, c, i);
 }
 
@@ -157,7 +157,7 @@ int ms_fold_all_readers(fold *f, const fold_rule *rule, int i) {
     if (!reads(f, j, slot)) continue;
     c = &f->r->call[i];
     const fold_rule *of = rule_of_reader(f, c, j, &p);
-    ms_ref_view image = ms_rewrite_ref(c, 0);
+    ms_slot_view image = ms_rewrite_operand(c, 0);
     if (replace(f, of, &p, &image, &f->r->call[j], j) < 0) return -1;
   }
   return n > 0;

@@ -13,8 +13,8 @@ const upsampled *ms_fold_upsampled_of(const fold *f, const ms_rcall *c, int k) {
 
 /* Operand k of call m for the small image `like`: a number, something without rows and columns, or what was upsampled. false: none
  * of these. */
-static bool small_operand(const fold *f, const ms_rcall *m, int k, const ms_view *like, ms_ref_view *v) {
-  *v = ms_rewrite_ref(m, k);
+static bool small_operand(const fold *f, const ms_rcall *m, int k, const ms_view *like, ms_slot_view *v) {
+  *v = ms_rewrite_operand(m, k);
   if (v->view.number) return true;
   const upsampled *u = ms_fold_upsampled_of(f, m, k);
   if (u && same_shape(&m->call.in[k], &m->call.out[0]) && same_shape(&u->base.view, like)) return *v = u->base, true;
@@ -28,7 +28,7 @@ static bool small_operand(const fold *f, const ms_rcall *m, int k, const ms_view
 
 /* ---- forward ------------------------------------------------------------------------------------------------------------- */
 
-static int note(fold *f, int slot, const ms_ref_view *base) {
+static int note(fold *f, int slot, const ms_slot_view *base) {
   if (slot >= f->n_upsampled) {
     upsampled *p = realloc(f->upsampled, (size_t)f->r->n_slot * sizeof *p);
     if (!p) return ms_fail("compile: out of memory"), -1;
@@ -44,7 +44,7 @@ static int put_twin(fold *f, int i) {
   const ms_rcall *c = &f->r->call[i];
   const int n = c->call.n_in;
   const upsampled *first = NULL;
-  ms_ref_view in[3], out;
+  ms_slot_view in[3], out;
   for (int k = 0; k < n && !first; k++)
     if (!c->call.in[k].number) first = ms_fold_upsampled_of(f, c, k);
   if (!first) return 0;
@@ -64,7 +64,7 @@ int ms_fold_note_upsampled(fold *f, int i) {
   if (c->call.n_out != 1 || n < 1 || n > 3 || !ms_fold_alone(f, c, n)) return 0;
   if (ms_fold_windows(&c->call, factor) == MS_WINDOWS_FILLED) {
     if (c->slot[0] < 0 || ms_record_changes(f->r, c->slot[0], i, f->r->n_call - 1)) return 0;
-    ms_ref_view base = ms_rewrite_ref(c, 0);
+    ms_slot_view base = ms_rewrite_operand(c, 0);
     return note(f, c->slot[n], &base);
   }
   return c->call.op->flags & MS_ELEMENTWISE && c->call.out[0].rank == 4 ? put_twin(f, i) : 0;
@@ -74,7 +74,7 @@ int ms_fold_note_upsampled(fold *f, int i) {
 
 /* Can U', giving images like `small`, be taken of the operands of m that are in the set, and the others be small ones? in: the
  * others. */
-static bool passes(const fold *f, const ms_rcall *m, int set, const ms_view *small, ms_ref_view *in) {
+static bool passes(const fold *f, const ms_rcall *m, int set, const ms_view *small, ms_slot_view *in) {
   int found = 0;
   for (int k = 0; k < m->call.n_in; k++) {
     const ms_view *v = &m->call.in[k];
@@ -95,13 +95,13 @@ int ms_fold_through(fold *f, int i) {
   const ms_rcall *m = ms_fold_resampled(f, i);
   if (!m || !(m->call.op->flags & MS_ELEMENTWISE)) return 0;
   const ms_view *small = &c->call.out[0];
-  ms_ref_view in[3], out = ms_rewrite_ref(c, 1);
+  ms_slot_view in[3], out = ms_rewrite_operand(c, 1);
   int set = ms_op_linear(m->call.op, 1), n = m->call.n_in;
   if (!set || !passes(f, m, set, small, in)) set = ms_op_linear(m->call.op, 0);
   if (!set || !passes(f, m, set, small, in)) return 0;
   for (int k = 0; k < n; k++) {
     if (!(set >> k & 1)) continue;
-    ms_ref_view from = in[k] = ms_rewrite_ref(m, k);
+    ms_slot_view from = in[k] = ms_rewrite_operand(m, k);
     if (from.view.number) continue;
     if (ms_rewrite_temp(&f->rewrite, small->dtype, 4, small->shape, &in[k]) < 0) return -1;
     if (ms_rewrite_call(&f->rewrite, c->call.op->id, 1, &from, c->attr, &in[k]) < 0) return -1;

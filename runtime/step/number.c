@@ -78,7 +78,7 @@ bool ms_record_looked(const ms_record *r, const ms_cell *c) {
   return false;
 }
 
-ms_tensor *ms_record_folded(const ms_op *op, int n, ms_tensor *const *in) {
+ms_tensor *ms_record_on_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   ms_scalar s[3];
   bool whole = op->elementwise_class == MS_CLASS_ARITH || op->elementwise_class == MS_CLASS_BOUND ||
                op->elementwise_class == MS_CLASS_CHOOSE;

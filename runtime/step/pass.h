@@ -1,6 +1,11 @@
-/* pass.h -- what the files of this folder share: the inside of a recording (slots, calls, arguments, gradients, numbers) and of a
- * step, and the passes that ms_step_build runs over the list of calls, one after another. Nobody outside runtime/step includes it.
- */
+/* pass.h -- what the files of this folder share, and nobody outside of it: the inside of a recording and of a step, and the passes.
+ *
+ * A recording (ms_record) is a list of calls in the order in which they ran. What a call reads and writes lies in slots; a slot is
+ * one block of memory (record.h lists the kinds). record.c, number.c and gradients.c write a recording, compare.c compares two,
+ * build.c makes a step of one, run.c and capture.c run the step. A pass changes the list of calls of a recording, and the slots
+ * that they read, so that it does the same faster.
+ *
+ * The r in ms_rcall, ms_rarg, ms_rgrad, ms_revent, ms_rnumber is for "recorded". */
 #ifndef MS_PASS_H
 #define MS_PASS_H
 #define MS_INSIDE
@@ -21,8 +26,8 @@ typedef struct ms_slot {
   bool constant;   /* EXTERNAL: uploaded during the recording */
   bool written;
   bool inside;      /* INTERNAL: only handed on within a chain, never in memory */
-  bool beside;      /* found through the `next` of another one */
-  size_t bytes, at; /* size; place in the arena */
+  bool beside;      /* not the first slot of its storage: found through `next` of another one */
+  size_t bytes, at; /* size; where it begins in the arena */
 } ms_slot;
 
 /* A recorded call: ms_call with its own copies of everything, and for each view the slot it lies in (-1: number or absent). */
@@ -39,43 +44,45 @@ typedef struct ms_rcall {
   bool live;    /* some number must be refreshed before each run */
   bool indexed; /* some input is an index tensor, to be checked before each run */
   bool risky;   /* a run may end with an error, for what it is given */
-  bool idle;    /* only its index tensors are needed, to be checked: nobody reads what it makes */
+  bool idle;    /* nobody reads what it makes: in a run only its index tensors are checked */
   int chain;    /* how many calls the chain has that ends here; -1: an earlier member, run by the last; 0: by itself */
   bool head;    /* the first of a chain, behind which the others run piece by piece */
 } ms_rcall;
 
-typedef struct ms_ref_view {
+typedef struct ms_slot_view { /* a tensor: a view, and the slot that it lies in */
   int slot;
   ms_view view;
-  size_t offset;
-} ms_ref_view;
+  size_t offset; /* bytes from the start of the slot's storage */
+} ms_slot_view;
 
 typedef struct ms_rarg { /* an argument: a slot of its own, also where it shares its storage with others */
   int slot;
   ms_view view;
   size_t offset;
   bool moves; /* was seen at two places */
-  int tie; /* an earlier argument that it overlaps, always at the same distance: which of the two a call reads is not known. -1 */
+  int tie; /* an earlier argument that it overlaps, always at the same distance, so that nobody knows which of the two a call reads;
+              -1: none */
 } ms_rarg;
 
 /* What the function did with .grad of a leaf. */
 typedef struct ms_rgrad {
   ms_tensor *leaf; /* retained; NULL: argument `arg` */
   int arg;
-  bool found;      /* it was looked at before it was set */
-  uint64_t birth;  /* found: birth of its storage, 0 = there was none */
-  int as;          /* found: the argument that it is one more of; -1: it was in use already, and has to stay where it was */
-  bool wants;      /* requires_grad, afterwards */
-  ms_ref_view now; /* afterwards; slot -1: none */
+  bool found;     /* it was looked at before it was set */
+  uint64_t birth; /* found: birth of its storage, 0 = there was none */
+  int as;     /* found: it counts as one more argument, with this number; -1: a call had read it before, so it has to stay where it
+                 was */
+  bool wants; /* requires_grad, afterwards */
+  ms_slot_view now; /* afterwards; slot -1: none */
 } ms_rgrad;
 
-/* .grad of a leaf was given another value, before call `at`: what is there if a later call fails. */
+/* Just before call `at`, .grad of a leaf was set. If a later call of a replay fails, this is what .grad has to be. */
 typedef struct ms_revent {
-  int at, grad;    /* the leaf, among those of ms_rgrad */
-  ms_ref_view now; /* slot -1: none */
+  int at, grad;     /* the leaf, among those of ms_rgrad */
+  ms_slot_view now; /* slot -1: none */
 } ms_revent;
 
-/* out = op(in...), numbers. */
+/* Arithmetic on live numbers, done anew before each run: out = op(in...). */
 typedef struct ms_rnumber {
   int op, n;
   ms_scalar in[3]; /* their cells are retained, as is out */
@@ -97,7 +104,7 @@ struct ms_record {
   int n_number;
   int n_given, n_args, n_results; /* arguments handed in; those, and the gradients found */
   ms_rarg *arg;
-  ms_ref_view *result;
+  ms_slot_view *result;
   ms_tensor *const *args; /* while recording */
   ms_rgrad *grad;
   int n_grad, room_grad;
@@ -111,13 +118,13 @@ struct ms_record {
 };
 extern ms_record *ms_record_now; /* NULL: nothing is recorded */
 /* What the observer is told of, outside record.c: numbers (number.c) and gradients (gradients.c); see core/observer.h. */
-ms_tensor *ms_record_folded(const ms_op *op, int n, ms_tensor *const *in);
+ms_tensor *ms_record_on_numbers(const ms_op *op, int n, ms_tensor *const *in);
 int ms_record_grad(ms_tensor *t, bool found);
 int ms_record_grad_set(ms_tensor *t);
 /* Look where the gradients are when the function has returned. 0, or -1 after ms_fail. */
 int ms_record_end_grads(ms_record *r);
 /* Dtype, sizes, strides and offset of a tensor; slot -1. */
-ms_ref_view ms_record_view(const ms_tensor *t);
+ms_slot_view ms_record_view(const ms_tensor *t);
 /* The slot that a tensor belongs to: the first argument that it lies within; else the storage's, made if it is new. -1 on failure.
  */
 int ms_record_slot_of(ms_record *r, const ms_tensor *t);
@@ -127,7 +134,7 @@ void ms_slot_hold(ms_slot *s, ms_storage *storage);      /* retain it as the slo
 int ms_record_slot(ms_record *r, ms_storage *s,
                    ms_slot_kind kind); /* one more slot of a storage, which it retains; -1 on failure */
 bool ms_record_within(const ms_record *r, int arg, const ms_view *v, size_t offset); /* same storage: in the argument's memory? */
-const char *ms_rcall_place(const ms_rcall *c); /* "add at x.lua:3": one of two static buffers */
+const char *ms_rcall_name(const ms_rcall *c); /* "add at x.lua:3": one of two static buffers */
 /* All arguments of a call: those given, and the gradients found. into has room for n_args. false: they are not of the recorded
  * kind. */
 bool ms_record_args(const ms_record *r, ms_tensor *const *given, ms_tensor **into);
@@ -145,11 +152,11 @@ static inline void ms_view_span(const ms_view *v, size_t offset, size_t *from, s
 /* A call's copy of everything, in one block: slots -1, numbers empty. 0, or -1 after ms_fail. */
 int ms_rcall_copy(ms_rcall *q, const ms_call *c);
 void ms_rcall_drop(ms_rcall *c); /* free what it owns */
-/* dead[i] for every call that makes only what no later call reads and nobody sees outside; what its index tensors are made by is
- * not (they are still to be checked). -1: no memory, no message. */
+/* Fills dead[]: call i is dead if nobody needs what it makes, neither a later call nor somebody outside the step. What makes the
+ * index tensors of a dead call is not dead: they are still checked. -1: no memory, no message. */
 int ms_record_dead(const ms_record *r, bool *dead);
 
-/* ---- the inside of a step: replay.c, and the passes that ms_step_build runs one after another -------------------- */
+/* ---- the inside of a step: build.c, and the passes that ms_step_build runs one after another -------------------- */
 
 typedef struct ms_patch { /* a view that follows an argument or a result */
   ms_view *view;
@@ -185,7 +192,7 @@ struct ms_step {
   bool profiling;
   int runs; /* profiled */
   ms_pace pace;
-  struct ms_whole *whole; /* whole.c; NULL: the device runs it call by call */
+  struct ms_capture *capture; /* capture.c; NULL: the device runs it call by call */
 };
 
 int ms_step_fold(ms_step *s);          /* pass: convolutions take in the pooling or upsampling beside them (fold.c) */
@@ -195,15 +202,16 @@ int ms_step_channels_last(ms_step *s); /* pass: images lie channels last where c
 int ms_step_fuse(ms_step *s);          /* pass: elementwise calls become chains, behind products too; reorders calls (fuse.c) */
 void ms_step_in_place(ms_step *s);  /* pass: elementwise results lie where an operand lay that is not needed any more (alias.c) */
 void ms_step_lifetimes(ms_step *s); /* first and last of every slot, anew (fuse.c) */
-void ms_step_place(ms_step *s, int slot, char *address); /* views of a slot now lie there (replay.c) */
+void ms_step_set_address(ms_step *s, int slot, char *address); /* views of a slot now lie there (build.c) */
 /* Where the memory of a slot, so far in, lies in the run under way (run.c). */
 char *ms_step_address(const ms_step *s, int slot, size_t offset, ms_tensor *const *args);
 
-/* A step as one thing (whole.c). make: deal out the words of the live block, if the device can; 0, or -1 after ms_fail. replay: 1
- * ran; 0: call by call, please, since some number does not fit, which is to be told where it is used; -1 after ms_fail. */
-int ms_step_make_whole(ms_step *s);
-int ms_step_replay_whole(ms_step *s, ms_tensor *const *args);
-void ms_step_drop_whole(ms_step *s);
+/* A step that the device replays as one thing (capture.c). plan: decide which word of the live block is what, if the device can do
+ * it; 0, or -1 after ms_fail. replay: 1: it ran; 0: it did not, since some number does not fit its dtype, and is to be run call by
+ * call, which tells the call that uses the number; -1 after ms_fail. */
+int ms_step_plan_capture(ms_step *s);
+int ms_step_replay_captured(ms_step *s, ms_tensor *const *args);
+void ms_step_drop_capture(ms_step *s);
 
 /* Is call i run by itself, or as the last of a chain? */
 static inline bool ms_step_runs(const ms_step *s, int i) { return !s->dead[i] && s->r->call[i].chain >= 0; }

@@ -1,4 +1,6 @@
-/* record.c -- writing down kernel calls as they run. */
+/* record.c -- recording: writing down the kernel calls of a function while it runs, and the slots that their tensors lie in. The
+ * core tells of each call through the observer at the end of this file. number.c records arithmetic on live numbers, gradients.c
+ * what happens to .grad. */
 #include "pass.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +31,7 @@ void ms_slot_unwatch(ms_slot *s) {
   s->storage = NULL;
 }
 
-/* From retaining a storage that a call made to watching it. */
+/* A storage that a call made: do not hold it any more, but be told when it is freed. */
 static void watch(ms_record *r, int slot) {
   ms_slot *s = &r->slot[slot];
   ms_storage *t = s->storage;
@@ -63,8 +65,8 @@ static int grow_table(ms_record *r) {
   return 0;
 }
 
-/* The place in the table of the first slot of a storage, or where it belongs. */
-static int *place_of(const ms_record *r, const ms_storage *s) {
+/* The entry of the hash table with the first slot of a storage, or the empty one where it belongs. */
+static int *table_entry(const ms_record *r, const ms_storage *s) {
   size_t h = hash(s->birth) % (size_t)r->table_size;
   while (r->table[h] >= 0 && r->slot[r->table[h]].birth != s->birth) h = (h + 1) % (size_t)r->table_size;
   return &r->table[h];
@@ -78,18 +80,19 @@ int ms_record_slot(ms_record *r, ms_storage *s, ms_slot_kind kind) {
     if (!p) return no_memory();
     r->slot = p, r->room_slot = room;
   }
-  int *place = place_of(r, s), last = *place;
+  int *entry = table_entry(r, s), last = *entry;
   ms_slot *t = &r->slot[r->n_slot];
   *t = (ms_slot){
       .birth = s->birth, .kind = kind, .arg = -1, .next = -1, .beside = last >= 0, .first = -1, .last = -1, .bytes = s->bytes};
   ms_slot_hold(t, s);
-  if (last < 0) return *place = r->n_slot++;
+  if (last < 0) return *entry = r->n_slot++;
   while (r->slot[last].next >= 0) last = r->slot[last].next;
   return r->slot[last].next = r->n_slot++;
 }
 
-ms_ref_view ms_record_view(const ms_tensor *t) {
-  ms_ref_view v = {.slot = -1, .view = {.dtype = t->dtype, .rank = t->rank}, .offset = (size_t)t->offset * ms_dtype_size(t->dtype)};
+ms_slot_view ms_record_view(const ms_tensor *t) {
+  ms_slot_view v = {
+      .slot = -1, .view = {.dtype = t->dtype, .rank = t->rank}, .offset = (size_t)t->offset * ms_dtype_size(t->dtype)};
   memcpy(v.view.shape, t->shape, sizeof t->shape);
   memcpy(v.view.stride, t->stride, sizeof t->stride);
   return v;
@@ -105,9 +108,9 @@ bool ms_record_within(const ms_record *r, int arg, const ms_view *v, size_t offs
 /* The slot that a tensor belongs to: the first argument that it lies within; else the storage's, made if it is new. -1 on failure.
  */
 int ms_record_slot_of(ms_record *r, const ms_tensor *t) {
-  const ms_ref_view v = ms_record_view(t);
+  const ms_slot_view v = ms_record_view(t);
   int other = -1;
-  for (int s = r->table_size ? *place_of(r, t->storage) : -1; s >= 0; s = r->slot[s].next)
+  for (int s = r->table_size ? *table_entry(r, t->storage) : -1; s >= 0; s = r->slot[s].next)
     if (r->slot[s].kind != MS_SLOT_INPUT) other = s;
     else if (ms_record_within(r, r->slot[s].arg, &v.view, v.offset)) return s;
   return other >= 0 ? other : ms_record_slot(r, t->storage, MS_SLOT_EXTERNAL);
@@ -115,7 +118,7 @@ int ms_record_slot_of(ms_record *r, const ms_tensor *t) {
 
 /* t becomes an argument. -1 on failure. */
 int ms_record_add_arg(ms_record *r, const ms_tensor *t) {
-  const ms_ref_view v = ms_record_view(t);
+  const ms_slot_view v = ms_record_view(t);
   int slot = ms_record_slot(r, t->storage, MS_SLOT_INPUT);
   if (slot < 0) return -1;
   r->slot[slot].arg = r->n_args;
@@ -231,7 +234,7 @@ int ms_record_settle(ms_record *r) {
       return ms_fail("compile: what %s made is still held after the call, by a table or variable of the script: a replay runs no "
                      "Lua and "
                      "would not put it there again. Return it from the step instead",
-                     s->first < 0 ? "the step" : ms_rcall_place(&r->call[s->first])),
+                     s->first < 0 ? "the step" : ms_rcall_name(&r->call[s->first])),
              -1;
   }
   return 0;
@@ -287,7 +290,7 @@ void ms_record_free(ms_record *r) {
   free(r->call), free(r->slot), free(r->table), free(r->arg), free(r->result), free(r);
 }
 
-/* ---- the gate's side --------------------------------------------------------------------------------------------- */
+/* ---- what the core tells ------------------------------------------------------------------------------------------ */
 
 bool ms_rcall_writes(const ms_rcall *c, int k) { return k >= c->call.n_in || ms_op_changes(c->call.op, k); }
 
@@ -350,8 +353,8 @@ int ms_rcall_copy(ms_rcall *q, const ms_call *c) {
   return 0;
 }
 
-/* Does a call take a live number? */
-static bool looks(const ms_rcall *q) {
+/* Does a call take a live number, as an operand or as an attribute? */
+static bool takes_live_number(const ms_rcall *q) {
   bool live = q->live;
   for (int k = 0, a = 0; k < q->call.op->n_arg; k++) {
     if (q->call.op->arg[k].is_tensor) continue;
@@ -369,9 +372,9 @@ static int one_device(ms_record *r, const ms_rcall *q, int n, ms_tensor *const *
     if (t[i] && t[i]->storage) d = t[i]->device;
   if (!d || r->device == d) return 0;
   if (!r->device) return r->device = d, 0;
-  char place[160];
-  snprintf(place, sizeof place, "%s", r->n_call ? ms_rcall_place(&r->call[0]) : "its argument");
-  ms_fail("compile: %s works on %s, %s on %s: a step has one device", ms_rcall_place(q), d->name, place, r->device->name);
+  char first[160];
+  snprintf(first, sizeof first, "%s", r->n_call ? ms_rcall_name(&r->call[0]) : "its argument");
+  ms_fail("compile: %s works on %s, %s on %s: a step has one device", ms_rcall_name(q), d->name, first, r->device->name);
   return ms_record_refuse(ms_error()), -1;
 }
 
@@ -408,7 +411,7 @@ static int called(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out)
   q->nth = r->n_call;
   for (int i = 0; i < n && i < MS_MAX_ARGS; i++) q->indexed |= c->bound[i] != 0;
   q->risky = q->indexed || c->op->flags & MS_REFUSES ||
-             (looks(q) && (c->rng || !ms_dtype_is_float(c->n_out ? c->out[0].dtype : c->in[0].dtype)));
+             (takes_live_number(q) && (c->rng || !ms_dtype_is_float(c->n_out ? c->out[0].dtype : c->in[0].dtype)));
   r->n_call++; /* also after a failure: freeing the recording frees it */
   return rc;
 }
@@ -435,7 +438,7 @@ static void operands(int n, ms_tensor *const *in) {
   }
 }
 
-const char *ms_rcall_place(const ms_rcall *c) {
+const char *ms_rcall_name(const ms_rcall *c) {
   static char text[2][160];
   static int k;
   k = !k;
@@ -447,7 +450,7 @@ static const ms_observer observer = {
     .called = called,
     .made = made,
     .operands = operands,
-    .folded = ms_record_folded,
+    .on_numbers = ms_record_on_numbers,
     .looked = ms_record_look,
     .grad = ms_record_grad,
     .grad_set = ms_record_grad_set,

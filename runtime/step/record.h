@@ -34,7 +34,7 @@ ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args);
 int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results);
 /* After ms_record_end, when the garbage of the run has been collected: look at what is still held. -1 after ms_fail. */
 int ms_record_settle(ms_record *r);
-/* Give up all storages but those from outside the step: what is left is good for comparing. */
+/* Give up all storages but those from outside the step: the recording can then be compared, and no more. */
 void ms_record_forget(ms_record *r);
 /* Stop after an error in the function, and free. */
 void ms_record_abort(ms_record *r);
@@ -46,9 +46,9 @@ int ms_record_nth(const ms_record *r); /* which call of the function it is of */
 void ms_record_refuse(const char *why);
 
 /* Do two recordings of the same function agree? -1 after ms_fail: "sum at train.lua:12: ...". values: numbers of b are compared
- * with what the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments were seen at
- * two places: only then is it known that what the calls read there is the argument, and not something captured that was the
- * argument by chance; what did not move with it is made EXTERNAL, in both. */
+ * with what the live numbers of a stand for now (b was recorded from plain numbers). Also finds out which arguments move, that is,
+ * lay at another address in the second call. What calls read at the argument's address in both is the argument. What they read at
+ * the old address in both is a captured tensor that the argument happened to share memory with; it becomes EXTERNAL, in both. */
 int ms_record_compare(ms_record *a, ms_record *b, bool values);
 /* Is every gradient that the recorded function found (rather than made) there now, or not there, as it was then? false: this
  * recording is of no use now. */

@@ -26,19 +26,19 @@ void ms_rewrite_close(ms_rewrite *w) {
   free(w->dead), free(w->fact);
 }
 
-ms_ref_view ms_rewrite_ref(const ms_rcall *c, int k) {
-  ms_ref_view v = {.slot = c->slot[k], .view = *ms_rcall_view((ms_rcall *)c, k), .offset = c->offset[k]};
+ms_slot_view ms_rewrite_operand(const ms_rcall *c, int k) {
+  ms_slot_view v = {.slot = c->slot[k], .view = *ms_rcall_view((ms_rcall *)c, k), .offset = c->offset[k]};
   v.view.number = v.view.number ? &c->number[k] : NULL;
   return v;
 }
 
-static void set_contiguous(ms_ref_view *v, int rank, const int64_t *shape) {
+static void set_contiguous(ms_slot_view *v, int rank, const int64_t *shape) {
   int64_t n = 1;
   v->view.rank = (uint8_t)rank;
   for (int i = rank - 1; i >= 0; i--) v->view.shape[i] = shape[i], v->view.stride[i] = n, n *= shape[i];
 }
 
-static int new_slot(ms_rewrite *w, ms_slot slot, ms_ref_view *v) {
+static int new_slot(ms_rewrite *w, ms_slot slot, ms_slot_view *v) {
   ms_record *r = w->r;
   if (r->n_slot == r->room_slot) {
     int room = 2 * r->room_slot;
@@ -53,14 +53,14 @@ static int new_slot(ms_rewrite *w, ms_slot slot, ms_ref_view *v) {
   return 0;
 }
 
-int ms_rewrite_temp(ms_rewrite *w, int dtype, int rank, const int64_t *shape, ms_ref_view *v) {
-  *v = (ms_ref_view){.view = {.dtype = (uint8_t)dtype}};
+int ms_rewrite_temp(ms_rewrite *w, int dtype, int rank, const int64_t *shape, ms_slot_view *v) {
+  *v = (ms_slot_view){.view = {.dtype = (uint8_t)dtype}};
   set_contiguous(v, rank, shape);
   return new_slot(w, (ms_slot){.kind = MS_SLOT_INTERNAL, .written = true}, v);
 }
 
-int ms_rewrite_constant(ms_rewrite *w, int dtype, const int64_t *shape, const double *values, ms_ref_view *v) {
-  *v = (ms_ref_view){.view = {.dtype = (uint8_t)dtype}};
+int ms_rewrite_constant(ms_rewrite *w, int dtype, const int64_t *shape, const double *values, ms_slot_view *v) {
+  *v = (ms_slot_view){.view = {.dtype = (uint8_t)dtype}};
   set_contiguous(v, 2, shape);
   size_t n = (size_t)ms_view_numel(&v->view), size = ms_dtype_size(dtype);
   char *bytes = malloc(n * size);
@@ -75,8 +75,8 @@ int ms_rewrite_constant(ms_rewrite *w, int dtype, const int64_t *shape, const do
   return rc;
 }
 
-ms_ref_view ms_rewrite_view(const ms_ref_view *v, int rank, const int64_t *shape, const int64_t *stride) {
-  ms_ref_view to = *v;
+ms_slot_view ms_rewrite_view(const ms_slot_view *v, int rank, const int64_t *shape, const int64_t *stride) {
+  ms_slot_view to = *v;
   if (!stride) return set_contiguous(&to, rank, shape), to;
   to.view.rank = (uint8_t)rank;
   memcpy(to.view.shape, shape, (size_t)rank * sizeof *shape);
@@ -84,7 +84,7 @@ ms_ref_view ms_rewrite_view(const ms_ref_view *v, int rank, const int64_t *shape
   return to;
 }
 
-int ms_rewrite_call(ms_rewrite *w, int op, int n_in, const ms_ref_view *in, const ms_attr *attr, const ms_ref_view *out) {
+int ms_rewrite_call(ms_rewrite *w, int op, int n_in, const ms_slot_view *in, const ms_attr *attr, const ms_slot_view *out) {
   ms_view views[MS_MAX_ARGS], result = out->view;
   ms_call c = {.op = ms_op_at(op), .n_in = n_in, .n_out = 1, .in = views, .out = &result, .attr = attr};
   c.n_attr = c.op->n_attr;
@@ -93,7 +93,7 @@ int ms_rewrite_call(ms_rewrite *w, int op, int n_in, const ms_ref_view *in, cons
   if (ms_rcall_copy(q, &c) < 0) return -1;
   w->n_wait++;
   for (int k = 0; k <= n_in; k++) {
-    const ms_ref_view *v = k < n_in ? &in[k] : out;
+    const ms_slot_view *v = k < n_in ? &in[k] : out;
     q->slot[k] = v->slot, q->offset[k] = v->offset;
     if (!v->view.number) continue;
     q->number[k] = *v->view.number;

@@ -26,15 +26,15 @@ void ms_rewrite_close(ms_rewrite *w);
 /* View k of a call. With view.number it is a number, otherwise with slot -1 it is absent. view.number points into the
  * call: ms_rewrite_put moves calls, and from then on until they are prepared such a pointer, here or in a call, dangles and says
  * only that there is a number. */
-ms_ref_view ms_rewrite_ref(const ms_rcall *c, int k);
+ms_slot_view ms_rewrite_operand(const ms_rcall *c, int k);
 /* A new INTERNAL slot, and the contiguous view of all of it. */
-int ms_rewrite_temp(ms_rewrite *w, int dtype, int rank, const int64_t *shape, ms_ref_view *v);
+int ms_rewrite_temp(ms_rewrite *w, int dtype, int rank, const int64_t *shape, ms_slot_view *v);
 /* A new EXTERNAL slot that holds these constants: rank 2. */
-int ms_rewrite_constant(ms_rewrite *w, int dtype, const int64_t *shape, const double *values, ms_ref_view *v);
+int ms_rewrite_constant(ms_rewrite *w, int dtype, const int64_t *shape, const double *values, ms_slot_view *v);
 /* The same elements in another order: any rank, strides in elements. */
-ms_ref_view ms_rewrite_view(const ms_ref_view *v, int rank, const int64_t *shape, const int64_t *stride);
+ms_slot_view ms_rewrite_view(const ms_slot_view *v, int rank, const int64_t *shape, const int64_t *stride);
 /* Describe a call with one result. attr in the order of the row's signature. */
-int ms_rewrite_call(ms_rewrite *w, int op, int n_in, const ms_ref_view *in, const ms_attr *attr, const ms_ref_view *out);
+int ms_rewrite_call(ms_rewrite *w, int op, int n_in, const ms_slot_view *in, const ms_attr *attr, const ms_slot_view *out);
 /* Put what was described before call `at`, or in its place; it counts as the same line of the script. */
 int ms_rewrite_put(ms_rewrite *w, int at, bool replace);
 #endif

@@ -53,20 +53,20 @@ bool ms_step_moves(const ms_step *s) {
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 /* Where a view begins in this run. */
-static size_t offset_of(const ms_record *r, const ms_ref_view *v, ms_tensor *const *args) {
+static size_t offset_of(const ms_record *r, const ms_slot_view *v, ms_tensor *const *args) {
   const ms_slot *t = &r->slot[v->slot];
   return v->offset + (t->kind == MS_SLOT_INPUT ? (size_t)shift_of(r, t->arg, args) : 0);
 }
 
-/* Does .grad of a leaf show what the step leaves there, `offset` bytes into storage s? */
-static bool shows(const ms_tensor *t, const ms_ref_view *v, const ms_storage *s, size_t offset) {
+/* Is t, .grad of a leaf, already view v, `offset` bytes into storage s? */
+static bool shows(const ms_tensor *t, const ms_slot_view *v, const ms_storage *s, size_t offset) {
   return t && t->storage == s && (size_t)t->offset * ms_dtype_size(t->dtype) == offset && t->dtype == v->view.dtype &&
          t->rank == v->view.rank && !memcmp(t->shape, v->view.shape, t->rank * sizeof *t->shape) &&
          !memcmp(t->stride, v->view.stride, t->rank * sizeof *t->stride);
 }
 
-/* Somebody who holds a gradient of the last run keeps its values, and a run that adds to what it finds reads them: it gets other
- * memory. */
+/* Before a run: a gradient whose values are still wanted -- somebody holds the one of the last run, or this run adds to what it
+ * finds -- stays as it is, and the kept gradient gets other memory. */
 static int free_gradients(ms_step *s) {
   ms_record *r = s->r;
   for (int i = 0; i < r->n_grad; i++) {
@@ -82,12 +82,13 @@ static int free_gradients(ms_step *s) {
     if (!fresh) return -1;
     ms_slot_hold(t, fresh);
     ms_storage_release(fresh);
-    ms_step_place(s, g->now.slot, fresh->data);
+    ms_step_set_address(s, g->now.slot, fresh->data);
   }
   return 0;
 }
 
-static ms_tensor *tensor_of(const ms_record *r, const ms_ref_view *v, ms_tensor *const *args) {
+/* A new tensor that shows what view v shows in this run. */
+static ms_tensor *tensor_of(const ms_record *r, const ms_slot_view *v, ms_tensor *const *args) {
   const ms_slot *t = &r->slot[v->slot];
   ms_tensor *x = ms_tensor_new();
   if (!x) return NULL;
@@ -99,7 +100,8 @@ static ms_tensor *tensor_of(const ms_record *r, const ms_ref_view *v, ms_tensor 
   return ms_autorelease(x);
 }
 
-static int leave_gradient(const ms_record *r, const ms_rgrad *g, const ms_ref_view *v, ms_tensor *const *args) {
+/* Make .grad of a leaf what view v shows in this run. */
+static int set_gradient(const ms_record *r, const ms_rgrad *g, const ms_slot_view *v, ms_tensor *const *args) {
   ms_tensor *leaf = ms_grad_leaf(g, args), *now = NULL;
   if (v->slot >= 0) {
     if (shows(leaf->grad, v, r->slot[v->slot].storage, offset_of(r, v, args))) return 0;
@@ -109,20 +111,21 @@ static int leave_gradient(const ms_record *r, const ms_rgrad *g, const ms_ref_vi
   return 0;
 }
 
-static int leave_gradients(const ms_record *r, ms_tensor *const *args) {
+static int set_gradients(const ms_record *r, ms_tensor *const *args) {
   for (int i = 0; i < r->n_grad; i++)
-    if (leave_gradient(r, &r->grad[i], &r->grad[i].now, args) < 0) return -1;
+    if (set_gradient(r, &r->grad[i], &r->grad[i].now, args) < 0) return -1;
   return 0;
 }
 
-/* The call that was number `at` in the recording has failed: what the function had done until then. */
-static void leave_gradients_at(const ms_record *r, int at, ms_tensor *const *args) {
+/* The call that was number `at` in the recording has failed: .grad of the leaves becomes what the function had made it until then.
+ */
+static void set_gradients_at(const ms_record *r, int at, ms_tensor *const *args) {
   for (int i = 0; i < r->n_event && r->event[i].at <= at; i++) {
     const ms_revent *e = &r->event[i];
     bool last = e->grad >= 0;
     for (int k = i + 1; k < r->n_event && r->event[k].at <= at; k++) last &= r->event[k].grad != e->grad;
     if (!last || (e->now.slot >= 0 && !r->slot[e->now.slot].storage)) continue;
-    if (leave_gradient(r, &r->grad[e->grad], &e->now, args) < 0) return;
+    if (set_gradient(r, &r->grad[e->grad], &e->now, args) < 0) return;
   }
 }
 
@@ -141,7 +144,7 @@ char *ms_step_address(const ms_step *s, int slot, size_t offset, ms_tensor *cons
 }
 
 /* Memory of this run for arguments and results, and the views that follow them. */
-static int enter(ms_step *s, ms_tensor *const *args) {
+static int begin_run(ms_step *s, ms_tensor *const *args) {
   ms_record *r = s->r;
   if (free_gradients(s) < 0) return -1;
   for (int i = 0; i < r->n_slot; i++) {
@@ -166,8 +169,8 @@ static bool wrote(const ms_step *s, int slot, int end) {
   return false;
 }
 
-/* ran: how many calls did. */
-static void leave(ms_step *s, int ran) {
+/* After a run of the first `ran` calls: versions of what was written grow, and memory of this run is let go. */
+static void end_run(ms_step *s, int ran) {
   for (int i = 0; i < s->r->n_slot; i++) {
     ms_slot *t = &s->r->slot[i];
     if (t->storage && t->written && (ran == s->r->n_call || wrote(s, i, ran))) t->storage->version++;
@@ -216,21 +219,21 @@ int ms_step_run(ms_step *s, ms_tensor *const *given, ms_tensor **results) {
   ms_tensor **args = s->args;
   if (!ms_record_args(r, given, args)) return ms_fail("compile: run with arguments that do not fit"), -1;
   double begin = s->profiling ? now() : 0, from = 0;
-  int rc = enter(s, args);
-  const bool entered = rc == 0;
+  int rc = begin_run(s, args);
+  const bool begun = rc == 0;
   if (s->profiling) from = now();
   int ran = 0;
-  if (rc == 0 && s->whole && !s->profiling) {
-    const int whole = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : ms_step_replay_whole(s, args);
-    if (whole < 0) rc = -1;
-    if (whole > 0) ran = r->n_call;
+  if (rc == 0 && s->capture && !s->profiling) {
+    const int replayed = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : ms_step_replay_captured(s, args);
+    if (replayed < 0) rc = -1;
+    if (replayed > 0) ran = r->n_call;
   }
   if (rc == 0 && ran < r->n_call) rc = run_calls(s, from, &ran);
   for (int k = 0; k < r->n_results && rc == 0; k++)
     if (!(results[k] = tensor_of(r, &r->result[k], args))) rc = -1;
-  if (rc == 0) rc = leave_gradients(r, args);
-  else if (entered && ran < r->n_call) leave_gradients_at(r, r->call[ran].nth, args);
-  leave(s, ran);
+  if (rc == 0) rc = set_gradients(r, args);
+  else if (begun && ran < r->n_call) set_gradients_at(r, r->call[ran].nth, args);
+  end_run(s, ran);
   if (s->profiling) s->seconds[r->n_call] += now() - begin, s->runs++;
   return rc;
 }
@@ -247,15 +250,15 @@ int ms_step_profile(ms_step *s, bool on) {
 
 ms_step_info ms_step_describe(const ms_step *s) { return s->info; }
 
-/* The i-th call that is left, as an index into all; -1 past the end. */
-static int kept(const ms_step *s, int i) {
+/* The i-th call that a run makes, as an index into all; -1 past the end. */
+static int running_call(const ms_step *s, int i) {
   for (int k = 0; k < s->r->n_call; k++)
     if (ms_step_runs(s, k) && i-- == 0) return k;
   return -1;
 }
 
 double ms_step_seconds(const ms_step *s, int i, int *runs) {
-  int k = i < 0 ? s->r->n_call : kept(s, i);
+  int k = i < 0 ? s->r->n_call : running_call(s, i);
   if (runs) *runs = s->runs;
   return s->seconds && k >= 0 ? s->seconds[k] : 0;
 }
@@ -269,7 +272,7 @@ static int chain_line(const ms_step *s, int k, char *out, size_t size) {
 }
 
 bool ms_step_line(const ms_step *s, int i, char *out, size_t size) {
-  int k = kept(s, i);
+  int k = running_call(s, i);
   if (k < 0) return false;
   const ms_rcall *c = &s->r->call[k];
   int n = c->chain ? chain_line(s, k, out, size) : snprintf(out, size, "%-20s", c->call.op->name);

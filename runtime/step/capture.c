@@ -1,8 +1,8 @@
-/* whole.c -- a step as one thing, on devices that can hold it back as a whole (backend.h: capture, replay): the live block, which
- * carries what differs from run to run, and the graph that the backend makes of the calls.
+/* capture.c -- a step that the device replays as one thing, if it can (a CUDA graph; backend.h: capture, captured, replay, drop).
  *
- * Words are dealt out once, when the step is built. At its first run the calls are recorded by the backend; from then on a run is:
- * fill in the words, replay. */
+ * What differs from run to run -- numbers, addresses, the generator's counter -- stands in the live block, an array of 8-byte
+ * words. Which word is which is decided once, when the step is built. At the step's first run the calls are captured by the
+ * backend; from then on a run fills in the words and replays what was captured. */
 #include "pass.h"
 #include <stdlib.h>
 #include <string.h>
@@ -19,22 +19,23 @@ typedef struct live_word {
   size_t offset;    /* so far in */
 } live_word;
 
-struct ms_whole {
+struct ms_capture {
   live_word *word;
   int n_word, room;
-  uint64_t *block;    /* as it was for the last run */
-  int n_block;        /* its words; word 0 is unused */
-  int rng;            /* the word with the seed, the counter behind it; 0: nothing is drawn */
-  uint64_t draws;     /* counter values that a run takes */
-  ms_io_place *place; /* of the addresses, for the backend */
-  int n_place;
+  uint64_t *block;      /* the live block, as it was for the last run */
+  int n_block;          /* its words; word 0 is unused */
+  int rng;              /* the word with the seed, the counter behind it; 0: nothing is drawn */
+  uint64_t draws;       /* counter values that a run takes */
+  ms_io_memory *memory; /* what the ADDRESS words point to, for the backend */
+  int n_memory;
   void *graph; /* NULL: not captured yet */
 };
 
 static int no_memory(void) { return ms_fail("compile: out of memory"), -1; }
 
-/* A word, or three, for `what`; those that are there already serve again. The first one, 0 after ms_fail. */
-static int deal(struct ms_whole *w, live_word what) {
+/* A word of the live block for `what` (three for an attribute); if one was given to the same before, that one. Its number; 0 after
+ * ms_fail. */
+static int give_word(struct ms_capture *w, live_word what) {
   for (int i = 0; i < w->n_word; i++) {
     const live_word *v = &w->word[i];
     if (v->kind != what.kind) continue;
@@ -54,10 +55,11 @@ static int deal(struct ms_whole *w, live_word what) {
   return what.at;
 }
 
+/* Does the slot lie at another address from run to run? */
 static bool moves(const ms_slot *s) { return s->kind == MS_SLOT_INPUT || s->kind == MS_SLOT_RESULT || s->kind == MS_SLOT_KEPT; }
 
 /* Words for the live numbers, the moving addresses and the draws of one call. 0, or -1 after ms_fail. */
-static int deal_call(struct ms_whole *w, const ms_record *r, ms_rcall *q) {
+static int give_words(struct ms_capture *w, const ms_record *r, ms_rcall *q) {
   ms_call *c = &q->call;
   for (int k = 0; k < c->n_in + c->n_out; k++) {
     ms_view *v = ms_rcall_view(q, k);
@@ -67,13 +69,13 @@ static int deal_call(struct ms_whole *w, const ms_record *r, ms_rcall *q) {
     else if (q->slot[k] >= 0 && moves(&r->slot[q->slot[k]]))
       what = (live_word){.kind = WORD_ADDRESS, .slot = q->slot[k], .offset = q->offset[k]};
     else continue;
-    if (!(v->live = deal(w, what))) return -1;
+    if (!(v->live = give_word(w, what))) return -1;
   }
   for (int i = 0, a = 0; i < c->op->n_arg; i++) {
     if (c->op->arg[i].is_tensor) continue;
     ms_attr *attr = &q->attr[a++];
     if (c->op->arg[i].kind != MS_K_SCALAR || !ms_scalar_cell(attr->s)) continue;
-    const int at = deal(w, (live_word){.kind = WORD_ATTRIBUTE, .number = attr->s});
+    const int at = give_word(w, (live_word){.kind = WORD_ATTRIBUTE, .number = attr->s});
     if (!at) return -1;
     attr->s = ms_scalar_with_live(attr->s, at);
   }
@@ -84,13 +86,13 @@ static int deal_call(struct ms_whole *w, const ms_record *r, ms_rcall *q) {
   return 0;
 }
 
-static int list_places(struct ms_whole *w, const ms_record *r) {
-  if (!(w->place = calloc((size_t)w->n_word + 1, sizeof *w->place))) return no_memory();
+static int list_memory(struct ms_capture *w, const ms_record *r) {
+  if (!(w->memory = calloc((size_t)w->n_word + 1, sizeof *w->memory))) return no_memory();
   for (int i = 0; i < w->n_word; i++) {
     const live_word *v = &w->word[i];
     if (v->kind != WORD_ADDRESS) continue;
     const ms_slot *s = &r->slot[v->slot];
-    w->place[w->n_place++] = (ms_io_place){
+    w->memory[w->n_memory++] = (ms_io_memory){
         .kind = s->kind == MS_SLOT_INPUT    ? MS_IO_INPUT
                 : s->kind == MS_SLOT_RESULT ? MS_IO_RESULT
                                             : MS_IO_GRADIENT,
@@ -102,20 +104,20 @@ static int list_places(struct ms_whole *w, const ms_record *r) {
   return 0;
 }
 
-int ms_step_make_whole(ms_step *s) {
+int ms_step_plan_capture(ms_step *s) {
   ms_record *r = s->r;
   if (!r->device->backend->capture) return 0;
-  struct ms_whole *w = s->whole = calloc(1, sizeof *w);
+  struct ms_capture *w = s->capture = calloc(1, sizeof *w);
   if (!w) return no_memory();
   w->n_block = 1;
   for (int i = 0; i < r->n_call; i++)
-    if (!s->dead[i] && deal_call(w, r, &r->call[i]) < 0) return -1;
+    if (!s->dead[i] && give_words(w, r, &r->call[i]) < 0) return -1;
   if (!(w->block = calloc((size_t)w->n_block, sizeof *w->block))) return no_memory();
-  return list_places(w, r);
+  return list_memory(w, r);
 }
 
-/* The words of this run. 0; -1 after ms_fail where a number does not fit its dtype. */
-static int fill(struct ms_whole *w, const ms_step *s, ms_tensor *const *args) {
+/* Fill in the words for this run. 0; -1 after ms_fail where a number does not fit its dtype. */
+static int fill_words(struct ms_capture *w, const ms_step *s, ms_tensor *const *args) {
   for (int i = 0; i < w->n_word; i++) {
     const live_word *v = &w->word[i];
     uint64_t *to = &w->block[v->at];
@@ -128,7 +130,7 @@ static int fill(struct ms_whole *w, const ms_step *s, ms_tensor *const *args) {
 }
 
 /* Have the backend record the calls, each of them once. 0, or -1 after ms_fail. */
-static int capture(struct ms_whole *w, const ms_step *s) {
+static int capture(struct ms_capture *w, const ms_step *s) {
   const ms_record *r = s->r;
   const ms_backend *b = r->device->backend;
   int rc = b->capture(r->device->queue);
@@ -139,25 +141,25 @@ static int capture(struct ms_whole *w, const ms_step *s) {
       ms_error_prefix("%s at %s:%d", q->call.op->name, q->chunk ? q->chunk : "?", q->line);
   }
   /* Also after a failure: the queue must stop recording. */
-  void *graph = b->captured(r->device->queue, &(ms_io){w->place, w->n_place, w->n_block});
+  void *graph = b->captured(r->device->queue, &(ms_io){w->memory, w->n_memory, w->n_block});
   if (rc < 0 && graph) b->drop(r->device->queue, graph);
   else w->graph = graph;
   return rc < 0 || !graph ? -1 : 0;
 }
 
-int ms_step_replay_whole(ms_step *s, ms_tensor *const *args) {
-  struct ms_whole *w = s->whole;
+int ms_step_replay_captured(ms_step *s, ms_tensor *const *args) {
+  struct ms_capture *w = s->capture;
   ms_device *d = s->r->device;
-  if (fill(w, s, args) < 0) return ms_error_clear(), 0;
+  if (fill_words(w, s, args) < 0) return ms_error_clear(), 0;
   if (!w->graph && capture(w, s) < 0) return -1;
   if (d->backend->replay(d->queue, w->graph, w->block, w->n_block) < 0) return -1;
   ms_default_rng()->counter += w->draws;
   return 1;
 }
 
-void ms_step_drop_whole(ms_step *s) {
-  struct ms_whole *w = s->whole;
+void ms_step_drop_capture(ms_step *s) {
+  struct ms_capture *w = s->capture;
   if (!w) return;
   if (w->graph) s->r->device->backend->drop(s->r->device->queue, w->graph);
-  free(w->word), free(w->block), free(w->place), free(w);
+  free(w->word), free(w->block), free(w->memory), free(w);
 }

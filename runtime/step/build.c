@@ -1,11 +1,13 @@
-/* replay.c -- a recording made into a step: what is needed, where it lies. */
+/* build.c -- a recording made into a step (ms_step_build, at the end): the passes run one after another, calls whose results nobody
+ * needs are dropped, kernels are prepared, and memory is laid out. run.c runs the step. */
 #include "pass.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- what is needed ---------------------------------------------------------------------------------------------- */
 
-/* From here on the step says what lives: gradients' memory is held, the rest of what calls made is watched no more. */
+/* From here on the step decides what memory there is: that of kept gradients is held, and what else the calls made is not watched
+ * any more. */
 static void adopt(ms_record *r) {
   for (int i = 0; i < r->n_slot; i++) {
     ms_slot *s = &r->slot[i];
@@ -16,24 +18,26 @@ static void adopt(ms_record *r) {
   }
 }
 
-/* A call that changes something in place is needed if that is needed afterwards. Random draws stay: they move the generator; and so
- * does what may refuse its inputs. */
+/* From the last call to the first: a call is needed if a slot that it writes is needed. Two kinds are always needed: random draws,
+ * since they move the generator, and calls that may refuse their inputs with an error. */
 int ms_record_dead(const ms_record *r, bool *dead) {
   bool *needed = calloc((size_t)r->n_slot + 1, 1);
   if (!needed) return -1;
   for (int i = 0; i < r->n_slot; i++) needed[i] = r->slot[i].kind != MS_SLOT_INTERNAL;
   for (int i = r->n_call - 1; i >= 0; i--) {
     const ms_rcall *c = &r->call[i];
-    bool live = c->call.rng || c->call.op->flags & MS_REFUSES;
-    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) live |= c->slot[k] >= 0 && ms_rcall_writes(c, k) && needed[c->slot[k]];
+    bool wanted = c->call.rng || c->call.op->flags & MS_REFUSES;
+    for (int k = 0; k < c->call.n_in + c->call.n_out; k++) wanted |= c->slot[k] >= 0 && ms_rcall_writes(c, k) && needed[c->slot[k]];
     for (int k = 0; k < c->call.n_in; k++)
-      if (c->slot[k] >= 0 && (live || (c->indexed && k < MS_MAX_ARGS && c->call.bound[k]))) needed[c->slot[k]] = true;
-    dead[i] = !live;
+      if (c->slot[k] >= 0 && (wanted || (c->indexed && k < MS_MAX_ARGS && c->call.bound[k]))) needed[c->slot[k]] = true;
+    dead[i] = !wanted;
   }
   free(needed);
   return 0;
 }
 
+/* Mark the calls that are not needed. One with index tensors stays to check them, but does nothing else (idle). Then find anew when
+ * each slot is used first and last. */
 static int drop_dead(ms_step *s) {
   ms_record *r = s->r;
   if (!(s->dead = calloc((size_t)r->n_call + 1, 1)) || ms_record_dead(r, s->dead) < 0) return ms_fail("compile: out of memory"), -1;
@@ -62,31 +66,31 @@ static int drop_dead(ms_step *s) {
 
 /* ---- where it lies ----------------------------------------------------------------------------------------------- */
 
-typedef struct piece {   /* arena memory for calls first..last */
-  int first, last, slot; /* slot -1: the workspace of call `first` */
+typedef struct arena_range { /* a stretch of the arena, in use by calls first..last */
+  int first, last, slot;     /* slot -1: the workspace of call `first` */
   size_t bytes, at;
-} piece;
+} arena_range;
 
 static int by_size(const void *a, const void *b) {
-  const piece *x = a, *y = b;
+  const arena_range *x = a, *y = b;
   return x->bytes < y->bytes ? 1 : x->bytes > y->bytes ? -1 : x->first - y->first;
 }
-static int by_place(const void *a, const void *b) {
-  size_t x = (*(piece *const *)a)->at, y = (*(piece *const *)b)->at;
+static int by_address(const void *a, const void *b) {
+  size_t x = (*(arena_range *const *)a)->at, y = (*(arena_range *const *)b)->at;
   return x < y ? -1 : x > y;
 }
 
 /* Largest first, each at the lowest place that is free over its lifetime. Gives the size of the whole. */
-static size_t lay_out(piece *p, int n) {
+static size_t lay_out(arena_range *p, int n) {
   size_t total = 0;
-  piece **busy = malloc((size_t)(n + 1) * sizeof *busy);
+  arena_range **busy = malloc((size_t)(n + 1) * sizeof *busy);
   if (!busy) return (size_t)-1;
   qsort(p, (size_t)n, sizeof *p, by_size);
   for (int i = 0; i < n; i++) {
     int m = 0;
     for (int j = 0; j < i; j++)
       if (p[j].first <= p[i].last && p[i].first <= p[j].last) busy[m++] = &p[j];
-    qsort(busy, (size_t)m, sizeof *busy, by_place);
+    qsort(busy, (size_t)m, sizeof *busy, by_address);
     size_t at = 0;
     for (int j = 0; j < m; j++) {
       if (at + p[i].bytes <= busy[j]->at) break;
@@ -103,16 +107,16 @@ static size_t round_up(size_t n) { return (n + 127) / 128 * 128; }
 
 static int make_arena(ms_step *s) {
   ms_record *r = s->r;
-  piece *p = calloc((size_t)r->n_slot + (size_t)r->n_call + 1, sizeof *p);
+  arena_range *p = calloc((size_t)r->n_slot + (size_t)r->n_call + 1, sizeof *p);
   if (!p) return ms_fail("compile: out of memory"), -1;
   int n = 0;
   for (int i = 0; i < r->n_slot; i++)
     if (r->slot[i].kind == MS_SLOT_INTERNAL && r->slot[i].first >= 0 && !r->slot[i].inside) {
-      p[n++] = (piece){r->slot[i].first, r->slot[i].last, i, round_up(r->slot[i].bytes), 0};
+      p[n++] = (arena_range){r->slot[i].first, r->slot[i].last, i, round_up(r->slot[i].bytes), 0};
       s->info.eager += r->slot[i].bytes;
     }
   for (int i = 0; i < r->n_call; i++)
-    if (!s->dead[i] && r->call[i].call.work_bytes) p[n++] = (piece){i, i, -1, round_up(r->call[i].call.work_bytes), 0};
+    if (!s->dead[i] && r->call[i].call.work_bytes) p[n++] = (arena_range){i, i, -1, round_up(r->call[i].call.work_bytes), 0};
   size_t total = lay_out(p, n);
   if (total == (size_t)-1) return free(p), ms_fail("compile: out of memory"), -1;
   s->info.arena = total;
@@ -128,7 +132,7 @@ static int make_arena(ms_step *s) {
   return 0;
 }
 
-void ms_step_place(ms_step *s, int slot, char *address) {
+void ms_step_set_address(ms_step *s, int slot, char *address) {
   for (int i = 0; i < s->r->n_call; i++) {
     ms_rcall *c = &s->r->call[i];
     for (int k = 0; k < c->call.n_in + c->call.n_out && !s->dead[i]; k++)
@@ -137,7 +141,7 @@ void ms_step_place(ms_step *s, int slot, char *address) {
 }
 
 /* Fix every address that does not change, and list those that do. */
-static int place_views(ms_step *s) {
+static int set_addresses(ms_step *s) {
   ms_record *r = s->r;
   int n = 0;
   for (int i = 0; i < r->n_call; i++) n += r->call[i].call.n_in + r->call[i].call.n_out;
@@ -183,7 +187,7 @@ static int prepare(ms_step *s) {
     for (int k = 0; k < c->n_in + c->n_out; k++) /* where tensors were in the recording is nobody's business any more */
       if (r->call[i].slot[k] >= 0) ms_rcall_view(&r->call[i], k)->data = NULL;
     for (int k = 0; k < c->n_in; k++)
-      if (c->in[k].number) { /* kernels may look at numbers while preparing */
+      if (c->in[k].number) { /* kernels may read numbers while preparing */
         c->in[k].data = &r->call[i].immediate[k];
         c->in[k].number = &r->call[i].number[k];
         if (ms_put_number(c->in[k].data, c->in[k].dtype, r->call[i].number[k]) < 0) return -1;
@@ -205,7 +209,8 @@ static int prepare(ms_step *s) {
   return 0;
 }
 
-/* Arguments that are tied, one of them written, are one: the calls know of the other what they do to the one. */
+/* Arguments that overlap and are always at the same distance (tie), one of them written, become one slot: so passes see that a call
+ * that writes the one changes the other. */
 static void join_tied(ms_record *r) {
   for (int i = 0; i < r->n_args; i++) {
     const int from = r->arg[i].slot, to = r->arg[i].tie >= 0 ? r->arg[r->arg[i].tie].slot : from;
@@ -224,7 +229,8 @@ static void join_tied(ms_record *r) {
   }
 }
 
-/* What .grad of a leaf is while a call may fail has to be there if it does. */
+/* If a call fails, .grad of the leaves has to be what the function had made it until then (run.c: set_gradients_at). So what .grad
+ * is while a call may fail must not lie in the arena. */
 static void keep_gradients(ms_record *r) {
   for (int i = 0; i < r->n_event; i++) {
     const ms_revent *e = &r->event[i];
@@ -251,14 +257,14 @@ ms_step *ms_step_build(ms_record *r, bool exact) {
   ms_step_drop_copies(s);
   if ((!exact && ms_step_channels_last(s) < 0) || ms_step_fuse(s) < 0) return ms_step_free(s), NULL;
   ms_step_in_place(s);
-  if (prepare(s) < 0 || make_arena(s) < 0 || place_views(s) < 0 || list_written(s) < 0 || ms_step_make_whole(s) < 0)
+  if (prepare(s) < 0 || make_arena(s) < 0 || set_addresses(s) < 0 || list_written(s) < 0 || ms_step_plan_capture(s) < 0)
     return ms_step_free(s), NULL;
   return s;
 }
 
 void ms_step_free(ms_step *s) {
   if (!s) return;
-  ms_step_drop_whole(s);
+  ms_step_drop_capture(s);
   for (int i = 0; i < s->r->n_call; i++) { /* only prepared calls have a kernel */
     ms_call *c = &s->r->call[i].call;
     if (c->kernel && c->kernel->release) c->kernel->release(c);
