@@ -108,8 +108,8 @@ static void amx_panel(const last_plan *p, const last_phase *j, const tiling *t, 
   const int cols = left > S ? 2 : 1, rows_at_once = cols == 2 ? 2 : 4;
   const bool whole = p->out_last && t->lines == 1 && left >= cols * S;
   const int64_t step = p->step[1] * unit, each = t->down * t->across, all = images * each;
-  float start[2 * S];
-  for (int64_t i = 0; i < 2 * S; i++) start[i] = bias && i < left ? bias[first + i] : 0;
+  float start[2 * S] = {0};
+  if (bias) memcpy(start, bias + first, (size_t)min_i64(left, 2 * S) * 4);
   ms_amx m = {.runs = j->taps[0], .steps = len / max_i64(j->depth, 1)};
   m.a_row = p->stride[1] * p->pixel_size * 4, m.a_step = j->depth * 4, m.a_run = p->padded_w * p->pixel_size * 4;
   m.b_row = S * 4, m.b_step = j->depth * S * 4, m.b_run = len * S * 4;
