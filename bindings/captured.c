@@ -219,7 +219,7 @@ static void fail_lost(const char *what, const char *name, const char *advice) {
   ms_fail("compile: the step %s the variable '%s': a replay runs no Lua and would not put it there again. %s", what, name, advice);
 }
 
-void msl_see_captured(lua_State *L, compiled *st, const leaves *v) {
+void msl_see_captured(lua_State *L, compiled *st, const arguments *v) {
   const char *name;
   lua_getiuservalue(L, 1, 3);
   for (int i = 0; i < st->n_captured; i++) {

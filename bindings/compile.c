@@ -50,29 +50,29 @@ static guard *push_guard(lua_State *L) {
 }
 
 /* Replace the results base+1.. by what leaves the step: the same without graphs. all: in tensors of their own, so that who else
- * holds what the function gave can be told. The template is pushed. */
+ * holds what the function gave can be told. The outline is pushed. */
 static void settle_results(lua_State *L, int base, results *r, bool all) {
   int count = lua_gettop(L) - base;
   luaL_checkstack(L, 12, "compile");
   lua_createtable(L, count, 0);
-  int template = base + count + 1;
+  int outline = base + count + 1;
   for (int k = 1; k <= count; k++) {
     if (lua_isnil(L, base + k)) lua_pushlightuserdata(L, NULL); /* a list that ends in nil would be shorter */
-    else msl_to_template(L, base + k, r, 0);
-    lua_rawseti(L, template, k);
+    else msl_to_outline(L, base + k, r, 0);
+    lua_rawseti(L, outline, k);
   }
   for (int k = 0; k < r->n; k++)
     if (all || r->out[k]->node || r->out[k]->requires_grad) r->out[k] = ms_detach(r->out[k]);
   for (int k = 1; k <= count && !ms_error(); k++) {
-    lua_rawgeti(L, template, k);
-    msl_from_template(L, template + 1, r->v, r->out);
+    lua_rawgeti(L, outline, k);
+    msl_from_outline(L, outline + 1, r->v, r->out);
     lua_replace(L, base + k);
     lua_pop(L, 1);
   }
 }
 
 /* Call the function as it is. Stack: step, n arguments, ... */
-static int call_plain(lua_State *L, int n, const leaves *v) {
+static int call_plain(lua_State *L, int n, const arguments *v) {
   push_guard(L);
   int base = lua_gettop(L), mark = ms_scope_open();
   results r = {.v = v, .born = ms_storage_births};
@@ -86,9 +86,9 @@ static int call_plain(lua_State *L, int n, const leaves *v) {
   return count;
 }
 
-/* Call the function under a recording, which stays in the guard. Leaves the results behind base and the template behind them, gives
+/* Call the function under a recording, which stays in the guard. Leaves the results behind base and the outline behind them, gives
  * their number; what r->out[] holds belongs to the current scope. s: numbers go in as live ones, NULL: as they are. */
-static int call_recorded(lua_State *L, guard *g, int at, int nth, int n, const leaves *v, state *s, results *r) {
+static int call_recorded(lua_State *L, guard *g, int at, int nth, int n, const arguments *v, state *s, results *r) {
   int base = lua_gettop(L);
   r->v = v, r->n = 0, r->problem = NULL, r->born = ms_storage_births;
   lua_newtable(L);
@@ -134,15 +134,15 @@ static const char *result_in_words(lua_State *L, int i) { /* pushes */
   return lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TNUMBER ? luaL_tolstring(L, i, NULL) : luaL_typename(L, i);
 }
 
-/* Are the templates at i and j the same? -1 after ms_fail. */
-static int compare_templates(lua_State *L, int i, int j, int m, int n) {
+/* Are the outlines at i and j the same? -1 after ms_fail. */
+static int compare_outlines(lua_State *L, int i, int j, int m, int n) {
   if (lua_rawlen(L, i) != lua_rawlen(L, j))
     return ms_fail("compile: %d results in call %d and %d in call %d", (int)lua_rawlen(L, i), m, (int)lua_rawlen(L, j), n), -1;
   int top = lua_gettop(L);
   for (int k = 1; k <= (int)lua_rawlen(L, i); k++) {
     lua_rawgeti(L, i, k);
     lua_rawgeti(L, j, k);
-    if (!msl_same_template(L, top + 1, top + 2, 0))
+    if (!msl_same_outline(L, top + 1, top + 2, 0))
       return ms_fail("compile: result %d was %s in call %d and %s in call %d; a replay gives what was recorded: return a tensor, "
                      "or a number "
                      "made from the step's arguments",
@@ -153,20 +153,20 @@ static int compare_templates(lua_State *L, int i, int j, int m, int n) {
   return 0;
 }
 
-static int push_step_results(lua_State *L, int at, const state *s, const leaves *v, ms_tensor *const *out) {
+static int push_step_results(lua_State *L, int at, const state *s, const arguments *v, ms_tensor *const *out) {
   luaL_checkstack(L, s->n_values + 8, "compile");
   lua_getiuservalue(L, at, 1);
-  int template = lua_gettop(L);
+  int outline = lua_gettop(L);
   for (int k = 1; k <= s->n_values; k++) {
-    lua_rawgeti(L, template, k);
-    msl_from_template(L, template + k, v, out);
+    lua_rawgeti(L, outline, k);
+    msl_from_outline(L, outline + k, v, out);
     lua_remove(L, -2);
   }
   return s->n_values;
 }
 
-static int replay(lua_State *L, int at, state *s, const leaves *v) {
-  ms_tensor *out[MAX_LEAVES];
+static int replay(lua_State *L, int at, state *s, const arguments *v) {
+  ms_tensor *out[MAX_TENSORS];
   int mark = msl_enter(L), n = 0;
   if (ms_step_run(s->step, v->tensor, out) == 0) n = push_step_results(L, at, s, v, out);
   msl_leave(L, mark);
@@ -175,8 +175,8 @@ static int replay(lua_State *L, int at, state *s, const leaves *v) {
 
 /* Run the function and its replay from the same state; an error names what differs. Derivative rules take short cuts for some
  * numbers (x ^ 2), which live numbers do not get: with numbers among the arguments, calls may differ where values do not. */
-static int run_checked(lua_State *L, int at, state *s, const leaves *v, int n) {
-  ms_tensor *out[MAX_LEAVES];
+static int run_checked(lua_State *L, int at, state *s, const arguments *v, int n) {
+  ms_tensor *out[MAX_TENSORS];
   results r;
   guard *g = push_guard(L);
   int mark = msl_enter(L), values = 0;
@@ -184,14 +184,14 @@ static int run_checked(lua_State *L, int at, state *s, const leaves *v, int n) {
   if ((g->check = ms_check_begin(s->step, v->tensor))) {
     int base = lua_gettop(L), count = call_recorded(L, g, 0, s->total, n, v, NULL, &r);
     lua_getiuservalue(L, at, 1);
-    int template = lua_gettop(L);
+    int outline = lua_gettop(L);
     if (!ms_error() && ms_record_compare(s->first, g->r, true) < 0 && s->n_number) {
       strncpy(calls, ms_error(), sizeof calls - 1);
       ms_error_clear();
     }
     if (!ms_error() && ms_check_swap(g->check, r.n, r.out) == 0 && ms_step_run(s->step, v->tensor, out) == 0 &&
         ms_check_compare(g->check, out, s->total, !s->n_number) == 0 &&
-        compare_templates(L, template, base + count + 1, ms_record_nth(s->first), s->total) == 0)
+        compare_outlines(L, outline, base + count + 1, ms_record_nth(s->first), s->total) == 0)
       values = push_step_results(L, at, s, v, out);
     if (ms_error() && *calls) {
       ms_error_clear();
@@ -203,20 +203,20 @@ static int run_checked(lua_State *L, int at, state *s, const leaves *v, int n) {
 }
 
 /* Compare a recording with the first one, and make the step of it, in place of one that did not know where its arguments can be.
- * -1 after ms_fail. template: of its results. */
-static int make_step(lua_State *L, int at, int template, state *s, guard *g) {
+ * -1 after ms_fail. outline: of its results. */
+static int make_step(lua_State *L, int at, int outline, state *s, guard *g) {
   lua_getiuservalue(L, at, 2);
   int rc = ms_record_compare(s->first, g->r, false);
-  if (rc == 0) rc = compare_templates(L, lua_gettop(L), template, ms_record_nth(s->first), ms_record_nth(g->r));
+  if (rc == 0) rc = compare_outlines(L, lua_gettop(L), outline, ms_record_nth(s->first), ms_record_nth(g->r));
   lua_pop(L, 1);
   if (rc < 0) return msl_drop_recordings(s), -1; /* a later call may try again */
   ms_record *r = g->r;
   g->r = NULL;
   ms_step_free(s->step);
   if (!(s->step = ms_step_build(r, mode == MODE_CHECK))) return msl_drop_recordings(s), -1;
-  lua_pushvalue(L, template);
+  lua_pushvalue(L, outline);
   lua_setiuservalue(L, at, 1);
-  s->calls = 3, s->n_values = (int)lua_rawlen(L, template);
+  s->calls = 3, s->n_values = (int)lua_rawlen(L, outline);
   if (ms_step_moves(s->step) && mode != MODE_CHECK) ms_record_free(s->first), s->first = NULL;
   if (msl_profile_all) ms_step_profile(s->step, true);
   return 0;
@@ -225,7 +225,7 @@ static int make_step(lua_State *L, int at, int template, state *s, guard *g) {
 /* The function looked at numbers: what was recorded is good for their values only, and is not kept. The next call with these values
  * has a state of its own. */
 static void remember_looks(state *s, const ms_record *r) {
-  if (!s->n_looked) snprintf(s->place, sizeof s->place, "%s", msl_first_look());
+  if (!s->n_looked) snprintf(s->first_look, sizeof s->first_look, "%s", msl_first_look());
   for (int i = 0; i < s->n_number; i++) {
     if (s->looked[i] || !ms_record_looked(r, s->cell[i])) continue;
     s->looked[i] = true;
@@ -235,7 +235,7 @@ static void remember_looks(state *s, const ms_record *r) {
 }
 
 /* The call changed fields of modules, or which leaves are frozen. Once is allowed: a first call may set something up. */
-static void be_steady(state *s, const char *what) {
+static void refuse_unsteady(state *s, const char *what) {
   msl_drop_recordings(s);
   if (++s->unsteady == 1) return;
   ms_fail(
@@ -244,7 +244,7 @@ static void be_steady(state *s, const char *what) {
       what);
 }
 
-static int record(lua_State *L, compiled *st, int at, state *s, leaves *v, int n) {
+static int record(lua_State *L, compiled *st, int at, state *s, arguments *v, int n) {
   results r;
   const int64_t set = msl_settings, frozen = msl_frozen_key(st);
   s->tensors = st->tensors;
@@ -258,9 +258,9 @@ static int record(lua_State *L, compiled *st, int at, state *s, leaves *v, int n
   } else if (ms_record_looks(g->r)) {
     remember_looks(s, g->r);
   } else if (msl_settings != set) {
-    be_steady(s, msl_last_set);
+    refuse_unsteady(s, msl_last_set);
   } else if (msl_frozen_key(st) != frozen) {
-    be_steady(s, "requires_grad of a tensor from outside was switched");
+    refuse_unsteady(s, "requires_grad of a tensor from outside was switched");
   } else if (msl_watch_leaves(st, g->r) == 0) {
     if (s->first) {
       make_step(L, at, base + count + 1, s, g);
@@ -283,7 +283,7 @@ static void forget_recording(state *s) {
   s->eager = ++s->restarts > MAX_RESTARTS;
 }
 
-static int run_plain(lua_State *L, compiled *st, int n, const leaves *v) {
+static int run_plain(lua_State *L, compiled *st, int n, const arguments *v) {
   const int64_t set = msl_settings;
   int count = call_plain(L, n, v);
   msl_see_captured(L, st, v);
@@ -302,13 +302,13 @@ static int step_body(lua_State *L) {
     lua_call(L, n, LUA_MULTRET);
     return lua_gettop(L);
   }
-  leaves v;
+  arguments v;
   v.n = v.n_number = 0, v.n_key = 0, v.problem = NULL;
   msl_key_int(&v, msl_settings);
   msl_key_int(&v, ms_grad_enabled() | ms_get_precision() << 1 | ms_deterministic() << 3);
   msl_key_int(&v, msl_grads_key(st) ^ msl_frozen_key(st));
   if (mode != MODE_OFF) msl_key_int(&v, msl_captured_key(L, st));
-  for (int i = 0; i < n; i++) msl_read_leaf(L, i + 2, &v, 0);
+  for (int i = 0; i < n; i++) msl_read_argument(L, i + 2, &v, 0);
   for (int i = 1, j; i < v.n; i++) { /* which share memory */
     for (j = 0; v.tensor[j]->storage != v.tensor[i]->storage; j++) {}
     if (j < i) msl_key(&v, &(unsigned char){(unsigned char)j}, 1);

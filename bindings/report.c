@@ -10,10 +10,62 @@ static const char *values(const state *s, char *out, size_t size) {
   for (int i = 0, k = 0; i < s->n_number && n < (int)size; i++)
     if (s->looked[i])
       n += snprintf(out + n, size - (size_t)n, "%s number %d = %.6g", k++ ? "," : "", i + 1, ms_cell_get(s->cell[i]).value);
-  int place = (int)strcspn(s->place, " "); /* "file:line:" and words */
-  if (place && s->place[place - 1] == ':') place--;
-  if (n < (int)size) snprintf(out + n, size - (size_t)n, ", which is looked at (%.*s)", place, s->place);
+  int place = (int)strcspn(s->first_look, " "); /* "file:line:" and words */
+  if (place && s->first_look[place - 1] == ':') place--;
+  if (n < (int)size) snprintf(out + n, size - (size_t)n, ", which is looked at (%.*s)", place, s->first_look);
   return out;
+}
+
+/* The text that is put together: pieces in a table at `list`. */
+typedef struct lines {
+  lua_State *L;
+  int list;
+  lua_Integer n;
+} lines;
+
+static void add_line(lines *t, const char *line) {
+  lua_pushstring(t->L, line);
+  lua_rawseti(t->L, t->list, ++t->n);
+}
+
+/* What a state's step does: totals, then each call. */
+static void report_step(lines *t, const ms_step *step) {
+  char line[512];
+  const ms_step_info i = ms_step_describe(step);
+  snprintf(line, sizeof line,
+           "%d operations replayed of %d recorded (%d unused, %d repeated, %d in fused chains); %.2f MB planned against %.2f MB "
+           "eager; %.3f GFLOP in products\n",
+           i.calls, i.recorded, i.dead - i.repeated, i.repeated, i.fused, (double)i.arena / 1e6, (double)i.unshared / 1e6,
+           i.flops / 1e9);
+  add_line(t, line);
+  if (i.channels_last) {
+    snprintf(line, sizeof line, "%d tensor%s kept channels last\n", i.channels_last, i.channels_last == 1 ? "" : "s");
+    add_line(t, line);
+  }
+  if (i.folded) {
+    snprintf(line, sizeof line, "%d convolution%s folded with a pooling or an upsampling\n", i.folded, i.folded == 1 ? "" : "s");
+    add_line(t, line);
+  }
+  for (int k = 0; ms_step_line(step, k, line, sizeof line - 2); k++) {
+    lua_pushfstring(t->L, "  %s\n", line);
+    lua_rawseti(t->L, t->list, ++t->n);
+  }
+}
+
+/* The state on top of the stack. */
+static void report_state(lines *t, const state *s) {
+  char line[512];
+  lua_getiuservalue(t->L, -1, 4); /* what tells it from the others */
+  lua_pushfstring(t->L, "(%s)%s: ", lua_tostring(t->L, -1), s->n_looked ? values(s, line, sizeof line) : "");
+  lua_rawseti(t->L, t->list, ++t->n);
+  lua_pop(t->L, 1);
+  if (s->step) {
+    report_step(t, s->step);
+    return;
+  }
+  snprintf(line, sizeof line, "called %d time%s, %s\n", s->total, s->total == 1 ? "" : "s",
+           s->eager ? "not replayed: .grad of what it trains is set anew from outside" : "not replayed yet");
+  add_line(t, line);
 }
 
 /* step:report() -> text */
@@ -22,65 +74,28 @@ int msl_step_report(lua_State *L) {
   char line[512];
   lua_getiuservalue(L, 1, 2);
   int states = lua_gettop(L);
-  int any = 0;
+  bool any = false;
   lua_newtable(L);
-  int parts = lua_gettop(L), n = 0;
+  lines t = {.L = L, .list = lua_gettop(L)};
   for (lua_pushnil(L); lua_next(L, states); lua_pop(L, 1)) {
     const state *s = lua_touserdata(L, -1);
     if (!s || (s->n_looked > s->n_keyed && !s->step)) continue; /* leads on to those with values */
-    any++;
-    lua_getiuservalue(L, -1, 4); /* what tells it from the others */
-    lua_pushfstring(L, "(%s)%s: ", lua_tostring(L, -1), s->n_looked ? values(s, line, sizeof line) : "");
-    lua_rawseti(L, parts, ++n);
-    lua_pop(L, 1);
-    if (!s->step) {
-      snprintf(line, sizeof line, "called %d time%s, %s\n", s->total, s->total == 1 ? "" : "s",
-               s->eager ? "not replayed: .grad of what it trains is set anew from outside" : "not replayed yet");
-      lua_pushstring(L, line);
-      lua_rawseti(L, parts, ++n);
-      continue;
-    }
-    ms_step_info i = ms_step_describe(s->step);
-    snprintf(line, sizeof line,
-             "%d operations replayed of %d recorded (%d unused, %d repeated, %d in fused chains); %.2f MB planned against %.2f MB "
-             "eager; %.3f GFLOP in products\n",
-             i.calls, i.recorded, i.dead - i.repeated, i.repeated, i.fused, (double)i.arena / 1e6, (double)i.eager / 1e6,
-             i.flops / 1e9);
-    lua_pushstring(L, line);
-    lua_rawseti(L, parts, ++n);
-    if (i.last) {
-      snprintf(line, sizeof line, "%d tensor%s kept channels last\n", i.last, i.last == 1 ? "" : "s");
-      lua_pushstring(L, line);
-      lua_rawseti(L, parts, ++n);
-    }
-    if (i.folded) {
-      snprintf(line, sizeof line, "%d convolution%s folded with a pooling or an upsampling\n", i.folded, i.folded == 1 ? "" : "s");
-      lua_pushstring(L, line);
-      lua_rawseti(L, parts, ++n);
-    }
-    for (int k = 0; ms_step_line(s->step, k, line, sizeof line - 2); k++) {
-      lua_pushfstring(L, "  %s\n", line);
-      lua_rawseti(L, parts, ++n);
-    }
+    any = true;
+    report_state(&t, s);
   }
   if (st->overflow) {
     snprintf(line, sizeof line, "%d calls ran as they are: it was called in more than %d ways\n", st->overflow, st->n_states);
-    lua_pushstring(L, line);
-    lua_rawseti(L, parts, ++n);
+    add_line(&t, line);
   }
   if (st->unsteady > 1) {
     snprintf(line, sizeof line, "%d calls changed fields of modules or optimizers: no recording fits the next call then\n",
              st->unsteady);
-    lua_pushstring(L, line);
-    lua_rawseti(L, parts, ++n);
+    add_line(&t, line);
   }
-  if (!any) {
-    lua_pushstring(L, msl_compile_off ? "runs eagerly: MASCON_COMPILE=off\n" : "not called yet\n");
-    lua_rawseti(L, parts, ++n);
-  }
+  if (!any) add_line(&t, msl_compile_off ? "runs eagerly: MASCON_COMPILE=off\n" : "not called yet\n");
   lua_getglobal(L, "table");
   lua_getfield(L, -1, "concat");
-  lua_pushvalue(L, parts);
+  lua_pushvalue(L, t.list);
   lua_call(L, 1, 1);
   return 1;
 }

@@ -90,7 +90,7 @@ int msl_watch_leaves(compiled *st, const ms_record *r) {
 
 /* ---- states by key ------------------------------------------------------------------------------------------------ */
 
-static lua_Integer key_hash(const leaves *v) {
+static lua_Integer key_hash(const arguments *v) {
   uint64_t h = 0xcbf29ce484222325u;
   for (size_t i = 0; i < v->n_key; i += 8) {
     uint64_t x = 0;
@@ -103,7 +103,7 @@ static lua_Integer key_hash(const leaves *v) {
 
 /* Find the state of a key and push it; else *at is where it belongs, and nothing is pushed. states: their table, where `false`
  * stands for one that was forgotten. */
-static state *find_state(lua_State *L, int states, const leaves *v, lua_Integer *at) {
+static state *find_state(lua_State *L, int states, const arguments *v, lua_Integer *at) {
   bool free = false;
   *at = 0;
   for (lua_Integer i = key_hash(v);; i++) {
@@ -137,7 +137,7 @@ static int no_memory(lua_State *L) {
 }
 
 /* Push a new state. from: the one that led here, or NULL. */
-static state *new_state(lua_State *L, const leaves *v, int n, const state *from) {
+static state *new_state(lua_State *L, const arguments *v, int n, const state *from) {
   size_t bytes = sizeof(state) + (size_t)v->n_number * sizeof(ms_cell *);
   state *s = lua_newuserdatauv(L, bytes, 4);
   memset(s, 0, bytes);
@@ -149,7 +149,7 @@ static state *new_state(lua_State *L, const leaves *v, int n, const state *from)
     if (!(s->cell[i] = ms_cell_new(v->number[i].value))) no_memory(L);
   if (from) {
     memcpy(s->looked, from->looked, (size_t)v->n_number);
-    memcpy(s->place, from->place, sizeof s->place);
+    memcpy(s->first_look, from->first_look, sizeof s->first_look);
     s->n_looked = s->n_keyed = from->n_looked;
     s->calls = 1; /* what call 1 is for is done */
   } else if (!msl_looks_are_seen(L)) {
@@ -170,7 +170,7 @@ static state *new_state(lua_State *L, const leaves *v, int n, const state *from)
   return s;
 }
 
-state *msl_state_of(lua_State *L, compiled *st, leaves *v, int n) {
+state *msl_state_of(lua_State *L, compiled *st, arguments *v, int n) {
   lua_getiuservalue(L, 1, 2);
   int states = lua_gettop(L);
   state *s = NULL;

@@ -1,28 +1,28 @@
 /* steps.h -- what the files of ms.compile share: live.c (live numbers), looks.c (what a recording notices of the Lua that runs),
- * leaves.c (arguments and results as lists), settings.c (fields of modules), states.c (what is known by key), compile.c (calls),
+ * arguments.c (arguments and results as lists), settings.c (fields of modules), states.c (what is known by key), compile.c (calls),
  * report.c (what was recorded, and what it costs). */
 #ifndef MS_STEPS_H
 #define MS_STEPS_H
 #include "bind.h"
 #include "step/step.h"
 
-enum { MAX_LEAVES = 256, KEY_BYTES = 16384, TABLE_DEPTH = 8 };
+enum { MAX_TENSORS = 256 /* and as many numbers */, KEY_BYTES = 16384, TABLE_DEPTH = 8 };
 
 /* A call's arguments: their tensors and numbers in a fixed order, and everything else about them as bytes. Not cleared: set n,
  * n_number, n_key and problem to 0. */
-typedef struct leaves {
+typedef struct arguments {
   int n, n_number;
   const char *problem; /* why this is no list of arguments */
-  ms_tensor *tensor[MAX_LEAVES];
-  ms_plain number[MAX_LEAVES];
-  bool whole[MAX_LEAVES]; /* the number is an integer to Lua */
+  ms_tensor *tensor[MAX_TENSORS];
+  ms_plain number[MAX_TENSORS];
+  bool whole[MAX_TENSORS]; /* the number is an integer to Lua */
   size_t n_key;
   unsigned char key[KEY_BYTES];
-} leaves;
+} arguments;
 
-void msl_key(leaves *v, const void *p, size_t n);
-void msl_key_int(leaves *v, int64_t x);
-void msl_read_leaf(lua_State *L, int i, leaves *v, int depth);
+void msl_key(arguments *v, const void *p, size_t n);
+void msl_key_int(arguments *v, int64_t x);
+void msl_read_argument(lua_State *L, int i, arguments *v, int depth);
 /* Append to the list at `list` what the key knows by its address: it has to stay alive as long as the key. */
 void msl_anchor(lua_State *L, int i, int list, int depth);
 /* The arguments as text: "3 x 4 f32, number, {x = 2 f32}". */
@@ -31,7 +31,7 @@ void msl_describe(lua_State *L, int i, char *out, size_t size, int depth);
 /* The loan of one call: live numbers lie in the place of the arguments' numbers, in their tables too, until they are taken back.
  * Tables stay the ones they are, so that what the function does to them is done to the caller's, and is seen. */
 typedef struct loan {
-  const leaves *v;
+  const arguments *v;
   ms_cell *const *cell;
   const bool *looked; /* by number: the key knows its value, it stays */
   int k;              /* the next number */
@@ -62,20 +62,20 @@ const char *msl_first_look(void);      /* the script's line that looked first si
 bool msl_looks_are_seen(lua_State *L); /* false with a Lua whose insides are others than known: numbers are known by value then */
 void msl_open_looks(lua_State *L);
 
-/* Results as a template: tensors that the step makes are light userdata, place k in out[]; arguments given back MAX_LEAVES + i;
- * live numbers and leaves captured from outside themselves. */
+/* The outline of results: their tables, in which tensors that the step makes are light userdata, number k of out[]; arguments given
+ * back MAX_TENSORS + i; live numbers and leaves captured from outside themselves. */
 typedef struct results {
-  const leaves *v;
+  const arguments *v;
   uint64_t born; /* storages made later were made by the step */
   int n;
-  ms_tensor *out[MAX_LEAVES];
+  ms_tensor *out[MAX_TENSORS];
   const char *problem;
 } results;
-void msl_to_template(lua_State *L, int i, results *r, int depth);                    /* pushes */
-void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out); /* pushes */
-bool msl_same_template(lua_State *L, int i, int j, int depth);
+void msl_to_outline(lua_State *L, int i, results *r, int depth);                       /* pushes */
+void msl_from_outline(lua_State *L, int i, const arguments *v, ms_tensor *const *out); /* pushes */
+bool msl_same_outline(lua_State *L, int i, int j, int depth);
 
-/* What a compiled function knows for one key. Uservalues: 1 the template of the results, 2 the same of the first recording, 3 list
+/* What a compiled function knows for one key. Uservalues: 1 the outline of the results, 2 the same of the first recording, 3 list
  * of objects, 4 the arguments as text. */
 typedef struct state {
   unsigned char *key;
@@ -89,7 +89,7 @@ typedef struct state {
   uint64_t last;    /* call of the step that used it last */
   int n_number, n_values;
   int n_looked, n_keyed; /* numbers that the function looks at; those of them whose values are in the key */
-  char place[128];       /* the script's line that looked first */
+  char first_look[128];  /* the script's line that looked first */
   bool *looked;          /* by number */
   ms_record *first;      /* call 2; later as long as there is something to compare with it */
   ms_step *step;
@@ -128,7 +128,7 @@ typedef struct compiled {
 } compiled;
 
 /* states.c. The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */
-state *msl_state_of(lua_State *L, compiled *st, leaves *v, int n);
+state *msl_state_of(lua_State *L, compiled *st, arguments *v, int n);
 void msl_drop_recordings(state *s);
 int64_t msl_grads_key(const compiled *st);              /* what the leaves with and without .grad add to the key */
 int64_t msl_frozen_key(compiled *st);                   /* the same for the frozen ones */
@@ -138,7 +138,7 @@ void msl_open_states(lua_State *L);
 /* captured.c. The part of the key for variables that the function captured: 0 while they hold what they held at the first call;
  * and, after a call: ms_fail for what the function put into them that a replay would not. */
 int64_t msl_captured_key(lua_State *L, compiled *st);
-void msl_see_captured(lua_State *L, compiled *st, const leaves *v);
+void msl_see_captured(lua_State *L, compiled *st, const arguments *v);
 
 /* settings.c. What was set in modules and optimizers since they were made: a sum (by exclusive or) over their fields, 0 where all
  * is as it was, so that going back gives the former sum again; and what was set last, in words. */

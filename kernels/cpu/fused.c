@@ -100,56 +100,56 @@ enum {
   STRIP_MOST = 2048,   /* elements of a strip, at most, */
   STRIP_LEAST = 128,   /*   and at least, even if L1 cannot hold it all */
   STREAMS_COUNTED = 4, /* operands in memory that a strip's share of L1 is kept for, at most */
-  NO_SLOT = -1
+  NO_BUFFER = -1
 };
 
-/* A result that only later parts read has a buffer of one strip. Buffers are slots of equal size: numbered, and free again after
- * the last use. */
-typedef struct slots {
+/* A result that only later parts read has a buffer of one strip. Buffers are numbered, of equal size, and free again after their
+ * last use. */
+typedef struct buffers {
   bool busy[MS_PARTS + 3];
   int count;                               /* that there must be */
   int of[MS_PARTS], last_reader[MS_PARTS]; /* of a part's result */
-} slots;
+} buffers;
 
-static int take_slot(slots *s) {
-  int slot = 0;
-  while (s->busy[slot]) slot++;
-  s->busy[slot] = true;
-  if (slot >= s->count) s->count = slot + 1;
-  return slot;
+static int take_buffer(buffers *s) {
+  int buffer = 0;
+  while (s->busy[buffer]) buffer++;
+  s->busy[buffer] = true;
+  if (buffer >= s->count) s->count = buffer + 1;
+  return buffer;
 }
 
 /* Is operand k of part i the last use of an earlier part's buffer? */
-static bool ends_slot(const program *g, const slots *s, int i, int k) {
+static bool ends_buffer(const program *g, const buffers *s, int i, int k) {
   const source *x = &g->part[i].in[k];
-  return x->kind == SOURCE_VALUE && s->last_reader[x->part] == i && s->of[x->part] != NO_SLOT;
+  return x->kind == SOURCE_VALUE && s->last_reader[x->part] == i && s->of[x->part] != NO_BUFFER;
 }
 
-/* Slots for part i: for operands that are gathered, while it runs; for its result, which may take over that of an operand of its
+/* Buffers for part i: for operands that are gathered, while it runs; for its result, which may take over that of an operand of its
  * size that ends here. */
-static void give_slots(program *g, int i, bool wants, slots *s) {
+static void give_buffers(program *g, int i, bool wants, buffers *s) {
   part *q = &g->part[i];
   int gathered[3], n = 0;
   for (int k = 0; k < q->loop.n_in; k++)
-    if (q->in[k].kind == SOURCE_GATHER) q->in[k].at = gathered[n++] = take_slot(s);
-  for (int k = 0; k < q->loop.n_in && wants && s->of[i] == NO_SLOT; k++)
-    if (ends_slot(g, s, i, k) && !is_copy(q->call) && q->size == q->in[k].size) s->of[i] = s->of[q->in[k].part];
-  if (wants && s->of[i] == NO_SLOT) s->of[i] = take_slot(s);
+    if (q->in[k].kind == SOURCE_GATHER) q->in[k].at = gathered[n++] = take_buffer(s);
+  for (int k = 0; k < q->loop.n_in && wants && s->of[i] == NO_BUFFER; k++)
+    if (ends_buffer(g, s, i, k) && !is_copy(q->call) && q->size == q->in[k].size) s->of[i] = s->of[q->in[k].part];
+  if (wants && s->of[i] == NO_BUFFER) s->of[i] = take_buffer(s);
   for (int k = 0; k < q->loop.n_in; k++)
-    if (ends_slot(g, s, i, k) && s->of[q->in[k].part] != s->of[i]) s->busy[s->of[q->in[k].part]] = false;
-  if (s->of[i] != NO_SLOT && s->last_reader[i] == i) s->busy[s->of[i]] = false; /* nobody reads it */
+    if (ends_buffer(g, s, i, k) && s->of[q->in[k].part] != s->of[i]) s->busy[s->of[q->in[k].part]] = false;
+  if (s->of[i] != NO_BUFFER && s->last_reader[i] == i) s->busy[s->of[i]] = false; /* nobody reads it */
   while (n) s->busy[gathered[--n]] = false;
 }
 
-/* Where every buffer lies: the slots, then patterns that are repeated, then the chunk that is summed up. */
-static void set_offsets(program *g, const slots *s, int64_t slot_bytes) {
-  g->bytes = s->count * slot_bytes;
+/* Where every buffer lies: the strip buffers, then patterns that are repeated, then the chunk that is summed up. */
+static void set_offsets(program *g, const buffers *s, int64_t buffer_bytes) {
+  g->bytes = s->count * buffer_bytes;
   for (int i = 0; i < g->n; i++) {
     part *q = &g->part[i];
-    q->at = s->of[i] == NO_SLOT ? -1 : s->of[i] * slot_bytes;
+    q->at = s->of[i] == NO_BUFFER ? -1 : s->of[i] * buffer_bytes;
     for (int k = 0; k < q->loop.n_in; k++) {
       source *x = &q->in[k];
-      if (x->kind == SOURCE_GATHER) x->at *= slot_bytes;
+      if (x->kind == SOURCE_GATHER) x->at *= buffer_bytes;
       if (x->kind != SOURCE_REPEAT) continue;
       x->at = g->bytes;
       g->bytes += round_up((g->strip + x->period) * x->size, CACHE_LINE);
@@ -161,10 +161,10 @@ static void set_offsets(program *g, const slots *s, int64_t slot_bytes) {
 /* Decides how long a strip is, so that all that is in use at the same time stays in L1, and where the buffers lie. False: there is
  * no room on a thread's stack. */
 static bool lay_out_buffers(program *g, const ms_part *p) {
-  slots s = {.count = 0};
+  buffers s = {.count = 0};
   int64_t widest = 1, streams = 0, repeated = 0; /* bytes of an element; operands and results in memory; patterns */
   for (int i = 0; i < g->n; i++) {
-    s.last_reader[i] = i, s.of[i] = NO_SLOT;
+    s.last_reader[i] = i, s.of[i] = NO_BUFFER;
     for (int k = 0; k < g->part[i].loop.n_in; k++) {
       const source *x = &g->part[i].in[k];
       if (x->kind == SOURCE_VALUE) s.last_reader[x->part] = i;
@@ -177,7 +177,7 @@ static bool lay_out_buffers(program *g, const ms_part *p) {
   }
   const part *end = &g->part[g->n - 1];
   g->chunked = end->kind == PART_SUM_ALL && end->in[0].kind == SOURCE_VALUE && !p[end->in[0].part].keep ? end->in[0].part : -1;
-  for (int i = 0; i < g->n; i++) give_slots(g, i, g->part[i].kind == PART_EACH && !p[i].keep && i != g->chunked, &s);
+  for (int i = 0; i < g->n; i++) give_buffers(g, i, g->part[i].kind == PART_EACH && !p[i].keep && i != g->chunked, &s);
   const int64_t room = FUSED_BYTES / ((s.count + repeated + min_i64(streams, STREAMS_COUNTED) + 1) * widest);
   g->strip = max_i64(min_i64(room / 64 * 64, STRIP_MOST), STRIP_LEAST);
   set_offsets(g, &s, round_up(g->strip * widest, CACHE_LINE));

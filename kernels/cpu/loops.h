@@ -1,4 +1,4 @@
-/* loops.h -- the inner loops of elementwise operations copies and sums, for the kernels that run several in one pass. */
+/* loops.h -- the inner loops of elementwise operations, copies and sums, for the kernels that run several in one pass. */
 #ifndef MS_LOOPS_H
 #define MS_LOOPS_H
 #include "walk.h"

@@ -23,7 +23,7 @@ typedef struct ms_cache {
 static ms_cache *caches;   /* of all devices that have handed out memory */
 static ms_memory total;    /* over all of them */
 static int64_t fail_after; /* tests: this many allocations until one fails for good */
-static bool injected;
+static bool injected;      /* tests: the last allocation failed because of that */
 static void (*pressure_hook)(void *);
 static void *pressure_data;
 

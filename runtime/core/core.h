@@ -1,4 +1,4 @@
-/* core.h -- the inside of the runtime: structures that core/, ops/ and the bindings' few intimate places share.
+/* core.h -- the inside of the runtime: the structures of core/, for ops/, step/ and those files of the bindings that need them.
  *
  *    tensor --storage--> bytes on a device (reference counted, versioned)
  *       |

@@ -1,4 +1,4 @@
-/* dtype.c -- names, sizes and the order of element types. */
+/* dtype.c -- element types: their names, their sizes, and which one two of them meet at. */
 #include "core.h"
 #include <string.h>
 

@@ -24,44 +24,44 @@ void ms_cell_release(ms_cell *c) {
 ms_plain ms_cell_get(const ms_cell *c) { return c->now; }
 void ms_cell_set(ms_cell *c, ms_plain value) { c->now = value; }
 
-/* What ms_scalar holds: a constant, or a cell. */
-typedef struct inside {
+/* What lies in the opaque words of an ms_scalar: a constant, or a cell. */
+typedef struct scalar_content {
   ms_plain constant;
   ms_cell *cell; /* not NULL: the value is that of the cell, and `constant` does not count */
   int64_t live;  /* a captured step: the first of its words of the live block; 0: none */
-} inside;
-_Static_assert(sizeof(inside) <= sizeof(ms_scalar), "a scalar has room for what it is");
+} scalar_content;
+_Static_assert(sizeof(scalar_content) <= sizeof(ms_scalar), "a scalar has room for what it is");
 
-static ms_scalar seal(inside x) {
+static ms_scalar pack(scalar_content x) {
   ms_scalar s = {{0}};
   memcpy(&s, &x, sizeof x);
   return s;
 }
-static inside open(const ms_scalar *s) {
-  inside x;
+static scalar_content unpack(const ms_scalar *s) {
+  scalar_content x;
   memcpy(&x, s, sizeof x);
   return x;
 }
 
-ms_scalar ms_scalar_of(double v) { return seal((inside){.constant = {.value = v}}); }
-ms_scalar ms_scalar_of_whole(int64_t v) { return seal((inside){.constant = {(double)v, v, true}}); }
-ms_scalar ms_scalar_of_plain(ms_plain v) { return seal((inside){.constant = v}); }
-ms_scalar ms_scalar_of_cell(ms_cell *c) { return seal((inside){.cell = c}); }
+ms_scalar ms_scalar_of(double v) { return pack((scalar_content){.constant = {.value = v}}); }
+ms_scalar ms_scalar_of_whole(int64_t v) { return pack((scalar_content){.constant = {(double)v, v, true}}); }
+ms_scalar ms_scalar_of_plain(ms_plain v) { return pack((scalar_content){.constant = v}); }
+ms_scalar ms_scalar_of_cell(ms_cell *c) { return pack((scalar_content){.cell = c}); }
 ms_scalar ms_scalar_with_live(ms_scalar s, int word) {
-  inside x = open(&s);
+  scalar_content x = unpack(&s);
   x.live = word;
-  return seal(x);
+  return pack(x);
 }
-int ms_scalar_live(ms_scalar s) { return (int)open(&s).live; }
+int ms_scalar_live(ms_scalar s) { return (int)unpack(&s).live; }
 ms_scalar ms_scalar_from(const uint64_t *w) {
   ms_plain v = {.whole = (int64_t)w[1], .is_whole = w[2] != 0};
   memcpy(&v.value, &w[0], sizeof v.value);
   return ms_scalar_of_plain(v);
 }
-ms_cell *ms_scalar_cell(ms_scalar s) { return open(&s).cell; }
+ms_cell *ms_scalar_cell(ms_scalar s) { return unpack(&s).cell; }
 
 static ms_plain number_now(ms_scalar s) {
-  const inside x = open(&s);
+  const scalar_content x = unpack(&s);
   return x.cell ? x.cell->now : x.constant;
 }
 double ms_scalar_value(ms_scalar s) { return number_now(s).value; }
@@ -90,7 +90,7 @@ ms_plain ms_decides(ms_scalar *s) {
 double ms_decided(ms_scalar s) { return ms_decides(&s).value; }
 
 bool ms_scalar_same(const ms_scalar *a, const ms_scalar *b) {
-  const inside x = open(a), y = open(b);
+  const scalar_content x = unpack(a), y = unpack(b);
   if (x.cell || y.cell) return x.cell == y.cell;
   return !memcmp(&x.constant.value, &y.constant.value, sizeof x.constant.value) && x.constant.is_whole == y.constant.is_whole &&
          x.constant.whole == y.constant.whole;

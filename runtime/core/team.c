@@ -27,8 +27,8 @@
 #include <xmmintrin.h>
 #endif
 
-enum { MOST = 1024, WORDS = MOST / 64 };      /* numbers of a block, threads */
-enum { ASKING = 1000000, PATIENCE = 200000 }; /* ns: how long helpers spin for work, and the caller for their ends */
+enum { MAX_TEAM = 1024, WORDS = MAX_TEAM / 64 }; /* numbers of a block, threads */
+enum { ASKING = 1000000, PATIENCE = 200000 };    /* ns: how long helpers spin for work, and the caller for their ends */
 enum { JUMP = 150000 }; /* ns between two looks at the clock: longer than any interrupt, so another program ran */
 enum { QUIET_LEAST = 5000000, QUIET_MOST = 640000000 }; /* ns after a jump during which nobody spins; doubled from jump to jump */
 
@@ -51,9 +51,9 @@ static _Atomic int caller_sleeps;
 static _Atomic int ending;
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
-static helper helpers[MOST]; /* number 0 is the caller */
-static int n_helpers = 1;    /* with the caller */
-static bool refused;         /* the system gave no more threads */
+static helper helpers[MAX_TEAM]; /* number 0 is the caller */
+static int n_helpers = 1;        /* with the caller */
+static bool refused;             /* the system gave no more threads */
 static int cap;
 static uint64_t shared;
 
@@ -118,9 +118,10 @@ static void be_quiet(int64_t t) {
   atomic_store_explicit(&quiet_for, d < QUIET_MOST ? 2 * d : d, memory_order_relaxed);
 }
 
-/* Spin until *word is (equal) or is no longer (!equal) `value`. False: it took longer than `most` ns, or this is no time to spin.
+/* Spin until *word is (equal) or is no longer (!equal) `value`. False: it took longer than `patience` ns, or this is no time to
+ * spin.
  */
-static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, int64_t most) {
+static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, int64_t patience) {
   if ((atomic_load_explicit(word, memory_order_acquire) == value) == equal) return true;
   const int64_t begin = nanoseconds();
   if (begin < atomic_load_explicit(&quiet_until, memory_order_relaxed)) return false;
@@ -131,7 +132,7 @@ static bool spin_until(_Atomic uint32_t *word, uint32_t value, bool equal, int64
     }
     t = nanoseconds();
     if (t - before > JUMP) return be_quiet(t), false;
-    if (t - begin > most) return false;
+    if (t - begin > patience) return false;
   }
 }
 
@@ -236,7 +237,7 @@ static void run_alone(void (*run)(void *), void *data, int team) {
 }
 
 void ms_team_run(void (*run)(void *), void *data, int team) {
-  team = team < 1 ? 1 : team > MOST ? MOST : team; /* ms_threads() is not more */
+  team = team < 1 ? 1 : team > MAX_TEAM ? MAX_TEAM : team; /* ms_threads() is not more */
   int threads = team < ms_threads() ? team : ms_threads();
   if (threads > 1 && !inside) shared++;
   if (cap && threads > cap) threads = cap;

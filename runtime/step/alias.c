@@ -16,7 +16,7 @@ static void rename_slot(ms_step *s, int from, int to) {
     for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out; k++)
       if (r->call[i].slot[k] == from) r->call[i].slot[k] = to;
   ms_slot *a = &r->slot[from], *b = &r->slot[to];
-  s->info.eager += a->bytes; /* it had memory of its own */
+  s->info.unshared += a->bytes; /* it had memory of its own */
   if (a->first >= 0 && a->first < b->first) b->first = a->first;
   if (a->last > b->last) b->last = a->last;
   a->first = a->last = -1;

@@ -113,7 +113,7 @@ static int make_arena(ms_step *s) {
   for (int i = 0; i < r->n_slot; i++)
     if (r->slot[i].kind == MS_SLOT_INTERNAL && r->slot[i].first >= 0 && !r->slot[i].inside) {
       p[n++] = (arena_range){r->slot[i].first, r->slot[i].last, i, round_up(r->slot[i].bytes), 0};
-      s->info.eager += r->slot[i].bytes;
+      s->info.unshared += r->slot[i].bytes;
     }
   for (int i = 0; i < r->n_call; i++)
     if (!s->dead[i] && r->call[i].call.work_bytes) p[n++] = (arena_range){i, i, -1, round_up(r->call[i].call.work_bytes), 0};

@@ -10,8 +10,8 @@
  * is 16 products for 36. Elementwise operations commute with U, and those that are linear in what comes from behind with U', so
  * that they are no obstacle between the two.
  *
- * These lines are the table rewrites.def; which operations resample by windows, and which are linear in what, stands in their
- * rows. Nothing is taken away here: a result that nobody reads any more has a dead call. */
+ * These lines are the table rewrites.def. Which operations resample by windows, and which are linear in what, is said by their
+ * rows. The pass takes no call away: one whose result nobody reads any more is dropped later, as dead (build.c). */
 #include "fold.h"
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ const fold_rule ms_fold_rules[] = {
 const int ms_fold_n_rules = sizeof ms_fold_rules / sizeof *ms_fold_rules;
 
 /* After calls were put, what is known of calls and slots is found anew. */
-static int look_again(fold *f, int done) { return done < 0 || (done && ms_rewrite_look(&f->rewrite) < 0) ? -1 : 0; }
+static int examine_again(fold *f, int done) { return done < 0 || (done && ms_rewrite_examine(&f->rewrite) < 0) ? -1 : 0; }
 
 /* Try a rule at every call, or (NULL) to bring U' through elementwise calls. How often it applied; -1 after ms_fail. */
 static int sweep(fold *f, const fold_rule *rule) {
@@ -38,22 +38,22 @@ static int sweep(fold *f, const fold_rule *rule) {
   for (int i = 0; i < f->r->n_call; i++) {
     int done = 0;
     if (!f->rewrite.dead[i]) done = rule ? rule->match(f, rule, i) : ms_fold_through(f, i);
-    if (look_again(f, done) < 0) return -1;
+    if (examine_again(f, done) < 0) return -1;
     n += done;
   }
   return n;
 }
 
 static int run(fold *f) {
-  if (ms_rewrite_look(&f->rewrite) < 0) return -1;
+  if (ms_rewrite_examine(&f->rewrite) < 0) return -1;
   for (int i = 0; i < f->r->n_call; i++) {
     int done = ms_fold_note_upsampled(f, i);
-    if (look_again(f, done) < 0) return -1;
+    if (examine_again(f, done) < 0) return -1;
     i += done;
   }
   for (int n = 1; n > 0;) {
     if ((n = sweep(f, NULL)) < 0) return -1;
-    if (n && (ms_step_repeat(f->s) < 0 || ms_rewrite_look(&f->rewrite) < 0)) return -1; /* the same U' for several operands */
+    if (n && (ms_step_repeat(f->s) < 0 || ms_rewrite_examine(&f->rewrite) < 0)) return -1; /* the same U' for several operands */
     for (int k = 0; k < ms_fold_n_rules; k++) {
       int done = sweep(f, &ms_fold_rules[k]);
       if (done < 0) return -1;

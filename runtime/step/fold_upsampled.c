@@ -28,7 +28,8 @@ static bool small_operand(const fold *f, const ms_rcall *m, int k, const ms_view
 
 /* ---- forward ------------------------------------------------------------------------------------------------------------- */
 
-static int note(fold *f, int slot, const ms_slot_view *base) {
+/* From now on slot `slot` is known to hold `base` upsampled. 0, or -1 after ms_fail. */
+static int note_slot(fold *f, int slot, const ms_slot_view *base) {
   if (slot >= f->n_upsampled) {
     upsampled *p = realloc(f->upsampled, (size_t)f->r->n_slot * sizeof *p);
     if (!p) return ms_fail("compile: out of memory"), -1;
@@ -53,7 +54,7 @@ static int put_twin(fold *f, int i) {
     if (!small_operand(f, c, k, &like, &in[k])) return 0;
   if (!same_shape(&c->call.out[0], &f->r->call[f->rewrite.fact[first - f->upsampled].made].call.out[0])) return 0;
   if (ms_rewrite_temp(&f->rewrite, c->call.out[0].dtype, 4, like.shape, &out) < 0) return -1;
-  if (ms_rewrite_call(&f->rewrite, c->call.op->id, n, in, NULL, &out) < 0 || note(f, c->slot[n], &out) < 0) return -1;
+  if (ms_rewrite_call(&f->rewrite, c->call.op->id, n, in, NULL, &out) < 0 || note_slot(f, c->slot[n], &out) < 0) return -1;
   return ms_rewrite_put(&f->rewrite, i, false) < 0 ? -1 : 1;
 }
 
@@ -65,7 +66,7 @@ int ms_fold_note_upsampled(fold *f, int i) {
   if (ms_fold_windows(&c->call, factor) == MS_WINDOWS_FILLED) {
     if (c->slot[0] < 0 || ms_record_changes(f->r, c->slot[0], i, f->r->n_call - 1)) return 0;
     ms_slot_view base = ms_rewrite_operand(c, 0);
-    return note(f, c->slot[n], &base);
+    return note_slot(f, c->slot[n], &base);
   }
   return c->call.op->flags & MS_ELEMENTWISE && c->call.out[0].rank == 4 ? put_twin(f, i) : 0;
 }
@@ -74,7 +75,7 @@ int ms_fold_note_upsampled(fold *f, int i) {
 
 /* Can U', giving images like `small`, be taken of the operands of m that are in the set, and the others be small ones? in: the
  * others. */
-static bool passes(const fold *f, const ms_rcall *m, int set, const ms_view *small, ms_slot_view *in) {
+static bool can_pass(const fold *f, const ms_rcall *m, int set, const ms_view *small, ms_slot_view *in) {
   int found = 0;
   for (int k = 0; k < m->call.n_in; k++) {
     const ms_view *v = &m->call.in[k];
@@ -97,8 +98,8 @@ int ms_fold_through(fold *f, int i) {
   const ms_view *small = &c->call.out[0];
   ms_slot_view in[3], out = ms_rewrite_operand(c, 1);
   int set = ms_op_linear(m->call.op, 1), n = m->call.n_in;
-  if (!set || !passes(f, m, set, small, in)) set = ms_op_linear(m->call.op, 0);
-  if (!set || !passes(f, m, set, small, in)) return 0;
+  if (!set || !can_pass(f, m, set, small, in)) set = ms_op_linear(m->call.op, 0);
+  if (!set || !can_pass(f, m, set, small, in)) return 0;
   for (int k = 0; k < n; k++) {
     if (!(set >> k & 1)) continue;
     ms_slot_view from = in[k] = ms_rewrite_operand(m, k);

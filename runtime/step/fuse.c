@@ -21,7 +21,7 @@ static void touches(const ms_rcall *c, int k, bool *reads, bool *writes) {
 /* ---- which calls depend on which --------------------------------------------------------------------------------- */
 
 /* Does a call change what is seen outside the step? */
-static bool seen(const ms_record *r, const ms_rcall *c) {
+static bool changes_outside(const ms_record *r, const ms_rcall *c) {
   bool is = c->call.rng != NULL;
   for (int k = 0; k < c->call.n_in + c->call.n_out && !is; k++)
     is = c->slot[k] >= 0 && r->slot[c->slot[k]].kind != MS_SLOT_INTERNAL && ms_rcall_writes(c, k);
@@ -40,7 +40,7 @@ bool ms_fuse_depends(const fusion *f, const unit *u, int read_marks, int write_m
     }
     if (c->call.rng && (f->use[f->r->n_slot].marks & write_marks)) return true;
     const int outside = f->use[f->r->n_slot + 1].marks;
-    if ((c->risky && (outside & (read_marks | write_marks))) || ((outside & write_marks) && seen(f->r, c))) return true;
+    if ((c->risky && (outside & (read_marks | write_marks))) || ((outside & write_marks) && changes_outside(f->r, c))) return true;
   }
   return false;
 }
@@ -55,7 +55,7 @@ void ms_fuse_mark(fusion *f, const unit *u, int read_mark, int write_mark) {
       f->use[c->slot[k]].marks |= (uint8_t)((reads ? read_mark : 0) | (writes ? write_mark : 0));
     }
     if (c->call.rng) f->use[f->r->n_slot].marks |= (uint8_t)write_mark;
-    f->use[f->r->n_slot + 1].marks |= (uint8_t)(c->risky ? write_mark : seen(f->r, c) ? read_mark : 0);
+    f->use[f->r->n_slot + 1].marks |= (uint8_t)(c->risky ? write_mark : changes_outside(f->r, c) ? read_mark : 0);
   }
 }
 
@@ -67,20 +67,20 @@ bool ms_fuse_aligned(const ms_rcall *c, int k, const space *elements) {
   return same_space(&s, elements) && ms_view_contiguous(v);
 }
 
-/* Members of u touch slots, too, from now on. */
+/* Note how the members of unit u touch their slots. */
 static void note_use(fusion *f, const unit *u) {
   for (int i = 0; i < u->n; i++) {
     const ms_rcall *c = &f->r->call[u->call[i]];
     for (int k = 0; k < c->call.n_in + c->call.n_out; k++) {
       if (c->slot[k] < 0) continue;
       slot_use *p = &f->use[c->slot[k]];
-      bool reads, writes, is = ms_fuse_aligned(c, k, &u->space), known = p->marks & (GROUP_READS | GROUP_WRITES);
+      bool reads, writes, is = ms_fuse_aligned(c, k, &u->space), known = p->marks & (CHAIN_READS | CHAIN_WRITES);
       touches(c, k, &reads, &writes);
       if (!known) p->aligned = is, p->offset = c->offset[k], p->dtype = view_of(c, k)->dtype;
       else p->aligned &= is && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
-      p->marks |= (uint8_t)((reads ? GROUP_READS : 0) | (writes ? GROUP_WRITES : 0));
+      p->marks |= (uint8_t)((reads ? CHAIN_READS : 0) | (writes ? CHAIN_WRITES : 0));
     }
-    if (seen(f->r, c)) f->use[f->r->n_slot + 1].marks |= GROUP_READS;
+    if (changes_outside(f->r, c)) f->use[f->r->n_slot + 1].marks |= CHAIN_READS;
   }
 }
 
@@ -96,8 +96,9 @@ static bool spoils_sum(const fusion *f, const unit *g, const unit *u) {
   return false;
 }
 
-/* May u join: are storages that one side writes touched element for element by both, and is there something to share? */
-static bool fits(const fusion *f, const unit *g, const unit *u) {
+/* May chain g take in unit u? Storages that one of the two writes must be touched element for element by both, and there must be
+ * one that both touch. */
+static bool may_take_in(const fusion *f, const unit *g, const unit *u) {
   if (!u->joins || g->n + u->n > MS_PARTS || (g->sum && u->sum) || !same_space(&g->space, &u->space)) return false;
   if (g->sum && spoils_sum(f, g, u)) return false;
   bool met = false;
@@ -107,10 +108,10 @@ static bool fits(const fusion *f, const unit *g, const unit *u) {
       bool reads, writes;
       if (c->slot[k] < 0) continue;
       const slot_use *p = &f->use[c->slot[k]];
-      if (!(p->marks & (GROUP_READS | GROUP_WRITES))) continue;
+      if (!(p->marks & (CHAIN_READS | CHAIN_WRITES))) continue;
       touches(c, k, &reads, &writes);
       bool both = p->aligned && ms_fuse_aligned(c, k, &u->space) && p->offset == c->offset[k] && p->dtype == view_of(c, k)->dtype;
-      if (!both && (writes || (p->marks & GROUP_WRITES))) return false;
+      if (!both && (writes || (p->marks & CHAIN_WRITES))) return false;
       met |= both;
     }
   }
@@ -154,13 +155,13 @@ static int grow(fusion *f, int at, unit *scratch) {
   memset(f->use, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->use);
   *chain = f->unit[at];
   note_use(f, chain);
-  for (int i = at + 1; i < f->n && i <= last + WINDOW; i++) {
+  for (int i = at + 1; i < f->n && i <= last + MOST_AHEAD; i++) {
     const unit *u = &f->unit[i];
     const bool blocked = ms_fuse_depends(f, u, BEHIND_READS, BEHIND_WRITES);
-    if (!blocked && fits(f, chain, u)) {
+    if (!blocked && may_take_in(f, chain, u)) {
       note_use(f, u), join(chain, u);
       fates[i] = JOINED, last = i;
-    } else if (blocked || ms_fuse_depends(f, u, GROUP_READS, GROUP_WRITES)) {
+    } else if (blocked || ms_fuse_depends(f, u, CHAIN_READS, CHAIN_WRITES)) {
       ms_fuse_mark(f, u, BEHIND_READS, BEHIND_WRITES);
       fates[i] = BEHIND;
     }
@@ -191,7 +192,7 @@ static int write_order(fusion *f) {
 }
 
 /* Is slot `slot`, made in chain u, touched by calls outside it or seen after the step? */
-static bool leaves(const fusion *f, const unit *u, int slot, const int *count) {
+static bool needs_memory(const fusion *f, const unit *u, int slot, const int *count) {
   if (f->r->slot[slot].kind != MS_SLOT_INTERNAL) return true;
   int here = 0;
   for (int i = 0; i < u->n; i++) {
@@ -207,7 +208,7 @@ static bool make_chain(fusion *f, const unit *u, const int *count) {
   for (int i = 0; i < u->n; i++) {
     ms_rcall *c = &f->r->call[u->call[i]];
     int to = c->slot[c->call.n_in];
-    part[i].call = &c->call, part[i].keep = (i == 0 && u->head) || leaves(f, u, to, count);
+    part[i].call = &c->call, part[i].keep = (i == 0 && u->head) || needs_memory(f, u, to, count);
     for (int k = 0; k < c->call.n_in; k++) {
       part[i].from[k] = -1;
       for (int j = u->head; j < i && c->slot[k] >= 0; j++) {
@@ -226,9 +227,9 @@ static bool make_chain(fusion *f, const unit *u, const int *count) {
     ms_rcall *c = &f->r->call[u->call[i]];
     c->chain = i == u->n - 1 ? u->n : -1, c->head = i == 0 && u->head;
     ms_slot *t = &f->r->slot[c->slot[c->call.n_in]];
-    if (i >= u->head && t->kind == MS_SLOT_INTERNAL && !leaves(f, u, c->slot[c->call.n_in], count) && !t->inside) {
+    if (i >= u->head && t->kind == MS_SLOT_INTERNAL && !needs_memory(f, u, c->slot[c->call.n_in], count) && !t->inside) {
       t->inside = true;
-      f->s->info.eager += t->bytes;
+      f->s->info.unshared += t->bytes;
     }
   }
   f->r->call[u->call[u->n - 1]].call.kernel = kernel;

@@ -1,13 +1,14 @@
-/* fuse.h -- what the parts of the pass `fuse` share: chains grow and become kernels (fuse.c), and get heads (fuse_heads.c). */
+/* fuse.h -- what the files of the pass `fuse` share: fuse.c, where chains grow and become kernels, and fuse_heads.c, where they get
+ * heads. The pass works on a list of units, each a call or a chain; a chain grows by taking in other units. */
 #ifndef MS_FUSE_H
 #define MS_FUSE_H
 #include "pass.h"
 #include <string.h>
 
-enum { WINDOW = 64 }; /* units looked at behind the last that joined */
+enum { MOST_AHEAD = 64 }; /* how many units behind the last one that joined are tried */
 
 /* Marks of a slot while a chain grows: members of the chain read or write it; units that have to stay behind the chain do. */
-enum { GROUP_READS = 1, GROUP_WRITES = 2, BEHIND_READS = 4, BEHIND_WRITES = 8 };
+enum { CHAIN_READS = 1, CHAIN_WRITES = 2, BEHIND_READS = 4, BEHIND_WRITES = 8 };
 
 typedef struct space { /* the elements that a call runs over: sizes other than 1 */
   int rank;

@@ -33,15 +33,15 @@ static int head_of(fusion *f, int at) {
   const unit *u = &f->unit[at];
   if (!u->joins || u->sum || u->head || u->n == MS_PARTS) return -1;
   memset(f->use, 0, ((size_t)f->r->n_slot + 2) * sizeof *f->use);
-  for (int i = at - 1; i >= 0 && i >= at - WINDOW; i--) { /* marks: what the units between read and write */
+  for (int i = at - 1; i >= 0 && i >= at - MOST_AHEAD; i--) { /* marks: what the units between read and write */
     const unit *p = &f->unit[i];
     const ms_rcall *c = &f->r->call[p->call[0]];
     bool read = false;
     if (p->n == 1 && c->call.n_out == 1 && c->slot[c->call.n_in] >= 0)
       for (int j = 0; j < u->n; j++)
         for (int k = 0; k < f->r->call[u->call[j]].call.n_in; k++) read |= f->r->call[u->call[j]].slot[k] == c->slot[c->call.n_in];
-    if (read && goes_before(f, c, u) && !ms_fuse_depends(f, p, GROUP_READS, GROUP_WRITES)) return i;
-    ms_fuse_mark(f, p, GROUP_READS, GROUP_WRITES);
+    if (read && goes_before(f, c, u) && !ms_fuse_depends(f, p, CHAIN_READS, CHAIN_WRITES)) return i;
+    ms_fuse_mark(f, p, CHAIN_READS, CHAIN_WRITES);
   }
   return -1;
 }

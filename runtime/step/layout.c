@@ -17,7 +17,7 @@ typedef struct image { /* what is known of a slot */
   bool may_turn;       /* every view of it is the whole of it, as one contiguous image */
   bool seen;           /* some call touches it */
   int64_t shape[4];
-  int tied;    /* towards the slot that stands for its group */
+  int parent;  /* another slot of its group; the one that is its own parent stands for the group */
   bool stays;  /* of a group: it has to lie as it does */
   double gain; /* of a group: what the convolutions gain, in elements that need not be moved */
   bool turns;  /* in the end */
@@ -52,7 +52,7 @@ static bool order_stays(const ms_rcall *c) {
 }
 
 static int group_of(image *m, int i) {
-  while (m[i].tied != i) i = m[i].tied = m[m[i].tied].tied;
+  while (m[i].parent != i) i = m[i].parent = m[m[i].parent].parent;
   return i;
 }
 
@@ -91,7 +91,7 @@ static void tie(image *m, ms_rcall *c) {
     int group = group_of(m, c->slot[k]);
     if (is == FREE_IMAGES || is == IMAGES) m[group].stays |= !is_image(c, k);
     if (is == FREE_IMAGES || (is == IMAGES && !is_image(c, k))) continue;
-    if (first >= 0) m[group].tied = first, m[first].stays |= m[group].stays;
+    if (first >= 0) m[group].parent = first, m[first].stays |= m[group].stays;
     else first = group;
   }
   if (first >= 0) m[first].stays |= stays;
@@ -164,7 +164,7 @@ int ms_step_channels_last(ms_step *s) {
   if (!r->device->backend->prefers_last) return 0;
   image *m = calloc((size_t)r->n_slot + 1, sizeof *m);
   if (!m) return ms_fail("compile: out of memory"), -1;
-  for (int i = 0; i < r->n_slot; i++) m[i].tied = i, m[i].may_turn = r->slot[i].kind == MS_SLOT_INTERNAL;
+  for (int i = 0; i < r->n_slot; i++) m[i].parent = i, m[i].may_turn = r->slot[i].kind == MS_SLOT_INTERNAL;
   for (int i = 0; i < r->n_call; i++)
     for (int k = 0; k < r->call[i].call.n_in + r->call[i].call.n_out && !s->dead[i]; k++)
       if (r->call[i].slot[k] >= 0) note_view(r, m, &r->call[i], k);
@@ -175,9 +175,9 @@ int ms_step_channels_last(ms_step *s) {
     if (!s->dead[i]) add_gains(r, m, &r->call[i]);
   for (int i = 0; i < r->n_slot; i++) {
     const image *group = &m[group_of(m, i)];
-    s->info.last += m[i].turns = m[i].may_turn && !group->stays && group->gain > 0;
+    s->info.channels_last += m[i].turns = m[i].may_turn && !group->stays && group->gain > 0;
   }
-  for (int i = 0; i < r->n_call && s->info.last; i++)
+  for (int i = 0; i < r->n_call && s->info.channels_last; i++)
     if (!s->dead[i]) turn(m, &r->call[i]);
   free(m);
   return 0;

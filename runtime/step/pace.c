@@ -8,15 +8,21 @@
 #include "team.h"
 #include <time.h>
 
-enum { WARM = 3, LEAST_GAP = 30, FEW = 3 }; /* runs: not counted; between trials at least; of a trial before it may be given up */
-#define HORIZON   0.1  /* seconds that a mean looks back: many turns of other programs, whose odd one must not decide */
+enum {
+  FIRST_RUNS = 3,       /* runs of a new step that do not count */
+  GAP_RUNS_LEAST = 30,  /* runs between two trials, at least */
+  TRIAL_RUNS_LEAST = 3, /* runs of a trial before it may be given up */
+};
+#define HORIZON   0.1  /* seconds over which a mean is formed: long enough that one slow run does not decide */
 #define TRIAL     0.02 /* seconds of a trial */
 #define FIRST_GAP 0.1  /* seconds between trials, doubled while they find nothing */
 #define LAST_GAP  30
-#define LONG      0.005 /* of a step this long, one run shows that a trial is bad */
-#define BETTER    0.9   /* a trial must beat what is in use by as much */
-#define WORSE     1.3   /* all runs of a trial being worse by as much ends it; a mean that grew by as much asks for one */
-#define ODD       20    /* times the mean: a run counts as no longer than that */
+#define LONG      0.005 /* seconds: of a step that takes longer, one run shows that a trial is bad */
+#define BETTER    0.9   /* a trial wins if its mean is less than this times the mean of the level in use */
+#define WORSE                                                                                                                      \
+  1.3          /* a trial ends early if all its runs took more than this times that mean; and a mean that has grown by this factor \
+                  starts a trial */
+#define ODD 20 /* a run counts as no longer than this times the mean */
 
 static double now(void) {
   struct timespec t;
@@ -64,15 +70,15 @@ void ms_pace_end(ms_pace *p) {
   const double took = now() - p->begin;
   ms_team_cap(0);
   if (ms_team_count() == p->count) return; /* nothing that threads could share */
-  if (p->runs < WARM) {
-    if (++p->runs == WARM) settle(p, took);
+  if (p->runs < FIRST_RUNS) {
+    if (++p->runs == FIRST_RUNS) settle(p, took);
     return;
   }
   double *mean = &p->mean[p->level];
   if (p->trial >= 0) {
     p->sum += took, p->tried++;
     if (took < p->least) p->least = took;
-    const bool bad = p->least > WORSE * *mean && (p->tried >= FEW || *mean > LONG);
+    const bool bad = p->least > WORSE * *mean && (p->tried >= TRIAL_RUNS_LEAST || *mean > LONG);
     if (bad || p->sum > TRIAL) end_trial(p);
     return;
   }
@@ -81,7 +87,7 @@ void ms_pace_end(ms_pace *p) {
   const double own = *mean / HORIZON, early = 1.0 / p->counted;
   *mean += (seen - *mean) * (own > 0.25 ? 0.25 : own > early ? own : early > 0.25 ? 0.25 : early);
   p->calm = *mean < p->calm ? *mean : p->calm * (1 + 0.2 * took);
-  if (p->counted < LEAST_GAP) return;
+  if (p->counted < GAP_RUNS_LEAST) return;
   const bool worse = *mean > WORSE * p->calm && p->since > HORIZON;
   if (worse) p->gap = FIRST_GAP, p->calm = *mean;
   if (p->since < p->gap) return;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 4096 }; /* calls looked back at most */
+enum { MOST_BACK = 4096 }; /* how many calls back an equal one is looked for */
 
 static bool same_view(const ms_rcall *a, const ms_rcall *b, int k) {
   const ms_view *v = ms_rcall_view((ms_rcall *)a, k), *w = ms_rcall_view((ms_rcall *)b, k);
@@ -47,7 +47,7 @@ static bool equal(const ms_rcall *a, const ms_rcall *b) {
   return same_attr(a, b);
 }
 
-/* When slots are written last (the call behind which they stay as they are), and how often in all. */
+/* Of a slot: the last call that writes it, and how many writes there are. */
 typedef struct writes {
   int last, count;
 } writes;
@@ -90,7 +90,7 @@ int ms_step_repeat(ms_step *s) {
   for (int b = 1; b < r->n_call; b++) {
     const ms_rcall *y = &r->call[b];
     if (gone[b] || !pure(y)) continue;
-    for (int a = b - 1; a >= 0 && a > b - WINDOW; a--) {
+    for (int a = b - 1; a >= 0 && a > b - MOST_BACK; a--) {
       const ms_rcall *x = &r->call[a];
       if (gone[a] || !equal(x, y) || !replaces(r, w, a, b)) continue;
       for (int k = y->call.n_in; k < y->call.n_in + y->call.n_out; k++)

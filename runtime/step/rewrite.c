@@ -5,7 +5,7 @@
 
 static int no_memory(void) { return ms_fail("compile: out of memory"), -1; }
 
-int ms_rewrite_look(ms_rewrite *w) {
+int ms_rewrite_examine(ms_rewrite *w) {
   ms_record *r = w->r;
   free(w->dead), free(w->fact);
   w->dead = calloc((size_t)r->n_call + 1, 1);

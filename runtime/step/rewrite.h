@@ -20,7 +20,7 @@ typedef struct ms_rewrite {
 } ms_rewrite;
 
 /* Find dead and fact, anew after calls were put. 0, or -1 after ms_fail. */
-int ms_rewrite_look(ms_rewrite *w);
+int ms_rewrite_examine(ms_rewrite *w);
 void ms_rewrite_close(ms_rewrite *w);
 
 /* View k of a call. With view.number it is a number, otherwise with slot -1 it is absent. view.number points into the

@@ -36,11 +36,11 @@ int ms_check_compare(ms_check *c, ms_tensor *const *results, int number, bool ex
 void ms_check_free(ms_check *c);
 
 typedef struct ms_step_info {
-  int calls, recorded, fused, dead, results; /* kernel calls replayed; recorded; of them in fused chains; dropped as unused */
+  int calls, recorded, fused, dead, results; /* kernel calls replayed; recorded; of them in chains; dropped as unused */
   int repeated;                              /* of the dropped: computed before by an equal call */
-  int last;                                  /* tensors kept channels last */
+  int channels_last;                         /* tensors that lie channels last */
   int folded;                                /* convolutions that took in a pooling or an upsampling */
-  size_t arena, eager;                       /* bytes of the arena; bytes the same tensors take without sharing */
+  size_t arena, unshared;                    /* bytes of the arena; bytes that the same tensors would take without sharing */
   double flops;                              /* of products and convolutions, per run */
 } ms_step_info;
 ms_step_info ms_step_describe(const ms_step *s);

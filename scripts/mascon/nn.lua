@@ -8,9 +8,13 @@
 -- Modules are Lua, not C: a layer of the library and a class of the user's are the same thing, and forward is a Lua call either way. The
 -- arithmetic is operations (runtime/ops.def); names and defaults are PyTorch's.
 --
--- A module is an empty table in front of its fields (`fields(m)`), so that every assignment passes one door (`assign`): first or not, over
--- a plain value or over a module. What a field is -- a module, a parameter, a buffer or a plain value -- is decided there, anew each time;
--- the order is that in which names first held one.
+-- A module is an empty table; its fields lie in another table, `fields(m)`, which is its __index. So every assignment m.x = v, the first
+-- one and later ones, calls __newindex, which is `assign`. There it is decided, each time, what a field is: a module, a parameter, a
+-- buffer or a plain value. Beside the script's fields that other table holds what `assign` knows:
+--   _names  names of fields that are or were a module, a parameter or a buffer, in the order in which they first were
+--   _seen   the same names as a set
+--   _kind   by name: "module", "parameter", "buffer", or nil: a plain value
+--   _mark   what compiled steps know this module by; _made  true once init has run: from then on they are told of other values
 local ms = require "mascon"
 local arguments = require "mascon.arguments"
 local options = require "mascon.options"
@@ -39,12 +43,13 @@ local function fields(m)
   return meta.__index
 end
 
--- ---- fields and their one door ------------------------------------------------------------------------------------------------------
+-- ---- fields ------------------------------------------------------------------------------------------------------------------------
 
 -- Tensors that are parameters, also while they are frozen. Weak.
 local parameters = setmetatable({}, { __mode = "k" })
 
--- Methods of every module: no names for fields. (forward and extra are for classes, and modules, to write.)
+-- A field may not have the name of a method of every module, but for forward and extra, which classes (and modules) are to write. kind:
+-- what the field is to become; nil: a plain value.
 local function check_name(self, key, kind)
   if type(key) == "string" and type(rawget(Module, key)) == "function" and key ~= "forward" and key ~= "extra" then
     options.raise("%s.%s: %s is a method of every module; choose another name for the field", self.__name, key, key)
@@ -55,32 +60,32 @@ local function check_name(self, key, kind)
 end
 
 -- Modules and parameters in plain tables (self.layers[i] = m) would be overlooked by parameters(), to() and state_dict(): an error, unless
--- held(x) says that they have a place of their own. Of a table only so many entries are looked at.
-local MOST, DEEPEST = 1000, 4
+-- held(x) says that they are fields of a module, too.
+local MAX_ENTRIES, MAX_DEPTH = 1000, 4 -- what lies behind so many entries of a table, or deeper, is not checked
 local function check_table(place, list, held, depth)
   local n = 0
   for key, x in next, list do
     n = n + 1
-    if n > MOST then return end
+    if n > MAX_ENTRIES then return end
     if is_module(x) or parameters[x] then
       if not held(x) then
         options.raise("%s[%s]: a list of modules or parameters in a field is not seen; use nn.sequential, or fields of their own "
           .. "(self[i] = m)", place, tostring(key))
       end
-    elseif type(x) == "table" and depth < DEEPEST and debug.getmetatable(x) == nil then
+    elseif type(x) == "table" and depth < MAX_DEPTH and debug.getmetatable(x) == nil then
       check_table(("%s[%s]"):format(place, tostring(key)), x, held, depth + 1)
     end
   end
 end
 
--- Give a field a value. After the module was made, compiled steps have a recording of their own for another value.
+-- Give a field a value. Compiled steps are told (ms._set) when it is another one: they have a recording for each value.
 local function put(f, key, value)
   local old = rawget(f, key)
   rawset(f, key, value)
   if f._made and not rawequal(old, value) then ms._set(f._mark, tostring(key), old, value, ("%s.%s"):format(f.__name, tostring(key))) end
 end
 
--- From now on field `key` is of that kind; nil: a plain value.
+-- From now on field `key` is of that kind; nil: a plain value. Fields [1] and "1" cannot both be: a state_dict would call both "1".
 local function enlist(f, key, kind)
   if kind and not f._seen[key] then
     local twin = math.type(key) == "integer" and tostring(key) or math.tointeger(tonumber(key))
@@ -91,7 +96,7 @@ local function enlist(f, key, kind)
   f._kind[key] = kind
 end
 
-local contents -- of a module: below
+local contents -- the modules and parameters in a module; below
 
 -- Every assignment to a field of a module.
 local function assign(self, key, value)
@@ -114,7 +119,7 @@ local function assign(self, key, value)
   elseif key == "training" then
     if type(value) ~= "boolean" then options.raise("%s.training: expected true or false, got %s", f.__name, tostring(value)) end
   elseif type(value) == "table" and debug.getmetatable(value) == nil then
-    local all -- found when it is asked for
+    local all -- contents(self), when it is first needed
     check_table(("%s.%s"):format(f.__name, tostring(key)), value, function(x)
       all = all or contents(self)
       return all[x]

@@ -6,7 +6,8 @@
 --   o.lr = o.lr / 2                                          -- checked, and seen by steps that are recorded
 --   ms.save(file, o:state_dict())   o:load_state_dict(state)
 --
--- An optimizer is an empty table in front of its fields, so that each assignment passes one door (`set`). Numbers (lr, momentum, betas,
+-- An optimizer is an empty table; its fields lie in another one (`inside[self]`, its __index), so that each assignment o.x = v calls
+-- __newindex, which is `set`. Numbers (lr, momentum, betas,
 -- ...) live in cells, which a recorded step reads anew at each replay; what decides which operation runs (momentum or none, nesterov)
 -- is part of what chooses a recording.
 --
@@ -20,7 +21,7 @@ local states = require "mascon.state"
 local moved, is_tensor, sizes = states.moved, states.is_tensor, states.sizes
 local optim = {}
 
--- ---- fields and their one door ----------------------------------------------------------------------------------------------------
+-- ---- fields ----------------------------------------------------------------------------------------------------------------------
 
 -- What a number must be: words, and the test (NaN fails all of them).
 local at_least_0 = { "a finite number from 0 on", function(x) return x >= 0 and x < math.huge end }

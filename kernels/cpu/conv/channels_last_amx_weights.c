@@ -1,8 +1,11 @@
-/* channels_last_last_amx_sums.c -- the gradient of w for channels_last.h on AMX. The inner dimension is the pixels of y, two
- * neighbours of a row in a word (an odd row's last one with zero). Rows of A are channels of y, transposed into tiles; rows of B
- * are words of the source as a kernel column meets it: one copy of the source for each kernel column, in which rows of y follow one
- * another without gaps, and a kernel row is a distance. Steps end where a unit ends, so that a pixel meets only the kernel elements
- * that it belongs to: infinities elsewhere do no harm. Sums: [kernel row][kernel column][channel of y][channel of x]. */
+/* channels_last_amx_weights.c -- the gradient of w for channels_last.h on AMX. The sums run over the pixels of y. A word holds two
+ * of them, neighbours in a row (the last one of an odd row, with zero).
+ *
+ * Operand A: its rows are channels of y, transposed into tiles. Operand B: its rows are words of the source, in the order in which
+ * a kernel column meets them. For each kernel column there is one copy of the source, in which the rows of y follow one another
+ * without gaps, so that a kernel row is a fixed distance. A step never crosses from one unit (band of rows) to the next, so a pixel
+ * meets only the kernel elements that it belongs to, and an infinity elsewhere does no harm. The sums are laid out as [kernel
+ * row][kernel column][channel of y][channel of x]. */
 #include "../amx.h"
 #include "channels_last.h"
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* leaves.c -- the arguments of a compiled function, taken apart into a list of tensors, a list of numbers and a key (everything
- * else as bytes); and its results as a template: their tables, with a mark in the place of each tensor. */
+/* arguments.c -- the arguments of a compiled function, taken apart into a list of tensors, a list of numbers and a key (everything
+ * else as bytes); and its results as an outline: their tables, with a mark in the place of each tensor. */
 #include "steps.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,11 +54,11 @@ static bool plain_table(lua_State *L, int i) {
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
-void msl_key(leaves *v, const void *p, size_t n) {
+void msl_key(arguments *v, const void *p, size_t n) {
   if (v->n_key + n > KEY_BYTES) v->problem = "more than can be told apart";
   else memcpy(v->key + v->n_key, p, n), v->n_key += n;
 }
-void msl_key_int(leaves *v, int64_t x) { msl_key(v, &x, sizeof x); }
+void msl_key_int(arguments *v, int64_t x) { msl_key(v, &x, sizeof x); }
 
 /* Whole numbers that a double, and so a live number, cannot hold: they are known by value. */
 static bool is_large(lua_State *L, int i) {
@@ -67,8 +67,8 @@ static bool is_large(lua_State *L, int i) {
   return n > (lua_Integer)1 << 53 || n < -((lua_Integer)1 << 53);
 }
 
-static void read_tensor(leaves *v, ms_tensor *t) {
-  if (v->n == MAX_LEAVES) {
+static void read_tensor(arguments *v, ms_tensor *t) {
+  if (v->n == MAX_TENSORS) {
     v->problem = "more than 256 tensors";
     return;
   }
@@ -79,7 +79,7 @@ static void read_tensor(leaves *v, ms_tensor *t) {
   v->tensor[v->n++] = t;
 }
 
-void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
+void msl_read_argument(lua_State *L, int i, arguments *v, int depth) {
   ms_tensor *t = NULL;
   ms_ints sizes;
   size_t n;
@@ -94,7 +94,7 @@ void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
       msl_key_int(v, lua_tointeger(L, i));
       break;
     }
-    if (v->n_number == MAX_LEAVES) {
+    if (v->n_number == MAX_TENSORS) {
       v->problem = "more than 256 numbers";
       break;
     }
@@ -132,7 +132,7 @@ void msl_read_leaf(lua_State *L, int i, leaves *v, int depth) {
       for (int k = 0; k < f.list + f.n && !v->problem; k++) {
         if (k >= f.list) msl_key(v, f.name[k - f.list], strlen(f.name[k - f.list]) + 1);
         push_entry(L, i, &f, k);
-        msl_read_leaf(L, lua_gettop(L), v, depth + 1);
+        msl_read_argument(L, lua_gettop(L), v, depth + 1);
         lua_pop(L, 1);
       }
     }
@@ -276,9 +276,9 @@ const char *msl_take_back(lua_State *L, int list) {
 
 static void push_place(lua_State *L, int k) { lua_pushlightuserdata(L, (void *)(intptr_t)(k + 1)); }
 
-static void tensor_to_template(lua_State *L, int i, ms_tensor *t, results *r) {
+static void tensor_to_outline(lua_State *L, int i, ms_tensor *t, results *r) {
   for (int k = 0; k < r->v->n; k++)
-    if (r->v->tensor[k] == t) return push_place(L, MAX_LEAVES + k);
+    if (r->v->tensor[k] == t) return push_place(L, MAX_TENSORS + k);
   if (!t->node && t->requires_grad && t->storage &&
       t->storage->birth <= r->born) { /* a parameter: itself, for the sake of its .grad */
     lua_pushvalue(L, i);
@@ -286,20 +286,20 @@ static void tensor_to_template(lua_State *L, int i, ms_tensor *t, results *r) {
   }
   for (int k = 0; k < r->n; k++)
     if (r->out[k] == t) return push_place(L, k);
-  if (r->n == MAX_LEAVES) r->problem = "more than 256 tensors";
+  if (r->n == MAX_TENSORS) r->problem = "more than 256 tensors";
   else r->out[r->n++] = t;
   push_place(L, r->n - 1);
 }
 
-void msl_to_template(lua_State *L, int i, results *r, int depth) {
+void msl_to_outline(lua_State *L, int i, results *r, int depth) {
   ms_tensor *t = msl_to(L, i);
   fields f;
   if (t) {
-    tensor_to_template(L, i, t, r);
+    tensor_to_outline(L, i, t, r);
     return;
   }
   ms_cell *live = msl_live(L, i);
-  if (live) { /* one of the template's own, that no recording waits for */
+  if (live) { /* one of the outline's own, that no recording waits for */
     msl_push_live(L, live, msl_live_whole(L, i));
     return;
   }
@@ -315,19 +315,19 @@ void msl_to_template(lua_State *L, int i, results *r, int depth) {
   int to = lua_gettop(L);
   for (int j = 0; j < f.list + f.n; j++) {
     push_entry(L, i, &f, j);
-    msl_to_template(L, lua_gettop(L), r, depth + 1);
+    msl_to_outline(L, lua_gettop(L), r, depth + 1);
     lua_remove(L, -2);
     set_entry(L, to, &f, j);
   }
 }
 
-void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *out) {
+void msl_from_outline(lua_State *L, int i, const arguments *v, ms_tensor *const *out) {
   const ms_cell *live;
   if (lua_islightuserdata(L, i)) {
     intptr_t k = (intptr_t)lua_touserdata(L, i) - 1;
     if (k < 0) lua_pushnil(L);
-    else if (k < MAX_LEAVES) msl_push_result(L, out[k]);
-    else msl_push(L, v->tensor[k - MAX_LEAVES]);
+    else if (k < MAX_TENSORS) msl_push_result(L, out[k]);
+    else msl_push(L, v->tensor[k - MAX_TENSORS]);
   } else if ((live = msl_live(L, i))) {
     msl_push_plain(L, ms_cell_get(live));
   } else if (plain_table(L, i)) {
@@ -336,13 +336,13 @@ void msl_from_template(lua_State *L, int i, const leaves *v, ms_tensor *const *o
     int to = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
       lua_pushvalue(L, -2);
-      msl_from_template(L, lua_gettop(L) - 1, v, out);
+      msl_from_outline(L, lua_gettop(L) - 1, v, out);
       lua_rawset(L, to);
     }
   } else lua_pushvalue(L, i);
 }
 
-bool msl_same_template(lua_State *L, int i, int j, int depth) {
+bool msl_same_outline(lua_State *L, int i, int j, int depth) {
   const ms_cell *a = msl_live(L, i), *b = msl_live(L, j);
   const ms_tensor *t = msl_to(L, i);
   if (t && t == msl_to(L, j)) return true; /* userdata of one tensor may differ */
@@ -365,7 +365,7 @@ bool msl_same_template(lua_State *L, int i, int j, int depth) {
   for (int k = 0; k < f.list + f.n && same; k++) {
     push_entry(L, i, &f, k);
     push_entry(L, j, &f, k);
-    same = msl_same_template(L, lua_gettop(L) - 1, lua_gettop(L), depth + 1);
+    same = msl_same_outline(L, lua_gettop(L) - 1, lua_gettop(L), depth + 1);
     lua_pop(L, 2);
   }
   return same;
