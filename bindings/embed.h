@@ -20,7 +20,7 @@ int luaopen_mascon_jansson(lua_State *L);
  */
 void ms_lua_searcher(lua_State *L);
 
-/* From here on load, loadfile, dofile and require take text only, no bytecode (doors.c). Before ms_lua_searcher. */
+/* From here on load, loadfile, dofile and require take text only, no bytecode (bytecode.c). Before ms_lua_searcher. */
 void ms_text_only(lua_State *L);
 /* Lua's message about a binary chunk, if that is what lies on top, says what allows it. */
 void ms_say_refused(lua_State *L);

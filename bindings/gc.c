@@ -1,11 +1,13 @@
-/* gc.c -- tensors and Lua's collector.
+/* gc.c -- tensors as userdata (msl_push, msl_to), when Lua's collector runs, errors with the script's line (msl_leave, msl_raise),
+ * and ms.scope.
  *
- * A tensor is 8 bytes to Lua and megabytes to us, so the bindings watch the bytes: before a call, a young collection when
- * max(FLOOR, live/8) bytes were allocated since the last one, a full one after max(256 MB, 2*live). Nothing else talks to the
- * collector.
+ * A tensor is 8 bytes to Lua's collector and megabytes in truth. So the bindings count the bytes and decide: before a call, a young
+ * collection when max(FLOOR, live/8) bytes were allocated since the last one, a full one after max(256 MB, 2*live). Nothing else
+ * talks to the collector.
  *
- * ms.scope(): userdata made while a scope is open hang on it; closing frees what was not kept, at once, without the collector. A
- * scope belongs to the coroutine that opened it (coroutine.c). */
+ * ms.scope(): userdata that are made while a scope is open are in its list. When it closes, the tensors of those that are still
+ * there are freed at once, without the collector. A scope belongs to the coroutine that opened it (coroutine.c). (ms_scope_open, in
+ * core/tensor.c, is another thing: the tensors that one call into the core has made.) */
 #include "bind.h"
 #include "step/step.h"
 #include "io/io.h"
@@ -45,7 +47,7 @@ static bool stress;
 
 /* ---- collector policy -------------------------------------------------------------------------------------------- */
 
-static void policy(lua_State *L) {
+static void collect_if_due(lua_State *L) {
   ms_memory m = ms_memory_stats(NULL);
   if (stress) {
     lua_gc(L, LUA_GCCOLLECT);
@@ -70,7 +72,7 @@ void msl_here(lua_State *L) { current = L; }
 
 int msl_enter(lua_State *L) {
   current = L;
-  policy(L);
+  collect_if_due(L);
   return ms_scope_open();
 }
 

@@ -37,16 +37,16 @@ static isa use;
 
 static isa pick(const char **name) {
   const char *ask = getenv("MASCON_ISA");
-  int most = ask && ask[0] == 'v' ? atoi(ask + 1) : 4;
+  int highest = ask && ask[0] == 'v' ? atoi(ask + 1) : 4;
 #if defined(__x86_64__)
   __builtin_cpu_init();
   bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
-  if (v4 && most >= 4 && ms_cpu_table_v4) return *name = "AVX-512", ISA_OF(v4);
-  if (v3 && most >= 3 && ms_cpu_table_v3) return *name = "AVX2", ISA_OF(v3);
+  if (v4 && highest >= 4 && ms_cpu_table_v4) return *name = "AVX-512", ISA_OF(v4);
+  if (v3 && highest >= 3 && ms_cpu_table_v3) return *name = "AVX2", ISA_OF(v3);
 #endif
-  (void)most;
+  (void)highest;
   return *name = "baseline", ISA_OF(v2);
 }
 

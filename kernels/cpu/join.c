@@ -8,11 +8,11 @@ static int cat_run(ms_call *c) {
   int64_t start = 0;
   for (int k = 0; k < c->n_in; k++) {
     const ms_view *x = &c->in[k];
-    ms_view slot = *r;
-    slot.shape[d] = x->shape[d];
-    slot.data = (char *)r->data + (size_t)(start * r->stride[d]) * size;
+    ms_view to = *r;
+    to.shape[d] = x->shape[d];
+    to.data = (char *)r->data + (size_t)(start * r->stride[d]) * size;
     start += x->shape[d];
-    if (ms_view_numel(x)) move_view(&slot, x);
+    if (ms_view_numel(x)) move_view(&to, x);
   }
   return 0;
 }

@@ -6,7 +6,7 @@
 #include "matmul.h"
 #include "amx.h"
 #include "matmul_bf16.h"
-#include "parts.h"
+#include "partial_sums.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,7 +241,7 @@ static int run_bands(const ms_call *c, const product *p) {
            for (int64_t i = t * at_once; i < min_i64((t + 1) * at_once, bands) && !ms_interrupted(); i++)
                run_band(p, i, to, work + p->rooms_at + (size_t)id * room, &packed[id], after););
   if (ms_interrupted()) return ms_stopped(c->op->name), -1;
-  if (p->splits > 1) add_parts(to, out, p->batch * p->m * p->n, p->splits, c->out[0].dtype);
+  if (p->splits > 1) add_partial_sums(to, out, p->batch * p->m * p->n, p->splits, c->out[0].dtype);
   if (!after) ms_run_after(c);
   return 0;
 }

@@ -11,11 +11,11 @@ typedef struct ms_step ms_step;
 ms_step *ms_step_build(ms_record *r, bool exact);
 
 /* Does the step fit a call with these arguments (same number, shapes, dtypes, strides as recorded)?
- *   FITS     run it
- *   ALIAS    no: memory that the step writes is shared by two arguments, or by one and something captured
+ *   FITS       run it
+ *   ALIAS      no: memory that the step writes is shared by two arguments, or by one and something captured
  *   ELSEWHERE  not known: an argument that was at the same place in both recordings, or at the same distance from one that it
  *              overlaps, is at another one now: compare one more recording with the first one, and build the step of that
- *   GRADS    no: .grad of a leaf is not of the kind that the function found there */
+ *   GRADS      no: .grad of a leaf is not of the kind that the function found there */
 typedef enum ms_fit { MS_FITS, MS_FIT_ALIAS, MS_FIT_ELSEWHERE, MS_FIT_GRADS } ms_fit;
 ms_fit ms_step_fit(const ms_step *s, ms_tensor *const *args);
 /* Are all arguments known to move, each by itself? Then no call will be found ELSEWHERE. */

@@ -376,6 +376,12 @@ Optimizer.load_state_dict = states.loader(prepare)
 
 -- ---- the optimizers ------------------------------------------------------------------------------------------------------------------
 
+-- An optimizer is a class (a table of the fields below), a function optim.NAME that makes one with `new`, and a method step, which hands
+-- the lists of `gather` to the operation that does the update (a row in runtime/ops.def, runtime/ops/optim.c, kernels/cpu/optim.c).
+--   states        names of the tensors that are kept for each parameter, in the order in which the operation takes them
+--   numbers       hyper-parameters that are numbers -> what each must be; step hands over o.cell[name], which compiled steps read anew
+--   truths        hyper-parameters that are true or false, for state_dict
+--   has_betas, has_nesterov    whether betas (o.cell[1], o.cell[2]) and nesterov are among its options
 local function class(c) return setmetatable(c, { __index = Optimizer }) end
 
 -- optim.sgd(parameters, {lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false})

@@ -1,6 +1,6 @@
 /* pieces.c -- pieces.h. */
 #include "pieces.h"
-#include "../parts.h"
+#include "../partial_sums.h"
 
 #define T    float
 #define G(x) x##_f32
@@ -90,5 +90,5 @@ int64_t MS_NAME(conv_piece_made)(const conv_plan *p, int64_t i, int64_t *first) 
 
 void MS_NAME(conv_pieces_sum)(const conv_plan *p, const conv_operands *t) {
   if (p->g.result == MS_CONV_W && p->pieces.count > 1)
-    add_parts((char *)t->shared + p->pieces.sums, t->w, weight_count(&p->g), p->pieces.count, p->g.dtype);
+    add_partial_sums((char *)t->shared + p->pieces.sums, t->w, weight_count(&p->g), p->pieces.count, p->g.dtype);
 }

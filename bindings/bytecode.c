@@ -1,5 +1,6 @@
-/* doors.c -- Lua is loaded from text only: `load`, `loadfile`, `dofile` and `require` refuse bytecode in the program mascon, unless
- * it was asked for (mascon --bytecode). Lua does not check bytecode: made by hand, it does with the process what it likes. */
+/* bytecode.c -- Lua is loaded from text only: `load`, `loadfile`, `dofile` and `require` refuse bytecode in the program mascon,
+ * unless it was asked for (mascon --bytecode). Lua does not check bytecode: made by hand, it does with the process what it likes.
+ */
 #include "embed.h"
 #include <lauxlib.h>
 #include <stdbool.h>
