@@ -9,7 +9,7 @@
 
 typedef struct modes {
   bool grad, deterministic, flush_denormal, check_numerics;
-  ms_precision precision;
+  const char *precision; /* its name: one of a few strings that stay */
   int guards;            /* open ones, so that a no_grad inside a no_grad counts as a change */
   int seeded;            /* generators of its own that are in place of the default one (ms.with_seed) */
   ms_rng rng, outermost; /* seeded: the innermost; what the default one was before the first */
@@ -26,7 +26,7 @@ static modes modes_now(void) {
   modes m;
   memset(&m, 0, sizeof m); /* gaps too: they are compared as bytes */
   m.grad = ms_grad_enabled(), m.deterministic = ms_deterministic(), m.flush_denormal = ms_flush_denormal();
-  m.check_numerics = ms_check_numerics_on(), m.precision = ms_get_precision();
+  m.check_numerics = ms_check_numerics_on(), m.precision = ms_precision_name();
   m.guards = msl_grad_guards, m.scopes = msl_scopes(), m.seeded = seeded;
   if (seeded) m.rng = *ms_default_rng(), m.outermost = outermost;
   return m;
@@ -35,7 +35,7 @@ static modes modes_now(void) {
 static void set(const modes *m) {
   ms_set_grad_enabled(m->grad), ms_set_deterministic(m->deterministic), ms_set_flush_denormal(m->flush_denormal);
   ms_set_check_numerics(m->check_numerics);
-  if (ms_get_precision() != m->precision) ms_set_precision(m->precision == MS_PRECISION_BF16 ? "bf16" : "f32");
+  if (ms_precision_name() != m->precision) ms_set_precision(m->precision);
   msl_grad_guards = m->guards, seeded = m->seeded;
   if (seeded) *ms_default_rng() = m->rng, outermost = m->outermost;
   msl_set_scopes(m->scopes);

@@ -34,7 +34,7 @@ static int flush_denormal(lua_State *L) {
   return lua_pushboolean(L, ms_flush_denormal()), 1;
 }
 
-/* ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it (mascon.h) */
+/* ms.precision() -> "f32", "bf16" or "tf32"; ms.precision(name) sets it (mascon.h) */
 static int precision(lua_State *L) {
   msl_at_most(L, 1, "precision");
   if (!lua_isnoneornil(L, 1)) {

@@ -161,6 +161,24 @@ function TestCoroutine.test_scopes_closed_out_of_order_and_elsewhere()
   lu.assertEquals(co(), 2)
 end
 
+function TestCoroutine.test_every_precision_comes_back()
+  ms.zeros({ 1 }, { device = "trace" }) -- a device that offers them all
+  for _, name in ipairs { "tf32", "bf16", "f32" } do
+    ms.precision(name)
+    local co = coroutine.wrap(function()
+      lu.assertEquals(ms.precision(), name)
+      ms.precision(name == "f32" and "tf32" or "f32")
+      local mine = ms.precision()
+      coroutine.yield()
+      lu.assertEquals(ms.precision(), mine)
+    end)
+    for _ = 1, 2 do
+      co()
+      lu.assertEquals(ms.precision(), name)
+    end
+  end
+end
+
 function TestCoroutine.test_errors_inside()
   local co = coroutine.create(function()
     local _ <close> = ms.no_grad()
