@@ -110,13 +110,15 @@ typedef struct ms_fault {
   char text[200]; /* not "": what else went wrong, in words */
 } ms_fault;
 
-/* Memory of a captured step whose address is a live word. */
+/* Memory of a captured step whose address is a live word. What an argument shares with another one, neither is written. */
 typedef enum ms_io_kind { MS_IO_INPUT, MS_IO_RESULT, MS_IO_GRADIENT } ms_io_kind;
 typedef struct ms_io_memory {
   ms_io_kind kind;
-  int live;     /* the word with its address */
-  size_t bytes; /* from there to the end of the storage when it was captured */
-  bool written; /* does the step write it? */
+  int live;      /* the word with its address */
+  int storage;   /* those with the same number lie in one storage, */
+  size_t offset; /* each so many bytes behind a beginning that they share */
+  size_t bytes;  /* from the address to the end of what the calls touch by this word; in a run there may be nothing behind it */
+  bool written;  /* does the step write the storage? */
 } ms_io_memory;
 typedef struct ms_io {
   const ms_io_memory *memory;

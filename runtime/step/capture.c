@@ -16,7 +16,8 @@ typedef struct live_word {
   int dtype;        /* OPERAND */
   ms_scalar number; /* OPERAND, ATTRIBUTE: where its value is now; the calls hold its cell */
   int slot;         /* ADDRESS: of this slot's memory, */
-  size_t offset;    /* so far in */
+  size_t offset;    /* so far in, */
+  size_t bytes;     /* and how far from there the calls reach */
 } live_word;
 
 struct ms_capture {
@@ -37,11 +38,13 @@ static int no_memory(void) { return ms_fail("compile: out of memory"), -1; }
  * ms_fail. */
 static int give_word(struct ms_capture *w, live_word what) {
   for (int i = 0; i < w->n_word; i++) {
-    const live_word *v = &w->word[i];
+    live_word *v = &w->word[i];
     if (v->kind != what.kind) continue;
-    if (what.kind == WORD_ADDRESS ? v->slot == what.slot && v->offset == what.offset
-                                  : v->dtype == what.dtype && ms_scalar_same(&v->number, &what.number))
-      return v->at;
+    if (what.kind == WORD_ADDRESS ? v->slot != what.slot || v->offset != what.offset
+                                  : v->dtype != what.dtype || !ms_scalar_same(&v->number, &what.number))
+      continue;
+    if (what.bytes > v->bytes) v->bytes = what.bytes;
+    return v->at;
   }
   if (w->n_word == w->room) {
     const int room = w->room ? 2 * w->room : 32;
@@ -58,6 +61,12 @@ static int give_word(struct ms_capture *w, live_word what) {
 /* Does the slot lie at another address from run to run? */
 static bool moves(const ms_slot *s) { return s->kind == MS_SLOT_INPUT || s->kind == MS_SLOT_RESULT || s->kind == MS_SLOT_KEPT; }
 
+static live_word address_of(ms_rcall *q, int k) {
+  size_t from, to;
+  ms_view_span(ms_rcall_view(q, k), 0, &from, &to);
+  return (live_word){.kind = WORD_ADDRESS, .slot = q->slot[k], .offset = q->offset[k], .bytes = to};
+}
+
 /* Words for the live numbers, the moving addresses and the draws of one call. 0, or -1 after ms_fail. */
 static int give_words(struct ms_capture *w, const ms_record *r, ms_rcall *q) {
   ms_call *c = &q->call;
@@ -66,8 +75,7 @@ static int give_words(struct ms_capture *w, const ms_record *r, ms_rcall *q) {
     live_word what = {.slot = -1};
     if (k < c->n_in && v->number && ms_scalar_cell(q->number[k]))
       what = (live_word){.kind = WORD_OPERAND, .dtype = v->dtype, .number = q->number[k]};
-    else if (q->slot[k] >= 0 && moves(&r->slot[q->slot[k]]))
-      what = (live_word){.kind = WORD_ADDRESS, .slot = q->slot[k], .offset = q->offset[k]};
+    else if (q->slot[k] >= 0 && moves(&r->slot[q->slot[k]])) what = address_of(q, k);
     else continue;
     if (!(v->live = give_word(w, what))) return -1;
   }
@@ -97,7 +105,9 @@ static int list_memory(struct ms_capture *w, const ms_record *r) {
                 : s->kind == MS_SLOT_RESULT ? MS_IO_RESULT
                                             : MS_IO_GRADIENT,
         .live = v->at,
-        .bytes = s->bytes - v->offset,
+        .storage = v->slot,
+        .offset = v->offset,
+        .bytes = v->bytes,
         .written = s->written,
     };
   }
@@ -133,7 +143,8 @@ static int fill_words(struct ms_capture *w, const ms_step *s, ms_tensor *const *
 static int capture(struct ms_capture *w, const ms_step *s) {
   const ms_record *r = s->r;
   const ms_backend *b = r->device->backend;
-  int rc = b->capture(r->device->queue);
+  int rc = 0;
+  if (b->capture(r->device->queue) < 0) return -1;
   for (int i = 0; i < r->n_call && rc == 0; i++) {
     ms_rcall *q = &s->r->call[i];
     if (!ms_step_runs(s, i)) continue;

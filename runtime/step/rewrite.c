@@ -88,6 +88,7 @@ int ms_rewrite_call(ms_rewrite *w, int op, int n_in, const ms_slot_view *in, con
   ms_view views[MS_MAX_ARGS], result = out->view;
   ms_call c = {.op = ms_op_at(op), .n_in = n_in, .n_out = 1, .in = views, .out = &result, .attr = attr};
   c.n_attr = c.op->n_attr;
+  c.queue = w->r->device->queue, c.precision = ms_device_precision(w->r->device); /* backends are asked about the call */
   for (int k = 0; k < n_in; k++) views[k] = in[k].view;
   ms_rcall *q = &w->wait[w->n_wait];
   if (ms_rcall_copy(q, &c) < 0) return -1;

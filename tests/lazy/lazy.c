@@ -39,6 +39,8 @@ typedef struct captured_call {
 typedef struct graph {
   captured_call *call;
   int n, room;
+  ms_io_memory *memory; /* a copy of what captured was told */
+  int n_memory;
 } graph;
 
 typedef enum work_kind { WORK_CALL, WORK_RELEASE, WORK_COPY, WORK_UPLOAD, WORK_FREE, WORK_REPLAY, WORK_DROP } work_kind;
@@ -209,7 +211,7 @@ static void drop_call(captured_call *c) {
 
 static void drop_graph(graph *g) {
   for (int i = 0; i < g->n; i++) drop_call(&g->call[i]);
-  free(g->call), free(g);
+  free(g->call), free(g->memory), free(g);
 }
 
 static void run_graph(ms_queue *q, graph *g, const uint64_t *block) {
@@ -328,11 +330,24 @@ static const ms_kernel *fuse_lazy(const ms_part *part, int n) {
   return NULL;
 }
 
-static bool fusible_lazy(const ms_call *c) { return cpu()->fusible(c); }
-static bool heads_lazy(const ms_call *c) { return cpu()->heads(c); }
-static double prefers_last_lazy(const ms_call *c, int k) { return cpu()->prefers_last(c, k); }
+/* A call that a pass asks about says where it is to run, and how: a backend may go by either. */
+static const ms_call *complete(const ms_call *c) {
+  const ms_precision now = ms_get_precision();
+  const bool offered = cpu()->precisions(c->queue) >> now & 1;
+  if (c->queue < queues || c->queue >= queues + QUEUES || c->precision != (offered ? (int)now : MS_PRECISION_F32)) {
+    fprintf(stderr, "lazy: asked about %s on no queue, or with another precision than is set\n", c->op->name);
+    abort();
+  }
+  return c;
+}
 
-static bool folds_lazy(const ms_call *c, double all, double fewer, double wider) { return cpu()->folds(c, all, fewer, wider); }
+static bool fusible_lazy(const ms_call *c) { return cpu()->fusible(complete(c)); }
+static bool heads_lazy(const ms_call *c) { return cpu()->heads(complete(c)); }
+static double prefers_last_lazy(const ms_call *c, int k) { return cpu()->prefers_last(complete(c), k); }
+
+static bool folds_lazy(const ms_call *c, double all, double fewer, double wider) {
+  return cpu()->folds(complete(c), all, fewer, wider);
+}
 
 /* ---- memory, waits, steps ------------------------------------------------------------------------------------------------ */
 
@@ -381,14 +396,51 @@ static unsigned precisions_lazy(ms_queue *q) { return cpu()->precisions(q); }
 
 static int capture_lazy(ms_queue *q) { return (q->capturing = calloc(1, sizeof(graph))) ? 0 : no_memory(); }
 
+/* The furthest that a call of the graph reaches from the address in a word. */
+static size_t reach_of(const graph *g, int live) {
+  size_t most = 0;
+  for (int i = 0; i < g->n; i++)
+    for (int j = 0; j < g->call[i].n; j++) {
+      const ms_call *c = &g->call[i].at[j].call;
+      for (int k = 0; k < c->n_in + c->n_out; k++) {
+        const ms_view *v = k < c->n_in ? &c->in[k] : &c->out[k - c->n_in];
+        int64_t last = 0;
+        if (v->live != live || (k < c->n_in && v->number) || !ms_view_numel(v)) continue;
+        for (int d = 0; d < v->rank; d++) last += (v->shape[d] - 1) * v->stride[d];
+        const size_t bytes = (size_t)(last + 1) * ms_dtype_size(v->dtype);
+        if (bytes > most) most = bytes;
+      }
+    }
+  return most;
+}
+
+/* What the contract says of a step's memory: a backend that copies it relies on it. */
 static void *captured_lazy(ms_queue *q, const ms_io *io) {
-  (void)io;
   graph *g = q->capturing;
   q->capturing = NULL;
+  if (!g) return ms_fail("lazy: captured without capture");
+  for (int i = 0; i < io->n; i++)
+    if (io->memory[i].bytes != reach_of(g, io->memory[i].live)) {
+      drop_graph(g);
+      return ms_fail("lazy: memory %d is of %zu bytes, which is not what the calls touch", i, io->memory[i].bytes);
+    }
+  if (!(g->memory = malloc((size_t)(io->n + 1) * sizeof *g->memory))) return drop_graph(g), ms_fail("lazy: out of memory");
+  memcpy(g->memory, io->memory, (size_t)io->n * sizeof *g->memory), g->n_memory = io->n;
   return g;
 }
 
+/* Do addresses in one storage lie as far apart as was said when the step was captured? */
+static bool memory_fits(const graph *g, const uint64_t *live) {
+  for (int i = 0; i < g->n_memory; i++)
+    for (int j = 0; j < i; j++) {
+      const ms_io_memory *p = &g->memory[i], *o = &g->memory[j];
+      if (p->storage == o->storage && live[p->live] - live[o->live] != p->offset - o->offset) return false;
+    }
+  return true;
+}
+
 static int replay_lazy(ms_queue *q, void *g, const uint64_t *live, int n) {
+  if (!memory_fits(g, live)) return ms_fail("lazy: what lies in one storage has drifted apart"), -1;
   uint64_t *block = malloc((size_t)n * sizeof *block);
   if (!block) return no_memory();
   memcpy(block, live, (size_t)n * sizeof *block);

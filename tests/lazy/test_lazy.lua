@@ -55,6 +55,22 @@ function TestLazy.test_a_step_that_goes_before_it_has_run()
   lu.assertEquals(r:totable(), want:totable())
 end
 
+-- lazy.c compares what the backend is told of a step's memory with what its calls touch (captured_lazy, memory_fits).
+function TestLazy.test_slices_of_several_storages_are_handed_in()
+  local step = ms.compile(function(x)
+    local y = x * 2
+    y:slice(1, 2, 2):add_(1)
+    return y, y:slice(1, 2, 1):sum() + x:slice(1, 1, 2):sum()
+  end)
+  for i = 1, 8 do
+    local long = ms.arange(1, 10 + i)
+    local y, sum = step(long:slice(1, 7 + i, 4)) -- its end is the storage's
+    lu.assertEquals(y:totable(), { 2 * i + 14, 2 * i + 17, 2 * i + 19, 2 * i + 20 })
+    lu.assertEquals(sum:item(), 2 * i + 17 + 2 * i + 15)
+  end
+  lu.assertTrue(compiled.replays(step))
+end
+
 function TestLazy.test_random_numbers_of_replays_go_on()
   local function draws(f)
     ms.seed(11)
