@@ -210,6 +210,8 @@ int ms_device_precision(const ms_device *d);
 uint32_t ms_call_id(const ms_op *op, const char *chunk, int line);
 /* After a wait: 0, or -1 after ms_fail with what a kernel found wrong since the last time, naming operation and line. */
 int ms_device_faulted(ms_device *d);
+/* Bytes of a device's memory, to the host: waits, and asks what went wrong until then. 0, or -1 after ms_fail. */
+int ms_device_download(ms_device *d, void *host, const void *from, size_t bytes);
 /* Check that the values of an index input lie in 1..bound: 0, or -1 after ms_fail. v must be in host memory. */
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound);
 int ms_index_failed(const ms_op *op, int input, int64_t element, int64_t value, int64_t bound); /* -1 after ms_fail says so */

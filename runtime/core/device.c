@@ -102,6 +102,11 @@ ms_device *ms_device_open(int i) { return i < n_devices ? &devices[i] : NULL; }
 
 const char *ms_device_name(const ms_device *d) { return d ? d->name : "none"; }
 
+int ms_device_download(ms_device *d, void *host, const void *from, size_t bytes) {
+  if (!bytes) return 0;
+  return d->backend->download(d->queue, host, from, bytes) < 0 ? -1 : ms_device_faulted(d);
+}
+
 int ms_device_sync(ms_device *d) {
   if (!d || d->backend->sync(d->queue) < 0) return -1;
   return ms_device_faulted(d);

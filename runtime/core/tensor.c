@@ -195,10 +195,7 @@ int ms_to_host(ms_tensor *t, void *out) {
   ms_tensor *c = ms_contiguous(ms_detach(t));
   if (c) {
     size_t size = ms_dtype_size(c->dtype), bytes = (size_t)ms_numel(c) * size;
-    const ms_device *d = c->device;
-    const char *from = (const char *)c->storage->data + (size_t)c->offset * size;
-    rc = bytes ? d->backend->download(d->queue, out, from, bytes) : 0;
-    if (rc == 0 && bytes) rc = ms_device_faulted(c->device);
+    rc = ms_device_download(c->device, out, (const char *)c->storage->data + (size_t)c->offset * size, bytes);
   }
   ms_scope_close(mark);
   return rc;

@@ -30,7 +30,7 @@ static int no_memory(void) { return ms_fail("compile: check: out of memory"), -1
 static void *copy_out(const ms_storage *s) {
   void *p = malloc(s->bytes ? s->bytes : 1);
   if (!p) return no_memory(), NULL;
-  if (s->bytes && s->device->backend->download(s->device->queue, p, s->data, s->bytes) < 0) return free(p), NULL;
+  if (ms_device_download(s->device, p, s->data, s->bytes) < 0) return free(p), NULL;
   return p;
 }
 

@@ -94,9 +94,9 @@ static bool same_data(const ms_storage *x, const ms_storage *y) {
   if (x->bytes != y->bytes || x->device != y->device) return false;
   if (x->device->backend->host_memory) return !memcmp(x->data, y->data, x->bytes);
   char *p = malloc(2 * x->bytes + 1);
-  bool same = p && x->device->backend->download(x->device->queue, p, x->data, x->bytes) == 0 &&
-              y->device->backend->download(y->device->queue, p + x->bytes, y->data, y->bytes) == 0 &&
-              !memcmp(p, p + x->bytes, x->bytes);
+  if (!p) return ms_fail("compile: out of memory"), false;
+  bool same = ms_device_download(x->device, p, x->data, x->bytes) == 0 &&
+              ms_device_download(y->device, p + x->bytes, y->data, y->bytes) == 0 && !memcmp(p, p + x->bytes, x->bytes);
   free(p);
   return same;
 }

@@ -65,6 +65,19 @@ for way in on check; do
   expect a_number_that_was_compared_$way 0 '^1 1 1 1 1 1 2 1 1 1 $'
 done
 
+# On a device that works later the wait that sees a wrong position tells it, also the waits of the comparison.
+cat >later.lua <<'S'
+local ms = require "mascon"
+local w = ms.ones { 3 }
+local step = ms.compile(function(i) w:add_(w:index_select(1, i)) end)
+for _ = 1, 5 do step(ms.tensor({ 1, 2, 3 }, { dtype = "i64" })) end
+print(pcall(step, ms.tensor({ 1, 2, 4 }, { dtype = "i64" })))
+print(w[1]:item())
+S
+case ${BUILD:-build} in /*) lib=$BUILD/tests ;; *) lib=$here/${BUILD:-build}/tests ;; esac
+MASCON_DEVICE=lazy MASCON_LIB=$lib MASCON_COMPILE=check run later.lua
+expect a_wrong_position_is_told_by_the_call_that_checks 0 '^false.*index_select at later.lua:3: index_select: index\[3\] = 4, expected 1..3' '^32.0$'
+
 cat >result.lua <<'S'
 local ms = require "mascon"
 local set = { n = 0 }
