@@ -268,8 +268,8 @@ const ms_op *ms_op_at(int id);
 
 /* ---- what kernels may use of the core ---------------------------------------------------------------------------- */
 
-/* Write a number as one element of dtype (not f16, bf16): floating ones round; bool is "not 0"; an integer dtype that cannot hold
- * it is an error. 0, or -1 after ms_fail. */
+/* Write a number as one element of dtype: floating ones round; bool is "not 0"; an integer dtype that cannot hold it is an error.
+ * 0, or -1 after ms_fail. */
 int ms_put_number(void *p, int dtype, ms_scalar s);
 int ms_scalar_live(ms_scalar s);             /* a captured step: the first of its three words of the live block; 0: none */
 ms_scalar ms_scalar_from(const uint64_t *w); /* the constant that three words of the live block say */

@@ -31,7 +31,7 @@ may() {
   step) echo top core ;; # it observes the core, which does not know it
   io) echo top core ops ;;
   data | ml) echo top core ops io ;; # they write their files with it; it knows none of them
-  kernels) echo ;;
+  kernels) echo top ;;
   cpu | cuda | trace) echo top kernels ;;
   bindings) echo top core step ops data io ml ;;
   esac

@@ -103,14 +103,9 @@ MS_KERNEL(cast, .run = run_cast);
 /* ---- fill_: in place; full: new ---------------------------------------------------------------------------------- */
 
 static int fill(const ms_call *c, const ms_view *v, ms_scalar value) {
-  union {
-    uint64_t any; /* aligned for each dtype */
-    uint16_t half;
-  } u = {0};
-  if (v->dtype == MS_BF16) u.half = ms_f32_to_bf16((float)ms_scalar_value(value));
-  else if (v->dtype == MS_F16) u.half = ms_f32_to_f16((float)ms_scalar_value(value));
-  else if (ms_put_number(&u, v->dtype, value) < 0) return ms_error_prefix("%s", c->op->name), -1;
-  ms_view one = {.data = &u, .dtype = v->dtype};
+  uint64_t element = 0; /* aligned for each dtype */
+  if (ms_put_number(&element, v->dtype, value) < 0) return ms_error_prefix("%s", c->op->name), -1;
+  ms_view one = {.data = &element, .dtype = v->dtype};
   return move(v, &one);
 }
 static int run_full(ms_call *c) { return fill(c, &c->out[0], c->attr[1].s); }

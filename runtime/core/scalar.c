@@ -1,6 +1,7 @@
 /* scalar.c -- numbers and dtypes: the one place where a number becomes an element, and says so where it would not fit. */
 #define MS_INSIDE
 #include "core.h"
+#include "half.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,8 @@ int ms_put_number(void *p, int dtype, ms_scalar s) {
   switch (dtype) {
   case MS_F32: *(float *)p = (float)ms_scalar_value(s); return 0;
   case MS_F64: *(double *)p = ms_scalar_value(s); return 0;
+  case MS_F16: *(uint16_t *)p = ms_f32_to_f16((float)ms_scalar_value(s)); return 0;
+  case MS_BF16: *(uint16_t *)p = ms_f32_to_bf16((float)ms_scalar_value(s)); return 0;
   case MS_I64:
     if (!ms_scalar_whole(s, &i)) return does_not_fit(s, dtype);
     *(int64_t *)p = i;

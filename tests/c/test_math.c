@@ -1,5 +1,6 @@
 /* test_math.c -- the logarithm, sine and cosine that random numbers are made of (kernels/math.h), against libm's in long double;
- * and the ends of uniform numbers. That their bits are the same everywhere: tests/sh/test_random.sh. */
+ * the ends of uniform numbers, and numbers as elements of a dtype. That their bits are the same everywhere:
+ * tests/sh/test_random.sh. */
 #include "check.h"
 #include "../../kernels/math.h"
 #include "philox.h"
@@ -66,7 +67,35 @@ static void test_ends(void **state) {
   }
 }
 
+/* A number operand, as a kernel gets it. */
+static void test_numbers_as_elements(void **state) {
+  (void)state;
+  static const struct {
+    double value;
+    uint16_t f16, bf16;
+  } numbers[] = {{0, 0, 0},
+                 {1, 0x3c00, 0x3f80},
+                 {-2.5, 0xc100, 0xc020},
+                 {65504, 0x7bff, 0x4780},
+                 {1e30, 0x7c00, 0x714a},
+                 {0x1p-24, 1, 0x3380},
+                 {0.1, 0x2e66, 0x3dcd},
+                 {-INFINITY, 0xfc00, 0xff80}};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    uint16_t h = 0xaaaa;
+    assert_int_equal(ms_put_number(&h, MS_F16, ms_scalar_of(numbers[i].value)), 0);
+    assert_int_equal(h, numbers[i].f16);
+    assert_int_equal(ms_put_number(&h, MS_BF16, ms_scalar_of(numbers[i].value)), 0);
+    assert_int_equal(h, numbers[i].bf16);
+  }
+  uint8_t byte;
+  assert_int_equal(ms_put_number(&byte, MS_U8, ms_scalar_of(255)), 0);
+  assert_int_equal(byte, 255);
+  assert_int_equal(ms_put_number(&byte, MS_U8, ms_scalar_of(256)), -1);
+  ms_error_clear();
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(test_against_libm), TEST(test_ends)};
+  const struct CMUnitTest tests[] = {TEST(test_against_libm), TEST(test_ends), TEST(test_numbers_as_elements)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
