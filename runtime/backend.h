@@ -8,24 +8,31 @@
  *                       kernel->run(c)       any number of times; c->work holds c->work_bytes bytes
  *                       kernel->release(c)   once: drop the slot                                    (may be NULL)
  * Eager execution prepares, runs and releases at once; a recorded step prepares once and only runs afterwards. Whatever may change
- * between two runs of a prepared call is read at run time: tensor data, c->rng, and live scalars.
+ * between two runs of a prepared call is read at run time: tensor data, c->rng, and live scalars (ms_scalar_constant says of a
+ * number whether it is live). What the core asks about a call before it is prepared (kernel, fusible, heads, fuse, prefers_last,
+ * folds) it asks about shapes, dtypes, attributes, the queue and the precision: the data may not be there.
  *
  * A device has one queue: what is asked of it happens in that order, at once (the CPU) or later (a GPU). So a block of memory may
  * be used again as soon as it is given back, and nothing has to wait but what hands numbers to the host: download and sync. `run`
- * may read its ms_call, and what that points to, only until it returns: a backend that works later copies what it needs.
+ * may read its ms_call, and what that points to, only until it returns: a backend that works later copies what it needs, and keeps
+ * what `release`, `free` and `drop` give back until what is queued has run.
  *
- * A step as one thing. A backend that can hold a step back as a whole (a CUDA graph) offers capture, captured, replay and drop.
- * Then the core runs each prepared call of a step once between capture and captured, which computes nothing, and from then on
- * replays. What differs from replay to replay is one array of 8-byte words, the live block. Word 0 is unused, so that 0 can mean
- * "constant". The others hold
+ * A step as one thing. A backend that can hold a step back as a whole (a CUDA graph) offers capture, captured, replay and drop;
+ * its memory is not the host's. Then the core runs each prepared call of a step once between capture and captured, which computes
+ * nothing, and from then on replays. If one of these runs fails, captured is called all the same, and its graph dropped. What
+ * differs from replay to replay is one array of 8-byte words, the live block. Word 0 is unused, so that 0 can mean "constant". The
+ * others hold
  *  - a number operand: one element of the view's dtype, at the word's first byte (ms_view.live);
  *  - a scalar attribute: three words, a double, the same as i64, and 1 where the i64 is the very number (ms_scalar_live);
  *  - the address of a view of an argument, of a result or of a kept gradient (ms_view.live);
  *  - the generator: two words, seed and counter; a call draws from counter + rng_offset on (ms_call.rng_live).
+ * Words are dealt out after prepare. Outside of a capture they mean nothing, and what the call itself holds counts: the core also
+ * runs the same calls one by one, while a step is profiled and where a number does not fit its dtype.
  *
  * Faults. Where the host cannot read an index tensor before the kernel does, the kernel leaves out positions that do not exist and
- * the queue remembers the first; from then on nothing that is queued writes memory that is seen outside a step. The core asks for
- * it (`fault`) after each wait, and names the operation and the script's line by the call's id.
+ * the queue remembers the first; from then on no kernel and no copy that is queued writes memory that is seen outside a step, but
+ * uploads do. The core asks for it (`fault`) after each wait, and names the operation and the script's line by the call's id. The
+ * question ends this: what is queued behind it runs as ever.
  */
 #ifndef MS_BACKEND_H
 #define MS_BACKEND_H
@@ -83,7 +90,7 @@ struct ms_call {
                                  read */
   ms_rng *rng;                /* random operations: the counter to draw from; the core advances it after the run */
   int rng_live;               /* a captured step: the word with the seed, the counter in the next one; 0: rng holds */
-  uint64_t rng_offset;        /* and how far behind that counter this call's draws begin */
+  uint64_t rng_offset;        /* and how far behind that counter, never behind rng's, this call's draws begin */
   void *work;
   size_t work_bytes;
   void *slot;
@@ -131,10 +138,10 @@ typedef struct ms_backend {
   int abi; /* MS_ABI */
   const char *name;
   bool host_memory; /* the host may read and write what alloc gives, and what was asked of the queue has happened */
-  ms_queue *(*open)(int index, char *description, size_t size);         /* NULL after ms_fail says why there is no such device */
-  void *(*alloc)(ms_queue *q, size_t bytes);                            /* NULL when there is no memory; no message */
-  void (*free)(ms_queue *q, void *p);                                   /* when what is queued has run */
-  int (*upload)(ms_queue *q, void *to, const void *host, size_t bytes); /* the host's memory may change when it returns */
+  ms_queue *(*open)(int index, char *description, size_t size); /* NULL after ms_fail says why there is no such device */
+  void *(*alloc)(ms_queue *q, size_t bytes); /* NULL when there is none, nor will be when what is queued has run; no message */
+  void (*free)(ms_queue *q, void *p);        /* when what is queued has run */
+  int (*upload)(ms_queue *q, void *to, const void *host, size_t bytes);     /* the host's memory may change when it returns */
   int (*download)(ms_queue *q, void *host, const void *from, size_t bytes); /* waits */
   int (*copy)(ms_queue *q, void *to, const void *from, size_t bytes);       /* within the device; no overlap */
   int (*sync)(ms_queue *q);                                                 /* waits for all that is queued */
@@ -160,8 +167,8 @@ typedef struct ms_backend {
    * costs `wider` to spread the weights? NULL: never. */
   bool (*folds)(const ms_call *c, double all, double fewer, double wider);
   /* A step as one thing (see the head of this file). All NULL: the core runs a step call by call. */
-  int (*capture)(ms_queue *q);                                          /* from here on `run` records */
-  void *(*captured)(ms_queue *q, const ms_io *io);                      /* what was recorded; NULL after ms_fail */
+  int (*capture)(ms_queue *q);                     /* from here on `run` records */
+  void *(*captured)(ms_queue *q, const ms_io *io); /* what was recorded, *io is read here only; NULL after ms_fail */
   int (*replay)(ms_queue *q, void *graph, const uint64_t *live, int n); /* the n words may change when it returns */
   void (*drop)(ms_queue *q, void *graph);                               /* when what is queued has run */
 } ms_backend;

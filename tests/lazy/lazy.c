@@ -359,9 +359,9 @@ static ms_queue *open_lazy(int index, char *description, size_t size) {
 }
 
 static void *alloc_lazy(ms_queue *q, size_t bytes) {
-  (void)q;
   const size_t size = (bytes + 63) / 64 * 64;
   void *p = aligned_alloc(64, size);
+  if (!p) drain(q), p = aligned_alloc(64, size); /* what was freed comes back */
   return p ? memset(p, 0xff, size) : NULL;
 }
 
