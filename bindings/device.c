@@ -13,13 +13,13 @@ static int device(lua_State *L) {
 }
 
 /* ms.synchronize(name): wait until the device, or without a name each that is open, has done what was asked of it; raises what went
- * wrong meanwhile. */
+ * wrong meanwhile. The first fault ends the wait: those of further devices are told at the next one. */
 static int synchronize(lua_State *L) {
   msl_at_most(L, 1, "synchronize");
   const int mark = msl_enter(L);
   ms_device *d = lua_isnoneornil(L, 1) ? NULL : ms_device_get(luaL_checkstring(L, 1));
   if (d) ms_device_sync(d);
-  for (int i = 0; lua_isnoneornil(L, 1) && (d = ms_device_open(i)); i++) ms_device_sync(d);
+  for (int i = 0; lua_isnoneornil(L, 1) && (d = ms_device_open(i)) && ms_device_sync(d) == 0; i++) {}
   return msl_leave(L, mark), 0;
 }
 

@@ -3,6 +3,7 @@
 -- luacheck: globals TestLazy
 local lu = require "luaunit"
 local ms = require "mascon"
+local checks = require "checks"
 local compiled = require "compiled"
 local raises = compiled.raises
 
@@ -14,6 +15,21 @@ function TestLazy.test_a_wrong_index_is_told_with_its_line_when_somebody_waits()
   local y = x * 2
   raises({ ("index_select at tests/lazy/test_lazy.lua:%d: index_select: index[2] = 7, expected 1..4"):format(line + 1) }, y.sum, y)
   lu.assertEquals(ms.ones({ 3 }):sum():item(), 3) -- told once
+end
+
+function TestLazy.test_faults_of_two_devices_are_told_one_after_the_other()
+  local function wrong(device, index)
+    local x, at = ms.arange(1, 4):to(device), ms.tensor({ index }, { dtype = "i64" }):to(device)
+    return function() return x:index_select(1, at) end
+  end
+  local one, other = wrong("lazy", 7), wrong("lazy:1", 8)
+  local _ = one(), other()
+  local message = checks.failure(ms.synchronize)
+  lu.assertStrContains(message, "index[1] = 7, expected 1..4")
+  local _, told = message:gsub("index_select at", "")
+  lu.assertEquals(told, 1, message)
+  raises("index[1] = 8, expected 1..4", ms.synchronize)
+  ms.synchronize()
 end
 
 function TestLazy.test_an_optimizer_does_not_step_on_a_bad_batch()
