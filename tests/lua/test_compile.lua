@@ -149,6 +149,21 @@ function TestCompile.test_unused_and_repeated_operations_go()
   lu.assertStrContains(step:report(), "of 9 recorded (2 unused, 2 repeated")
 end
 
+-- Of an unused operation with indices the check of the indices stays: it has a line like the others, and no other line goes for it.
+function TestCompile.test_a_report_and_a_profile_have_a_line_for_each_call()
+  local step = ms.compile(function(x, i)
+    local unused, again = x:index_select(1, i), x:index_select(1, i) * 2
+    return x:softmax(2), again, x:matmul(x), unused ~= nil
+  end)
+  local x, i = ms.ones { 8, 8 }, ms.tensor({ 1, 2 }, { dtype = "i64" })
+  for _ = 1, 5 do step(x, i) end
+  local report, profile = step:report(), step:profile(2, x, i)
+  local calls = math.tointeger(tonumber(report:match "(%d+) operations replayed"))
+  lu.assertEquals(select(2, report:gsub("\n  ", "")), calls, report)
+  lu.assertEquals(select(2, profile:gsub("%% ", "")), calls, profile)
+  lu.assertStrContains(profile, "matmul")
+end
+
 -- Equal operations on a tensor that is changed between them are no repetition.
 function TestCompile.test_changes_between_equal_operations_count()
   local w = ms.zeros { 2 }
