@@ -4,6 +4,7 @@
 
 /* ms.device(name) -> canonical name, description; raises why there is no such device */
 static int device(lua_State *L) {
+  msl_at_most(L, 1, "device");
   int mark = msl_enter(L);
   ms_device *d = ms_device_get(luaL_optstring(L, 1, "auto"));
   msl_leave(L, mark);

@@ -51,6 +51,29 @@ function TestLazy.test_an_optimizer_does_not_step_on_a_bad_batch()
   lu.assertEquals(w:totable(), before)
 end
 
+-- The moments are made when the optimizer first steps, here after the fault: they must be zeros all the same.
+function TestLazy.test_an_optimizer_made_ready_by_a_bad_batch_is_as_new()
+  local function train(first)
+    local w = ms.ones({ 3, 2 }, { requires_grad = true })
+    local sgd, adam = ms.optim.sgd({ w }, { lr = 0.1, momentum = 0.9 }), ms.optim.adam({ w }, { lr = 0.1 })
+    local function step(optimizer, ...)
+      optimizer:zero_grad()
+      w:index_select(1, ms.tensor({ ... }, { dtype = "i64" })):square():sum():backward()
+      optimizer:step()
+    end
+    for _, optimizer in ipairs { sgd, adam } do
+      if first then step(optimizer, 1, first) end
+      if first then raises("index[2] = " .. first, ms.synchronize) end
+    end
+    for _ = 1, 3 do
+      step(sgd, 1, 2)
+      step(adam, 2, 3)
+    end
+    return w:totable()
+  end
+  lu.assertEquals(train(7), train())
+end
+
 function TestLazy.test_what_is_handed_over_may_change_at_once()
   local step = ms.compile(function(x, n) return x * n + ms.rand { 2 } * 0 end)
   local given = {}
