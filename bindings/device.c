@@ -32,12 +32,9 @@ static int memory(lua_State *L) {
   const ms_device *d = NULL;
   if (!strcmp(word, "reset")) ms_memory_reset_peak();
   else if (!strcmp(word, "release")) ms_memory_release_cache();
-  else if (*word) {
-    for (int i = 0; (d = ms_device_open(i)) && strcmp(d->name, word); i++) {}
-    if (!d)
-      return msl_raise(L, ms_scope_open(), "memory: expected nothing, 'reset', 'release' or the name of an open device, got '%s'",
-                       word);
-  }
+  else if (*word && !(d = ms_device_opened(word)))
+    return msl_raise(L, ms_scope_open(), "memory: expected nothing, 'reset', 'release' or the name of an open device, got '%s'",
+                     word);
   ms_memory m = ms_memory_stats(d);
   lua_createtable(L, 0, 8);
 #define I(k, v) (lua_pushinteger(L, (lua_Integer)(v)), lua_setfield(L, -2, k))

@@ -204,6 +204,7 @@ bool ms_check_numerics_on(void);
 const ms_arg *ms_arg_of(const ms_op *op, int input); /* the argument that an input belongs to: a list of tensors is one argument */
 bool ms_op_changes(const ms_op *op, int input);      /* does the operation change this input in place? */
 ms_device *ms_device_open(int i);                    /* those opened so far, from 0; NULL past the end */
+ms_device *ms_device_opened(const char *name); /* one of these, by any of its names ("cuda", "cuda:0"); NULL: it is not open */
 /* The precision in which a device computes f32 products: the one that is set if it offers it, else f32. */
 int ms_device_precision(const ms_device *d);
 /* A number for "operation op at this line of the script", the same for the same three, for ms_call.id. 0 after ms_fail. */

@@ -70,19 +70,38 @@ static ms_device *best(void) {
   return ms_device_get("cpu");
 }
 
-ms_device *ms_device_get(const char *name) {
+/* Writes the name that a device goes by: the first of a family has the family's name alone, but for cuda. */
+static void write_name(char *to, size_t size, const struct family *f, int index) {
+  if (index || !strcmp(f->name, "cuda")) snprintf(to, size, "%s:%d", f->name, index);
+  else snprintf(to, size, "%s", f->name);
+}
+
+static ms_device *opened_as(const char *full) {
   for (int i = 0; i < n_devices; i++)
-    if (!strcmp(devices[i].name, name)) return &devices[i];
+    if (!strcmp(devices[i].name, full)) return &devices[i];
+  return NULL;
+}
+
+ms_device *ms_device_opened(const char *name) {
+  ms_device *d = opened_as(name);
+  int index;
+  const struct family *f = d ? NULL : family_of(name, &index);
+  if (!f) return d;
+  char full[sizeof devices[0].name];
+  write_name(full, sizeof full, f, index);
+  return opened_as(full);
+}
+
+ms_device *ms_device_get(const char *name) {
+  ms_device *open = ms_device_opened(name);
+  if (open) return open;
   if (!strcmp(name, "auto")) return best();
   int index;
   const struct family *f = family_of(name, &index);
   if (!f) return ms_fail("unknown device '%s' (expected cpu, cuda, cuda:N, auto or trace)", name);
-  char full[sizeof devices[0].name]; /* the first of a family goes by the family's name, but for cuda */
-  if (index || !strcmp(f->name, "cuda")) snprintf(full, sizeof full, "%s:%d", f->name, index);
-  else snprintf(full, sizeof full, "%s", f->name);
-  for (int i = 0; i < n_devices; i++)
-    if (!strcmp(devices[i].name, full)) return &devices[i];
   if (f->linked == ms_backend_cpu && ms_threads_check() < 0) return NULL;
+  char full[sizeof devices[0].name];
+  write_name(full, sizeof full, f, index);
   const ms_backend *b = f->linked ? f->linked() : load_module(f->name);
   return b ? open_device(b, index, full) : NULL;
 }

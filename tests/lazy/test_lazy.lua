@@ -23,7 +23,8 @@ function TestLazy.test_faults_of_two_devices_are_told_one_after_the_other()
     return function() return x:index_select(1, at) end
   end
   local one, other = wrong("lazy", 7), wrong("lazy:1", 8)
-  local _ = one(), other()
+  one()
+  other()
   local message = checks.failure(ms.synchronize)
   lu.assertStrContains(message, "index[1] = 7, expected 1..4")
   local _, told = message:gsub("index_select at", "")

@@ -29,6 +29,8 @@ function TestDevices.test_memory_is_counted_for_each()
   lu.assertEquals(ms.memory("trace:2").live, there)
   lu.assertEquals(ms.memory().live - all, 1 << 20)
   lu.assertEquals(x.device, "trace:1")
+  ms.device "trace"
+  lu.assertEquals(ms.memory("trace:0"), ms.memory "trace") -- by each of its names, as ms.device takes them
   raises("expected nothing, 'reset', 'release' or the name of an open device, got 'trace:3'", ms.memory, "trace:3")
 end
 
