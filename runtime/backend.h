@@ -32,10 +32,9 @@
  * Faults. Where the host cannot read an index tensor before the kernel does, the kernel leaves out positions that do not exist and
  * the queue remembers the first; from then on no kernel and no copy that is queued writes memory that is seen outside a step. What
  * reads no memory of the device still does: uploads and, outside a captured step, calls without a tensor that is read (fill_,
- * rand); so what a script makes meanwhile, such as the moments of an optimizer, holds what it was made with. The core asks for the
- * fault
- * (`fault`) after each wait, and names the operation and the script's line by the call's id. The question ends this: what is queued
- * behind it runs as ever.
+ * rand); so what a script makes meanwhile, such as the moments of an optimizer, holds what it was made with. The core asks for
+ * the fault (`fault`) after each wait, and names the operation and the script's line by the call's id. The question ends this:
+ * what is queued behind it runs as ever.
  */
 #ifndef MS_BACKEND_H
 #define MS_BACKEND_H
