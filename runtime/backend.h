@@ -3,10 +3,10 @@
  *   scripts -> bindings -> runtime -> backend.h <- kernels
  *
  * The core checks, allocates and keeps books; a backend computes. A kernel gets one ms_call: views, attributes, workspace, and a
- * slot for what it prepared (a oneDNN primitive, a cuDNN plan). It never allocates tensors, never synchronises, never counts
- * references. The life of a call:   kernel->prepare(c)   once: choose a way, set c->work_bytes and c->slot       (may be NULL)
+ * pointer for what it has prepared (a oneDNN primitive, a cuDNN plan). It never allocates tensors, never synchronises, never counts
+ * references. The life of a call:   kernel->prepare(c)   once: choose a way, set c->work_bytes and c->prepared   (may be NULL)
  *                       kernel->run(c)       any number of times; c->work holds c->work_bytes bytes
- *                       kernel->release(c)   once: drop the slot                                    (may be NULL)
+ *                       kernel->release(c)   once: drop `prepared`                                  (may be NULL)
  * Eager execution prepares, runs and releases at once; a recorded step prepares once and only runs afterwards. Whatever may change
  * between two runs of a prepared call is read at run time: tensor data, c->rng, and live scalars (ms_scalar_constant says of a
  * number whether it is live). What the core asks about a call before it is prepared (kernel, fusible, heads, fuse, prefers_last,
@@ -95,7 +95,7 @@ struct ms_call {
   uint64_t rng_offset;        /* and how far behind that counter, never behind rng's, this call's draws begin */
   void *work;
   size_t work_bytes;
-  void *slot;
+  void *prepared; /* what prepare made for the runs; release frees it */
   const ms_kernel *kernel;
   const ms_after *after; /* NULL: nothing; only where the backend's `heads` says that the kernel knows of it */
   int precision;         /* ms_precision of f32 products and convolutions, from the core */
@@ -156,8 +156,8 @@ typedef struct ms_backend {
   unsigned (*enter)(void);
   void (*leave)(unsigned before);
   /* May this call be in a chain? Be the first of one that is elementwise behind it, without a sum? And a chain as one kernel, which
-   * the last part's call then carries, its slot set, in place of its own; the other calls do not run. NULL without a message: let
-   * them run one by one. All may be NULL: no chains. */
+   * the last part's call then carries, its `prepared` set, in place of its own; the other calls do not run. NULL without a message:
+   * let them run one by one. All may be NULL: no chains. */
   bool (*fusible)(const ms_call *c);
   bool (*heads)(const ms_call *c);
   const ms_kernel *(*fuse)(const ms_part *part, int n);

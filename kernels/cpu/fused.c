@@ -185,9 +185,9 @@ static bool lay_out_buffers(program *g, const ms_part *p) {
 }
 
 static void release(ms_call *last) {
-  program *g = last->slot;
+  program *g = last->prepared;
   if (g) free(g->partial), free(g->part), free(g);
-  last->slot = NULL;
+  last->prepared = NULL;
 }
 
 static const ms_kernel kernel = {.run = MS_NAME(ms_cpu_strips), .release = release};
@@ -205,7 +205,7 @@ bool MS_NAME(ms_cpu_heads)(const ms_call *c);
 bool MS_NAME(ms_cpu_heads)(const ms_call *c) { return c->op->flags & MS_HEAD && kernel_of(c); }
 
 static int prepare_headed(ms_call *last) {
-  program *g = last->slot;
+  program *g = last->prepared;
   g->after.run = MS_NAME(ms_cpu_strips_piece);
   g->head->after = &g->after;
   g->head->work_bytes = 0;
@@ -217,13 +217,13 @@ static int prepare_headed(ms_call *last) {
 }
 
 static int run_headed(ms_call *last) {
-  const program *g = last->slot;
+  const program *g = last->prepared;
   g->head->work = last->work;
   return g->kernel->run(g->head);
 }
 
 static void release_headed(ms_call *last) {
-  const program *g = last->slot;
+  const program *g = last->prepared;
   if (g && g->kernel && g->kernel->release) g->kernel->release(g->head);
   release(last);
 }
@@ -276,7 +276,7 @@ const ms_kernel *MS_NAME(ms_cpu_fuse)(const ms_part *p, int n) {
   program *g = calloc(1, sizeof *g);
   if (!g) return NULL;
   ms_call *last = p[n - 1].call;
-  last->slot = g;
+  last->prepared = g;
   if (MS_NAME(ms_cpu_heads)(p->call)) g->head = p->call, p++, n--;
   g->n = n;
   bool ok = (g->part = calloc((size_t)n, sizeof *g->part)) != NULL;

@@ -63,7 +63,7 @@ typedef struct program {
   ms_after after;          /* what the head's kernel calls for each piece of its result */
 } program;
 
-int MS_NAME(ms_cpu_strips)(ms_call *last); /* run the program in last->slot */
+int MS_NAME(ms_cpu_strips)(ms_call *last); /* run the program in last->prepared */
 /* The same on pieces, as ms_after says; a: program.after. */
 void MS_NAME(ms_cpu_strips_piece)(const ms_after *a, int64_t from, int64_t n, int64_t count, int64_t step);
 

@@ -284,20 +284,20 @@ static int prepare(ms_call *c) {
   c->work_bytes = p.work_bytes;
   c->way = p.splits > 1 ? ways[p.way].name_if_split : ways[p.way].name;
   if (p.way == WAY_EMPTY || p.way == WAY_SMALL) return 0;
-  if (!(c->slot = malloc(sizeof p))) return ms_fail("matmul: out of memory"), -1;
-  memcpy(c->slot, &p, sizeof p);
+  if (!(c->prepared = malloc(sizeof p))) return ms_fail("matmul: out of memory"), -1;
+  memcpy(c->prepared, &p, sizeof p);
   return 0;
 }
 
 static void release(ms_call *c) {
-  free(c->slot);
-  c->slot = NULL;
+  free(c->prepared);
+  c->prepared = NULL;
 }
 
 static int run(ms_call *c) {
   product p;
-  if (c->slot) {
-    p = *(const product *)c->slot;
+  if (c->prepared) {
+    p = *(const product *)c->prepared;
     p.a.data = c->in[p.exchanged].data, p.b.data = c->in[!p.exchanged].data;
   } else {
     set_product(c, &p);

@@ -219,7 +219,7 @@ static void run_sum_rows(const program *g, int team) {
 }
 
 int MS_NAME(ms_cpu_strips)(ms_call *last) {
-  const program *g = last->slot;
+  const program *g = last->prepared;
   const part *q = &g->part[g->n - 1];
   void *out = last->out[0].data;
   int64_t cost = 0;

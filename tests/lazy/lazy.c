@@ -21,10 +21,11 @@ typedef struct snapshot {
   ms_rng rng;
 } snapshot;
 
-/* What prepare made: the CPU's kernel and its slot, for one call or for a chain, whose members the CPU's kernel knows by copies. */
+/* What prepare made: the CPU's kernel and what it prepared, for one call or for a chain, whose members the CPU's kernel knows by
+ * copies. */
 typedef struct prepared {
   const ms_kernel *kernel;
-  void *slot;
+  void *inner;     /* what that kernel prepared */
   int n;           /* members of a chain, 0: a single call */
   ms_call **asked; /* the members as the core has them */
   snapshot *copy;  /* as the CPU's kernel has them */
@@ -180,7 +181,7 @@ static void run_call(ms_queue *q, captured_call *c) {
     if (p->n) load(&p->copy[i], &c->at[i]);
   }
   if (p->n) call = &p->copy[p->n - 1].call;
-  else call->slot = p->slot;
+  else call->prepared = p->inner;
   for (int i = 0; i < c->n; i++)
     if (!positions_exist(q, &c->at[i].call)) return;
   char *was = ms_error() ? strdup(ms_error()) : NULL; /* an error of the script's, which waits to be told */
@@ -198,7 +199,7 @@ static void run_call(ms_queue *q, captured_call *c) {
 }
 
 static void release_prepared(prepared *p) {
-  ms_call c = {.slot = p->slot};
+  ms_call c = {.prepared = p->inner};
   if (p->kernel->release) p->kernel->release(p->n ? &p->copy[p->n - 1].call : &c);
   for (int i = 0; i < p->n; i++) drop_snapshot(&p->copy[i]);
   free(p->copy), free(p->asked), free(p);
@@ -274,7 +275,7 @@ static work *push(ms_queue *q, work w) {
 /* ---- kernels ------------------------------------------------------------------------------------------------------------- */
 
 static int prepare(ms_call *c) {
-  prepared *p = c->slot; /* of a chain: fuse made it */
+  prepared *p = c->prepared; /* of a chain: fuse made it */
   if (p) {
     ms_call *last = &p->copy[p->n - 1].call;
     if (p->kernel->prepare && p->kernel->prepare(last) < 0) return -1;
@@ -285,13 +286,13 @@ static int prepare(ms_call *c) {
   if (!(p = calloc(1, sizeof *p))) return no_memory();
   p->kernel = cpu()->kernel(c);
   const int rc = p->kernel->prepare ? p->kernel->prepare(c) : 0;
-  p->slot = c->slot;
-  c->slot = p;
+  p->inner = c->prepared;
+  c->prepared = p;
   return rc;
 }
 
 static int run(ms_call *c) {
-  prepared *p = c->slot;
+  prepared *p = c->prepared;
   ms_queue *q = c->queue;
   captured_call k = {.prepared = p, .n = p->n ? p->n : 1};
   if (!(k.at = calloc((size_t)k.n, sizeof *k.at))) return no_memory();
@@ -310,9 +311,9 @@ static int run(ms_call *c) {
 }
 
 static void release(ms_call *c) {
-  if (!c->slot) return;
-  if (!push(c->queue, (work){.kind = WORK_RELEASE, .call.prepared = c->slot})) drain(c->queue), release_prepared(c->slot);
-  c->slot = NULL;
+  if (!c->prepared) return;
+  if (!push(c->queue, (work){.kind = WORK_RELEASE, .call.prepared = c->prepared})) drain(c->queue), release_prepared(c->prepared);
+  c->prepared = NULL;
 }
 
 static const ms_kernel lazy_kernel = {.prepare = prepare, .run = run, .release = release};
@@ -332,7 +333,7 @@ static const ms_kernel *fuse_lazy(const ms_part *part, int n) {
     copied[i].call = &p->copy[i].call;
   }
   if (p->n == n) p->kernel = cpu()->fuse(copied, n);
-  if (p->kernel) return part[n - 1].call->slot = p, &lazy_kernel;
+  if (p->kernel) return part[n - 1].call->prepared = p, &lazy_kernel;
   for (int i = 0; i < p->n; i++) drop_snapshot(&p->copy[i]);
   free(p->copy), free(p->asked), free(p);
   return NULL;

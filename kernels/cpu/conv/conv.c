@@ -119,17 +119,17 @@ double MS_NAME(ms_cpu_prefers_last)(const ms_call *c, int k) {
 /* ---- prepare and run -------------------------------------------------------------------------------------------- */
 
 static void release(ms_call *c) {
-  conv_plan *p = c->slot;
+  conv_plan *p = c->prepared;
   if (!p) return;
   if (p->way && p->way->functions->free) p->way->functions->free(p->own);
   free(p);
-  c->slot = NULL;
+  c->prepared = NULL;
 }
 
 static int prepare(ms_call *c) {
   conv_plan *p = calloc(1, sizeof *p);
   if (!p) return ms_fail("%s: out of memory", c->op->name), -1;
-  c->slot = p;
+  c->prepared = p;
   read_shape(c, &p->g);
   if (!choose(p)) return release(c), ms_fail("%s: out of memory", c->op->name), -1;
   c->way = p->way->name;
@@ -173,7 +173,7 @@ static conv_operands operands(const ms_call *c, const conv_plan *p) {
 
 /* A chain behind the convolution (c->after) runs on what a task has made, or, where tasks make no whole elements, at the end. */
 static int run(ms_call *c) {
-  const conv_plan *p = c->slot;
+  const conv_plan *p = c->prepared;
   const conv_functions *f = p->way->functions;
   const conv_operands t = operands(c, p);
   const int team = (int)min_i64(ms_team(p->g.n * image_work(&p->g) / 4), p->threads);
