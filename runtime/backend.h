@@ -119,7 +119,8 @@ typedef struct ms_fault {
   char text[200]; /* not "": what else went wrong, in words */
 } ms_fault;
 
-/* Memory of a captured step whose address is a live word. What an argument shares with another one, neither is written. */
+/* Memory of a captured step whose address is a live word. Arguments that overlap are not written by the step, unless they are one
+ * storage here. */
 typedef enum ms_io_kind { MS_IO_INPUT, MS_IO_RESULT, MS_IO_GRADIENT } ms_io_kind;
 typedef struct ms_io_memory {
   ms_io_kind kind;

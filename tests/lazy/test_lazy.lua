@@ -111,6 +111,27 @@ function TestLazy.test_slices_of_several_storages_are_handed_in()
   lu.assertTrue(compiled.replays(step))
 end
 
+-- A profiled step runs its calls one by one: the words of the live block count for nothing then.
+function TestLazy.test_calls_one_by_one_between_replays()
+  local drawn = ms.zeros { 3 }
+  local function f(x, n)
+    drawn:add_(ms.rand { 3 }):add_(ms.randn { 3 })
+    return (x + drawn) * n
+  end
+  local function draws(step)
+    ms.seed(12)
+    drawn:zero_()
+    local all = {}
+    for i = 1, 10 do
+      if i == 7 and step ~= f then step:profile(5, ms.ones { 3 }, 2) end -- after three that are not profiled
+      for _ = 1, i == 7 and step == f and 8 or 0 do f(ms.ones { 3 }, 2) end
+      all[i] = step(ms.full({ 3 }, i), i / 4):totable()
+    end
+    return all
+  end
+  lu.assertEquals(draws(ms.compile(f)), draws(f))
+end
+
 function TestLazy.test_random_numbers_of_replays_go_on()
   local function draws(f)
     ms.seed(11)
