@@ -88,7 +88,7 @@ for kind in $KINDS; do
   c) for t in tests/c/test_*.c; do one c "$t" "$BUILD/tests/$(basename "$t" .c)"; done ;;
   lua) for t in tests/lua/test_*.lua; do one lua "$t" "$MASCON" tests/lua/run.lua "$t"; done ;;
   lazy)
-    for t in tests/lazy/test_*.lua $(printf 'tests/lua/test_%s.lua ' $LAZY); do
+    for t in tests/lazy/test_*.lua $([ ! -d tests/lazy ] || printf 'tests/lua/test_%s.lua ' $LAZY); do
       one lua "$t" env MASCON_DEVICE=lazy MASCON_LIB="$BUILD/tests" "$MASCON" tests/lua/run.lua "$t"
     done
     ;;
