@@ -343,7 +343,7 @@ int ms_rcall_copy(ms_rcall *q, const ms_call *c) {
   q->immediate = (double *)(q->number + n);
   q->offset = (size_t *)(q->immediate + n);
   q->slot = (int *)(q->offset + v);
-  q->call.prepared = q->call.work = NULL, q->call.kernel = NULL;
+  q->call.prepared = q->call.work = NULL, q->call.work_bytes = 0, q->call.kernel = NULL;
   memcpy(q->call.in, c->in, n * sizeof(ms_view));
   memcpy(q->call.out, c->out, m * sizeof(ms_view));
   if (c->n_attr) memcpy(q->attr, c->attr, (size_t)c->n_attr * sizeof(ms_attr));

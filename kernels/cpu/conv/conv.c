@@ -107,6 +107,7 @@ static bool choose(conv_plan *p) {
  * channels want planes. */
 double MS_NAME(ms_cpu_prefers_last)(const ms_call *c, int k) {
   enum { LEAST_CHANNELS = 16 };
+  if (c->op->id != MS_OP_conv2d && c->op->id != MS_OP_conv2d_input_grad && c->op->id != MS_OP_conv2d_weight_grad) return 0;
   ms_conv g = {0};
   read_shape(c, &g);
   const ms_view *v = k < c->n_in ? &c->in[k] : &c->out[k - c->n_in];
