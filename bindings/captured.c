@@ -126,10 +126,15 @@ static bool is_new(lua_State *L, const reach *r) { /* the value on top; it is kn
   return is;
 }
 
-static void reach_function(lua_State *L, reach *r) { /* if the value on top is one */
-  if (r->functions >= MAX_FUNCTIONS || !is_own_function(L) || !is_new(L, r)) return;
+/* If the value on top is a function, or a compiled one, whose own function then counts. */
+static void reach_function(lua_State *L, reach *r) {
   lua_pushvalue(L, -1);
-  lua_rawseti(L, r->list, ++r->functions);
+  if (luaL_testudata(L, -1, "mascon.step")) {
+    lua_getiuservalue(L, -1, 1);
+    lua_replace(L, -2);
+  }
+  if (r->functions < MAX_FUNCTIONS && is_own_function(L) && is_new(L, r)) lua_rawseti(L, r->list, ++r->functions);
+  else lua_pop(L, 1);
 }
 
 static void reach_module(lua_State *L, reach *r) {

@@ -201,6 +201,21 @@ function TestReplayCaptured.test_variables_of_methods_set_outside()
   lu.assertTrue(replays(step))
 end
 
+-- A compiled function that is called, by itself or out of a table: its variables count as those of any other.
+function TestReplayCaptured.test_variables_of_a_compiled_function_inside()
+  local scale, w, kept = 2, ms.tensor { 1 }, ms.tensor { 4 }
+  local inner = ms.compile(function(x) return x * scale + w end)
+  local tools = { pass = ms.compile(function(x) return kept, x end) }
+  local step = ms.compile(function(x) return inner(x) + 1 end)
+  local pass = ms.compile(function(x) return (tools.pass(x)) end)
+  for i = 1, 24 do
+    if i == 6 then scale = 3 elseif i == 12 then w = ms.tensor { 5 } elseif i == 18 then kept = kept + 1 end
+    lu.assertEquals(step(one):item(), scale + w:item() + 1)
+    lu.assertEquals(pass(one):item(), kept:item())
+  end
+  lu.assertTrue(replays(step))
+end
+
 -- A table that took the place of the first one, and is set then.
 function TestReplayCaptured.test_settings_in_a_table_that_is_another_one()
   local cfg = { k = 1 }
