@@ -148,15 +148,21 @@ static void reach_module(lua_State *L, reach *r) {
   lua_rawseti(L, r->todo, ++r->modules);
 }
 
-/* The table on top, and what it inherits from: a module's fields, its class, that one's parent. */
+/* The functions that stand in the table on top, as fields or as metamethods. */
+static void reach_fields(lua_State *L, reach *r) {
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    reach_function(L, r);
+    reach_module(L, r);
+  }
+}
+
+/* The table on top, its metamethods, and what it inherits from: a module's fields, its class, that one's parent. */
 static void reach_table(lua_State *L, reach *r) {
   lua_pushvalue(L, -1);
   while (lua_istable(L, -1) && is_new(L, r)) {
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-      reach_function(L, r);
-      reach_module(L, r);
-    }
+    reach_fields(L, r);
     if (!lua_getmetatable(L, -1)) break;
+    reach_fields(L, r); /* not marked as met: it may be its own __index, and is inherited from then */
     lua_pushliteral(L, "__index");
     lua_rawget(L, -2);
     lua_replace(L, -3);

@@ -216,6 +216,22 @@ function TestReplayCaptured.test_variables_of_a_compiled_function_inside()
   lu.assertTrue(replays(step))
 end
 
+-- Variables of metamethods: a table that is called, that is an operand, whose missing fields are computed.
+function TestReplayCaptured.test_variables_of_metamethods()
+  local k = 2
+  local function times(_, x) return x * k end
+  local made = setmetatable({}, { __call = times, __mul = times, __index = function() return k end })
+  for _, f in ipairs { function(x) return made(x) end, function(x) return made * x end, function(x) return x * made.any end } do
+    k = 2
+    local step = ms.compile(f)
+    for i = 1, 14 do
+      if i == 7 then k = 3 end
+      lu.assertEquals(step(one):item(), k)
+    end
+    lu.assertTrue(replays(step))
+  end
+end
+
 -- A table that took the place of the first one, and is set then.
 function TestReplayCaptured.test_settings_in_a_table_that_is_another_one()
   local cfg = { k = 1 }
