@@ -110,10 +110,10 @@ static void add_captured(lua_State *L, compiled *st, int table, int f, int index
   lua_rawseti(L, table, -++st->n_captured);
 }
 
-/* What is walked through at the first call: functions, at 1, 2, ... of the step's list; modules still to be visited, at 1, 2, ...
- * of another one, which also knows (as keys) what was met. */
+/* What is walked through at the first call: functions, at 1, 2, ... of the step's list; modules, and tables in tables, still
+ * to be visited, at 1, 2, ... of another one, which also knows (as keys) what was met. */
 typedef struct reach {
-  int list, functions, todo, modules;
+  int list, functions, todo, modules, tables;
 } reach;
 
 static bool is_new(lua_State *L, const reach *r) { /* the value on top; it is known from now on */
@@ -137,13 +137,18 @@ static void reach_function(lua_State *L, reach *r) {
   else lua_pop(L, 1);
 }
 
-static void reach_module(lua_State *L, reach *r) {
-  if (!lua_istable(L, -1) || !lua_getmetatable(L, -1)) return;
-  lua_pushliteral(L, "is_module");
-  lua_rawget(L, -2);
-  const bool is = lua_toboolean(L, -1);
-  lua_pop(L, 2);
-  if (!is) return;
+/* The value on top is to be visited, too, if it is a module or one of the script's tables, of which only so many are. */
+static void reach_inner(lua_State *L, reach *r) {
+  if (!lua_istable(L, -1)) return;
+  bool is = false;
+  if (lua_getmetatable(L, -1)) {
+    lua_pushliteral(L, "is_module");
+    lua_rawget(L, -2);
+    is = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+  }
+  if (!is && (r->tables >= MAX_ENTRIES || !is_settings(L, lua_gettop(L)))) return;
+  r->tables += !is;
   lua_pushvalue(L, -1);
   lua_rawseti(L, r->todo, ++r->modules);
 }
@@ -152,7 +157,7 @@ static void reach_module(lua_State *L, reach *r) {
 static void reach_fields(lua_State *L, reach *r) {
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     reach_function(L, r);
-    reach_module(L, r);
+    reach_inner(L, r);
   }
 }
 

@@ -216,12 +216,15 @@ function TestReplayCaptured.test_variables_of_a_compiled_function_inside()
   lu.assertTrue(replays(step))
 end
 
--- Variables of metamethods: a table that is called, that is an operand, whose missing fields are computed.
+-- Variables of metamethods (a table that is called, that is an operand, whose missing fields are computed) and of functions in tables in
+-- tables.
 function TestReplayCaptured.test_variables_of_metamethods()
   local k = 2
   local function times(_, x) return x * k end
   local made = setmetatable({}, { __call = times, __mul = times, __index = function() return k end })
-  for _, f in ipairs { function(x) return made(x) end, function(x) return made * x end, function(x) return x * made.any end } do
+  local tools = { fast = { { times = times } } }
+  for _, f in ipairs { function(x) return made(x) end, function(x) return made * x end, function(x) return x * made.any end,
+    function(x) return tools.fast[1].times(nil, x) end } do
     k = 2
     local step = ms.compile(f)
     for i = 1, 14 do
