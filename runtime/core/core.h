@@ -64,7 +64,11 @@ struct ms_node {
   uint32_t *in_version;
   ms_tensor **out; /* results without their graph link; bytes only where the rule keeps them */
   uint32_t *out_version;
-  ms_tensor **grad; /* during a pass: gradients gathered for each result */
+  ms_tensor **grad;         /* during a pass: gradients gathered for each result */
+  struct ms_parts *parts;   /* and those that fill a part of one only (parts.h) */
+  struct ms_custom *custom; /* not NULL: the derivative is a script's (custom.h) */
+  struct ms_region *region; /* not NULL: what ms.recompute made (region.h); the values may have to be computed again */
+  int region_at;            /* which of the region's nodes it is */
   ms_attr *attr;
 };
 
@@ -104,8 +108,16 @@ typedef struct ms_ref {
   ms_tensor **out; /* to fill */
 } ms_ref;
 
+/* Positions along a dimension of an input: start, start + step, ... */
+typedef struct ms_place {
+  bool is;
+  int dim;
+  int64_t start, step;
+} ms_place;
+
 typedef struct ms_vjp {
   const ms_op *op;
+  const ms_node *node;
   int n_in, n_out;
   ms_tensor *const *x; /* inputs; their bytes only where keep_in says so (and reads, for what is needed) */
   ms_tensor *const *r; /* results; their bytes only where keep_out says so */
@@ -113,6 +125,8 @@ typedef struct ms_vjp {
   const ms_attr *attr;
   const bool *need; /* by input */
   ms_tensor **dx;   /* to fill where needed; NULL = zero */
+  ms_place place;   /* a rule of one input may say: dx[0] is the derivative at these positions only, elsewhere it is 0. So it need
+                       not make the zeros: the parts of a tensor are put together once, when all are there (parts.c) */
 } ms_vjp;
 
 /* What a resampling of images does, where each element of the smaller image belongs to one window of the larger one, all windows

@@ -4,7 +4,7 @@
  * A backward pass collects the nodes that y depends on, then visits them by falling sequence number. So each node is visited once,
  * after everything that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of
  * operations and go through the gate, so with gradients enabled what they return is again part of a graph. */
-#include "core.h"
+#include "parts.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +53,7 @@ static void drop_tensors(ms_node *n) {
     ms_release(n->out[k]), n->out[k] = NULL;
     ms_release(n->grad[k]), n->grad[k] = NULL;
   }
+  ms_parts_free(&n->parts);
   for (int i = 0, a = 0; i < n->op->n_arg; i++) {
     if (n->op->arg[i].is_tensor) continue;
     if (n->op->arg[i].kind == MS_K_SCALAR) ms_cell_release(ms_scalar_cell(n->attr[a].s)), n->attr[a].s = ms_scalar_of(0);
@@ -179,6 +180,7 @@ typedef struct backward_pass {
   int n_x; /* 0: gradients go into .grad of the leaves; else they are asked for of the tensors x[], and go into dx[] */
   ms_tensor *const *x;
   ms_tensor **dx;
+  struct ms_parts *parts; /* of leaves: gradients that fill a part only, until the end of the pass */
 } backward_pass;
 
 static int add_node(backward_pass *p, ms_node *n, uint64_t mark) {
@@ -272,6 +274,43 @@ static int deliver(backward_pass *p, ms_tensor *t, ms_tensor *g) {
   return own ? 0 : -1;
 }
 
+/* Add g, the gradient of a part of t, to that of t: it waits until all parts are there, or as much waits as t is large. */
+static int deliver_part(backward_pass *p, ms_tensor *t, ms_tensor *g, ms_place at) {
+  const bool wanted = t->node ? t->node->wanted || (p->n_x && asked_for(p, t) >= 0) : !p->n_x || asked_for(p, t) >= 0;
+  if (!wanted) return 0;
+  struct ms_parts **all = t->node ? &t->node->parts : &p->parts;
+  ms_tensor *whole = t->node ? t->node->out[t->out_index] : t;
+  const int enough = ms_parts_add(all, whole, g, at);
+  if (enough <= 0) return enough;
+  ms_tensor *sum = ms_parts_take(all, whole);
+  const int rc = sum ? deliver(p, t, sum) : -1;
+  ms_release(sum);
+  return rc;
+}
+
+/* All gradients of a node's results are there: those of parts become whole ones. */
+static int gather_parts(ms_node *n) {
+  for (int k = 0; k < n->n_out && n->parts; k++) {
+    ms_tensor *sum = ms_parts_take(&n->parts, n->out[k]);
+    if (ms_error() || (sum && accumulate(&n->grad[k], sum) < 0)) return ms_release(sum), -1;
+    ms_release(sum);
+  }
+  return 0;
+}
+
+/* The same for leaves, at the end of a pass. */
+static int gather_leaf_parts(backward_pass *p) {
+  ms_tensor *leaf;
+  int rc = 0;
+  while (rc == 0 && (leaf = ms_parts_first(p->parts))) {
+    ms_retain(leaf);
+    ms_tensor *sum = ms_parts_take(&p->parts, leaf);
+    rc = sum ? deliver(p, leaf, sum) : -1;
+    ms_release(sum), ms_release(leaf);
+  }
+  return rc;
+}
+
 /* The result k of node n as the rule sees it: connected to the graph again. */
 static ms_tensor *result_in_graph(ms_node *n, int k) {
   ms_tensor *r = ms_alias(n->out[k]);
@@ -313,11 +352,19 @@ static int visit(backward_pass *p, ms_node *n) {
     if (n->kept_out >> k & 1 && check_version(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
     if (!(r[k] = result_in_graph(n, k))) rc = -1;
   }
-  ms_vjp v = {
-      .op = n->op, .n_in = n->n_in, .n_out = n->n_out, .x = n->in, .r = r, .g = n->grad, .attr = n->attr, .need = need, .dx = dx};
+  ms_vjp v = {.op = n->op,
+              .node = n,
+              .n_in = n->n_in,
+              .n_out = n->n_out,
+              .x = n->in,
+              .r = r,
+              .g = n->grad,
+              .attr = n->attr,
+              .need = need,
+              .dx = dx};
   if (rc == 0 && (n->op->rule->vjp(&v) < 0 || ms_error())) rc = -1;
   for (int i = 0; i < n->n_in && rc == 0; i++)
-    if (need[i] && dx[i] && deliver(p, n->in[i], dx[i]) < 0) rc = -1;
+    if (need[i] && dx[i] && (v.place.is ? deliver_part(p, n->in[i], dx[i], v.place) : deliver(p, n->in[i], dx[i])) < 0) rc = -1;
   ms_scope_close(mark);
   if (dx != few_dx) free(dx), free(need);
   return rc;
@@ -352,6 +399,7 @@ static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_g
   for (int i = p->n - 1; i >= 0; i--) {
     ms_node *n = p->list[i];
     bool any = false;
+    if (rc == 0 && n->parts) rc = gather_parts(n);
     for (int k = 0; k < n->n_out && rc == 0; k++) {
       if (!n->grad[k]) continue;
       any = true;
@@ -363,11 +411,14 @@ static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_g
       ms_error_prefix("in the derivative of %s, made at %s:%d", n->op->name, n->chunk ? n->chunk : "?", n->line);
     }
     for (int k = 0; k < n->n_out; k++) ms_release(n->grad[k]), n->grad[k] = NULL;
+    ms_parts_free(&n->parts);
     if (!keep_graph && rc == 0) {
       drop_tensors(n);
       n->freed = true;
     }
   }
+  if (rc == 0) rc = gather_leaf_parts(p);
+  ms_parts_free(&p->parts);
   for (int i = 0; i < p->n; i++) ms_node_release(p->list[i]);
   free(p->list);
   return rc;

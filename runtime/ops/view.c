@@ -1,5 +1,6 @@
 /* view.c -- results that share memory with x: only shape, stride and offset change. The derivative is a view that leads back
- * (permute, reshape), or the gradient put into zeros where the view took its elements from (scatter_view.c). */
+ * (permute, reshape); or the gradient of the part that the view took, which the pass puts into zeros together with what it has of
+ * other parts (slice, select; core/parts.c), or the rule does (diagonal; scatter_view.c). */
 #include "core/core.h"
 #include <string.h>
 
@@ -167,8 +168,8 @@ static int slice_shape(ms_infer *s) {
   return 0;
 }
 static int slice_vjp(ms_vjp *c) {
-  int64_t d = c->attr[0].i;
-  return ms_give_dx(c, ms_unslice(c->g[0], d, c->attr[1].i, c->attr[3].i, c->x[0]->shape[d]));
+  c->place = (ms_place){.is = true, .dim = (int)c->attr[0].i, .start = c->attr[1].i, .step = c->attr[3].i};
+  return ms_give_dx(c, c->g[0]);
 }
 MS_RULE(slice, .shape = slice_shape, .vjp = slice_vjp);
 ms_tensor *ms_slice(ms_tensor *x, int64_t dim, int64_t start, int64_t count, int64_t step) {
@@ -187,8 +188,8 @@ static int select_shape(ms_infer *s) {
   return 0;
 }
 static int select_vjp(ms_vjp *c) {
-  int64_t d = c->attr[0].i;
-  return ms_give_dx(c, ms_unslice(ms_unsqueeze(c->g[0], d), d, c->attr[1].i, 1, c->x[0]->shape[d]));
+  c->place = (ms_place){.is = true, .dim = (int)c->attr[0].i, .start = c->attr[1].i, .step = 1};
+  return ms_give_dx(c, ms_unsqueeze(c->g[0], c->attr[0].i));
 }
 MS_RULE(select, .shape = select_shape, .vjp = select_vjp);
 ms_tensor *ms_select(ms_tensor *x, int64_t dim, int64_t index) {
