@@ -28,10 +28,11 @@ static const struct {
     {NULL, NULL, NULL},
 };
 
-/* Modules that are no fields of `ms`: parts of others, or reached by an alias. */
+/* Modules that are no fields of `ms`: parts of others (all that lie in folders), or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict", "text",    "prompt", "log",   "plots", "gnuplot", "dataset",
-                                      "show",   "options", "names",  "plain", "seeds", "jansson", "tiles"};
+  static const char *const names[] = {"strict", "text",  "prompt", "log",     "plots", "gnuplot",   "dataset", "show", "options",
+                                      "names",  "plain", "seeds",  "jansson", "tiles", "arguments", "fields",  "state"};
+  if (strchr(name, '.')) return true;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;
   return false;
@@ -49,12 +50,13 @@ static lua_CFunction find_c_module(const char *name) {
   return NULL;
 }
 
-/* Names are file names: letters, digits and _ only, so that no name leads out of the folder. */
+/* Names are file names, with a dot between folder and file: letters, digits and _ otherwise, so that no name leads out of the
+ * folder. */
 static bool is_plain_name(const char *name) {
-  if (!*name) return false;
-  for (; *name; name++)
-    if (!isalnum((unsigned char)*name) && *name != '_') return false;
-  return true;
+  for (bool first = true;; first = *name++ == '.') {
+    if (isalnum((unsigned char)*name) || *name == '_') continue;
+    if (first || *name != '.') return !first && !*name;
+  }
 }
 
 static const char *file_for(lua_State *L, const char *name) {
@@ -92,7 +94,7 @@ static bool push_file(lua_State *L, const char *path) {
 }
 
 /* Push the loader of module NAME (a function); false, with nothing pushed, when there is no such module. A module that does not
- * compile raises. The chunk is called =mascon/NAME.lua wherever it came from: tracebacks know the library's frames by it. */
+ * compile raises. The chunk is called =mascon/FILE.lua wherever it came from: tracebacks know the library's frames by it. */
 static bool push_loader(lua_State *L, const char *name) {
   if (!is_plain_name(name)) return false;
   lua_CFunction c = find_c_module(name);
@@ -101,16 +103,19 @@ static bool push_loader(lua_State *L, const char *name) {
     return true;
   }
   int top = lua_gettop(L), status;
-  const char *path = file_for(L, name);
+  const char *file = luaL_gsub(L, name, ".", "/"), *path = file_for(L, file);
   if (path) {
     if (!push_file(L, path)) lua_error(L);
     size_t n;
     const char *text = lua_tolstring(L, -1, &n);
-    status = luaL_loadbufferx(L, text, n, lua_pushfstring(L, "=mascon/%s.lua", name), "t");
+    status = luaL_loadbufferx(L, text, n, lua_pushfstring(L, "=mascon/%s.lua", file), "t");
   } else {
     const embedded *e = find_embedded(name);
-    if (!e) return false;
-    status = luaL_loadbufferx(L, e->text, (size_t)(e->end - e->text), lua_pushfstring(L, "=mascon/%s.lua", name), "t");
+    if (!e) {
+      lua_settop(L, top);
+      return false;
+    }
+    status = luaL_loadbufferx(L, e->text, (size_t)(e->end - e->text), lua_pushfstring(L, "=mascon/%s.lua", file), "t");
   }
   if (status != LUA_OK) lua_error(L);
   lua_replace(L, top + 1);

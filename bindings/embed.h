@@ -1,7 +1,8 @@
 /* embed.h -- the Lua part of the library inside the binary, and the small C modules it stands on.
  *
- * scripts/mascon/NAME.lua is module "mascon.NAME". The text is embedded (embed.mk); MASCON_LUA=DIR in the environment takes
- * DIR/NAME.lua first, for people who work on the library itself. A module is loaded on first use only.
+ * scripts/mascon/NAME.lua is module "mascon.NAME", scripts/mascon/FOLDER/NAME.lua "mascon.FOLDER.NAME". The text is embedded
+ * (embed.mk); MASCON_LUA=DIR in the environment takes DIR/NAME.lua first, for people who work on the library itself. A module is
+ * loaded on first use only.
  */
 #ifndef MASCON_EMBED_H
 #define MASCON_EMBED_H

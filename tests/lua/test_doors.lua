@@ -131,3 +131,16 @@ function TestProgram.test_variables_with_words_that_mean_nothing_raise()
   end
   lu.assertEquals(select(2, shell [[MASCON_ISA=v2 MASCON_AMX=0 MASCON_PROFILE=0 MASCON_GCSTRESS= "$1" -e 'print(1)']]), "1\n")
 end
+
+-- Files of the library that lie in folders are modules with a dot in their name, and no fields of ms.
+function TestProgram.test_modules_in_folders()
+  local nn = require "mascon.nn"
+  lu.assertTrue(rawequal(require "mascon.layers.kit".nn, nn))
+  lu.assertStrContains(ms.help "nn.conv2d", "channels in, out")
+  for _, name in ipairs { "layers.kit", "layers", "state", "arguments" } do
+    lu.assertErrorMsgContains("ms has no '" .. name .. "'", function() return ms[name] end)
+  end
+  for _, name in ipairs { "layers..kit", ".kit", "layers.", "layers/kit", "" } do
+    lu.assertErrorMsgContains("not found", require, "mascon." .. name)
+  end
+end

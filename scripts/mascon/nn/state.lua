@@ -1,0 +1,84 @@
+-- nn.state: state_dict and load_state_dict of modules.
+local ms = require "mascon"
+local options = require "mascon.options"
+local states = require "mascon.state"
+local core = require "mascon.nn.module"
+local Module, fields, places, sizes = core.Module, core.fields, core.places, states.sizes
+
+local function name_kind(what, opts, defaults, ...)
+  if type((...)) == "table" then
+    options.raise("%s: expected no more arguments, got table; ms.load gives three values, the first in parentheses: (ms.load(path))", what)
+  end
+  options.none(what, ...)
+  local o = options.read(what, opts, defaults)
+  if o.names ~= "mascon" and o.names ~= "pytorch" then
+    options.raise("%s: option names: expected 'mascon' or 'pytorch', got '%s'", what, o.names)
+  end
+  return o, o.names == "pytorch"
+end
+
+-- name -> tensor: parameters and buffers (the tensors themselves, without their graph). Places in lists count from 1; with
+-- { names = "pytorch" } from 0, and a tensor that is held twice is there twice, as in PyTorch.
+function Module:state_dict(opts, ...)
+  local _, torch = name_kind(fields(self).__name .. ": state_dict", opts, { names = "mascon" }, ...)
+  local state = {}
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, p in ipairs(places(self, kind)) do
+      if p.first or torch then state[torch and p.torch or p.name] = ms.keep(p.tensor:detach()) end
+    end
+  end
+  return state
+end
+
+-- m:load_state_dict(state [, { strict = true, names = "mascon" }]) -> m. Copies the values in: all, or none when something does not fit.
+-- strict = false ignores names on either side only. names = "pytorch": a state_dict of PyTorch's, where places in lists count from 0.
+local function prepare(self, state, opts, ...)
+  local what = self.__name
+  local o, torch = name_kind(what .. ": load_state_dict", opts, { strict = true, names = "mascon" }, ...)
+  states.check_dict(what, state)
+  local own, all, missing, unexpected = {}, {}, {}, {}
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, p in ipairs(places(self, kind)) do
+      local name = torch and p.torch or p.name
+      own[name], all[#all + 1] = true, { name = name, tensor = p.tensor }
+      if state[name] == nil and p.first then missing[#missing + 1] = name end
+      if torch and kind == "buffer" then own[name:gsub("running_mean$", "num_batches_tracked")] = true end -- a count of theirs
+    end
+  end
+  for name in pairs(state) do
+    if not own[name] then unexpected[#unexpected + 1] = name end
+  end
+  if o.strict and (#missing > 0 or #unexpected > 0) then
+    table.sort(missing)
+    table.sort(unexpected)
+    local hint = ""
+    if not torch and #unexpected > 0 and pcall(prepare, self, state, { names = "pytorch" }) then
+      hint = "; these are PyTorch's names, which count from 0: load_state_dict(state, { names = \"pytorch\" })"
+    end
+    options.raise("%s: load_state_dict: missing: %s; not expected: %s%s", what, #missing > 0 and table.concat(missing, ", ") or "none",
+      #unexpected > 0 and table.concat(unexpected, ", ") or "none", hint)
+  end
+  local of, copies = {}, {}
+  for _, p in ipairs(all) do
+    local name, t, s = p.name, p.tensor, state[p.name]
+    if s ~= nil then
+      local fits = s.dtype == t.dtype or (states.is_float(s) and states.is_float(t)) -- as PyTorch, but for whole numbers
+      if not fits or not states.same_shape(s, t) then
+        options.raise("%s: load_state_dict: %s: expected %s, got %s", what, name, sizes(t), sizes(s))
+      end
+      local guard <close> = ms.no_grad()
+      local before = of[t]
+      if not before then
+        of[t] = name
+        copies[#copies + 1] = { t, ms.tensor(s, { dtype = t.dtype, device = t.device }) }
+      elseif not s:eq(state[before]):logical_or(s:ne(s)):all():item() then
+        options.raise("%s: load_state_dict: %s and %s are one tensor here, and differ in the state", what, before, name)
+      end
+    end
+  end
+  return function()
+    local guard <close> = ms.no_grad()
+    for _, c in ipairs(copies) do c[1]:copy_(c[2]) end
+  end
+end
+Module.load_state_dict = states.loader(prepare)
