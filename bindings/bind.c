@@ -290,7 +290,7 @@ static void set_traits(lua_State *L, const ms_op *op) {
 }
 
 /* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
- * has_vjp, has_ref, args, and the fields of set_traits} */
+ * has_vjp, has_ref, private, args, and the fields of set_traits} */
 static int ops(lua_State *L) {
   static const char *const classes[] = {"float", "arith", "bound", "compare", "logic", "choose"};
   lua_createtable(L, ms_op_count(), 0);
@@ -308,7 +308,8 @@ static int ops(lua_State *L) {
     lua_pushinteger(L, op->arity);
     lua_setfield(L, -2, "arity");
     B("view", op->flags & MS_VIEW), B("random", op->flags & MS_RANDOM), B("create", op->flags & MS_CREATE);
-    B("composite", op->flags & MS_COMPOSITE), B("no_grad", op->flags & MS_NO_GRAD), B("mutates", op->mutates);
+    B("private", op->flags & MS_PRIVATE), B("composite", op->flags & MS_COMPOSITE), B("no_grad", op->flags & MS_NO_GRAD),
+        B("mutates", op->mutates);
     B("has_vjp", op->rule->vjp != NULL), B("has_ref", op->rule->ref != NULL);
     set_traits(L, op);
     lua_createtable(L, op->n_arg, 0);
@@ -342,6 +343,13 @@ void msl_open_ops(lua_State *L) { /* stack: module, methods */
     bool e = op->flags & MS_ELEMENTWISE;
     lua_pushinteger(L, i);
     lua_pushcclosure(L, e ? call_elementwise : call_row, 1);
+    if (op->flags & MS_PRIVATE) {
+      msl_inside(L);
+      lua_insert(L, -2);
+      lua_setfield(L, -2, op->name);
+      lua_pop(L, 1);
+      continue;
+    }
     set_both(L, op->name, op->n_arg && op->arg[0].is_tensor && op->arg[0].kind != MS_K_TENSORS);
     if (e && op->elementwise_class <= MS_CLASS_BOUND) {
       snprintf(name, sizeof name, "%s_", op->name);

@@ -66,6 +66,10 @@ void msl_set_scopes(void *chain);
 void msl_free_scopes(void *chain); /* of a coroutine that is no more */
 void msl_here(lua_State *L);       /* this is the state that runs */
 
+/* Push the table that `require "mascon.inside"` gives: what the library's own Lua calls and scripts do not see, private rows
+ * (MS_PRIVATE) among it. */
+void msl_inside(lua_State *L);
+
 /* The script's line: the innermost Lua frame outside the library. Pushes nothing. */
 void msl_script_line(lua_State *L, char *out, size_t size);
 

@@ -177,7 +177,7 @@ static int wrap(lua_State *L) {
   return 1;
 }
 
-/* ms._seeded(1): a generator takes the place of the default one until ms._seeded(-1) (seeds.lua). */
+/* inside.seeded(1): a generator takes the place of the default one until inside.seeded(-1) (seeds.lua). */
 static int count_seeded(lua_State *L) {
   if (!seeded) outermost = *ms_default_rng();
   seeded += (int)luaL_checkinteger(L, 1);
@@ -195,9 +195,11 @@ void msl_call_failed(void) {
   if (seeded && !at_call.seeded) *ms_default_rng() = outermost, seeded = 0;
 }
 
-void msl_open_seeded(lua_State *L) { /* module table on top */
+void msl_open_seeded(lua_State *L) {
+  msl_inside(L);
   lua_pushcfunction(L, count_seeded);
-  lua_setfield(L, -2, "_seeded");
+  lua_setfield(L, -2, "seeded");
+  lua_pop(L, 1);
 }
 
 void msl_open_coroutine(lua_State *L) {

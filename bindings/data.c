@@ -1,5 +1,5 @@
 /* data.c -- the data side for Lua, the part that touches bytes: IDX files, labels, orders of rows, batches.
- * scripts/mascon/dataset.lua is the face; it finds these functions in ms._data. */
+ * scripts/mascon/dataset.lua is the face; it finds these functions in inside.data. */
 #include "data/data.h"
 #include "host.h"
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 static void close_idx(void *f) { ms_idx_close(f); }
 
-/* _data.idx_read(path [, max_bytes]) -> tensor; raises when it cannot be read */
+/* data.idx_read(path [, max_bytes]) -> tensor; raises when it cannot be read */
 static int idx_read(lua_State *L) {
   const char *path = msl_string(L, 1, "read_idx", "the name of a file");
   uint64_t max_bytes = msl_max_bytes(L, 2, "read_idx");
@@ -23,7 +23,7 @@ static int idx_read(lua_State *L) {
   return 1;
 }
 
-/* _data.idx_write(path, tensor [, type]): type u8, i8, i16, i32, f32 or f64; that of the tensor if none is named. */
+/* data.idx_write(path, tensor [, type]): type u8, i8, i16, i32, f32 or f64; that of the tensor if none is named. */
 static int idx_write(lua_State *L) {
   static const char *const names[] = {"u8", "i8", "i16", "i32", "f32", "f64", NULL};
   static const int codes[] = {MS_IDX_U8, MS_IDX_I8, MS_IDX_I16, MS_IDX_I32, MS_IDX_F32, MS_IDX_F64};
@@ -42,7 +42,7 @@ static int idx_write(lua_State *L) {
 
 /* ---- labels and orders ------------------------------------------------------------------------------------------- */
 
-/* _data.labels(tensor, add, classes, what) -> new i64 tensor of 1..classes, the largest of them. add: 0 for values that count from
+/* data.labels(tensor, add, classes, what) -> new i64 tensor of 1..classes, the largest of them. add: 0 for values that count from
  * 1, 1 for values that count from 0. classes 0: any number of them. */
 static int labels(lua_State *L) {
   const char *what = msl_string(L, 4, "labels", "a name");
@@ -73,7 +73,7 @@ static int labels(lua_State *L) {
   return 2;
 }
 
-/* _data.rows(tensor, n) -> i64 tensor in host memory, checked to hold positions 1..n */
+/* data.rows(tensor, n) -> i64 tensor in host memory, checked to hold positions 1..n */
 static int rows(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "subset");
   lua_Integer n = luaL_checkinteger(L, 2);
@@ -91,7 +91,7 @@ static int rows(lua_State *L) {
   return 1;
 }
 
-/* _data.order(n, rows, shuffle [, seed, walk]) -> i64 tensor: the positions 1..n, or the n in `rows` (tensor or nil), as they are
+/* data.order(n, rows, shuffle [, seed, walk]) -> i64 tensor: the positions 1..n, or the n in `rows` (tensor or nil), as they are
  * or shuffled: by the default generator, or by one that seed and the number of the walk determine. */
 static int order(lua_State *L) {
   int64_t n = luaL_checkinteger(L, 1);
@@ -125,7 +125,7 @@ static const float *per_plane(lua_State *L, int mark, int i, int *planes) {
   return ms_data(t);
 }
 
-/* _data.batch(images, labels, order, first, count, scale, shift [, device]) -> f32 tensor count x ..., i64 tensor or nil
+/* data.batch(images, labels, order, first, count, scale, shift [, device]) -> f32 tensor count x ..., i64 tensor or nil
  * images: u8 or f32, N x ..., in host memory; labels: i64 or nil; order: i64; first counts from 1; scale, shift: f32 tensors, one
  * value for each of the equal parts of a row (channels), or nil. */
 static int batch(lua_State *L) {
@@ -167,5 +167,8 @@ void msl_open_data(lua_State *L) { /* stack: module, methods */
   static const luaL_Reg functions[] = {{"idx_read", idx_read}, {"idx_write", idx_write}, {"labels", labels}, {"rows", rows},
                                        {"order", order},       {"batch", batch},         {NULL, NULL}};
   luaL_newlib(L, functions);
-  lua_setfield(L, -3, "_data");
+  msl_inside(L);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "data");
+  lua_pop(L, 1);
 }

@@ -8,6 +8,12 @@
 
 void msl_open_gc(lua_State *L);
 
+void msl_inside(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  luaL_getsubtable(L, -1, "mascon.inside");
+  lua_remove(L, -2);
+}
+
 /* An environment variable of ours with a word that means nothing is an error, not ignored. (The core reads MASCON_THREADS.) */
 static void check_environment(lua_State *L) {
   static const struct {

@@ -1,5 +1,5 @@
 /* ml.c -- classical learning for Lua, the part that touches bytes: tensors to rows and labels, models as userdata.
- * scripts/mascon/ml.lua is the face; it finds these functions in ms._ml. Everything here takes `what`, the words that messages
+ * scripts/mascon/ml.lua is the face; it finds these functions in inside.ml. Everything here takes `what`, the words that messages
  * begin with, as its first argument. */
 #include "ml/ml.h"
 #include "bind.h"
@@ -124,7 +124,7 @@ static ms_tensor *labels_to(const int32_t *y, int rank, const int64_t *shape, ms
 
 /* ---- neighbours -------------------------------------------------------------------------------------------------- */
 
-/* _ml.knn_fit(what, X, y or nil, classes) -> model; classes 0: the largest label */
+/* ml.knn_fit(what, X, y or nil, classes) -> model; classes 0: the largest label */
 static int knn_fit(lua_State *L) {
   const char *what = what_at(L);
   lua_Integer classes = luaL_checkinteger(L, 4);
@@ -140,7 +140,7 @@ static int knn_fit(lua_State *L) {
   return 1;
 }
 
-/* _ml.knn_neighbours(what, model, X, k) -> row numbers (i64), distances (f32), both N x k */
+/* ml.knn_neighbours(what, model, X, k) -> row numbers (i64), distances (f32), both N x k */
 static int knn_neighbours(lua_State *L) {
   const char *what = what_at(L);
   const ms_knn *m = check_model(L, 2, KNN);
@@ -160,7 +160,7 @@ static int knn_neighbours(lua_State *L) {
   return 2;
 }
 
-/* _ml.knn_predict(what, model, X, k, by_distance, proba) -> labels (i64), or with proba the shares of the votes (f32, N x classes)
+/* ml.knn_predict(what, model, X, k, by_distance, proba) -> labels (i64), or with proba the shares of the votes (f32, N x classes)
  */
 static int knn_predict(lua_State *L) {
   const char *what = what_at(L);
@@ -181,7 +181,7 @@ static int knn_predict(lua_State *L) {
   return 1;
 }
 
-/* _ml.knn_get(what, model) -> rows (f32), labels (i64) or nil, rows, features, classes */
+/* ml.knn_get(what, model) -> rows (f32), labels (i64) or nil, rows, features, classes */
 static int knn_get(lua_State *L) {
   const char *what = what_at(L);
   const ms_knn *m = check_model(L, 2, KNN);
@@ -203,7 +203,7 @@ static int knn_sizes(lua_State *L) {
 
 /* ---- trees ------------------------------------------------------------------------------------------------------- */
 
-/* _ml.forest_fit(what, X, y, {classes, trees, max_depth, max_features, min_split, min_leaf, bootstrap, seed}) -> model. classes 0:
+/* ml.forest_fit(what, X, y, {classes, trees, max_depth, max_features, min_split, min_leaf, bootstrap, seed}) -> model. classes 0:
  * the largest label; max_features: a whole number as in ms_forest_options, or a fraction of the features. */
 static int forest_fit(lua_State *L) {
   const char *what = what_at(L);
@@ -234,7 +234,7 @@ static int forest_fit(lua_State *L) {
   return 1;
 }
 
-/* _ml.forest_predict(what, model, X, proba) -> labels (i64), or with proba the mean shares (f32, N x classes) */
+/* ml.forest_predict(what, model, X, proba) -> labels (i64), or with proba the mean shares (f32, N x classes) */
 static int forest_predict(lua_State *L) {
   const char *what = what_at(L);
   const ms_forest *f = check_model(L, 2, FOREST);
@@ -254,7 +254,7 @@ static int forest_predict(lua_State *L) {
   return 1;
 }
 
-/* _ml.forest_sizes(what, model [, tree]) -> trees, features, classes, nodes, depth: of one tree (from 1; nil nodes where there is
+/* ml.forest_sizes(what, model [, tree]) -> trees, features, classes, nodes, depth: of one tree (from 1; nil nodes where there is
  * none), or the nodes of all and the greatest depth */
 static int forest_sizes(lua_State *L) {
   const ms_forest *f = check_model(L, 2, FOREST);
@@ -283,7 +283,7 @@ static const struct array {
   int dtype;
 } arrays[] = {{"first", MS_I64}, {"feature", MS_I32}, {"threshold", MS_F32}, {"left", MS_I32}, {"leaf", MS_I32}, {"proba", MS_F64}};
 
-/* _ml.forest_get(what, model) -> {first, feature, threshold, left, leaf, proba, features}: see ms_forest_arrays; features: how many
+/* ml.forest_get(what, model) -> {first, feature, threshold, left, leaf, proba, features}: see ms_forest_arrays; features: how many
  * (i64) */
 static int forest_get(lua_State *L) {
   const char *what = what_at(L);
@@ -318,7 +318,7 @@ static ms_tensor *state_entry(lua_State *L, int mark, int i, const char *what, c
   return t;
 }
 
-/* _ml.forest_set(what, state) -> model */
+/* ml.forest_set(what, state) -> model */
 static int forest_set(lua_State *L) {
   const char *what = what_at(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -352,7 +352,7 @@ static int forest_set(lua_State *L) {
 
 /* ---- principal components ---------------------------------------------------------------------------------------- */
 
-/* _ml.pca_fit(what, X, k) -> model; k 0: as many as there are rows and features for */
+/* ml.pca_fit(what, X, k) -> model; k 0: as many as there are rows and features for */
 static int pca_fit(lua_State *L) {
   const char *what = what_at(L);
   int64_t n, d, k = luaL_checkinteger(L, 3);
@@ -369,7 +369,7 @@ static int pca_fit(lua_State *L) {
   return 1;
 }
 
-/* _ml.pca_apply(what, model, X, back) -> f32: the codes (N x k) of rows, or the rows (N x d) of codes */
+/* ml.pca_apply(what, model, X, back) -> f32: the codes (N x k) of rows, or the rows (N x d) of codes */
 static int pca_apply(lua_State *L) {
   const char *what = what_at(L);
   const ms_pca *p = check_model(L, 2, PCA);
@@ -387,7 +387,7 @@ static int pca_apply(lua_State *L) {
   return 1;
 }
 
-/* _ml.pca_get(what, model) -> {mean, components, variance, total}, f64 */
+/* ml.pca_get(what, model) -> {mean, components, variance, total}, f64 */
 static int pca_get(lua_State *L) {
   const char *what = what_at(L);
   const ms_pca *p = check_model(L, 2, PCA);
@@ -412,7 +412,7 @@ static int pca_get(lua_State *L) {
   return 1;
 }
 
-/* _ml.pca_set(what, state) -> model */
+/* ml.pca_set(what, state) -> model */
 static int pca_set(lua_State *L) {
   const char *what = what_at(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -439,7 +439,7 @@ static int pca_set(lua_State *L) {
 
 /* ---- metrics, seeds ---------------------------------------------------------------------------------------------- */
 
-/* _ml.accuracy(what, predicted, truth) -> share of equal labels */
+/* ml.accuracy(what, predicted, truth) -> share of equal labels */
 static int accuracy(lua_State *L) {
   const char *what = what_at(L);
   int64_t n = -1;
@@ -451,7 +451,7 @@ static int accuracy(lua_State *L) {
   return 1;
 }
 
-/* _ml.confusion(what, predicted, truth, classes) -> classes x classes counts (i64): rows predicted, columns true; classes 0: the
+/* ml.confusion(what, predicted, truth, classes) -> classes x classes counts (i64): rows predicted, columns true; classes 0: the
  * largest label */
 static int confusion(lua_State *L) {
   const char *what = what_at(L);
@@ -469,7 +469,7 @@ static int confusion(lua_State *L) {
   return 1;
 }
 
-/* _ml.draw() -> a seed from the default generator */
+/* ml.draw() -> a seed from the default generator */
 static int draw(lua_State *L) { return lua_pushinteger(L, ms_rng_next(ms_default_rng())), 1; }
 
 void msl_open_ml(lua_State *L) { /* stack: module, methods */
@@ -500,5 +500,8 @@ void msl_open_ml(lua_State *L) { /* stack: module, methods */
                                        {"draw", draw},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
-  lua_setfield(L, -3, "_ml");
+  msl_inside(L);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "ml");
+  lua_pop(L, 1);
 }

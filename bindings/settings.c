@@ -55,8 +55,8 @@ static uint64_t value_code(lua_State *L, int i) {
 
 int64_t msl_value_code(lua_State *L, int i) { return (int64_t)value_code(L, i); }
 
-/* ms._set(object, key, old, new, name): field `key` of a module, known by the number `object`, changes after the module was made.
- * name: for messages. */
+/* inside.set(object, key, old, new, name): field `key` of a module, known by the number `object`, changes after the module was
+ * made. name: for messages. */
 static int set_field(lua_State *L) {
   uint64_t field_code = ((uint64_t)luaL_checkinteger(L, 1) * 0xBF58476D1CE4E5B9u) ^ value_code(L, 2) << 1;
   msl_settings ^= (int64_t)(msl_mix(field_code ^ value_code(L, 3)) ^ msl_mix(field_code ^ value_code(L, 4)));
@@ -64,14 +64,14 @@ static int set_field(lua_State *L) {
   return 0;
 }
 
-/* ms._mode(mark): something that a number stands for was switched, or switched back (options.mark). */
+/* inside.mode(mark): something that a number stands for was switched, or switched back (options.mark). */
 static int change_mode(lua_State *L) {
   msl_settings ^= luaL_checkinteger(L, 1);
   snprintf(msl_last_set, sizeof msl_last_set, "%s was switched", luaL_optstring(L, 2, "a mode"));
   return 0;
 }
 
-/* ms._cell(value) -> a live number that is nobody's argument; ms._cell(cell, value [, name]) sets it (an optimizer's learning
+/* inside.cell(value) -> a live number that is nobody's argument; inside.cell(cell, value [, name]) sets it (an optimizer's learning
  * rate). With a name that is refused inside a compiled step, whatever the value: the one that is there may be another one in a
  * replay. */
 static int cell(lua_State *L) {
@@ -90,8 +90,8 @@ static int cell(lua_State *L) {
 }
 
 void msl_open_settings(lua_State *L) { /* stack: module, methods */
-  static const luaL_Reg functions[] = {{"_set", set_field}, {"_mode", change_mode}, {"_cell", cell}, {NULL, NULL}};
-  lua_pushvalue(L, -2);
+  static const luaL_Reg functions[] = {{"set", set_field}, {"mode", change_mode}, {"cell", cell}, {NULL, NULL}};
+  msl_inside(L);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
   msl_takes_live(cell, 0);

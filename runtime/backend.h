@@ -221,6 +221,7 @@ enum {
   MS_AVERAGES = 512,     /* with MS_SUMS: and divides by how many elements there were */
   MS_HEAD = 1024,        /* may be the head of a chain: its kernels know of ms_call.after */
   MS_FREE_LAYOUT = 2048, /* with MS_IMAGES: each image may lie either way, whatever the others do (see prefers_last) */
+  MS_PRIVATE = 1 << 28,  /* for derivatives and the library itself: scripts find it in `require "mascon.inside"`, not in ms */
 };
 
 /* Traits with sets of tensor arguments (a list of tensors is one argument) or of results: bit 0 is the first one, up to four.
@@ -258,20 +259,6 @@ struct ms_op {
 static inline int ms_op_images_in(const ms_op *op) { return op->flags >> 12 & 15; }
 static inline int ms_op_images_out(const ms_op *op) { return op->flags >> 16 & 15; }
 static inline int ms_op_linear(const ms_op *op, int which) { return op->flags >> (20 + 4 * which) & 15; }
-
-enum {
-#define OP(name, ...) MS_OP_##name,
-#define E1(name, ...) MS_OP_##name,
-#define E2(name, ...) MS_OP_##name,
-#define E3(name, ...) MS_OP_##name,
-#include "elementwise.def"
-#include "ops.def"
-#undef OP
-#undef E1
-#undef E2
-#undef E3
-  MS_OP_COUNT
-};
 
 int ms_op_count(void);
 const ms_op *ms_op_at(int id);

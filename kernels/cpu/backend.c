@@ -2,6 +2,7 @@
  * MASCON_ISA=v2|v3|v4 asks for a lower one. Compiled once. */
 #define _GNU_SOURCE
 #include "backend.h"
+#include "op_ids.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
  * A line becomes, for each type T, a function `NAME_of_T` of one element (the formula) and a loop `NAME_T`, which hands that
  * function to one of the loops of elementwise_template.h, where it is inlined. A debugger can enter both. */
 #include "loops.h"
+#include "op_ids.h"
 #include "../math.h"
 
 #define K(v) ((T)(v))                          /* a constant in a formula */

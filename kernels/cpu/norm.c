@@ -13,6 +13,7 @@
  * Chan, Golub and LeVeque. How a task is cut into pieces depends on the shape only. Where there are too few tasks for all threads,
  * each is cut into PARTS. */
 #include "move.h"
+#include "op_ids.h"
 #include "sum.h"
 #include <math.h>
 
@@ -170,7 +171,7 @@ typedef struct job {
 /* batch_normalize and its derivative: every dimension but the second, which lies last in images that lie channels last. */
 static bool shape_of(const ms_call *c, norm_shape *s) {
   ms_view x = c->out[0];
-  if (c->op->id == MS_OP_normalize || c->op->id == MS_OP_normalize_grad) return make_shape(&x, &c->attr[0].v, s);
+  if (c->op->id == MS_OP_standardize || c->op->id == MS_OP_standardize_grad) return make_shape(&x, &c->attr[0].v, s);
   int channel = 1;
   if (ms_view_channels_last(&x)) x = ms_view_by_pixel(&x), channel = 3;
   ms_ints d = {0};
@@ -188,7 +189,7 @@ static bool in_order(const ms_view *v, const ms_view *result) {
  * number per channel, must be contiguous. */
 static bool supports(const ms_call *c) {
   norm_shape s;
-  int large_operands = c->op->id == MS_OP_normalize || c->op->id == MS_OP_batch_normalize ? 1 : 2;
+  int large_operands = c->op->id == MS_OP_standardize || c->op->id == MS_OP_batch_normalize ? 1 : 2;
   for (int i = large_operands; i < c->n_in; i++)
     if (!c->in[i].absent && !ms_view_contiguous(&c->in[i])) return false;
   return f32_or_f64(c) && ms_view_numel(&c->out[0]) && shape_of(c, &s); /* statistics of nothing: the reference */
@@ -233,10 +234,10 @@ static int run_forward(ms_call *c) {
   else forward_f64(&q);
   return 0;
 }
-MS_KERNEL(normalize, .supports = supports, .prepare = prepare, .run = run_forward);
+MS_KERNEL(standardize, .supports = supports, .prepare = prepare, .run = run_forward);
 MS_KERNEL(batch_normalize, .supports = supports, .prepare = prepare, .run = run_forward);
 
-/* normalize_grad(g, y, rstd), batch_normalize_grad(g, x, mean, rstd, weight). */
+/* standardize_grad(g, y, rstd), batch_normalize_grad(g, x, mean, rstd, weight). */
 static int run_backward(ms_call *c) {
   norm_shape s;
   bool affine = c->op->id == MS_OP_batch_normalize_grad;
@@ -252,7 +253,7 @@ static int run_backward(ms_call *c) {
   else backward_f64(&q);
   return 0;
 }
-MS_KERNEL(normalize_grad, .supports = supports, .prepare = prepare_grad, .run = run_backward);
+MS_KERNEL(standardize_grad, .supports = supports, .prepare = prepare_grad, .run = run_backward);
 MS_KERNEL(batch_normalize_grad, .supports = supports, .prepare = prepare_grad, .run = run_backward);
 
 /* ---- batch norm's running statistics ----------------------------------------------------------------------------- */

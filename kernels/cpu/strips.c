@@ -1,5 +1,6 @@
 /* strips.c -- running a chain (fused.h): every part runs on a strip, then all of them on the next strip. */
 #include "fused.h"
+#include "op_ids.h"
 #include <stddef.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* table.c -- the kernels of one instruction-set level by operation; NULL where there is none. */
 #include "cpu.h"
+#include "op_ids.h"
 
 #define OP(name, ...) extern const ms_kernel MS_JOIN(ms_cpu_, name, MS_ISA) __attribute__((weak));
 #define E1(name, ...) OP(name, )

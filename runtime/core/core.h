@@ -13,6 +13,7 @@
 #endif
 #include "backend.h"
 #include "observer.h"
+#include "op_ids.h"
 
 typedef struct ms_storage {
   int refs;

@@ -1,22 +1,22 @@
 /* norm.c -- normalisation by mean and variance, batch norm on top of it, dropout. */
 #include "core/core.h"
 
-/* ---- normalize: results y = (x - mean) * rstd, mean, rstd (kept dimensions) --------------------------------------
+/* ---- standardize: results y = (x - mean) * rstd, mean, rstd (kept dimensions) --------------------------------------
  * With m(.) the mean over dims and gy, gm, gr the gradients that arrive:
  *     dx = rstd (gy - m(gy) - y m(gy y)) + gm / n - gr rstd^2 y / n
- * The first part is a row of its own, normalize_grad; all is public operations of y and rstd, so derivatives of any order follow.
+ * The first part is a row of its own, standardize_grad; all is public operations of y and rstd, so derivatives of any order follow.
  */
 
-static int normalize_shape(ms_infer *s) {
+static int standardize_shape(ms_infer *s) {
   ms_tensor *x = s->in[0];
-  if (ms_dims(&s->attr[0].v, x->rank, "normalize") < 0) return -1;
+  if (ms_dims(&s->attr[0].v, x->rank, "standardize") < 0) return -1;
   ms_ints v = ms_sizes(x);
   for (int k = 0; k < s->attr[0].v.n; k++) v.at[s->attr[0].v.at[k]] = 1;
   if (ms_out_like(s, 0, x) < 0 || ms_out(s, 1, x->dtype, v.n, v.at) < 0) return -1;
   return ms_out(s, 2, x->dtype, v.n, v.at);
 }
 
-static int normalize_ref(ms_ref *c) {
+static int standardize_ref(ms_ref *c) {
   ms_tensor *x = c->in[0];
   ms_ints d = c->attr[0].v;
   ms_tensor *mean = ms_mean(x, d, true), *diff = ms_sub(x, mean);
@@ -25,12 +25,12 @@ static int normalize_ref(ms_ref *c) {
   return c->out[0] ? 0 : -1;
 }
 
-static int normalize_vjp(ms_vjp *c) {
+static int standardize_vjp(ms_vjp *c) {
   ms_ints d = c->attr[0].v;
   ms_tensor *y = c->r[0], *rstd = c->r[2], *gy = c->g[0], *gm = c->g[1], *gr = c->g[2], *dx = NULL;
   double n = 1;
   for (int k = 0; k < d.n; k++) n *= (double)c->x[0]->shape[d.at[k]];
-  if (gy) dx = ms_apply(MS_OP_normalize_grad, MS_IN(gy, y, rstd), MS_ATTR(c->attr[0]));
+  if (gy) dx = ms_apply(MS_OP_standardize_grad, MS_IN(gy, y, rstd), MS_ATTR(c->attr[0]));
   if (gm) {
     ms_tensor *t = ms_expand(ms_mul(gm, ms_number(1 / n)), ms_sizes(c->x[0]));
     dx = dx ? ms_add(dx, t) : t;
@@ -42,12 +42,12 @@ static int normalize_vjp(ms_vjp *c) {
   c->dx[0] = dx;
   return ms_error() ? -1 : 0;
 }
-MS_RULE(normalize, .shape = normalize_shape, .ref = normalize_ref, .vjp = normalize_vjp, .keep_out = 1 | 4);
+MS_RULE(standardize, .shape = standardize_shape, .ref = standardize_ref, .vjp = standardize_vjp, .keep_out = 1 | 4);
 
-static int normalize_grad_shape(ms_infer *s) {
+static int standardize_grad_shape(ms_infer *s) {
   const ms_tensor *g = s->in[0], *y = s->in[1], *rstd = s->in[2];
   bool fits = g->rank == y->rank && g->rank == rstd->rank;
-  if (ms_dims(&s->attr[0].v, g->rank, "normalize_grad") < 0) return -1;
+  if (ms_dims(&s->attr[0].v, g->rank, "standardize_grad") < 0) return -1;
   const ms_ints *d = &s->attr[0].v;
   for (int i = 0, k = 0; fits && i < g->rank; i++) {
     bool gone = k < d->n && d->at[k] == i;
@@ -55,19 +55,19 @@ static int normalize_grad_shape(ms_infer *s) {
     fits = g->shape[i] == y->shape[i] && rstd->shape[i] == (gone ? 1 : g->shape[i]);
   }
   if (!fits)
-    return ms_fail("normalize_grad: g is %s, y %s, rstd %s; expected two equal shapes and one with 1 in place of the dimensions",
+    return ms_fail("standardize_grad: g is %s, y %s, rstd %s; expected two equal shapes and one with 1 in place of the dimensions",
                    ms_shape_str(g), ms_shape_str(y), ms_shape_str(rstd)),
            -1;
   return ms_out_like(s, 0, g);
 }
 
-static int normalize_grad_ref(ms_ref *c) {
+static int standardize_grad_ref(ms_ref *c) {
   ms_ints d = c->attr[0].v;
   ms_tensor *g = c->in[0], *y = c->in[1];
   ms_tensor *t = ms_sub(ms_sub(g, ms_mean(g, d, true)), ms_mul(y, ms_mean(ms_mul(g, y), d, true)));
   return (c->out[0] = ms_mul(c->in[2], t)) ? 0 : -1;
 }
-MS_RULE(normalize_grad, .shape = normalize_grad_shape, .ref = normalize_grad_ref);
+MS_RULE(standardize_grad, .shape = standardize_grad_shape, .ref = standardize_grad_ref);
 
 /* ---- batch norm -------------------------------------------------------------------------------------------------- */
 
@@ -115,7 +115,7 @@ static int batch_normalize_shape(ms_infer *s) {
 
 static int batch_normalize_ref(ms_ref *c) {
   ms_tensor *x = c->in[0], *w = c->in[1], *b = c->in[2], *out[MS_MAX_OUT];
-  if (ms_apply_n(MS_OP_normalize, NULL, MS_IN(x), MS_ATTR(A_INTS(all_but_channels(x)), c->attr[0]), out) < 0) return -1;
+  if (ms_apply_n(MS_OP_standardize, NULL, MS_IN(x), MS_ATTR(A_INTS(all_but_channels(x)), c->attr[0]), out) < 0) return -1;
   ms_tensor *y = out[0];
   if (w) y = ms_mul(y, against(w, x));
   if (b) y = ms_add(y, against(b, x));
@@ -124,7 +124,7 @@ static int batch_normalize_ref(ms_ref *c) {
   return y && c->out[1] && c->out[2] ? 0 : -1;
 }
 
-/* As for normalize, with d = gy weight in the place of gy. */
+/* As for standardize, with d = gy weight in the place of gy. */
 static int batch_normalize_vjp(ms_vjp *c) {
   ms_tensor *x = c->x[0], *mean = c->r[1], *rstd = c->r[2], *gm = c->g[1], *gr = c->g[2], *dx = NULL;
   ms_tensor *share = ms_number(1 / per_channel_count(x));

@@ -4,10 +4,11 @@
 --   local ds = ms.data.tensors { images, labels, classes = names }           -- dataset.lua
 --   local codes, labels = test:map(function(x) return encoder(x) end)
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local dataset = require "mascon.dataset"
 local options = require "mascon.options"
 local system = require "mascon.system"
-local core = ms._data
+local core = inside.data
 local any, fail = options.any, options.raise
 local data = { tensors = dataset.tensors }
 

@@ -8,9 +8,10 @@
 --
 -- Images are u8 (0..255; batches hold 0..1) or f32 (batches hold them as they are), N x anything, on the CPU. A subset shares them.
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local options = require "mascon.options"
 local text = require "mascon.text"
-local core = ms._data
+local core = inside.data
 local any, fail = options.any, options.raise
 local dataset = {}
 

@@ -13,7 +13,7 @@ local rows
 local function row(name)
   if not rows then
     rows = {}
-    for _, r in ipairs(ms.ops()) do rows[r.name] = r end
+    for _, r in ipairs(ms.ops()) do rows[r.name] = not r.private and r or nil end
   end
   return rows[name]
 end
@@ -83,7 +83,7 @@ end
 return function(name)
   if name == nil or name == "" then
     local list = {}
-    for _, r in ipairs(ms.ops()) do list[#list + 1] = r.name end
+    for _, r in ipairs(ms.ops()) do list[#list + 1] = not r.private and r.name or nil end
     table.sort(list)
     return "operations: " .. table.concat(list, " ")
       .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.plot ms.image ms.args ms.run ms.tensorboard ms.checkpoint ms.progress ms.meter"
@@ -101,7 +101,7 @@ return function(name)
   local v = resolve(name)
   if r then return of_row(r) end
   local names = {}
-  for _, q in ipairs(ms.ops()) do names[#names + 1] = q.name end
+  for _, q in ipairs(ms.ops()) do names[#names + 1] = not q.private and q.name or nil end
   if v ~= nil then return ("ms.%s is a %s"):format(name, type(v)) end
   return ("nothing is known of '%s'%s"):format(name, text.hint(name, names))
 end

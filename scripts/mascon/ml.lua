@@ -8,9 +8,10 @@
 -- Names and defaults are scikit-learn's where they are short. Every estimator has state_dict() and load_state_dict(state), for ms.save and
 -- ms.load; what a loaded one predicts is what the saved one did.
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local options = require "mascon.options"
 local text = require "mascon.text"
-local core = ms._ml
+local core = inside.ml
 local ml = {}
 
 -- ---- what estimators share ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@
 -- State, by parameter: tensors of its shape ("momentum", or "first" and "second" moments) and "step", how many updates it has seen (one
 -- f64). They are made at a parameter's first update; step 0 means that there is no state (again).
 local ms = require "mascon"
+local core = require "mascon.inside"
 local options = require "mascon.options"
 local text = require "mascon.text"
 local names = require "mascon.names"
@@ -86,15 +87,15 @@ local function take(o, values, set)
   local had, nesterov = choice(o)
   local what = set and o.what .. ": " .. set
   for name, v in pairs(values) do
-    if o.cell[name] then ms._cell(o.cell[name], v, what) end
+    if o.cell[name] then core.cell(o.cell[name], v, what) end
   end
-  for i, v in ipairs(values.betas or {}) do ms._cell(o.cell[i], v, what) end
+  for i, v in ipairs(values.betas or {}) do core.cell(o.cell[i], v, what) end
   for name, v in pairs(values) do
     if name == "betas" then o.beta[1], o.beta[2] = v[1], v[2] else o[name] = v end
   end
   local has, now = choice(o)
-  if had ~= has then ms._mode(o.marks[1], o.what .. ": momentum") end
-  if nesterov ~= now then ms._mode(o.marks[2], o.what .. ": nesterov") end
+  if had ~= has then core.mode(o.marks[1], o.what .. ": momentum") end
+  if nesterov ~= now then core.mode(o.marks[2], o.what .. ": nesterov") end
 end
 
 -- The hyper-parameters as they are, with some changed.
@@ -165,9 +166,9 @@ local function new(class, what, parameters, opts, defaults, fixed)
   local o = setmetatable({ class = class, what = what, parameters = parameter_list(what, parameters), state = {}, cell = {},
     marks = { options.mark(), options.mark() } }, { __index = class })
   for name, v in pairs(fixed) do o[name] = v end
-  for name in pairs(class.numbers) do o.cell[name] = ms._cell(values[name]) end
+  for name in pairs(class.numbers) do o.cell[name] = core.cell(values[name]) end
   if class.has_betas then
-    o.beta, o.cell[1], o.cell[2] = {}, ms._cell(values.betas[1]), ms._cell(values.betas[2])
+    o.beta, o.cell[1], o.cell[2] = {}, core.cell(values.betas[1]), core.cell(values.betas[2])
     o.betas = betas_of(o)
   end
   if class.has_nesterov then o.nesterov = false end
@@ -397,8 +398,8 @@ function SGD:step(...)
   local list, n = gather(o, momentum and SGD.states or nil)
   if n == 0 then return end
   local cell, guard <close> = o.cell, ms.no_grad()
-  if momentum then ms.sgd_(list, 4, cell.lr, cell.momentum, cell.dampening, cell.weight_decay, o.nesterov)
-  else ms.sgd_(list, 2, cell.lr, 0, 0, cell.weight_decay) end
+  if momentum then core.sgd_(list, 4, cell.lr, cell.momentum, cell.dampening, cell.weight_decay, o.nesterov)
+  else core.sgd_(list, 2, cell.lr, 0, 0, cell.weight_decay) end
 end
 
 -- optim.adam(parameters, {lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0}); adamw: decay decoupled, 0.01
@@ -418,7 +419,7 @@ function Adam:step(...)
   local list, n = gather(o, Adam.states)
   if n == 0 then return end
   local cell, guard <close> = o.cell, ms.no_grad()
-  ms.adam_(list, 5, cell.lr, cell[1], cell[2], cell.eps, cell.weight_decay, o.decoupled)
+  core.adam_(list, 5, cell.lr, cell[1], cell[2], cell.eps, cell.weight_decay, o.decoupled)
 end
 
 return names.guard(optim, "ms.optim")

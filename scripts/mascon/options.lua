@@ -68,7 +68,7 @@ function options.count(what, name, v)
   return math.tointeger(v)
 end
 
--- A whole number of 64 bits, each time another, with bits as if drawn (splitmix64): ms._mode puts such numbers together by exclusive or,
+-- A whole number of 64 bits, each time another, with bits as if drawn (splitmix64): inside.mode puts such numbers together by exclusive or,
 -- to tell what was switched since.
 local marks = 0
 function options.mark()

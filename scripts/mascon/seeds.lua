@@ -1,5 +1,6 @@
 -- seeds: random numbers that are nobody else's affair.
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local seeds = {}
 
 -- ms.with_seed(seed, f, ...) -> what f(...) gives: f draws from a generator of its own, begun at `seed`; the default generator afterwards
@@ -7,9 +8,9 @@ local seeds = {}
 -- a look at a few samples -- so that it does not change what is learned.
 function seeds.with_seed(seed, f, ...)
   local state = table.pack(ms.rng_state())
-  ms._seeded(1) -- it belongs to the coroutine, should f yield
+  inside.seeded(1) -- it belongs to the coroutine, should f yield
   local back <close> = setmetatable({}, { __close = function() -- luacheck: ignore
-    ms._seeded(-1)
+    inside.seeded(-1)
     ms.rng_state(table.unpack(state, 1, state.n))
   end })
   ms.seed(seed)

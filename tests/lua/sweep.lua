@@ -2,6 +2,7 @@
 -- It must come to its end: each call gives a value or raises. Runs in a folder of its own (some of the calls write files).
 -- Prints how many functions and calls there were. -v: each function's name before it is called, to find the one that falls over.
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local verbose = arg[1] == "-v"
 
 -- What makes later calls fail on purpose, and what takes long because the files are there.
@@ -58,7 +59,7 @@ local step = ms.compile(function(x) return x end)
 local function values()
   return { true, 3, -1, 0.5, 0 / 0, math.maxinteger, math.mininteger, "abc", "", "a\0b", {}, { 1, 2, 3 }, { x = 1 }, function() end,
     finished, io.stderr, closed, ms.zeros { 2, 3 }, ms.zeros { 0 }, ms.tensor({ 1, 2 }, { dtype = "i64" }), freed, scope, writer, step,
-    ms._cell(1), ms.nn.linear(2, 3), ms.zeros { 2 }.shape, ms.no_grad() }
+    inside.cell(1), ms.nn.linear(2, 3), ms.zeros { 2 }.shape, ms.no_grad() }
 end
 
 local calls = 0

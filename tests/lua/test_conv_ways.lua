@@ -3,6 +3,7 @@
 -- luacheck: globals TestConvWays
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 
 TestConvWays = {}
 
@@ -67,8 +68,8 @@ function TestConvWays.test_empty() lu.assertEquals(forward({ 0, 8, 6, 6 }, 8, 3)
 function TestConvWays.test_adjoints()
   local x, g, w = ms.randn { 8, 32, 14, 14 }, ms.randn { 8, 32, 14, 14 }, ms.randn { 32, 32, 3, 3 }
   local few = ms.randn { 8, 2, 14, 14 }
-  local function weights(a, b) return ms.conv2d_weight_grad(a, b, 3, { padding = 1 }) end
-  local function input(a, b) return ms.conv2d_input_grad(a, b, 14, { padding = 1 }) end
+  local function weights(a, b) return inside.conv2d_weight_grad(a, b, 3, { padding = 1 }) end
+  local function input(a, b) return inside.conv2d_input_grad(a, b, 14, { padding = 1 }) end
   lu.assertEquals(way("conv2d_weight_grad", weights, x, g), "channels last, weights")
   lu.assertEquals(way("conv2d_weight_grad", weights, x, few), "planes, weights")
   lu.assertEquals(way("conv2d_input_grad", input, g, w), "channels last")

@@ -4,6 +4,7 @@
 local checks = require "checks"
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local system = require "mascon.system"
 
 local temporary_folder, write, shell = checks.temporary_folder, checks.write, checks.shell
@@ -14,7 +15,7 @@ function TestMetatables.test_they_are_hidden_and_refuse()
   local guard <close> = ms.no_grad()
   local scope <close> = ms.scope()
   for name, v in pairs { ["mascon.tensor"] = ms.zeros { 2 }, ["mascon.step"] = ms.compile(print), ["mascon.scope"] = scope,
-    ["mascon.grad_mode"] = guard, ["mascon.number"] = ms._cell(1) } do
+    ["mascon.grad_mode"] = guard, ["mascon.number"] = inside.cell(1) } do
     lu.assertEquals(getmetatable(v), name)
     local meta = debug.getmetatable(v)
     for _, event in ipairs { "__gc", "__close", "__call" } do

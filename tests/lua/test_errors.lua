@@ -3,6 +3,7 @@
 -- luacheck: globals TestErrors TestMemory
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local checks = require "checks"
 local census, failure, fails, leaf, line = checks.census, checks.failure, checks.fails, checks.leaf, checks.line
 
@@ -72,7 +73,7 @@ local function step(state)
   ms.no_grad(function()
     local list, n = {}, #state.parameters
     for k, p in ipairs(state.parameters) do list[k], list[n + k] = p, p.grad end
-    ms.sgd_(list, 2, 0.1)
+    inside.sgd_(list, 2, 0.1)
   end)
   return value
 end

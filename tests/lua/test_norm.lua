@@ -4,6 +4,7 @@
 -- gcstress: every 200
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 
 local function largest(t) return t:abs():amax():item() end
 
@@ -35,7 +36,7 @@ local function all_but_channels(x)
   return d
 end
 
--- ---- normalize, batch_normalize and their derivatives ---------------------------------------------------------------
+-- ---- standardize, batch_normalize and their derivatives ---------------------------------------------------------------
 
 TestNormSizes = {}
 
@@ -63,16 +64,16 @@ function TestNormSizes.test_normalize_and_its_derivative()
   for _, l in ipairs(layouts) do
     local what = table.concat(l[1], " x ") .. " over " .. table.concat(l[2], ", ")
     local x, g = ms.randn(l[1]) * 2 + 3, ms.randn(l[1])
-    local y, mean, rstd = ms.normalize(x, l[2])
+    local y, mean, rstd = inside.standardize(x, l[2])
     local wy, wmean, wrstd = normalized(x:double(), l[2])
     assert_near(what, y, wy)
     assert_near(what .. ", mean", mean, wmean)
     assert_near(what .. ", rstd", rstd, wrstd)
     local want = normalized_grad(g:double(), y:double(), rstd:double(), l[2])
-    assert_near(what .. ", gradient", ms.normalize_grad(g, y, rstd, l[2]), want, 4e-6)
+    assert_near(what .. ", gradient", inside.standardize_grad(g, y, rstd, l[2]), want, 4e-6)
     assert_same_on_threads(what, function()
-      local a, b, c = ms.normalize(x, l[2])
-      return a, b, c, ms.normalize_grad(g, y, rstd, l[2])
+      local a, b, c = inside.standardize(x, l[2])
+      return a, b, c, inside.standardize_grad(g, y, rstd, l[2])
     end)
   end
 end
@@ -84,19 +85,19 @@ function TestNormSizes.test_batch_normalize_and_its_derivative()
     local x, g, w, b = ms.randn(shape) + 1, ms.randn(shape), ms.randn { c }, ms.randn { c }
     local dims, channel = all_but_channels(x), { 1, c }
     for i = 3, #shape do channel[i] = 1 end
-    local y, mean, rstd = ms.batch_normalize(x, w, b)
+    local y, mean, rstd = inside.batch_normalize(x, w, b)
     local wy, wmean, wrstd = normalized(x:double(), dims)
     local ww = w:double():reshape(channel)
     assert_near(what, y, wy * ww + b:double():reshape(channel))
     assert_near(what .. ", mean", mean, wmean:reshape { c })
     assert_near(what .. ", rstd", rstd, wrstd:reshape { c })
-    local dx, dw, db = ms.batch_normalize_grad(g, x, mean, rstd, w)
+    local dx, dw, db = inside.batch_normalize_grad(g, x, mean, rstd, w)
     assert_near(what .. ", dx", dx, normalized_grad(g:double() * ww, wy, wrstd, dims), 4e-6)
     assert_near(what .. ", dweight", dw, (g:double() * wy):sum(dims), 4e-6)
     assert_near(what .. ", dbias", db, g:double():sum(dims), 4e-6)
     assert_same_on_threads(what, function()
-      local u, v, z = ms.batch_normalize(x, w, b)
-      local du, dv, dz = ms.batch_normalize_grad(g, x, mean, rstd, w)
+      local u, v, z = inside.batch_normalize(x, w, b)
+      local du, dv, dz = inside.batch_normalize_grad(g, x, mean, rstd, w)
       return u, v, z, du, dv, dz
     end)
   end
@@ -108,8 +109,8 @@ function TestNormSizes.test_far_from_zero()
   for _, shape in ipairs { { 4096, 20 }, { 8, 4, 40, 40 }, { 6, 5000 } } do
     local x = ms.randn(shape) + 4096
     local dims = #shape == 4 and { 1, 3, 4 } or { #shape == 2 and shape[1] == 6 and 2 or 1 }
-    assert_near("far", (ms.normalize(x, dims)), (normalized(x:double(), dims)))
-    local _, _, rstd = ms.normalize(x, dims)
+    assert_near("far", (inside.standardize(x, dims)), (normalized(x:double(), dims)))
+    local _, _, rstd = inside.standardize(x, dims)
     local _, _, want = normalized(x:double(), dims)
     assert_near("rstd far", rstd, want, 1e-6)
   end
@@ -119,12 +120,12 @@ end
 function TestNormSizes.test_constants_and_steps()
   for _, shape in ipairs { { 100, 20 }, { 8, 2, 7, 7 }, { 8, 2, 90, 90 } } do
     local x = ms.full(shape, 0.1)
-    local y, _, rstd = ms.batch_normalize(x)
+    local y, _, rstd = inside.batch_normalize(x)
     lu.assertTrue(largest(y) < 1e-4)
     lu.assertTrue(largest(rstd - 1e5 ^ 0.5) < 0.01)
     local step = x:clone()
     step[{ { 1, 4 } }] = 1000
-    local sy, _, srstd = ms.batch_normalize(step)
+    local sy, _, srstd = inside.batch_normalize(step)
     local wy, _, wrstd = normalized(step:double(), all_but_channels(x))
     assert_near("step", sy, wy, 1e-5)
     assert_near("step, rstd", srstd, wrstd:reshape { shape[2] }, 1e-5)
@@ -134,29 +135,29 @@ end
 function TestNormSizes.test_operands_that_are_not_contiguous()
   ms.seed(4)
   local x, g = ms.randn { 8, 6, 5, 12 }:permute { 1, 4, 2, 3 }, ms.randn { 12 }:reshape { 1, 12, 1, 1 }:expand { 8, 12, 6, 5 }
-  local y, mean, rstd = ms.batch_normalize(x)
-  local cy, cmean, crstd = ms.batch_normalize(x:contiguous())
+  local y, mean, rstd = inside.batch_normalize(x)
+  local cy, cmean, crstd = inside.batch_normalize(x:contiguous())
   for k, pair in ipairs { { y, cy }, { mean, cmean }, { rstd, crstd } } do lu.assertTrue(pair[1]:eq(pair[2]):all():item(), tostring(k)) end
-  local a = table.pack(ms.batch_normalize_grad(g, x, mean, rstd))
-  local b = table.pack(ms.batch_normalize_grad(g:contiguous(), x:contiguous(), mean, rstd))
+  local a = table.pack(inside.batch_normalize_grad(g, x, mean, rstd))
+  local b = table.pack(inside.batch_normalize_grad(g:contiguous(), x:contiguous(), mean, rstd))
   for k = 1, 3 do lu.assertTrue(a[k]:eq(b[k]):all():item(), tostring(k)) end
 end
 
 function TestNormSizes.test_half_precision_goes_by_the_reference()
   local x = ms.randn { 4, 3 }
-  local y = ms.batch_normalize(x:to "bf16")
+  local y = inside.batch_normalize(x:to "bf16")
   lu.assertEquals(y.dtype, "bf16")
-  lu.assertTrue(largest(y:to "f32" - (ms.batch_normalize(x))) < 0.1)
+  lu.assertTrue(largest(y:to "f32" - (inside.batch_normalize(x))) < 0.1)
 end
 
 function TestNormSizes.test_shapes_are_checked()
   local x = ms.randn { 4, 3 }
-  lu.assertErrorMsgContains("weight is 2 f32, expected 3 values, one per channel of 4 x 3 f32", ms.batch_normalize, x, ms.ones { 2 })
-  lu.assertErrorMsgContains("expected N x C", ms.batch_normalize, ms.ones { 3 })
-  lu.assertErrorMsgContains("normalize_grad: g is 4 x 3 f32", ms.normalize_grad, x, x, ms.ones { 4, 3 }, 1)
-  lu.assertErrorMsgContains("expected equal shapes", ms.batch_normalize_grad, x, ms.ones { 3, 3 }, ms.ones { 3 }, ms.ones { 3 })
+  lu.assertErrorMsgContains("weight is 2 f32, expected 3 values, one per channel of 4 x 3 f32", inside.batch_normalize, x, ms.ones { 2 })
+  lu.assertErrorMsgContains("expected N x C", inside.batch_normalize, ms.ones { 3 })
+  lu.assertErrorMsgContains("standardize_grad: g is 4 x 3 f32", inside.standardize_grad, x, x, ms.ones { 4, 3 }, 1)
+  lu.assertErrorMsgContains("expected equal shapes", inside.batch_normalize_grad, x, ms.ones { 3, 3 }, ms.ones { 3 }, ms.ones { 3 })
   local three, two = ms.ones { 3 }, ms.ones { 2 }
-  lu.assertErrorMsgContains("expected one value per channel", ms.batch_norm_follow_, three, two, three, three, 4)
+  lu.assertErrorMsgContains("expected one value per channel", inside.batch_norm_follow_, three, two, three, three, 4)
 end
 
 -- ---- losses ---------------------------------------------------------------------------------------------------------
@@ -211,12 +212,12 @@ function TestLossSizes.test_cross_entropy()
       assert_near(what .. ", mean", ms.cross_entropy(x, labels), want:mean())
       assert_near(what .. ", sum", ms.cross_entropy(x, labels, "sum"), want:sum())
       local slope = (logs:exp() - ms.one_hot(labels, size[2], "f64")) * g:double():unsqueeze(2)
-      assert_near(what .. ", gradient", ms.cross_entropy_grad(g, x, labels), slope)
+      assert_near(what .. ", gradient", inside.cross_entropy_grad(g, x, labels), slope)
       assert_near(what .. ", nll", ms.nll_loss(logs:float(), labels, "none"), want)
     else
       lu.assertEquals(ms.cross_entropy(x, labels):item(), 0)
     end
-    assert_same_on_threads(what, function() return ms.cross_entropy(x, labels), ms.cross_entropy_grad(g, x, labels) end)
+    assert_same_on_threads(what, function() return ms.cross_entropy(x, labels), inside.cross_entropy_grad(g, x, labels) end)
   end
   local x = ms.randn { 10, 6 }
   local labels = ms.randint(1, 10, { 6 }):to "u8"

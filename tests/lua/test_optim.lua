@@ -3,6 +3,7 @@
 -- luacheck: globals TestOptimSteps TestOptimParameters TestOptimFields TestOptimState TestOptimCompiled
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local checks = require "checks"
 local optim, fails = ms.optim, checks.fails
 
@@ -218,12 +219,12 @@ end
 
 function TestOptimParameters.test_the_rows_check_their_lists()
   local p, g = ms.ones { 2 }, ms.ones { 2 }
-  fails("sgd_: groups: expected 2 lists, got 4", ms.sgd_, { p, g, p, g }, 4, 0.1)
-  fails("sgd_: groups: expected 4 lists, got 2", ms.sgd_, { p, g }, 2, 0.1, 0.9)
-  fails("adam_: the step count of parameter 1 is scalar f32, expected one f64", ms.adam_,
+  fails("sgd_: groups: expected 2 lists, got 4", inside.sgd_, { p, g, p, g }, 4, 0.1)
+  fails("sgd_: groups: expected 4 lists, got 2", inside.sgd_, { p, g }, 2, 0.1, 0.9)
+  fails("adam_: the step count of parameter 1 is scalar f32, expected one f64", inside.adam_,
     { p, g, ms.zeros { 2 }, ms.zeros { 2 }, ms.zeros {} }, 5, 0.1)
-  fails("adam_: 4 tensors do not divide into 5 lists", ms.adam_, { p, g, g, g }, 5, 0.1)
-  fails("sgd_: parameter 1 is 2 f32, its list 2 holds 3 f32", ms.sgd_, { p, ms.ones { 3 } }, 2, 0.1)
+  fails("adam_: 4 tensors do not divide into 5 lists", inside.adam_, { p, g, g, g }, 5, 0.1)
+  fails("sgd_: parameter 1 is 2 f32, its list 2 holds 3 f32", inside.sgd_, { p, ms.ones { 3 } }, 2, 0.1)
 end
 
 -- ---- fields -----------------------------------------------------------------------------------------------------------------------------

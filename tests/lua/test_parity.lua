@@ -1,15 +1,28 @@
--- Every row against the values PyTorch gives (tests/data/parity.json, made by tests/peers/make_parity.py), in f64 and in f32: values,
--- shapes, dtypes. Then gradients at the points where a rule has to choose: kinks, ties, zeros, saturation.
+-- Every row against the values PyTorch gives (tests/data/parity/FAMILY.json, made by tests/peers/make_parity.py), in f64 and in f32:
+-- values, shapes, dtypes. Then gradients at the points where a rule has to choose: kinks, ties, zeros, saturation.
 -- A row without kept values is pending: it is skipped by name, and fails only in CI, and only if PyTorch has a function of its name.
 -- gcstress: every 100
 -- luacheck: globals TestParity32 TestParity64 TestParityGradients TestParityRows
 local lu = require "luaunit"
 local ms = require "mascon"
 local json = require "mascon.json"
+local inside = require "mascon.inside"
 local rows = require "rows"
 
-local file <close> = assert(io.open("tests/data/parity.json"))
-local data = json.decode(file:read "a")
+local data = { rows = {}, gradients = nil, torch = nil } -- row -> cases, expressions with their gradients, version of PyTorch
+local counts = {} -- words per family, for the reader of the test's output
+local files <close> = assert(io.popen "ls tests/data/parity/*.json")
+for path in files:lines() do
+  local file <close> = assert(io.open(path))
+  local family, n, cases = json.decode(file:read "a"), 0, 0
+  data.torch, data.gradients = family.torch, family.gradients or data.gradients
+  for row, list in pairs(family.rows or {}) do
+    assert(not data.rows[row], row .. ": kept in two families")
+    data.rows[row], n, cases = list, n + 1, cases + #list
+  end
+  counts[#counts + 1] = ("compared: PyTorch's values of %s: %s"):format(path:match "([^/]+)%.json$",
+    family.gradients and ("%d expressions"):format(#family.gradients) or ("%d rows, %d cases"):format(n, cases))
+end
 
 local RTOL = { f64 = 1e-12, f32 = 1e-5 }
 local FLOOR = { f64 = 1e-14, f32 = 1e-30 }
@@ -139,7 +152,7 @@ local without_counterpart = {
 }
 
 local torch_has = {} -- the names of PyTorch's functions
-for name in io.lines "tests/data/torch_functions.txt" do torch_has[name] = name:find "^%a" ~= nil end
+for name in io.lines "tests/data/parity/torch_functions.txt" do torch_has[name] = name:find "^%a" ~= nil end
 
 -- What is to be done about a row: "compared", "excused", "pending" (nothing yet) or "missing" (an error). kept: there are values for it.
 local function verdict(name, kept, ci)
@@ -181,7 +194,12 @@ end
 
 function TestParityRows.test_prefer()
   local x, y = ms.tensor { 1, 2, 3 }, ms.tensor { 2, 2, 2 }
-  lu.assertEquals(ms.prefer(x, y):totable(), { 0, 0.5, 1 })
+  lu.assertEquals(inside.prefer(x, y):totable(), { 0, 0.5, 1 })
+end
+
+function TestParityRows.test_what_is_compared_is_told()
+  lu.assertTrue(#counts >= 9)
+  for _, line in ipairs(counts) do print(line) end
 end
 
 function TestParityRows.test_the_file_names_the_version_of_torch() lu.assertStrMatches(data.torch, "%d+%.%d+.*") end

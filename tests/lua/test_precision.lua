@@ -3,6 +3,7 @@
 -- gcstress: every 200
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local compiled = require "compiled"
 local nn, optim = ms.nn, ms.optim
 local raises, same_bits = compiled.raises, compiled.same_bits
@@ -170,7 +171,7 @@ function TestPrecision.test_gradients_of_weights()
     local from, to, k, stride, h, w = table.unpack(c)
     local x, options = ms.randn { 5, from, h, w }, { stride = stride, padding = k // 2 }
     local g = ms.randn(ms.conv2d(x, ms.randn { to, from, k, k }, nil, options).shape)
-    local function gradient(a, s) return ms.conv2d_weight_grad(a, s, { k, k }, options) end
+    local function gradient(a, s) return inside.conv2d_weight_grad(a, s, { k, k }, options) end
     for layout = 0, 3 do
       local a, s = layout % 2 == 1 and channels_last(x) or x, layout > 1 and channels_last(g) or g
       local what = ("%d to %d, %d x %d, stride %d, layout %d"):format(from, to, k, k, stride, layout)
@@ -193,7 +194,7 @@ function TestPrecision.test_narrow_and_empty()
   local x, f = ms.zeros { 0, 16, 8, 8 }, ms.ones { 16, 16, 3, 3 }
   local y = in_bf16(function() return ms.conv2d(x, f) end)
   lu.assertEquals(y.shape, { 0, 16, 6, 6 })
-  lu.assertEquals(in_bf16(function() return ms.conv2d_weight_grad(x, y, { 3, 3 }) end):abs():sum():item(), 0)
+  lu.assertEquals(in_bf16(function() return inside.conv2d_weight_grad(x, y, { 3, 3 }) end):abs():sum():item(), 0)
 end
 
 -- This file again, in a process that may not use AMX.
@@ -232,8 +233,8 @@ function TestPrecision.test_bits_do_not_depend_on_threads()
   for _, n in ipairs { 1, 2, 3, 5 } do
     ms.threads(n)
     local now = { in_bf16(function() return ms.matmul(a, b) end), in_bf16(function() return ms.conv2d(x, f) end),
-      in_bf16(function() return ms.conv2d_input_grad(g, f, { 20, 20 }) end),
-      in_bf16(function() return ms.conv2d_weight_grad(x, g, { 3, 3 }) end) }
+      in_bf16(function() return inside.conv2d_input_grad(g, f, { 20, 20 }) end),
+      in_bf16(function() return inside.conv2d_weight_grad(x, g, { 3, 3 }) end) }
     first = first or now
     same_bits(now, first, n .. " threads")
   end

@@ -3,6 +3,7 @@
 -- luacheck: globals TestDistributions TestSeeds
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local rows = require "rows"
 
 local function statistics(t)
@@ -212,7 +213,7 @@ function TestSeeds.test_sums_and_products_do_not_depend_on_the_number_of_threads
   for _, threads in ipairs { 1, 2, 3 } do
     ms.threads(threads)
     results[#results + 1] = { x:sum():item(), x:sum(1):totable(), x:sum(2):totable(), x:mean():item(), x:softmax():sum():item(),
-      x:exp():sum():item(), x:cumsum(2)[{ {}, -1 }]:totable(), (x:normalize(1)):sum():item(), ms.linear(x, w):sum(1):totable(),
+      x:exp():sum():item(), x:cumsum(2)[{ {}, -1 }]:totable(), (inside.standardize(x, 1)):sum():item(), ms.linear(x, w):sum(1):totable(),
       x:norm():item() }
   end
   ms.threads(before)

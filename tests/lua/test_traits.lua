@@ -3,6 +3,7 @@
 -- luacheck: globals TestLinear TestPure TestHead TestSums TestCopies TestImages TestFlops
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local compiled = require "compiled"
 local rows = require "rows"
 
@@ -201,16 +202,16 @@ end)
 -- Calls of the rows that have images; image(height, width) gives one of 16 channels that may turn.
 local on_images = {
   conv2d = function(image) return ms.conv2d(image(9, 8), ms.ones { 20, 16, 3, 3 }) end,
-  conv2d_input_grad = function(image) return ms.conv2d_input_grad(image(9, 8), ms.ones { 16, 20, 3, 3 }, { 11, 10 }) end,
-  conv2d_weight_grad = function(image) return ms.conv2d_weight_grad(image(9, 8), image(7, 6), { 3, 3 }) end,
+  conv2d_input_grad = function(image) return inside.conv2d_input_grad(image(9, 8), ms.ones { 16, 20, 3, 3 }, { 11, 10 }) end,
+  conv2d_weight_grad = function(image) return inside.conv2d_weight_grad(image(9, 8), image(7, 6), { 3, 3 }) end,
   avg_pool2d = function(image) return ms.avg_pool2d(image(9, 8), { 3, 2 }, { stride = 2, padding = 1 }) end,
-  avg_pool2d_grad = function(image) return ms.avg_pool2d_grad(image(4, 4), { 9, 8 }, { 3, 2 }, { stride = 2 }) end,
+  avg_pool2d_grad = function(image) return inside.avg_pool2d_grad(image(4, 4), { 9, 8 }, { 3, 2 }, { stride = 2 }) end,
   max_pool2d = function(image) return ms.max_pool2d(image(9, 8), { 3, 2 }, { stride = 2, padding = 1 }) end,
   interpolate = function(image) return ms.interpolate(image(5, 4), { 7, 9 }, "bilinear") end,
-  interpolate_grad = function(image) return ms.interpolate_grad(image(7, 9), { 5, 4 }, "bilinear") end,
-  batch_normalize = function(image) return ms.batch_normalize(image(5, 4), ms.ones { 16 } * 1.5) end,
+  interpolate_grad = function(image) return inside.interpolate_grad(image(7, 9), { 5, 4 }, "bilinear") end,
+  batch_normalize = function(image) return inside.batch_normalize(image(5, 4), ms.ones { 16 } * 1.5) end,
   batch_normalize_grad = function(image)
-    return ms.batch_normalize_grad(image(5, 4), image(5, 4), ms.ones { 16 }, ms.ones { 16 } * 0.5, ms.ones { 16 } * 1.5)
+    return inside.batch_normalize_grad(image(5, 4), image(5, 4), ms.ones { 16 }, ms.ones { 16 } * 0.5, ms.ones { 16 } * 1.5)
   end,
 }
 
@@ -286,10 +287,10 @@ end
 local counted = {
   conv2d = on_geometries(function(x, w, _, options) return ms.conv2d(x, w, options) end),
   conv2d_input_grad = on_geometries(function(x, w, y, options)
-    return ms.conv2d_input_grad(y, w, { x.shape[3], x.shape[4] }, options)
+    return inside.conv2d_input_grad(y, w, { x.shape[3], x.shape[4] }, options)
   end),
   conv2d_weight_grad = on_geometries(function(x, w, y, options)
-    return ms.conv2d_weight_grad(x, y, { w.shape[3], w.shape[4] }, options)
+    return inside.conv2d_weight_grad(x, y, { w.shape[3], w.shape[4] }, options)
   end),
   matmul = function(check)
     local a, b = ms.randn { 3, 200, 310 }, ms.randn { 310, 420 }

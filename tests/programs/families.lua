@@ -28,7 +28,7 @@ spices.images = {
 spices.indexing = { kinds = { { 6, from_rows.of { "index_select", "index_add", "gather", "scatter_add", "one_hot", "masked_fill", "cat",
   "stack", "sort", "topk", "argmax", "max", "unslice", "flip" } } } }
 spices.losses = { kinds = { { 6, from_rows.of { "mse_loss", "l1_loss", "bce_loss", "bce_with_logits", "nll_loss",
-  "cross_entropy", "softmax", "log_softmax", "normalize" } } } }
+  "cross_entropy", "softmax", "log_softmax", "standardize" } } } }
 -- Whole numbers and booleans, with numbers handed in beside them.
 local function whole_numbers(d)
   local x = d:tensor(function(t) return not t.dtype:find "^f" end)

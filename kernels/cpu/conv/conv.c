@@ -1,6 +1,7 @@
 /* conv.c -- the door of conv2d and its two adjoints: all of them are prepared and run here, by the first way in the table `ways`
  * that takes them. README.md says which shapes go where. */
 #include "conv.h"
+#include "op_ids.h"
 #include <stdlib.h>
 #include <string.h>
 

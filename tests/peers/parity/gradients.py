@@ -1,0 +1,54 @@
+"""Gradients where a rule must choose: kinks, ties, zeros, saturation."""
+import torch
+import torch.nn.functional as F
+
+f64 = torch.float64
+GRADIENTS = {
+    # Lua expression in x : (values of x, the same in PyTorch)
+    "x:relu()": ([-1, 0, 2], torch.relu),
+    "x:abs()": ([-1, 0, 2], torch.abs),
+    "x:leaky_relu(0.1)": ([-1, 0, 2], lambda x: F.leaky_relu(x, 0.1)),
+    "x:elu()": ([-1, 0, 2, -50], F.elu),
+    "x:clamp(-1, 1)": ([-2, -0.5, 0, 0.5, 2], lambda x: x.clamp(-1, 1)),  # at the bounds versions of PyTorch differ
+    "x:maximum(ms.zeros({3}, {dtype = 'f64'}))": ([-1, 0, 2], lambda x: torch.maximum(x, torch.zeros(3, dtype=f64))),
+    "x:minimum(ms.zeros({3}, {dtype = 'f64'}))": ([-1, 0, 2], lambda x: torch.minimum(x, torch.zeros(3, dtype=f64))),
+    "x:amax()": ([1, 3, 3, 2], lambda x: x.amax()),
+    "x:amin()": ([1, 3, 1, 2], lambda x: x.amin()),
+    "(x:max(1))": ([1, 3, 3, 2], lambda x: x.max(0)[0]),
+    "x:norm()": ([0, 0, 0], lambda x: x.norm()),
+    "x:norm(1)": ([0, -1, 2], lambda x: x.norm(1)),
+    "x:prod(1)": ([0, 2, 3], lambda x: x.prod(0)),
+    "x:prod(1) * 1": ([0, 0, 3], lambda x: x.prod(0)),
+    "x:pow(2)": ([-1, 0, 2], lambda x: x.pow(2)),
+    "x:pow(3)": ([-1, 0, 2], lambda x: x.pow(3)),
+    "x:pow(1)": ([-1, 0, 2], lambda x: x.pow(1)),
+    "x:pow(0)": ([-1, 0, 2], lambda x: x.pow(0)),
+    "ms.pow(2, x)": ([-1, 0, 2], lambda x: torch.pow(2, x)),
+    "ms.pow(0, x)": ([0, 1, 2], lambda x: torch.pow(0, x)),
+    "x:sigmoid()": ([-800, -40, 0, 40, 800], torch.sigmoid),
+    "x:softplus()": ([-800, -40, 0, 40, 800], F.softplus),
+    "x:logsigmoid()": ([-800, -40, 0, 40, 800], F.logsigmoid),
+    "x:silu()": ([-800, -40, 0, 40, 800], F.silu),
+    "x:gelu()": ([-40, -6, 0, 6, 40], F.gelu),
+    "x:tanh()": ([-800, -20, 0, 20], torch.tanh),
+    "x:logsumexp()": ([-800, 0, 700, 700], lambda x: x.logsumexp(0)),
+    "x:log_softmax()": ([-800, 0, 700, 700], lambda x: x.log_softmax(0)),
+    "x:softmax()": ([-800, 0, 700, 700], lambda x: x.softmax(0)),
+    "x:bce_loss(ms.tensor({0, 1, 1, 0, 0.5}, {dtype = 'f64'}))":
+        ([0, 0.25, 1, 0.75, 0.5], lambda x: F.binary_cross_entropy(x, torch.tensor([0, 1, 1, 0, 0.5], dtype=f64))),
+    "x:bce_with_logits(ms.tensor({0, 1, 0, 1, 0.5}, {dtype = 'f64'}))":
+        ([-800, -800, 800, 800, 0], lambda x: F.binary_cross_entropy_with_logits(x, torch.tensor([0, 1, 0, 1, 0.5], dtype=f64))),
+    "x:l1_loss(ms.zeros({3}, {dtype = 'f64'}))": ([-1, 0, 2], lambda x: F.l1_loss(x, torch.zeros(3, dtype=f64))),
+    "(x:sort())": ([3, 1, 3, 2], lambda x: x.sort(stable=True)[0]),
+    "x:where(x, 0)": ([-1, 0, 2], lambda x: torch.where(x.bool(), x, torch.zeros((), dtype=f64))),
+    "x:fmod(2)": ([-3, 3, 5.5], lambda x: x.fmod(2)),
+    "x:remainder(2)": ([-3, 3, 5.5], lambda x: x.remainder(2)),
+    "(x * 2):masked_fill(x:gt(0), 5)": ([-1, 0, 2], lambda x: (x * 2).masked_fill(x > 0, 5)),
+}
+
+
+def gradient(values, f):
+    x = torch.tensor([float(v) for v in values], dtype=f64, requires_grad=True)
+    y = f(x)
+    weights = torch.arange(1, y.numel() + 1, dtype=f64).reshape(y.shape)
+    return torch.autograd.grad((y * weights).sum(), x)[0]

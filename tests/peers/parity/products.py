@@ -1,0 +1,57 @@
+"""Matrix products, convolutions, pooling, resampling."""
+import torch
+import torch.nn.functional as F
+
+from .base import adjoint, pair, positions
+
+
+def matmul(a):
+    return torch.matmul(a.a.transpose(-1, -2) if a.ta else a.a, a.b.transpose(-1, -2) if a.tb else a.b)
+
+
+def conv_args(a):
+    return {"stride": a.stride, "padding": a.padding, "dilation": a.dilation, "groups": a.groups}
+
+
+def conv2d_input_grad(a):
+    n, c = a.g.shape[0], a.w.shape[1] * a.groups
+    x = torch.zeros(n, c, *pair(a["size"]), dtype=a.g.dtype)
+    return adjoint(lambda t: F.conv2d(t, a.w, None, **conv_args(a)), x, a.g)
+
+
+def conv2d_weight_grad(a):
+    w = torch.zeros(a.g.shape[1], a.x.shape[1] // a.groups, *pair(a["size"]), dtype=a.x.dtype)
+    return adjoint(lambda t: F.conv2d(a.x, t, None, **conv_args(a)), w, a.g)
+
+
+def avg_pool2d_grad(a):
+    x = torch.zeros(*a.g.shape[:2], *pair(a.input), dtype=a.g.dtype)
+    return adjoint(lambda t: F.avg_pool2d(t, a["size"], a.stride, a.padding), x, a.g)
+
+
+def max_pool2d(a):
+    return positions(F.max_pool2d(a.x, a["size"], a.stride, a.padding, return_indices=True))
+
+
+def interpolate(x, size, mode):
+    return F.interpolate(x, size=pair(size), mode=mode, **({} if mode == "nearest" else {"align_corners": False}))
+
+
+def interpolate_grad(a):
+    x = torch.zeros(*a.g.shape[:2], *pair(a.input), dtype=a.g.dtype)
+    return adjoint(lambda t: interpolate(t, list(a.g.shape[2:]), a.mode), x, a.g)
+
+
+ROWS = {
+    "matmul": matmul,
+    "conv2d": lambda a: F.conv2d(a.x, a.w, a.bias, **conv_args(a)),
+    "conv2d_input_grad": conv2d_input_grad,
+    "conv2d_weight_grad": conv2d_weight_grad,
+    "conv_transpose2d": lambda a: F.conv_transpose2d(a.x, a.w, a.bias, output_padding=a.output_padding, **conv_args(a)),
+    "avg_pool2d": lambda a: F.avg_pool2d(a.x, a["size"], a.stride, a.padding),
+    "avg_pool2d_grad": avg_pool2d_grad,
+    "max_pool2d": max_pool2d,
+    "interpolate": lambda a: interpolate(a.x, a["size"], a.mode),
+    "interpolate_grad": interpolate_grad,
+    "linear": lambda a: F.linear(a.x, a.w, a.bias),
+}
