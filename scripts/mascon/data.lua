@@ -3,7 +3,6 @@
 --   local train, test = ms.data.mnist { data = o.data, device = o.device }
 --   local ds = ms.data.tensors { images, labels, classes = names }           -- dataset.lua
 --   local codes, labels = test:map(function(x) return encoder(x) end)
-local ms = require "mascon"
 local inside = require "mascon.inside"
 local dataset = require "mascon.dataset"
 local options = require "mascon.options"
