@@ -68,7 +68,7 @@ one() { # one KIND FILE COMMAND...
   printf '%-44s %7d %7d %7d %8.1f%s\n' "$file" "$p" "$f" "$s" \
     "$(awk -v a="$start" -v b="$end" 'BEGIN { print b - a }')" "${note:+  $note}"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-  grep -a '^compared: ' "$out" >>"$home/compared" # what a test says that it has compared with a peer's values
+  grep -aoE 'compared: .*' "$out" >>"$home/compared" # what a test says that it has compared with a peer's values
   if [ "$f" -gt 0 ]; then
     bad+=("$file")
     { printf '\n---- %s%s\n' "$file" "${note:+: $note}" && grep -av ' \.\.\. Ok$' "$out"; } >>"$home/failures"

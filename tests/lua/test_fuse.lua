@@ -2,6 +2,7 @@
 -- luacheck: globals TestChains TestReports
 local lu = require "luaunit"
 local ms = require "mascon"
+local inside = require "mascon.inside"
 
 local stress = (os.getenv "STRESS" or "") ~= "" -- a Lua that collects all the time
 
@@ -56,7 +57,9 @@ local function run(code, operands, numbers)
     local a, b = value(c.a), value(c.b)
     local r
     if c.kind <= 3 then r = a[UNARY[c.op % #UNARY + 1]](a)
-    elseif c.kind <= 7 then r = a[BINARY[c.op % #BINARY + 1]](a, b)
+    elseif c.kind <= 7 then
+      local name = BINARY[c.op % #BINARY + 1]
+      r = (rawget(inside, name) or a[name])(a, b)
     elseif c.kind == 8 then r = a * numbers[c.op % #numbers + 1]
     elseif c.kind == 9 then r = numbers[c.op % #numbers + 1] - a
     elseif c.kind == 10 then r = ms.where(a[COMPARE[c.op % #COMPARE + 1]](a, b), a, value(c.c))

@@ -85,7 +85,7 @@ local function from_row(d, row)
   if row.create and not row.signature:find "i64" and type(sample[#sample]) ~= "table" and row.signature:find("dtype", 1, true) then
     parts[#parts + 1] = ("{ dtype = %q }"):format(d.dtype)
   end
-  local e = ("ms.%s(%s)"):format(row.name, table.concat(parts, ", "))
+  local e = ("%s.%s(%s)"):format(row.private and "inside" or "ms", row.name, table.concat(parts, ", "))
   if d:chance(0.15) then -- all its results
     local first, second = d:name "v", d:name "w"
     return d:add { zone = "body", define = { first, second }, text = ("%s, %s = %s"):format(first, second, e) }
@@ -96,7 +96,7 @@ end
 local from_rows = { usable = usable }
 local random = {}
 for _, row in ipairs(usable) do
-  if row.name:find "^rand" or row.name == "bernoulli" then random[row.name] = true end
+  if row.random then random[row.name] = true end
 end
 
 function from_rows.any(d)

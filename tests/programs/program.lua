@@ -15,7 +15,7 @@ program.CALLS = 8
 
 local HEAD = [[
 local ms = require "mascon"
-local nn, optim = ms.nn, ms.optim
+local nn, optim, inside = ms.nn, ms.optim, require "mascon.inside"
 local jitter = 0
 
 -- A tensor of numbers in -1..1, others for each k; jitter moves them a little, to see what hangs on the last bits.
@@ -148,7 +148,7 @@ end
 
 -- The environment a generator runs statements in, with num and whole.
 function program.environment(ms)
-  local env = { ms = ms, nn = ms.nn, optim = ms.optim, call = 1 }
+  local env = { ms = ms, inside = require "mascon.inside", nn = ms.nn, optim = ms.optim, call = 1 }
   for _, name in ipairs { "math", "table", "string", "ipairs", "pairs", "type", "tonumber", "tostring", "select", "pcall",
     "error", "os", "rawequal", "setmetatable", "collectgarbage" } do
     env[name] = _G[name]
