@@ -9,6 +9,7 @@
 --   _kind   by name: "module", "parameter", "buffer", or nil: a plain value
 --   _mark   what compiled steps know this module by; _made  true once init has run: from then on they are told of other values
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local options = require "mascon.options"
 local states = require "mascon.state"
 local text = require "mascon.text"
@@ -69,11 +70,11 @@ local function check_table(place, list, held, depth)
   end
 end
 
--- Give a field a value. Compiled steps are told (ms._set) when it is another one: they have a recording for each value.
+-- Give a field a value. Compiled steps are told (inside.set) when it is another one: they have a recording for each value.
 local function put(f, key, value)
   local old = rawget(f, key)
   rawset(f, key, value)
-  if f._made and not rawequal(old, value) then ms._set(f._mark, tostring(key), old, value, ("%s.%s"):format(f.__name, tostring(key))) end
+  if f._made and not rawequal(old, value) then inside.set(f._mark, tostring(key), old, value, ("%s.%s"):format(f.__name, tostring(key))) end
 end
 
 -- From now on field `key` is of that kind; nil: a plain value. Fields [1] and "1" cannot both be: a state_dict would call both "1".
