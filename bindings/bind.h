@@ -65,6 +65,7 @@ void *msl_scopes(void);
 void msl_set_scopes(void *chain);
 void msl_free_scopes(void *chain); /* of a coroutine that is no more */
 void msl_here(lua_State *L);       /* this is the state that runs */
+lua_State *msl_where(void);        /* which one that is */
 
 /* Push the table that `require "mascon.inside"` gives: what the library's own Lua calls and scripts do not see, private rows
  * (MS_PRIVATE) among it. */
@@ -78,6 +79,7 @@ void msl_script_line(lua_State *L, char *out, size_t size);
 void msl_open_tensor(lua_State *L);
 void msl_open_ops(lua_State *L);
 void msl_open_grad(lua_State *L);
+void msl_open_custom(lua_State *L);
 void msl_open_random(lua_State *L);
 void msl_open_device(lua_State *L);
 void msl_open_modes(lua_State *L);

@@ -25,13 +25,22 @@ static const struct {
     {"global", "strict", "global"},
     {"time", "term", "time"},
     {"with_seed", "seeds", "with_seed"},
+    {"custom_function", "custom", NULL},
+    {"jacobian", "derivatives", "jacobian"},
+    {"hessian", "derivatives", "hessian"},
+    {"vjp", "derivatives", "vjp"},
+    {"jvp", "derivatives", "jvp"},
+    {"hvp", "derivatives", "hvp"},
+    {"gradcheck", "derivatives", "gradcheck"},
+    {"gradgradcheck", "derivatives", "gradgradcheck"},
     {NULL, NULL, NULL},
 };
 
 /* Modules that are no fields of `ms`: parts of others (all that lie in folders), or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict", "text",  "prompt", "log",     "plots", "gnuplot",   "dataset", "show", "options",
-                                      "names",  "plain", "seeds",  "jansson", "tiles", "arguments", "fields",  "state"};
+  static const char *const names[] = {"strict",    "text",    "prompt", "log",    "plots",      "gnuplot", "dataset",
+                                      "show",      "options", "names",  "plain",  "seeds",      "jansson", "tiles",
+                                      "arguments", "fields",  "state",  "custom", "derivatives"};
   if (strchr(name, '.')) return true;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;

@@ -69,6 +69,7 @@ static void on_pressure(void *data) {
 }
 
 void msl_here(lua_State *L) { current = L; }
+lua_State *msl_where(void) { return current; }
 
 int msl_enter(lua_State *L) {
   current = L;
@@ -405,4 +406,5 @@ void msl_open_gc(lua_State *L) { /* module table on top */
   lua_setfield(L, -2, "keep");
   lua_pushcfunction(L, is_tensor);
   lua_setfield(L, -2, "is_tensor");
+  msl_takes_live(is_tensor, 0);
 }

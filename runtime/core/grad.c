@@ -4,6 +4,7 @@
  * A backward pass collects the nodes that y depends on, then visits them by falling sequence number. So each node is visited once,
  * after everything that used its results. Nothing recurses: a chain of any length needs no stack. Derivative rules are made of
  * operations and go through the gate, so with gradients enabled what they return is again part of a graph. */
+#include "custom.h"
 #include "parts.h"
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ void ms_set_grad(ms_tensor *t, ms_tensor *g) {
 int ms_set_requires_grad(ms_tensor *t, bool on) {
   if (on && !ms_dtype_is_float(t->dtype))
     return ms_fail("requires_grad: only floating tensors can have gradients, this is %s", ms_shape_str(t)), -1;
-  if (t->node && !on) return ms_fail("requires_grad: this tensor is the result of %s; use :detach()", t->node->op->name), -1;
+  if (t->node && !on) return ms_fail("requires_grad: this tensor is the result of %s; use :detach()", ms_node_name(t->node)), -1;
   ms_freezes += t->requires_grad != on;
   t->requires_grad = on;
   return 0;
@@ -54,6 +55,7 @@ static void drop_tensors(ms_node *n) {
     ms_release(n->grad[k]), n->grad[k] = NULL;
   }
   ms_parts_free(&n->parts);
+  ms_custom_release(n->custom), n->custom = NULL;
   for (int i = 0, a = 0; i < n->op->n_arg; i++) {
     if (n->op->arg[i].is_tensor) continue;
     if (n->op->arg[i].kind == MS_K_SCALAR) ms_cell_release(ms_scalar_cell(n->attr[a].s)), n->attr[a].s = ms_scalar_of(0);
@@ -174,26 +176,60 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
 
 /* ---- a backward pass --------------------------------------------------------------------------------------------- */
 
+/* A pass can begin inside another one, in a derivative that a script wrote. What the outer one has noted in a node that both visit
+ * is put aside meanwhile. */
+typedef struct aside {
+  ms_node *n;
+  uint64_t mark;
+  bool wanted;
+  struct ms_parts *parts;
+  ms_tensor **grad; /* NULL: none had been gathered */
+} aside;
+static int passes; /* that are under way */
+
 typedef struct backward_pass {
   ms_node **list; /* what y depends on */
   int n, room;
-  int n_x; /* 0: gradients go into .grad of the leaves; else they are asked for of the tensors x[], and go into dx[] */
+  aside *aside; /* of each node, of an inner pass */
+  int n_x;      /* 0: gradients go into .grad of the leaves; else they are asked for of the tensors x[], and go into dx[] */
   ms_tensor *const *x;
   ms_tensor **dx;
   struct ms_parts *parts; /* of leaves: gradients that fill a part only, until the end of the pass */
 } backward_pass;
 
+static void put_back(aside *a) {
+  ms_node *n = a->n;
+  n->mark = a->mark, n->wanted = a->wanted, n->parts = a->parts;
+  for (int k = 0; a->grad && k < n->n_out; k++) n->grad[k] = a->grad[k];
+  free(a->grad);
+}
+
+static int put_aside(aside *a, ms_node *n) {
+  *a = (aside){.n = n, .mark = n->mark, .wanted = n->wanted, .parts = n->parts};
+  bool any = false;
+  for (int k = 0; k < n->n_out; k++) any |= n->grad[k] != NULL;
+  if (any && !(a->grad = calloc((size_t)n->n_out, sizeof *a->grad))) return ms_fail("out of memory in a backward pass"), -1;
+  n->parts = NULL;
+  for (int k = 0; k < n->n_out && any; k++) a->grad[k] = n->grad[k], n->grad[k] = NULL;
+  return 0;
+}
+
 static int add_node(backward_pass *p, ms_node *n, uint64_t mark) {
   if (n->mark == mark) return 0;
-  n->mark = mark;
-  n->wanted = false;
   if (p->n == p->room) {
     int room = p->room ? 2 * p->room : 64;
     ms_node **l = realloc(p->list, (size_t)room * sizeof *l);
-    if (!l) return ms_fail("out of memory: no room for a list of %d nodes", room), -1;
-    p->list = l, p->room = room;
+    if (l) p->list = l;
+    aside *a = passes > 1 ? realloc(p->aside, (size_t)room * sizeof *a) : NULL;
+    if (a) p->aside = a;
+    if (!l || (passes > 1 && !a)) return ms_fail("out of memory: no room for a list of %d nodes", room), -1;
+    p->room = room;
   }
+  if (p->aside && put_aside(&p->aside[p->n], n) < 0) return -1;
+  n->mark = mark;
+  n->wanted = false;
   p->list[p->n++] = n;
+  n->refs++; /* dropping a later node's inputs must not free this one before it is visited */
   return 0;
 }
 
@@ -217,7 +253,7 @@ static int collect_nodes(backward_pass *p, ms_tensor *y) {
     ms_node *n = p->list[i];
     if (n->freed)
       return ms_fail("the graph behind this result was freed by an earlier backward (%s at %s:%d); ask for it with {retain = true}",
-                     n->op->name, n->chunk ? n->chunk : "?", n->line),
+                     ms_node_name(n), n->chunk ? n->chunk : "?", n->line),
              -1;
     for (int k = 0; k < n->n_in; k++)
       if (n->in[k] && n->in[k]->node && add_node(p, n->in[k]->node, mark) < 0) return -1;
@@ -325,31 +361,33 @@ static ms_tensor *result_in_graph(ms_node *n, int k) {
 /* Has a tensor that the node keeps still the values that it had? 0, or -1 after ms_fail. */
 static int check_version(const ms_node *n, const char *what, int i, const ms_tensor *t, uint32_t version) {
   if (!t || !t->storage || t->storage->version == version) return 0;
-  ms_fail("%s %d of %s (%s) was changed in place after it was used; its derivative needs the old values", what, i + 1, n->op->name,
-          ms_shape_str(t));
+  ms_fail("%s %d of %s (%s) was changed in place after it was used; its derivative needs the old values", what, i + 1,
+          ms_node_name(n), ms_shape_str(t));
   return -1;
 }
 
-enum { FEW_INPUTS = 16 }; /* so many need no malloc */
+enum { FEW_INPUTS = 16 }; /* so many, and so many results as a row has, need no malloc */
 
 /* Call the derivative rule of a node whose results have their gradients, and deliver what it gives for the inputs. */
 static int visit(backward_pass *p, ms_node *n) {
-  ms_tensor *few_dx[FEW_INPUTS], *r[MS_MAX_OUT] = {0}, **dx = few_dx;
+  ms_tensor *few_dx[FEW_INPUTS] = {0}, *few_r[MS_MAX_OUT] = {0}, **dx = few_dx, **r = few_r;
   bool few_need[FEW_INPUTS], *need = few_need;
   if (!n->op->rule->vjp) return ms_fail("%s has no derivative", n->op->name), -1;
-  if (n->n_in > FEW_INPUTS) {
-    dx = malloc((size_t)n->n_in * sizeof *dx), need = malloc((size_t)n->n_in * sizeof *need);
-    if (!dx || !need) return free(dx), free(need), ms_fail("out of memory in the derivative of %s", n->op->name), -1;
+  const bool many = n->n_in > FEW_INPUTS || n->n_out > MS_MAX_OUT;
+  if (many) {
+    dx = calloc((size_t)n->n_in, sizeof *dx), r = calloc((size_t)n->n_out, sizeof *r),
+    need = malloc((size_t)n->n_in * sizeof *need);
+    if (!dx || !r || !need)
+      return free(dx), free(r), free(need), ms_fail("out of memory in the derivative of %s", ms_node_name(n)), -1;
   }
   int mark = ms_scope_open(), rc = 0;
   for (int i = 0; i < n->n_in; i++) {
     const ms_tensor *t = n->in[i];
-    dx[i] = NULL;
     need[i] = t && t->requires_grad && ((t->node && t->node->wanted) || (p->n_x ? asked_for(p, t) >= 0 : !t->node));
     if (i < 32 && n->kept_in >> i & 1 && check_version(n, "argument", i, t, n->in_version[i]) < 0) rc = -1;
   }
   for (int k = 0; k < n->n_out && rc == 0; k++) {
-    if (n->kept_out >> k & 1 && check_version(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
+    if (k < 32 && n->kept_out >> k & 1 && check_version(n, "result", k, n->out[k], n->out_version[k]) < 0) rc = -1;
     if (!(r[k] = result_in_graph(n, k))) rc = -1;
   }
   ms_vjp v = {.op = n->op,
@@ -366,7 +404,7 @@ static int visit(backward_pass *p, ms_node *n) {
   for (int i = 0; i < n->n_in && rc == 0; i++)
     if (need[i] && dx[i] && (v.place.is ? deliver_part(p, n->in[i], dx[i], v.place) : deliver(p, n->in[i], dx[i])) < 0) rc = -1;
   ms_scope_close(mark);
-  if (dx != few_dx) free(dx), free(need);
+  if (many) free(dx), free(r), free(need);
   return rc;
 }
 
@@ -389,16 +427,14 @@ static ms_tensor *first_gradient(ms_tensor *y, ms_tensor *seed) {
 
 /* Visit the nodes behind y from the last to the first. */
 static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_graph) {
+  passes++;
   int rc = collect_nodes(p, y);
   if (rc == 0 && y->node) rc = accumulate(&y->node->grad[y->out_index], seed);
   else if (rc == 0) rc = deliver(p, y, seed);
   for (int i = p->n - 1; i >= 0; i--) {
     ms_node *n = p->list[i];
-    n->refs++; /* dropping a later node's inputs must not free this one before it is visited */
-  }
-  for (int i = p->n - 1; i >= 0; i--) {
-    ms_node *n = p->list[i];
     bool any = false;
+    if (rc == 0 && n->freed) rc = (ms_fail("a backward inside the derivative of another result has freed the graph of both"), -1);
     if (rc == 0 && n->parts) rc = gather_parts(n);
     for (int k = 0; k < n->n_out && rc == 0; k++) {
       if (!n->grad[k]) continue;
@@ -407,8 +443,9 @@ static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_g
         if (p->x[t]->node == n && p->x[t]->out_index == k) p->dx[t] = ms_retain(n->grad[k]);
     }
     if (any && rc == 0 && n->wanted && visit(p, n) < 0) {
+      const char *name = ms_node_name(n);
       rc = -1;
-      ms_error_prefix("in the derivative of %s, made at %s:%d", n->op->name, n->chunk ? n->chunk : "?", n->line);
+      ms_error_prefix("in the derivative of %s, made at %s:%d", name, n->chunk ? n->chunk : "?", n->line);
     }
     for (int k = 0; k < n->n_out; k++) ms_release(n->grad[k]), n->grad[k] = NULL;
     ms_parts_free(&n->parts);
@@ -419,8 +456,10 @@ static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_g
   }
   if (rc == 0) rc = gather_leaf_parts(p);
   ms_parts_free(&p->parts);
+  for (int i = 0; i < p->n && p->aside; i++) put_back(&p->aside[i]);
   for (int i = 0; i < p->n; i++) ms_node_release(p->list[i]);
-  free(p->list);
+  free(p->list), free(p->aside);
+  passes--;
   return rc;
 }
 

@@ -532,7 +532,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   }
   if (grad && join_graph(op, n_in, converted, attr, x) < 0) return NULL;
   x->storage->version++;
-  if (x->node) x->node->out_version[0] = x->storage->version;
+  if (grad && x->node) x->node->out_version[0] = x->storage->version;
   if (grad) x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */
   return x;
 }

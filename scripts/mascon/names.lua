@@ -26,6 +26,7 @@ local PHRASES = {
     dataloader = "ds:loader{...}", dataset = "ms.data.tensors{...}", summarywriter = "ms.tensorboard",
     tqdm = "progress", trange = "progress", sigmoid_cross_entropy = "bce_with_logits", relu6 = "x:clamp(0, 6)",
     functional = "ms.X and ms.nn.X", tensorboardx = "tensorboard", writer = "tensorboard", type = "x.dtype",
+    jacrev = "jacobian", jacfwd = "jacobian", ["function"] = "custom_function",
     float32 = 'the word "f32" (dtype = "f32")', float64 = 'the word "f64" (dtype = "f64")', double = 'the word "f64" (dtype = "f64")',
     int64 = 'the word "i64" (dtype = "i64")', long = 'the word "i64" (dtype = "i64")', int32 = 'the word "i32" (dtype = "i32")',
     uint8 = 'the word "u8" (dtype = "u8")', bfloat16 = 'ms.precision("bf16")', f = "ms.X and ms.nn.X",

@@ -74,6 +74,13 @@ function TestGrad.test_backward_twice_needs_retain()
   lu.assertStrContains(message, "{retain = true}")
 end
 
+function TestGrad.test_a_result_changed_in_place_without_a_record_is_noticed()
+  local x = leaf { 1, 2 }
+  local y = x:exp() -- whose derivative reads y
+  ms.no_grad(function() y:add_(1) end)
+  fails("result 1 of exp (2 f64) was changed in place after it was used", y:sum().backward, y:sum())
+end
+
 function TestGrad.test_backward_from_many_elements_needs_a_gradient_to_start_from()
   local x = leaf { 1, 2 }
   local y = x * 3
