@@ -258,6 +258,15 @@ static int call_inplace(lua_State *L) {
   return 1;
 }
 
+/* PyTorch's other names of rows: the same functions. */
+static const struct {
+  const char *name;
+  int id;
+} aliases[] = {
+    {"broadcast_to", MS_OP_expand}, {"concat", MS_OP_cat},         {"concatenate", MS_OP_cat},    {"moveaxis", MS_OP_movedim},
+    {"row_stack", MS_OP_vstack},    {"swapaxes", MS_OP_transpose}, {"swapdims", MS_OP_transpose},
+};
+
 /* ---- rows as data, for help, tests and tools --------------------------------------------------------------------- */
 
 static void push_derivatives(lua_State *L, const ms_op *op) { /* one text */
@@ -290,7 +299,7 @@ static void set_traits(lua_State *L, const ms_op *op) {
 }
 
 /* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
- * has_vjp, has_ref, private, args, and the fields of set_traits} */
+ * has_vjp, has_ref, private, aliases, args, and the fields of set_traits} */
 static int ops(lua_State *L) {
   static const char *const classes[] = {"float", "arith", "bound", "compare", "logic", "choose"};
   lua_createtable(L, ms_op_count(), 0);
@@ -312,6 +321,10 @@ static int ops(lua_State *L) {
         B("mutates", op->mutates);
     B("has_vjp", op->rule->vjp != NULL), B("has_ref", op->rule->ref != NULL);
     set_traits(L, op);
+    lua_newtable(L);
+    for (size_t k = 0, n = 0; k < sizeof aliases / sizeof *aliases; k++)
+      if (aliases[k].id == op->id) lua_pushstring(L, aliases[k].name), lua_rawseti(L, -2, (lua_Integer)++n);
+    lua_setfield(L, -2, "aliases");
     lua_createtable(L, op->n_arg, 0);
     for (int k = 0; k < op->n_arg; k++) {
       lua_createtable(L, 0, 3);
@@ -334,6 +347,9 @@ static void set_both(lua_State *L, const char *name, bool method) { /* stack: mo
   lua_setfield(L, -3, name);
 }
 
+/* Is the row a method too? Lists of tensors have none. */
+static bool is_method(const ms_op *op) { return op->n_arg && op->arg[0].is_tensor && op->arg[0].kind != MS_K_TENSORS; }
+
 void msl_open_ops(lua_State *L) { /* stack: module, methods */
   char name[32];
   msl_takes_live(call_row, 0), msl_takes_live(call_elementwise, 0);
@@ -350,13 +366,18 @@ void msl_open_ops(lua_State *L) { /* stack: module, methods */
       lua_pop(L, 1);
       continue;
     }
-    set_both(L, op->name, op->n_arg && op->arg[0].is_tensor && op->arg[0].kind != MS_K_TENSORS);
+    set_both(L, op->name, is_method(op));
     if (e && op->elementwise_class <= MS_CLASS_BOUND) {
       snprintf(name, sizeof name, "%s_", op->name);
       lua_pushinteger(L, i);
       lua_pushcclosure(L, call_inplace, 1);
       lua_setfield(L, -2, name);
     }
+  }
+  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+    const ms_op *op = ms_op_at(aliases[i].id);
+    lua_getfield(L, -2, op->name);
+    set_both(L, aliases[i].name, is_method(op));
   }
   lua_pushcfunction(L, ops);
   lua_setfield(L, -3, "ops");

@@ -34,6 +34,8 @@ ms_tensor *ms_unsqueeze(ms_tensor *x, int64_t dim);
 ms_tensor *ms_squeeze(ms_tensor *x, ms_ints dims);
 ms_tensor *ms_unslice(ms_tensor *x, int64_t dim, int64_t start, int64_t step, int64_t size);
 ms_tensor *ms_flip(ms_tensor *x, ms_ints dims);
+ms_tensor *ms_constant_pad(ms_tensor *x, ms_ints pads,
+                           double value); /* pads: before, after of the last dimension, then the one before */
 
 /* dims.n = -1: all dimensions. */
 ms_tensor *ms_sum(ms_tensor *x, ms_ints dims, bool keepdim);

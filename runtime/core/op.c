@@ -266,13 +266,25 @@ static bool any_needs_grad(int n, ms_tensor *const *in) {
   return false;
 }
 
-/* Refuse an expanded tensor: several of its elements are one in memory, which a change in place would change several times. */
+/* Refuse what is expanded, or unfolded into windows that overlap: several of its elements are one in memory, which a change in
+ * place would change several times. A dimension, taken in the order of strides, must reach over all that the ones before it span.
+ */
 static int check_overlap(const ms_op *op, const ms_tensor *x) {
-  for (int i = 0; i < x->rank; i++)
-    if (x->stride[i] == 0 && x->shape[i] > 1 && ms_numel(x))
-      return ms_fail("%s: %s is expanded: several of its elements are one in memory; clone it before changing it in place",
-                     op->name, ms_shape_str(x)),
+  bool seen[MS_MAX_RANK] = {false};
+  int64_t span = 1;
+  for (int left = ms_is_contiguous(x) || ms_numel(x) < 2 ? 0 : x->rank; left > 0; left--) {
+    int k = -1;
+    for (int i = 0; i < x->rank; i++)
+      if (!seen[i] && (k < 0 || x->stride[i] < x->stride[k])) k = i;
+    seen[k] = true;
+    if (x->shape[k] == 1) continue;
+    if (x->stride[k] < span)
+      return ms_fail(
+                 "%s: %s is expanded or unfolded: several of its elements are one in memory; clone it before changing it in place",
+                 op->name, ms_shape_str(x)),
              -1;
+    span += (x->shape[k] - 1) * x->stride[k];
+  }
   return 0;
 }
 

@@ -1,8 +1,7 @@
 /* view.c -- results that share memory with x: only shape, stride and offset change. The derivative is a view that leads back
  * (permute, reshape); or the gradient of the part that the view took, which the pass puts into zeros together with what it has of
  * other parts (slice, select; core/parts.c), or the rule does (diagonal; scatter_view.c). */
-#include "core/core.h"
-#include <string.h>
+#include "compose.h"
 
 /* Start result 0 as x itself; the rule then edits it. */
 static ms_spec *from(ms_infer *s) {
@@ -17,16 +16,52 @@ static ms_spec *from(ms_infer *s) {
 
 /* ---- view, reshape, flatten -------------------------------------------------------------------------------------- */
 
+/* The strides by which x, without a copy, has another shape v of as many elements: each stretch of dimensions that lie together in
+ * memory is divided into sizes of v. false: that needs a copy. */
+static bool view_strides(const ms_tensor *x, const ms_ints *v, int64_t *stride) {
+  int64_t size[MS_MAX_RANK], step[MS_MAX_RANK],
+      placed = 1; /* the stretches, from the last one on, and how far apart their elements are */
+  int n = 0, k = v->n - 1;
+  for (int i = x->rank - 1; i >= 0; i--)
+    if (x->shape[i] == 1) continue;
+    else if (n && x->stride[i] == size[n - 1] * step[n - 1]) size[n - 1] *= x->shape[i];
+    else size[n] = x->shape[i], step[n++] = x->stride[i];
+  for (int j = 0; j < n && ms_numel(x); j++) {
+    for (placed = 1; k >= 0 && placed < size[j]; k--) stride[k] = placed * step[j], placed *= v->at[k];
+    if (placed != size[j]) return false;
+  }
+  for (placed = 1; k >= 0; k--) stride[k] = placed, placed *= v->at[k] ? v->at[k] : 1; /* sizes of 1; all, where one is 0 */
+  return true;
+}
+
+/* The sizes of x in another shape, of which one may be -1: what is left. -1 after ms_fail: they do not have the elements of x. */
+static int complete(const char *op, const ms_tensor *x, ms_ints *v) {
+  int64_t n = ms_numel(x), known = 1;
+  int free_at = -1;
+  for (int i = 0; i < v->n; i++) {
+    if (v->at[i] == -1 && free_at < 0) free_at = i;
+    else if (v->at[i] < 0)
+      return ms_fail("%s: size %lld of dimension %d: expected 0 or more, or one -1", op, (long long)v->at[i], i + 1), -1;
+    else if (__builtin_mul_overflow(known, v->at[i], &known))
+      return ms_fail("%s: %s is more than can be addressed", op, ms_sizes_str(v->n, v->at)), -1;
+  }
+  if (free_at >= 0) {
+    if (!known || n % known) return ms_fail("%s: %s cannot be divided into %s", op, ms_shape_str(x), ms_sizes_str(v->n, v->at)), -1;
+    v->at[free_at] = n / known;
+    known = n;
+  }
+  if (known != n) return ms_fail("%s: %s does not have the elements of %s", op, ms_shape_str(x), ms_sizes_str(v->n, v->at)), -1;
+  return 0;
+}
+
 static int view_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
-  if (!ms_is_contiguous(x)) return ms_fail("view: %s is not contiguous; use reshape", ms_shape_str(x)), -1;
   ms_ints *v = &s->attr[0].v;
-  for (int i = 0; i < v->n; i++)
-    if (v->at[i] == -1) return ms_fail("view: size -1 (what is left) is reshape's: write x:reshape{...}"), -1;
-  if (ms_out(s, 0, x->dtype, v->n, v->at) < 0) return -1;
-  int64_t n = 1;
-  for (int i = 0; i < v->n; i++) n *= v->at[i];
-  if (n != ms_numel(x)) return ms_fail("view: %s does not have the elements of %s", ms_shape_str(x), ms_sizes_str(v->n, v->at)), -1;
+  if (complete("view", x, v) < 0 || ms_out(s, 0, x->dtype, v->n, v->at) < 0) return -1;
+  if (!view_strides(x, v, s->out[0].stride))
+    return ms_fail("view: the elements of %s do not lie so that it could be seen as %s; use reshape, which may copy",
+                   ms_shape_str(x), ms_sizes_str(v->n, v->at)),
+           -1;
   s->out[0].offset = x->offset;
   return 0;
 }
@@ -36,24 +71,9 @@ MS_RULE(view, .shape = view_shape, .vjp = view_vjp);
 ms_tensor *ms_view_as(ms_tensor *x, ms_ints shape) { return ms_apply(MS_OP_view, MS_IN(x), MS_ATTR(A_INTS(shape))); }
 
 ms_tensor *ms_reshape(ms_tensor *x, ms_ints shape) {
-  if (!x) return NULL;
-  int64_t n = ms_numel(x), known = 1;
-  int free_at = -1;
-  for (int i = 0; i < shape.n; i++) {
-    if (shape.at[i] == -1 && free_at < 0) free_at = i;
-    else if (shape.at[i] < 0)
-      return ms_fail("reshape: size %lld of dimension %d: expected 0 or more, or one -1", (long long)shape.at[i], i + 1);
-    else if (__builtin_mul_overflow(known, shape.at[i], &known))
-      return ms_fail("reshape: %s is more than can be addressed", ms_sizes_str(shape.n, shape.at));
-  }
-  if (free_at >= 0) {
-    if (!known || n % known)
-      return ms_fail("reshape: %s cannot be divided into %s", ms_shape_str(x), ms_sizes_str(shape.n, shape.at));
-    shape.at[free_at] = n / known;
-    known = n;
-  }
-  if (known != n) return ms_fail("reshape: %s does not have the elements of %s", ms_shape_str(x), ms_sizes_str(shape.n, shape.at));
-  return ms_view_as(ms_contiguous(x), shape);
+  int64_t stride[MS_MAX_RANK];
+  if (!x || complete("reshape", x, &shape) < 0) return NULL;
+  return ms_view_as(view_strides(x, &shape, stride) ? x : ms_contiguous(x), shape);
 }
 static int reshape_ref(ms_ref *c) { return c->n_out = 1, (c->out[0] = ms_reshape(c->in[0], c->attr[0].v)) ? 0 : -1; }
 MS_RULE(reshape, .ref = reshape_ref);
@@ -196,7 +216,7 @@ ms_tensor *ms_select(ms_tensor *x, int64_t dim, int64_t index) {
   return ms_apply(MS_OP_select, MS_IN(x), MS_ATTR(A_INT(dim), A_INT(index)));
 }
 
-/* ---- squeeze, unsqueeze, diagonal -------------------------------------------------------------------------------- */
+/* ---- squeeze, unsqueeze ------------------------------------------------------------------------------------------ */
 
 static int unsqueeze_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
@@ -231,19 +251,37 @@ static int squeeze_shape(ms_infer *s) {
 MS_RULE(squeeze, .shape = squeeze_shape, .vjp = same_elements_vjp);
 ms_tensor *ms_squeeze(ms_tensor *x, ms_ints dims) { return ms_apply(MS_OP_squeeze, MS_IN(x), MS_ATTR(A_INTS(dims))); }
 
-static int diagonal_shape(ms_infer *s) {
+/* ---- unfold: windows of `size` elements along a dimension, `step` apart, which a last dimension holds ---------------------------
+ */
+
+static int unfold_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
-  if (x->rank < 2) return ms_fail("diagonal: expected two dimensions or more, got %s", ms_shape_str(x)), -1;
+  const int64_t size = s->attr[1].i, step = s->attr[2].i;
+  if (x->rank == MS_MAX_RANK) return ms_fail("unfold: %s has the most dimensions there can be", ms_shape_str(x)), -1;
+  const int d = ms_dim(s->attr[0].i, x->rank, "unfold");
+  if (d < 0) return -1;
+  if (step < 1) return ms_fail("unfold: step %lld, expected 1 or more", (long long)step), -1;
+  if (size > x->shape[d])
+    return ms_fail("unfold: windows of %lld elements in dimension %d of %s", (long long)size, d + 1, ms_shape_str(x)), -1;
+  s->attr[0].i = d;
   ms_spec *o = from(s);
-  int64_t rows = x->shape[x->rank - 2], cols = x->shape[x->rank - 1];
-  o->rank--;
-  o->shape[o->rank - 1] = rows < cols ? rows : cols;
-  o->stride[o->rank - 1] = x->stride[x->rank - 2] + x->stride[x->rank - 1];
+  o->shape[d] = (x->shape[d] - size) / step + 1, o->stride[d] = x->stride[d] * step;
+  o->shape[o->rank] = size, o->stride[o->rank++] = x->stride[d];
   return 0;
 }
-static int diagonal_vjp(ms_vjp *c) {
-  const ms_tensor *x = c->x[0];
+
+/* Each element is added where it came from. g is turned so that windows and their elements lie behind each other, as one dimension.
+ */
+static int unfold_vjp(ms_vjp *c) {
+  ms_tensor *x = c->x[0], *g = c->g[0];
+  const int d = (int)c->attr[0].i;
+  const int64_t size = c->attr[1].i, n = g->shape[d];
+  ms_tensor *at =
+      ms_add(ms_unsqueeze(ms_counting(MS_INDEX_BASE, n, c->attr[2].i, x->device), 1), ms_counting(0, size, 1, x->device));
+  ms_ints order = {.n = g->rank}, flat = ms_sizes(x), like = flat;
+  for (int i = 0; i < g->rank; i++) order.at[i] = i <= d ? i : i == d + 1 ? g->rank - 1 : i - 1;
+  flat.at[d] = n * size;
   return ms_give_dx(
-      c, ms_apply(MS_OP_undiagonal, MS_IN(c->g[0]), MS_ATTR(A_INT(x->shape[x->rank - 2]), A_INT(x->shape[x->rank - 1]))));
+      c, ms_index_add(ms_zeros_of(g, like), d, ms_reshape(at, MS_INTS(n * size)), ms_reshape(ms_permute(g, order), flat)));
 }
-MS_RULE(diagonal, .shape = diagonal_shape, .vjp = diagonal_vjp);
+MS_RULE(unfold, .shape = unfold_shape, .vjp = unfold_vjp);

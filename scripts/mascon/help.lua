@@ -13,7 +13,10 @@ local rows
 local function row(name)
   if not rows then
     rows = {}
-    for _, r in ipairs(ms.ops()) do rows[r.name] = not r.private and r or nil end
+    for _, r in ipairs(ms.ops()) do
+      rows[r.name] = not r.private and r or nil
+      for _, alias in ipairs(r.aliases) do rows[alias] = r end
+    end
   end
   return rows[name]
 end
@@ -41,6 +44,7 @@ local function of_row(r)
   local out = { ("ms.%s(%s)%s"):format(r.name, table.concat(names, ", "),
     r.args[1] and r.args[1].tensor and #r.args > 0 and ("   or   %s:%s(%s)"):format(names[1], r.name, table.concat(names, ", ", 2)) or "") }
   out[#out + 1] = "  " .. r.doc
+  if #r.aliases > 0 then out[#out + 1] = "  also called " .. table.concat(r.aliases, ", ") end
   out[#out + 1] = table.concat(arguments(r), "\n")
   if r.elementwise then
     local in_place = r.no_grad and "" or (", in place: x:%s_(...)"):format(r.name)

@@ -28,7 +28,7 @@ end
 -- ---- linear ------------------------------------------------------------------------------------------------------------------------
 
 -- Rows that are linear for some values of an attribute only. Passes do not look at those, so they are not said to be.
-local for_some_attributes = { cast = "whole dtypes round", pad = "a value to pad with" }
+local for_some_attributes = { cast = "whole dtypes round", constant_pad = "a value to pad with" }
 
 -- Places in the argument list of the row's tensor arguments, in order.
 local function tensor_places(row)

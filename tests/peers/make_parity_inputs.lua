@@ -51,7 +51,7 @@ function text(v)
   if type(v) == "number" then return number(v) end
   if type(v) == "string" then return '"' .. v .. '"' end
   if type(v) == "boolean" then return tostring(v) end
-  if rows.is_tensor(v) then return ('{"dtype":"%s","shape":%s,"v":%s}'):format(v.dtype, list(v.shape), list(rows.flat(v))) end
+  if rows.is_tensor(v) then return ('{"dtype":"%s","shape":%s,"v":%s}'):format(v.dtype, list(v:size()), list(rows.flat(v))) end
   if next(v) ~= nil and #v == 0 then return '{"options":' .. object(v) .. "}" end
   return list(v)
 end

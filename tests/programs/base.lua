@@ -130,14 +130,14 @@ function base.view_of(d, x)
       return ("%s:slice(%d, %d, %d)"):format(x, k, d:int(1, math.max(1, shape[k] - n + 1)), n)
     end)
     way(function()
-      return ("%s:pad({ %d, %d }%s)"):format(x, d:below(2), d:below(3), d:chance(0.5) and ", " .. d:constant() or "")
+      return ("%s:pad({ %d, %d }%s)"):format(x, d:below(2), d:below(3), d:chance(0.5) and ", { value = " .. d:constant() .. " }" or "")
     end)
     way(function() return ("%s:cumsum(%d)"):format(x, d:int(1, rank)) end)
   end
   if rank > 1 then
     way(function() return ("%s:transpose(%d, %d)"):format(x, d:int(1, rank), d:int(1, rank)) end)
     way(function() return ("%s:transpose()"):format(x) end)
-    way(function() return ("%s:diagonal()"):format(x) end)
+    way(function() return ("%s:diagonal(0, -2, -1)"):format(x) end)
   end
   way(function() return x .. ":squeeze()" end)
   way(function() return ("%s:expand(%s)"):format(x, Draw.list { 2, table.unpack(shape) }) end)

@@ -56,7 +56,7 @@ local function with_number(d)
   local e = d:pick {
     "%x * %n", "%n + %x", "%n - %x", "%x / (%n + 10)", "%n / %p", "%p ^ %n", "(%n + 11) ^ %x", "%x ^ %n", "%x:clamp(%n - 1, %n + 1)",
     "%x:leaky_relu(%n)", "ms.lerp(%x, %y, %n)", "%x:gt(%n)", "ms.where(%x:gt(%m), %x, %n)", "%x:masked_fill(%x:lt(0), %n)",
-    "%x:pad({ 1, 1 }, %n)", "%x:elu(%n)", "%x %% (%n + 20)", "%x // (%n + 20)", "ms.full(%s, %n, { dtype = %d })",
+    "%x:pad({ 1, 1 }, { value = %n })", "%x:elu(%n)", "%x %% (%n + 20)", "%x // (%n + 20)", "ms.full(%s, %n, { dtype = %d })",
     "ms.tensor({ %n, %m }, { dtype = %d })", "(%x * %n + %m):tanh()", "ms.mul_add(%x, %n, %m)" }
   return d:body((Draw.fill(e, { x = x, n = n, m = a_number(d), p = Draw.into(x, 0.5, 2), y = e:find "%%y" and d:fit(d.env[x].shape),
     s = Draw.list(d.env[x].shape), d = ("%q"):format(d.dtype) }):gsub("%%%%", "%%")))

@@ -1,6 +1,5 @@
 """Making, copying, viewing and joining tensors."""
 import torch
-import torch.nn.functional as F
 
 from .base import every
 
@@ -11,6 +10,14 @@ def unslice(a):
     shape = list(a.x.shape)
     n, shape[a.dim] = shape[a.dim], a["size"]
     return aten.slice_backward(a.x, shape, a.dim, a.start, a.start + (n - 1) * a.step + 1, a.step)
+
+
+def undiagonal(a):
+    size = list(a.x.shape[:-1])
+    rank = len(size) + 2
+    places = {a.dim1 % rank: a.rows, a.dim2 % rank: a.cols}
+    shape = [places[d] if d in places else size.pop(0) for d in range(rank)]
+    return aten.diagonal_backward(a.x, shape, a.offset, a.dim1, a.dim2)
 
 
 def select_range(a):
@@ -48,12 +55,11 @@ ROWS = {
     "select": lambda a: a.x.select(a.dim, a["index"]),
     "unsqueeze": lambda a: a.x.unsqueeze(a.dim),
     "squeeze": lambda a: a.x.squeeze() if a.dims is None else a.x.squeeze(a.dims),
-    "diagonal": lambda a: a.x.diagonal(dim1=-2, dim2=-1),
+    "diagonal": lambda a: a.x.diagonal(a.offset, a.dim1, a.dim2),
     "flatten": lambda a: a.x.flatten(a.start, a.stop),
     "unslice": unslice,
-    "undiagonal": lambda a: aten.diagonal_backward(a.x, [*a.x.shape[:-1], a.rows, a.cols], 0, -2, -1),
+    "undiagonal": lambda a: undiagonal(a),
     "flip": lambda a: a.x.flip(every(a)),
-    "pad": lambda a: F.pad(a.x, a.pads, value=a.value),
     "cat": lambda a: torch.cat(a.x, a.dim),
     "stack": lambda a: torch.stack(a.x, a.dim),
 }
