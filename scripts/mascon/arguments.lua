@@ -97,6 +97,13 @@ local function has_names(t)
   return next(t) == nil
 end
 
+-- PyTorch's names for what is called otherwise here: they may be written, too.
+local pytorch = { in_features = "inputs", out_features = "outputs", in_channels = "inputs", out_channels = "outputs", kernel_size = "size",
+  scale_factor = "factor", num_features = "channels", num_embeddings = "count", embedding_dim = "width", track_running_stats = "track",
+  start_dim = "start", end_dim = "stop", a = "low", b = "high", val = "value" }
+-- Names from elsewhere, for hints.
+local foreign = { kernel = "size", scale = "factor", slope = "negative_slope" }
+
 -- The arguments by name, defaults filled in.
 function List:read(...)
   local given, n = { ... }, select("#", ...)
@@ -120,11 +127,12 @@ function List:read(...)
   for i = 1, n do out[self[i][1]] = given[i] end
   for k, v in pairs(by_name) do
     if type(k) == "string" then
-      if not self.by_name[k] then
+      local name = self.by_name[k] and k or pytorch[k]
+      if not self.by_name[name] then
         options.raise("%s: unknown option '%s'%s", self.what, k, #self == 0 and "; it has none" or self:hint(k))
       end
-      if out[k] ~= nil then options.raise("%s: %s is given twice, by position and by name", self.what, k) end
-      out[k] = v
+      if out[name] ~= nil then options.raise("%s: %s is given twice", self.what, name) end
+      out[name] = v
     elseif not whole_table or math.type(k) ~= "integer" or k < 1 then
       options.raise("%s: entry [%s] among the options: expected names", self.what, tostring(k))
     end
@@ -137,11 +145,6 @@ function List:read(...)
   end
   return out
 end
-
--- PyTorch's names for what is called otherwise here.
-local foreign = { in_features = "inputs", out_features = "outputs", in_channels = "inputs", out_channels = "outputs", kernel_size = "size",
-  kernel = "size", scale_factor = "factor", scale = "factor", num_features = "channels", num_embeddings = "count",
-  embedding_dim = "width", track_running_stats = "track", start_dim = "start", end_dim = "stop", slope = "negative_slope" }
 
 function List:hint(name)
   local known = foreign[name]

@@ -16,6 +16,8 @@ local nn = require "mascon.nn.module".nn
 require "mascon.nn.methods"
 require "mascon.nn.state"
 require "mascon.nn.print"
+require "mascon.nn.hooks"
+require "mascon.nn.parametrize"
 nn.init = require "mascon.nn.init"
 
 for _, name in ipairs(ms.source()) do

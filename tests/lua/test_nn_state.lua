@@ -330,7 +330,8 @@ local function line(m) return tostring(m):match "^[^\n]*":gsub("%s%s+.*", "") en
 
 function TestLayers.test_by_position_by_name_and_both()
   for printed, made in pairs {
-    ["linear(2, 3)"] = { nn.linear(2, 3), nn.linear { 2, 3 }, nn.linear { inputs = 2, outputs = 3 }, nn.linear(2, 3, {}) },
+    ["linear(2, 3)"] = { nn.linear(2, 3), nn.linear { 2, 3 }, nn.linear { inputs = 2, outputs = 3 }, nn.linear(2, 3, {}),
+      nn.linear { in_features = 2, out_features = 3 } },
     ["linear(2, 3, bias = false)"] = { nn.linear(2, 3, { bias = false }), nn.linear { 2, 3, bias = false } },
     ["conv2d(1, 8, 3, stride = 2, padding = 1 x 0)"] = { nn.conv2d(1, 8, 3, { stride = 2, padding = { 1, 0 } }),
       nn.conv2d { 1, 8, 3, stride = 2, padding = { 1, 0 } },
@@ -358,7 +359,7 @@ end
 
 function TestLayers.test_what_is_not_understood_is_an_error()
   for expected, make in pairs {
-    ["nn.upsample: unknown option 'scale_factor'; did you mean factor?"] = function() nn.upsample { scale_factor = 2 } end,
+    ["nn.upsample: unknown option 'scale'; did you mean factor?"] = function() nn.upsample { scale = 2 } end,
     ["nn.upsample: mode: expected 'nearest', 'bilinear' or 'bicubic', got 'bilinaer'; did you mean bilinear?"] = function()
       nn.upsample(2, "bilinaer")
     end,
@@ -379,7 +380,8 @@ function TestLayers.test_what_is_not_understood_is_an_error()
     ["nn.linear: expected at most 2 by position (inputs, outputs), got 3; options go in a table"] = function() nn.linear(3, 2, false) end,
     ["nn.linear: inputs is given twice"] = function() nn.linear(3, { inputs = 3, outputs = 2 }) end,
     ["nn.linear: entry [1] among the options"] = function() nn.linear(3, 2, { false, bias = true }) end,
-    ["nn.conv2d: unknown option 'kernel_size'; did you mean size?"] = function() nn.conv2d { 1, 2, kernel_size = 3 } end,
+    ["nn.conv2d: unknown option 'kernel'; did you mean size?"] = function() nn.conv2d { 1, 2, kernel = 3 } end,
+    ["nn.conv2d: size is given twice"] = function() nn.conv2d { 1, 2, 3, kernel_size = 3 } end,
     ["nn.conv2d: size: expected a whole number from 1 on or { height, width }, got { 3, 3, 3 }"] = function()
       nn.conv2d(1, 2, { 3, 3, 3 })
     end,
@@ -427,7 +429,7 @@ function TestLayers.test_print_shows_options_and_sizes()
     "  1: linear(3, 2)                   weight 2 x 3, bias 2           8",
     "  2: dropout(0.1)",
     "  3: batch_norm(2, momentum = 0.5)  weight 2, bias 2               4",
-    "12 parameters" }, "\n"))
+    "12 parameters, 64 bytes" }, "\n"))
 end
 
 -- ---- fields set by hand -------------------------------------------------------------------------------------------------------
@@ -466,7 +468,7 @@ function TestInit.test_by_position_and_name()
   lu.assertEquals(w:abs():sum():item(), 0)
   nn.init.kaiming_uniform_(w, 0)
   lu.assertTrue(w:abs():le(math.sqrt(2)):all():item())
-  fails("nn.init.kaiming_uniform_: expected at most 1 by position (a), got 2", nn.init.kaiming_uniform_, w, 0, "fan_out")
+  fails("nn.init.kaiming_uniform_: mode: expected 'fan_in' or 'fan_out', got 'fanout'", nn.init.kaiming_uniform_, w, 0, "fanout")
   fails("nn.init.normal_: std: expected a finite number from 0 on, got -1", nn.init.normal_, w, 0, -1)
   fails("nn.init.zeros_: expected a floating tensor, got nil", nn.init.zeros_)
   fails("nn.init.zeros_: expected a floating tensor, got 2 i64", nn.init.zeros_, ms.zeros({ 2 }, { dtype = "i64" }))

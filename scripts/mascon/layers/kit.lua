@@ -31,12 +31,16 @@ local function call(self, x, ...)
   return self:forward(x, ...)
 end
 
+-- Instances of the class take one tensor, and say so when they get more. Gives the class.
+function kit.takes_one_tensor(class)
+  class.__call, class._layer = call, class
+  return class
+end
+
 -- A class of nn's whose instances take one tensor; its init is its own affair.
 function kit.class(name, parent)
-  local class = nn.class(name, parent)
-  class.__call, class._layer = call, class
-  nn[name] = class
-  return class
+  nn[name] = kit.takes_one_tensor(nn.class(name, parent))
+  return nn[name]
 end
 
 -- A class whose instances are made with the arguments of `takes`, which become fields; then made(self) runs.

@@ -5,18 +5,35 @@ local states = require "mascon.state"
 local core = require "mascon.nn.module"
 local Module, fields, parameters, put, walk, none = core.Module, core.fields, core.parameters, core.put, core.walk, core.none
 
-function Module:modules(...)
-  none(self, "modules", ...)
+-- A list of {name, value} as the iterator of a loop: for name, value in ...
+local function iterator(list)
+  local i = 0
+  return function()
+    i = i + 1
+    if list[i] then return list[i][1], list[i][2] end
+  end
+end
+
+-- for name, module in m:named_modules() do: m itself, whose name is "", and those below it, each once, under its first name.
+function Module:named_modules(...)
+  none(self, "named_modules", ...)
   local list, seen = {}, {}
-  walk(self, function(m)
-    if not seen[m] then list[#list + 1] = m end
+  walk(self, function(m, path)
+    if not seen[m] then list[#list + 1] = { path:sub(1, -2), m } end
     seen[m] = true
   end, "", "", {})
+  return iterator(list)
+end
+
+function Module:modules(...)
+  none(self, "modules", ...)
+  local list = {}
+  for _, m in Module.named_modules(self) do list[#list + 1] = m end
   return list
 end
 
 -- Raise for modules and parameters that were put into tables of the module, or of those below it, and have no place.
-local INTERNAL = { _names = true, _seen = true, _kind = true }
+local INTERNAL = { _names = true, _seen = true, _kind = true, _hooks = true, _computed = true }
 local function check_tables(self)
   local all = core.contents(self)
   local function held(x) return all[x] end
@@ -29,12 +46,21 @@ local function check_tables(self)
   end
 end
 
+-- for name, module in m:named_children() do: the modules right below m, each once.
+function Module:named_children(...)
+  none(self, "named_children", ...)
+  local list, seen, f = {}, {}, fields(self)
+  for _, key in ipairs(f._names) do
+    local child = f._kind[key] == "module" and rawget(f, key)
+    if child and not seen[child] then list[#list + 1], seen[child] = { tostring(key), child }, true end
+  end
+  return iterator(list)
+end
+
 function Module:children(...)
   none(self, "children", ...)
-  local list, f = {}, fields(self)
-  for _, key in ipairs(f._names) do
-    if f._kind[key] == "module" then list[#list + 1] = rawget(f, key) end
-  end
+  local list = {}
+  for _, m in Module.named_children(self) do list[#list + 1] = m end
   return list
 end
 
@@ -55,36 +81,40 @@ local function places(self, kind)
   return list
 end
 
--- The same, a tensor that is held twice once, under its first name.
+-- The same as {name, tensor}; a tensor that is held twice once, under its first name.
 local function named(self, kind)
   local list = {}
   for _, p in ipairs(places(self, kind)) do
-    if p.first then list[#list + 1] = p end
+    if p.first then list[#list + 1] = { p.name, p.tensor } end
   end
   return list
 end
 
+local function tensors(self, kind)
+  local list = named(self, kind)
+  for i, p in ipairs(list) do list[i] = p[2] end
+  return list
+end
+
+-- for name, tensor in m:named_parameters() do; m:parameters() -> list of tensors; m:named_buffers() and m:buffers() likewise
 function Module:named_parameters(...)
   none(self, "named_parameters", ...)
-  local i, list = 0, named(self, "parameter")
-  return function()
-    i = i + 1
-    if list[i] then return list[i].name, list[i].tensor end
-  end
+  return iterator(named(self, "parameter"))
 end
 
 function Module:parameters(...)
   none(self, "parameters", ...)
-  local list = named(self, "parameter")
-  for i, p in ipairs(list) do list[i] = p.tensor end
-  return list
+  return tensors(self, "parameter")
+end
+
+function Module:named_buffers(...)
+  none(self, "named_buffers", ...)
+  return iterator(named(self, "buffer"))
 end
 
 function Module:buffers(...)
   none(self, "buffers", ...)
-  local list = named(self, "buffer")
-  for i, p in ipairs(list) do list[i] = p.tensor end
-  return list
+  return tensors(self, "buffer")
 end
 
 -- Number of elements in all parameters.
@@ -109,11 +139,13 @@ function Module:eval(...)
   return Module.train(self, false)
 end
 
+-- m:apply(f) -> m. Calls f(module) for the modules below m, then for m.
 function Module:apply(f, ...)
   none(self, "apply", ...)
   fields(self)
   if type(f) ~= "function" then options.raise("%s:apply: expected a function of a module, got %s", self.__name, type(f)) end
-  for _, m in ipairs(self:modules()) do f(m) end
+  for _, m in ipairs(Module.children(self)) do Module.apply(m, f) end
+  f(self)
   return self
 end
 
@@ -131,6 +163,12 @@ function Module:zero_grad(...)
   none(self, "zero_grad", ...)
   for _, p in ipairs(Module.parameters(self)) do p.grad = nil end
   return self
+end
+
+-- m:clone() -> a module of its own with the same values: ms.deepcopy(m)
+function Module:clone(...)
+  none(self, "clone", ...)
+  return ms.deepcopy(self)
 end
 
 -- Move to a device or convert to a floating dtype, parameters and buffers (those of whole numbers are moved only): all of them or, when one

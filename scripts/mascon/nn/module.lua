@@ -8,6 +8,8 @@
 --   _seen   the same names as a set
 --   _kind   by name: "module", "parameter", "buffer", or nil: a plain value
 --   _mark   what compiled steps know this module by; _made  true once init has run: from then on they are told of other values
+--   _hooks  functions that run when it is called (hooks.lua), or nil
+--   _computed  set of names whose values are made anew from other parameters at each look (parametrize.lua), or nil
 local ms = require "mascon"
 local inside = require "mascon.inside"
 local options = require "mascon.options"
@@ -33,6 +35,32 @@ local function fields(m)
     options.raise("expected a module, got %s; methods are called with a colon: model:parameters()", states.word(m))
   end
   return meta.__index
+end
+
+-- What a module's class is; fields(m)'s metatable, unless some of its keys are found by a function, which is the __index of another table.
+local function class_of(f)
+  local meta = debug.getmetatable(f)
+  return rawget(meta, "_class") or meta
+end
+
+-- A key that is no field: one that is computed, one of the class, or what the class's _missing says.
+local function find(f, key)
+  local computed = rawget(f, "_computed")
+  if computed and computed[key] then return rawget(f, "parametrizations")[key]:value() end
+  local class = class_of(f)
+  local v = class[key]
+  if v == nil and class._missing then return class._missing(f, key) end
+  return v
+end
+
+-- Give f the metatable that it needs.
+local finders = setmetatable({}, { __mode = "k" })
+local function set_class(f, class)
+  if rawget(f, "_computed") or class._missing then
+    finders[class] = finders[class] or { _class = class, __index = find }
+    class = finders[class]
+  end
+  return setmetatable(f, class)
 end
 
 -- ---- fields ------------------------------------------------------------------------------------------------------------------------
@@ -93,6 +121,9 @@ local contents -- the modules and parameters in a module; below
 -- Every assignment to a field of a module.
 local function assign(self, key, value)
   local f = fields(self)
+  local computed = rawget(f, "_computed")
+  if computed and computed[key] then return rawget(f, "parametrizations")[key]:assign(value) end
+  if f._check_entry then value = f._check_entry(self, key, value) end
   local was, kind = f._kind[key], nil
   if is_module(value) then kind = "module"
   elseif is_tensor(value) then
@@ -122,7 +153,7 @@ local function assign(self, key, value)
   local plain = value ~= nil or (was == nil and rawget(f, key) ~= nil) -- nil takes a parameter away, and is no value of an option
   if takes and f._made and plain and not kind then
     if takes.by_name[key] then value = takes:check(key, value)
-    elseif type(key) == "string" and rawget(f, key) == nil and rawget(debug.getmetatable(f), "takes") then -- a layer of the library itself
+    elseif type(key) == "string" and rawget(f, key) == nil and rawget(class_of(f), "takes") then -- a layer of the library itself
       local near = text.nearest(key, text.keys(takes.by_name))
       if near then options.raise("%s has no field '%s'; did you mean %s?", f.__name, key, near) end
     end
@@ -141,7 +172,7 @@ function nn.class(name, parent)
   local class
   class = setmetatable({ __name = name }, { __index = above, is_class = true,
     __call = function(_, ...)
-      local f = setmetatable({ _names = {}, _seen = {}, _kind = {}, _mark = options.mark(), training = true }, class)
+      local f = set_class({ _names = {}, _seen = {}, _kind = {}, _mark = options.mark(), training = true }, class)
       local meta = {}
       local c = class
       while c do -- metamethods, the nearest first
@@ -164,7 +195,7 @@ end
 -- Methods of PyTorch's modules that ours lack say what to write. Behind Module, so that they are free as names of fields.
 local foreign = {}
 for name, ours in pairs { cuda = 'model:to "cuda"', cpu = 'model:to "cpu"', double = 'model:to "f64"', float = 'model:to "f32"',
-  half = 'ms.precision "bf16"', named_modules = "model:modules()", named_children = "model:children()",
+  half = 'ms.precision "bf16"',
   add_module = "model.name = module", register_parameter = "model.name = nn.parameter(x)" } do
   foreign[name] = function() options.raise("a module has no method '%s'; write %s", name, ours) end
 end
@@ -239,4 +270,4 @@ nn.is_class = is_class
 
 -- For the files beside this one.
 return { nn = nn, Module = Module, fields = fields, parameters = parameters, put = put, walk = walk, contents = contents,
-  check_table = check_table, none = none }
+  check_table = check_table, none = none, class_of = class_of, set_class = set_class, enlist = enlist }

@@ -1,4 +1,4 @@
--- nn.print: a module as text: the tree, with each module's own parameters and the totals.
+-- nn.print: a module as text: the tree, with each module's own parameters, and the totals.
 local core = require "mascon.nn.module"
 local Module, fields = core.Module, core.fields
 
@@ -12,28 +12,54 @@ local function describe(m)
   return extra == "" and m.__name or ("%s(%s)"):format(m.__name, extra)
 end
 
+local WIDTH = { f32 = 4, f64 = 8, f16 = 2, bf16 = 2, i64 = 8, i32 = 4, u8 = 1, bool = 1 }
+local function bytes_of(t) return t:numel() * WIDTH[t.dtype] end
+
+-- "11,689,512 parameters (513,000 trainable, 11,176,512 frozen), 46.80 MB": bytes: of parameters and buffers.
+local function totals(all, frozen, bytes)
+  local split = frozen > 0 and (" (%s trainable, %s frozen)"):format(thousands(all - frozen), thousands(frozen)) or ""
+  local size = bytes == 0 and "" or bytes < 1e4 and (", %d bytes"):format(bytes) or (", %.2f MB"):format(bytes / 1e6)
+  return ("%s parameters%s%s"):format(thousands(all), split, size)
+end
+
+-- print(model): a row for each module, with its parameters' sizes and how many numbers these and those below it are. What was met before
+-- counts nothing and says where: a tensor by its first name, a module by its first place. A parameter without requires_grad is "frozen".
 function Module.__tostring(self)
   local rows, left, middle = {}, 0, 0
-  local function add(m, label, indent)
-    local shapes = {}
-    local f = fields(m)
-    for _, key in ipairs(f._names) do
-      local v = f._kind[key] == "parameter" and rawget(f, key)
-      if v then shapes[#shapes + 1] = ("%s %s"):format(key, table.concat(v.shape, " x ")) end
-    end
-    local row = { ("  "):rep(indent) .. label .. describe(m), table.concat(shapes, ", "), thousands(m:count()) }
-    left, middle = math.max(left, #row[1]), math.max(middle, #row[2])
-    rows[#rows + 1] = row
-    for _, key in ipairs(f._names) do
-      local v = f._kind[key] == "module" and rawget(f, key)
-      if v then add(v, tostring(key) .. ": ", indent + 1) end
-    end
+  local met, all, frozen, bytes = {}, 0, 0, 0
+  local function shape_of(t, key, path)
+    local words = ("%s %s"):format(key, table.concat(t.shape, " x "))
+    if met[t] then return ("%s (is %s)"):format(words, met[t]) end
+    met[t], all, bytes = path .. key, all + t:numel(), bytes + bytes_of(t)
+    if t.requires_grad then return words end
+    frozen = frozen + t:numel()
+    return words .. " (frozen)"
   end
-  add(self, "", 0)
+  local function add(m, label, path, indent)
+    local row, before = { ("  "):rep(indent) .. label .. describe(m), "", "" }, all
+    rows[#rows + 1] = row
+    if met[m] then
+      row[2] = "(is " .. met[m] .. ")"
+    else
+      met[m] = path == "" and "the whole" or path:sub(1, -2)
+      local f, shapes = fields(m), {}
+      for _, key in ipairs(f._names) do
+        local kind, v = f._kind[key], rawget(f, key)
+        if kind == "parameter" then shapes[#shapes + 1] = shape_of(v, key, path)
+        elseif kind == "buffer" and not met[v] then met[v], bytes = path .. key, bytes + bytes_of(v) end
+      end
+      row[2] = table.concat(shapes, ", ")
+      for _, key in ipairs(f._names) do
+        if f._kind[key] == "module" then add(rawget(f, key), tostring(key) .. ": ", path .. key .. ".", indent + 1) end
+      end
+      row[3] = all > before and thousands(all - before) or ""
+    end
+    left, middle = math.max(left, #row[1]), math.max(middle, #row[2])
+  end
+  add(self, "", "", 0)
   for i, r in ipairs(rows) do
-    local count = r[3] == "0" and "" or r[3]
-    local line = r[1] .. (" "):rep(left - #r[1] + 2) .. r[2] .. (" "):rep(middle - #r[2] + 2) .. ("%10s"):format(count)
+    local line = r[1] .. (" "):rep(left - #r[1] + 2) .. r[2] .. (" "):rep(middle - #r[2] + 2) .. ("%10s"):format(r[3])
     rows[i] = (line:gsub("%s+$", ""))
   end
-  return table.concat(rows, "\n") .. ("\n%s parameters"):format(thousands(self:count()))
+  return table.concat(rows, "\n") .. "\n" .. totals(all, frozen, bytes)
 end

@@ -1,0 +1,472 @@
+-- What modules do as a whole: hooks, copies, prints, names; modules made of others; parameters that are computed.
+-- luacheck: globals TestHooks TestCopies TestPrint TestNames TestLists TestDicts TestParametrized TestSpectral
+-- gcstress: every 50
+local lu = require "luaunit"
+local ms = require "mascon"
+local checks = require "checks"
+local nn, fails = ms.nn, checks.fails
+
+local function f64(m) return m:to "f64" end
+local function largest(a, b) return (a - b):abs():amax():item() end
+
+-- ---- hooks ----------------------------------------------------------------------------------------------------------------------------
+
+TestHooks = {}
+
+function TestHooks.test_order_and_what_they_give()
+  local m, said = nn.lambda(function(a, b) return a + b, a - b end), {}
+  local function before(name, f)
+    return m:register_forward_pre_hook(function(_, list)
+      said[#said + 1] = name
+      return f and f(list)
+    end)
+  end
+  local function after(name, f)
+    return m:register_forward_hook(function(module, list, ...)
+      said[#said + 1] = name
+      lu.assertTrue(module == m)
+      if f then return f(list, ...) end
+    end)
+  end
+  before("first", function(list) return { list[1] * 10, list[2] } end)
+  before "second"
+  m:register_forward_pre_hook(function() said[#said + 1] = "prepended" end, { prepend = true })
+  after("third", function(list, sum, difference)
+    lu.assertEquals({ list[1], list[2], sum, difference }, { 20, 3, 23, 17 })
+    return difference, sum
+  end)
+  local last = after("fourth", function(_, a, b) return a, b, "more" end)
+  lu.assertEquals({ m(2, 3) }, { 17, 23, "more" })
+  lu.assertEquals(table.concat(said, " "), "prepended first second third fourth")
+  last:remove()
+  last:remove() -- a second time changes nothing
+  lu.assertEquals({ m(2, 3) }, { 17, 23 })
+end
+
+function TestHooks.test_one_value_is_the_only_argument()
+  local m = nn.relu()
+  do
+    local guard <close> = m:register_forward_pre_hook(function(_, list) return -list[1] end)
+    lu.assertEquals(m(ms.tensor { 1, -2 }):totable(), { 0, 2 })
+  end
+  lu.assertEquals(m(ms.tensor { 1, -2 }):totable(), { 1, 0 }) -- the hook went with its block
+end
+
+function TestHooks.test_a_hook_may_remove_itself()
+  local m, calls, h = nn.identity(), 0, nil
+  h = m:register_forward_hook(function() calls = calls + 1 h:remove() end)
+  m:register_forward_hook(function(_, _, x) return x + 1 end)
+  lu.assertEquals({ m(1), m(1), calls }, { 2, 2, 1 })
+end
+
+function TestHooks.test_inside_a_model_and_with_gradients()
+  local net = nn.sequential { nn.linear(3, 4), nn.tanh(), nn.linear(4, 1) }
+  local seen
+  net[2]:register_forward_hook(function(_, _, y) seen = y return y * 2 end)
+  local x = ms.randn { 5, 3 }
+  net(x):sum():backward()
+  lu.assertEquals(largest(net[3].weight.grad, (seen * 2):detach():sum(1, true)), 0)
+  lu.assertEquals(largest(net(x), net[3](net[1](x):tanh() * 2)), 0)
+end
+
+function TestHooks.test_errors()
+  local m = nn.relu()
+  fails("relu:register_forward_hook: expected a function, got nil", m.register_forward_hook, m)
+  fails("unknown option 'append'", m.register_forward_pre_hook, m, print, { append = true })
+  fails("expected a module", m.register_forward_hook, nil, print)
+end
+
+-- A hook that comes, goes and comes again between the replays of a compiled step is always the one that runs.
+function TestHooks.test_in_compiled_steps()
+  local m = nn.linear(2, 2)
+  local step = ms.compile(function(x) return m(x):sum() end)
+  local x = ms.ones { 1, 2 }
+  local function same(want)
+    for _ = 1, 5 do lu.assertAlmostEquals(step(x):item(), want, 1e-5) end
+  end
+  local plain = m(x):sum():item()
+  same(plain)
+  local twice = m:register_forward_hook(function(_, _, y) return y * 2 end)
+  same(2 * plain)
+  local more = m:register_forward_pre_hook(function(_, list) return list[1] * 0 end)
+  same(2 * m.bias:sum():item())
+  more:remove()
+  same(2 * plain)
+  twice:remove()
+  same(plain)
+  m:register_forward_hook(function(_, _, y) return y * 3 end)
+  same(3 * plain)
+end
+
+-- What a hook keeps would stay as it was in replays.
+function TestHooks.test_a_step_does_not_lose_what_a_hook_keeps()
+  for _, first in ipairs { true, false } do
+    local m, kept = nn.linear(2, 2), {}
+    local step = ms.compile(function(x) return m(x):sum() end)
+    local x = ms.ones { 1, 2 }
+    if not first then step(x) step(x) step(x) step(x) end
+    m:register_forward_hook(function(_, _, y) kept.y = y end)
+    fails("a replay runs no Lua", function() for _ = 1, 3 do step(x) end end)
+    lu.assertNotNil(kept.y)
+  end
+end
+
+-- ---- copies ---------------------------------------------------------------------------------------------------------------------------
+
+TestCopies = {}
+
+function TestCopies.test_nothing_is_shared()
+  local m = nn.sequential { nn.linear(3, 2), nn.batch_norm(2), nn.dropout(0.3) }
+  m[1].bias:requires_grad_(false)
+  m:eval()
+  local c = m:clone()
+  lu.assertEquals(tostring(c), tostring(m))
+  lu.assertFalse(c[3].training)
+  lu.assertFalse(c[1].bias.requires_grad)
+  lu.assertTrue(c[1].weight.requires_grad and c[1].weight.is_leaf)
+  local before = c:state_dict()
+  for name, t in pairs(before) do before[name] = t:clone() end
+  m:train():requires_grad_()
+  local sgd = ms.optim.sgd(m:parameters(), { lr = 1 })
+  m(ms.randn { 4, 3 }):square():sum():backward()
+  sgd:step()
+  c[3].p = 0.9
+  lu.assertEquals(m[3].p, 0.3)
+  for name, t in pairs(c:state_dict()) do lu.assertEquals(largest(t, before[name]), 0, name) end
+  lu.assertTrue(largest(m[1].weight, c[1].weight) > 0)
+  lu.assertNil(c[1].weight.grad)
+end
+
+function TestCopies.test_what_is_one_stays_one()
+  local a = nn.linear(2, 2)
+  local m = nn.sequential { a, nn.linear(2, 2), a }
+  m[2].weight = a.weight
+  m.note = { { "plain" }, place = a }
+  local c = ms.deepcopy { m, a, a.weight }
+  lu.assertTrue(c[1][1] == c[1][3] and c[1][1] == c[2] and c[1].note.place == c[2])
+  lu.assertTrue(c[1][2].weight == c[2].weight and c[3] == c[2].weight)
+  lu.assertEquals(#c[1]:parameters(), 3)
+  c[1].note[1][1] = "other"
+  lu.assertEquals(m.note[1][1], "plain")
+end
+
+function TestCopies.test_classes_hooks_and_computed_parameters()
+  local Net = nn.class "Net"
+  function Net:init() self.layer, self.scale = nn.weight_norm(nn.linear(2, 2)), 3 end
+  function Net:forward(x) return self.layer(x) * self.scale end
+  local m = Net()
+  local h = m:register_forward_hook(function(net, _, y) return y + net.scale end)
+  local c, x = m:clone(), ms.randn { 4, 2 }
+  c.scale = 5
+  lu.assertAlmostEquals(largest(c(x), (m(x) - 3) / 3 * 5 + 5), 0, 1e-5)
+  h:remove()
+  lu.assertAlmostEquals(largest(c(x), m(x) / 3 * 5 + 5), 0, 1e-5) -- the copy's hook is its own
+  c.layer.weight = ms.zeros { 2, 2 }
+  lu.assertTrue(m.layer.weight:abs():sum():item() > 0)
+end
+
+function TestCopies.test_tensors()
+  local x = ms.tensor({ 1, 2 }, { requires_grad = true })
+  local y = ms.deepcopy(x)
+  lu.assertTrue(y.requires_grad and y.is_leaf and y ~= x)
+  fails("a tensor that an operation made within a graph cannot be copied", ms.deepcopy, x * 2)
+end
+
+-- The copy's replays are its own.
+function TestCopies.test_in_compiled_steps()
+  local m = nn.sequential { nn.linear(2, 1) }
+  local c = m:clone()
+  local step = ms.compile(function(net, x) return net(x):sum() end)
+  local x = ms.ones { 1, 2 }
+  for _ = 1, 5 do lu.assertAlmostEquals(step(m, x):item(), step(c, x):item(), 1e-6) end
+  m[1].weight:detach():fill_(0)
+  for _ = 1, 2 do lu.assertAlmostEquals(step(m, x):item(), m[1].bias:item(), 1e-6) end
+  lu.assertAlmostEquals(step(c, x):item(), c(x):item(), 1e-6)
+end
+
+-- ---- prints and names -----------------------------------------------------------------------------------------------------------------
+
+TestPrint = {}
+
+function TestPrint.test_frozen_and_shared()
+  local a = nn.linear(3, 2)
+  local m = nn.sequential { a, nn.batch_norm(2), nn.linear(3, 2), a }
+  m[3].weight = a.weight
+  a:requires_grad_(false)
+  lu.assertEquals(tostring(m), table.concat({
+    "sequential                                                          14",
+    "  1: linear(3, 2)   weight 2 x 3 (frozen), bias 2 (frozen)           8",
+    "  2: batch_norm(2)  weight 2, bias 2                                 4",
+    "  3: linear(3, 2)   weight 2 x 3 (is 1.weight), bias 2               2",
+    "  4: linear(3, 2)   (is 1)",
+    "14 parameters (6 trainable, 8 frozen), 72 bytes" }, "\n"))
+  lu.assertEquals(m:count(), 14)
+  lu.assertStrContains(tostring(nn.linear(1000, 2000)), "\n2,002,000 parameters, 8.01 MB")
+  lu.assertEquals(tostring(nn.relu()), "relu\n0 parameters")
+end
+
+TestNames = {}
+
+function TestNames.test_modules_by_name()
+  local a = nn.relu()
+  local m = nn.sequential { nn.sequential { nn.linear(1, 1), a }, a }
+  local got = {}
+  for name, x in m:named_modules() do got[#got + 1] = name .. ":" .. x.__name end
+  lu.assertEquals(table.concat(got, " "), ":sequential 1:sequential 1.1:linear 1.2:relu")
+  got = {}
+  m[3] = a
+  for name, x in m:named_children() do got[#got + 1] = name .. ":" .. x.__name end
+  lu.assertEquals(table.concat(got, " "), "1:sequential 2:relu")
+  lu.assertEquals(#m:children(), 2)
+  got = {}
+  for name in nn.batch_norm(2):named_buffers() do got[#got + 1] = name end
+  lu.assertEquals(got[1], "running_mean")
+end
+
+function TestNames.test_apply_goes_from_the_bottom_up()
+  local got = {}
+  nn.sequential { nn.sequential { nn.linear(1, 1) }, nn.relu() }:apply(function(x) got[#got + 1] = x.__name end)
+  lu.assertEquals(table.concat(got, " "), "linear sequential relu sequential")
+end
+
+-- ---- lists ----------------------------------------------------------------------------------------------------------------------------
+
+TestLists = {}
+
+local function names(list)
+  local got = {}
+  for i, m in ipairs(list) do got[i] = m.__name end
+  return table.concat(got, " ")
+end
+
+function TestLists.test_entries()
+  local net = nn.sequential { nn.relu(), nn.tanh(), nn.sigmoid() }
+  lu.assertEquals(#net, 3)
+  lu.assertTrue(net[-1] == net[3] and net[-3] == net[1])
+  lu.assertNil(net[4])
+  lu.assertEquals({ names(net), names(net[{ 2, 3 }]), names(net[{ -2, -1 }]), names(net[{ 3, 2 }]) },
+    { "relu tanh sigmoid", "tanh sigmoid", "tanh sigmoid", "" })
+  lu.assertTrue(net[{ 2, 2 }][1] == net[2])
+  fails("sequential[0]: there are 3 entries, counted from 1", function() return net[0] end)
+  fails("sequential[9]: there are 3 entries", function() return net[9] end)
+  fails("sequential[-4]: there are 3 entries", function() return net[-4] end)
+  fails("sequential[{ 2, 4 }]: there are 3 entries", function() return net[{ 2, 4 }] end)
+  fails("sequential[9]: there are 3 entries", function() net[9] = nn.relu() end)
+  fails("sequential[1] = nil would leave a hole; l:pop(1) takes it out", function() net[1] = nil end)
+  fails("sequential: [1]: expected a module, got number", function() net[1] = 7 end)
+end
+
+function TestLists.test_growing_and_shrinking()
+  local net = nn.sequential {}
+  lu.assertEquals({ #net, net(5) }, { 0, 5 })
+  net:append(nn.relu()):append(nn.linear(2, 2)):insert(1, nn.tanh()):extend { nn.sigmoid(), function(x) return x end }
+  lu.assertEquals(names(net), "tanh relu linear sigmoid lambda")
+  lu.assertEquals({ net:pop(2).__name, net:pop().__name, names(net) }, { "relu", "lambda", "tanh linear sigmoid" })
+  net:insert(-1, nn.gelu())
+  lu.assertEquals(names(net), "tanh linear gelu sigmoid")
+  net[1] = function(x) return x + 1 end
+  lu.assertEquals(names(net:extend(net[{ 1, 1 }])), "lambda linear gelu sigmoid lambda")
+  lu.assertEquals(next(net:state_dict { names = "pytorch" }):match "^%d", "1")
+  fails("sequential:insert: expected a place 1..6, got 9", net.insert, net, 9, nn.relu())
+  fails("sequential:append: argument 1: expected a module, got nil", net.append, net)
+  fails("sequential:extend: entry 2: expected a module, got string", net.extend, net, { nn.relu(), "x" })
+  fails("sequential:pop: expected a place 1..5, got 0", net.pop, net, 0)
+  local step = ms.compile(function(x) return net(x) end)
+  local x = ms.randn { 3, 2 }
+  for call = 1, 12 do
+    if call == 6 then net:append(nn.relu()) elseif call == 9 then net:pop(1) end
+    lu.assertAlmostEquals(largest(step(x), net(x)), 0, 1e-6, "call " .. call)
+  end
+end
+
+function TestLists.test_module_list()
+  local Net = nn.class "Net"
+  function Net:init() self.blocks = nn.module_list { nn.linear(2, 2), nn.linear(2, 2) } end
+  function Net:forward(x)
+    for _, b in ipairs(self.blocks) do x = b(x) end
+    return x
+  end
+  local m = Net()
+  lu.assertEquals(#m:parameters(), 4)
+  lu.assertNotNil(m:state_dict { names = "pytorch" }["blocks.1.bias"])
+  lu.assertEquals(m(ms.ones { 1, 2 }).shape, { 1, 2 })
+  fails("has no forward", m.blocks, ms.ones { 1, 2 })
+  fails("nn.module_list: expected one list of modules", nn.module_list, nn.relu())
+end
+
+function TestLists.test_parameter_list()
+  local m = nn.class "Net" ()
+  local frozen = nn.parameter(ms.ones { 3 }):requires_grad_(false)
+  m.all = nn.parameter_list { ms.ones { 2 }, frozen }
+  lu.assertTrue(m.all[1].requires_grad and m.all[2] == frozen)
+  lu.assertEquals(m.all[2].requires_grad, false)
+  m.all:append(ms.zeros { 1 })
+  lu.assertEquals({ #m.all, m:count(), #m:parameters() }, { 3, 6, 3 })
+  fails("nn.parameter_list: entry 1: expected a tensor, got a module", nn.parameter_list, { nn.relu() })
+end
+
+TestDicts = {}
+
+function TestDicts.test_modules_by_name()
+  local d = nn.module_dict { b = nn.relu(), a = nn.linear(2, 2) }
+  lu.assertEquals({ #d, table.concat(d:keys(), " ") }, { 2, "a b" })
+  d:update { { "z", nn.tanh() }, { "c", nn.sigmoid() } }
+  local got = {}
+  for name, m in d:items() do got[#got + 1] = name .. ":" .. m.__name end
+  lu.assertEquals(table.concat(got, " "), "a:linear b:relu z:tanh c:sigmoid")
+  lu.assertEquals({ d:pop "b".__name, #d, d.b, #d:values() }, { "relu", 3, nil, 3 })
+  lu.assertNotNil(d:state_dict()["a.weight"])
+  d.new = function(x) return x end
+  lu.assertEquals(d.new(3), 3)
+  fails("module_dict:pop: there is no 'b'", d.pop, d, "b")
+  fails("keys is a method", function() d.keys = nn.relu() end)
+  fails("module_dict: x: expected a module, got number", function() d.x = 3 end)
+  fails("entry 2: expected names", nn.module_dict, { [2] = nn.relu(), x = nn.relu() })
+  d:clear()
+  lu.assertEquals({ #d, #d:parameters() }, { 0, 0 })
+end
+
+function TestDicts.test_parameters_by_name()
+  local d = nn.parameter_dict { w = ms.ones { 2 } }
+  lu.assertTrue(d.w.requires_grad)
+  lu.assertEquals(d:count(), 2)
+end
+
+-- ---- computed parameters --------------------------------------------------------------------------------------------------------------
+
+TestParametrized = {}
+
+local Double = nn.class "double"
+function Double.forward(_, w) return w * 2 end
+function Double.right_inverse(_, w) return w / 2 end
+
+function TestParametrized.test_any_module()
+  local m = nn.linear(2, 2)
+  local w = m.weight
+  local value = w:detach():clone()
+  nn.register_parametrization(m, "weight", Double())
+  lu.assertTrue(nn.is_parametrized(m) and nn.is_parametrized(m, "weight") and not nn.is_parametrized(m, "bias"))
+  lu.assertEquals({ largest(m.weight, value), largest(w, value / 2) }, { 0, 0 })
+  lu.assertTrue(m.parametrizations.weight.original == w) -- an optimizer made before goes on
+  m.weight:sum():backward()
+  lu.assertEquals(w.grad:sum():item(), 8)
+  nn.register_parametrization(m, "weight", Double()) -- one behind the other
+  lu.assertEquals(largest(m.weight, value * 2), 0)
+  m.weight = ms.ones { 2, 2 }
+  lu.assertEquals({ m.weight:sum():item(), w:sum():item() }, { 4, 1 })
+  fails("expected 2 x 2 f32, got 3 f32", function() m.weight = ms.ones { 3 } end)
+  nn.remove_parametrizations(m, "weight")
+  lu.assertTrue(m.weight == w and m.parametrizations == nil)
+  lu.assertEquals(w:sum():item(), 4)
+  local order = {}
+  for name in m:named_parameters() do order[#order + 1] = name end
+  table.sort(order)
+  lu.assertEquals(table.concat(order, " "), "bias weight")
+end
+
+function TestParametrized.test_errors()
+  local m = nn.linear(2, 2)
+  fails("linear has no floating parameter 'scale'", nn.register_parametrization, m, "scale", Double())
+  fails("nn.register_parametrization: expected a module, got a function", nn.register_parametrization, m, "weight", function() end)
+  fails("linear has no parametrized 'weight'", nn.remove_parametrizations, m, "weight")
+  local One = nn.class "one"
+  function One.forward(_, w) return w end
+  nn.register_parametrization(m, "weight", One())
+  fails("one: has no right_inverse: the parameter cannot be set", function() m.weight = ms.ones { 2, 2 } end)
+  fails("leave_parametrized = false is for one", nn.remove_parametrizations, nn.weight_norm(nn.linear(2, 2)), "weight",
+    { leave_parametrized = false })
+end
+
+function TestParametrized.test_weight_norm()
+  local m = f64(nn.conv2d(2, 3, 2))
+  local w = m.weight:detach():clone()
+  nn.weight_norm(m)
+  lu.assertTrue(largest(m.weight, w) < 1e-15)
+  local list = {}
+  for name, t in pairs(m:state_dict { names = "pytorch" }) do list[#list + 1] = name .. " " .. table.concat(t.shape, "x") end
+  table.sort(list)
+  lu.assertEquals(table.concat(list, ", "), "bias 3, parametrizations.weight.original0 3x1x1x1, parametrizations.weight.original1 3x2x2x2")
+  local p = m.parametrizations.weight
+  p.original0:detach():fill_(2)
+  lu.assertAlmostEquals(m.weight:norm(2, { 2, 3, 4 }):sub(2):abs():amax():item(), 0, 1e-14)
+  -- gradients lie across v
+  m.weight:mul(ms.randn({ 3, 2, 2, 2 }, { dtype = "f64" })):sum():backward()
+  lu.assertAlmostEquals((p.original1.grad * p.original1):sum({ 2, 3, 4 }):abs():amax():item(), 0, 1e-13)
+  lu.assertEquals(nn.weight_norm(nn.linear(2, 3), { dim = 2 }).parametrizations.weight.original0.shape, { 1, 2 })
+  lu.assertEquals(#nn.weight_norm(nn.linear(2, 3), { dim = false }).parametrizations.weight.original0.shape, 0)
+  lu.assertEquals(nn.weight_norm(nn.linear(2, 3), { dim = -1 }).parametrizations.weight.original0.shape, { 1, 2 })
+  fails("nn.weight_norm: dim: expected a dimension 1..2, got 3", nn.weight_norm, nn.linear(2, 3), { dim = 3 })
+end
+
+TestSpectral = {}
+
+-- The largest singular value: by many rounds of the power method on w w'.
+local function largest_singular_value(w)
+  local a = ms.matmul(w, w, { tb = true })
+  local v = ms.ones({ a:size(1), 1 }, { dtype = "f64" })
+  for _ = 1, 2000 do
+    v = ms.matmul(a, v)
+    v = v / v:norm()
+  end
+  return math.sqrt(ms.matmul(a, v):norm():item())
+end
+
+function TestSpectral.test_the_largest_singular_value_becomes_1()
+  ms.seed(3)
+  local m = f64(nn.linear(6, 4))
+  local w = m.weight:detach():clone()
+  nn.spectral_norm(m)
+  for _ = 1, 200 do local _ = m.weight end
+  lu.assertAlmostEquals(largest_singular_value(m.weight:detach()), 1, 1e-12)
+  lu.assertAlmostEquals(largest(m.weight * largest_singular_value(w), w), 0, 1e-12)
+  local u = m.parametrizations.weight[1]._u:clone()
+  m:eval()
+  m(ms.randn({ 2, 6 }, { dtype = "f64" }))
+  lu.assertEquals(largest(u, m.parametrizations.weight[1]._u), 0)
+  lu.assertEquals(nn.spectral_norm(nn.conv_transpose2d(2, 3, 2)).parametrizations.weight[1]._u.shape, { 3 })
+  lu.assertEquals(nn.spectral_norm(nn.conv2d(2, 3, 2)).parametrizations.weight[1]._v.shape, { 8 })
+  fails("n_power_iterations: expected a whole number from 1 on, got 0", nn.spectral_norm, nn.linear(2, 2), { n_power_iterations = 0 })
+end
+
+-- Training with a gradient penalty (a derivative of second order through the norm), eagerly and compiled: the same weights and vectors.
+function TestSpectral.test_in_compiled_steps_and_second_order()
+  local function make()
+    ms.seed(5)
+    return nn.sequential { nn.spectral_norm(nn.linear(3, 8)), nn.tanh(),
+      nn.spectral_norm(nn.weight_norm(nn.linear(8, 1), { name = "bias" })) }
+  end
+  local function training(net)
+    local sgd = ms.optim.sgd(net:parameters(), { lr = 0.05 })
+    return function(x)
+      x = x:clone():requires_grad_()
+      local y = net(x)
+      local g = ms.grad(y:sum(), x)
+      local loss = y:mean() + (g:square():sum(2) - 1):square():mean()
+      sgd:zero_grad()
+      loss:backward()
+      sgd:step()
+      return loss
+    end
+  end
+  local a, b = make(), make()
+  local eager, step = training(a), ms.compile(training(b))
+  for call = 1, 8 do
+    local x = ms.randn { 6, 3 }
+    lu.assertAlmostEquals(step(x):item(), eager(x):item(), 1e-5, "call " .. call)
+  end
+  local want = a:state_dict()
+  for name, t in pairs(b:state_dict()) do lu.assertAlmostEquals(largest(t, want[name]), 0, 1e-5, name) end
+end
+
+-- A step recorded before the norm came, and after it went.
+function TestSpectral.test_coming_and_going_between_replays()
+  local m = nn.linear(3, 2):eval()
+  local step, x = ms.compile(function(x) return m(x) end), ms.randn { 4, 3 }
+  local function same() for _ = 1, 5 do lu.assertAlmostEquals(largest(step(x), m(x)), 0, 1e-6) end end
+  same()
+  nn.spectral_norm(m)
+  m:eval()
+  same()
+  nn.remove_parametrizations(m, "weight")
+  same()
+end
