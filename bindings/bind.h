@@ -22,11 +22,15 @@ int msl_refuse(lua_State *L, const char *fmt, ...) MS_PRINTF(2, 3);
  * when it is new. */
 bool msl_metatable(lua_State *L, const char *name);
 
+/* The core asks for a function of the script: f, called with `data` as light userdata where the script stands, calls that. 0, or -1
+ * after ms_fail, which says an error of it. Modes and scopes are afterwards as before. (custom.c) */
+int msl_call_for_core(lua_CFunction f, void *data);
 /* Push a tensor as userdata (it is retained), a number operand as a Lua number, NULL as nil. */
 void msl_push(lua_State *L, ms_tensor *t);
 /* The same as a result of a compiled step: it carries no graph, and msl_is_result knows why. */
 void msl_push_result(lua_State *L, ms_tensor *t);
 bool msl_is_result(lua_State *L, int i);
+void msl_keep(lua_State *L, int i); /* no scope frees the tensor, or those in the table, at i */
 /* The tensor at a stack index; raises when it is something else or was freed by its scope. */
 ms_tensor *msl_check(lua_State *L, int i, const char *what);
 ms_tensor *msl_to(lua_State *L, int i);  /* NULL when it is no live tensor */
@@ -80,6 +84,7 @@ void msl_open_tensor(lua_State *L);
 void msl_open_ops(lua_State *L);
 void msl_open_grad(lua_State *L);
 void msl_open_custom(lua_State *L);
+void msl_open_recompute(lua_State *L);
 void msl_open_random(lua_State *L);
 void msl_open_device(lua_State *L);
 void msl_open_modes(lua_State *L);

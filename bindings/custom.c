@@ -14,6 +14,25 @@ typedef struct script_custom {
   bool zeros;      /* it gets zeros for results without a gradient, not nothing */
 } script_custom;
 
+int msl_call_for_core(lua_CFunction f, void *data) {
+  lua_State *L = msl_where();
+  if (!L || !lua_checkstack(L, 4)) return ms_fail("no room to call a function of the script"), -1;
+  const bool was = ms_grad_enabled();
+  const int mark = ms_scope_open(), top = lua_gettop(L);
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, data);
+  const int status = lua_pcall(L, 1, 0, 0);
+  msl_here(L);
+  ms_scope_close(mark);
+  ms_set_grad_enabled(was);
+  if (status != LUA_OK) {
+    ms_error_clear();
+    ms_fail("%s", lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text");
+  }
+  lua_settop(L, top);
+  return status == LUA_OK ? 0 : -1;
+}
+
 /* ---- in a backward pass ------------------------------------------------------------------------------------------ */
 
 /* t, which the Lua function gave for argument i, as a gradient of x. NULL after ms_fail. */
@@ -62,25 +81,10 @@ static int call(lua_State *L) {
 }
 
 static int vjp(ms_custom *c, ms_vjp *v) {
-  lua_State *L = msl_where();
-  if (!L || !lua_checkstack(L, 4)) return ms_fail("%s: no room to call its backward", c->name), -1;
-  const bool was = ms_grad_enabled();
-  const int mark = ms_scope_open(), top = lua_gettop(L);
-  lua_pushcfunction(L, call);
-  lua_pushlightuserdata(L, v);
-  const int status = lua_pcall(L, 1, 0, 0);
-  msl_here(L);
-  ms_scope_close(mark);
-  ms_set_grad_enabled(was);
-  if (status != LUA_OK) {
-    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
-    ms_error_clear();
-    ms_fail("%s", text);
-  }
-  lua_settop(L, top);
+  const int rc = msl_call_for_core(call, v);
   for (int i = 0; i < v->n_in; i++)
     if (v->dx[i]) v->dx[i] = checked(c, i, ms_autorelease(v->dx[i]), v->x[i]);
-  return status == LUA_OK ? 0 : -1;
+  return rc;
 }
 
 static void drop(ms_custom *c) {

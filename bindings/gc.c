@@ -348,6 +348,8 @@ static void keep_value(lua_State *L, int i, int depth) {
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) keep_value(L, lua_gettop(L), depth + 1);
 }
 
+void msl_keep(lua_State *L, int i) { keep_value(L, lua_absindex(L, i), 0); }
+
 static int scope_keep(lua_State *L) {
   luaL_checkudata(L, 1, "mascon.scope");
   int n = lua_gettop(L);

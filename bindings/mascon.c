@@ -55,6 +55,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_ops(L);
   msl_open_grad(L);
   msl_open_custom(L);
+  msl_open_recompute(L);
   msl_open_random(L);
   msl_open_device(L);
   msl_open_modes(L);

@@ -6,6 +6,7 @@
  * operations and go through the gate, so with gradients enabled what they return is again part of a graph. */
 #include "custom.h"
 #include "parts.h"
+#include "region.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ void ms_node_release(ms_node *n) {
   while ((n = to_free)) {
     to_free = n->next;
     drop_tensors(n);
+    ms_region_leave(n);
     free(n);
     ms_live_nodes--;
   }
@@ -147,9 +149,9 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   bool ok = true;
   for (int i = 0; i < n_in; i++) {
     bool values = i >= 32 ? n->kept_in >> 31 : n->kept_in >> i & 1;
-    n->in[i] = stand_in(in[i], values);
+    n->in[i] = stand_in(in[i], values && !ms_region_owns(in[i]));
     ok &= !in[i] || n->in[i];
-    if (in[i] && values && in[i]->storage) n->in_version[i] = in[i]->storage->version;
+    if (in[i] && in[i]->storage) n->in_version[i] = in[i]->storage->version;
   }
   for (int i = 0, a = 0; i < op->n_arg; i++) {
     if (op->arg[i].is_tensor) continue;
@@ -161,7 +163,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
     ok &= (n->out[k] = ms_alias(out[k])) != NULL;
     if (!ok) break;
     if (n->kept_out >> k & 1) n->out_version[k] = out[k]->storage->version;
-    else {
+    if (!(n->kept_out >> k & 1) || ms_region_owns(out[k])) {
       ms_storage_release(n->out[k]->storage);
       n->out[k]->storage = NULL;
       n->out[k]->is_ghost = true;
@@ -170,6 +172,7 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
     out[k]->node = n, out[k]->out_index = (uint8_t)k, out[k]->requires_grad = true;
     n->refs++;
   }
+  ok &= ms_region_take(n) == 0;
   ms_node_release(n);
   return ok ? 0 : -1;
 }
@@ -380,7 +383,7 @@ static int visit(backward_pass *p, ms_node *n) {
     if (!dx || !r || !need)
       return free(dx), free(r), free(need), ms_fail("out of memory in the derivative of %s", ms_node_name(n)), -1;
   }
-  int mark = ms_scope_open(), rc = 0;
+  int mark = ms_scope_open(), rc = ms_region_restore(n);
   for (int i = 0; i < n->n_in; i++) {
     const ms_tensor *t = n->in[i];
     need[i] = t && t->requires_grad && ((t->node && t->node->wanted) || (p->n_x ? asked_for(p, t) >= 0 : !t->node));
@@ -451,13 +454,17 @@ static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_g
     ms_parts_free(&n->parts);
     if (!keep_graph && rc == 0) {
       drop_tensors(n);
+      ms_region_leave(n);
       n->freed = true;
     }
   }
   if (rc == 0) rc = gather_leaf_parts(p);
   ms_parts_free(&p->parts);
   for (int i = 0; i < p->n && p->aside; i++) put_back(&p->aside[i]);
-  for (int i = 0; i < p->n; i++) ms_node_release(p->list[i]);
+  for (int i = 0; i < p->n; i++) {
+    ms_region_forget(p->list[i]);
+    ms_node_release(p->list[i]);
+  }
   free(p->list), free(p->aside);
   passes--;
   return rc;

@@ -89,8 +89,8 @@ static int give_words(struct ms_capture *w, const ms_record *r, ms_rcall *q) {
   }
   if (!c->rng || !c->n_out) return 0;
   if (!w->rng) w->rng = w->n_block, w->n_block += 2;
-  c->rng_live = w->rng, c->rng_offset = w->draws;
-  w->draws += ms_rng_counters(c->out[0].dtype, ms_view_numel(&c->out[0]));
+  c->rng_live = w->rng, c->rng_offset = w->draws - q->rng_behind;
+  if (!q->rng_behind) w->draws += ms_rng_counters(c->out[0].dtype, ms_view_numel(&c->out[0]));
   return 0;
 }
 

@@ -40,13 +40,16 @@ typedef struct ms_rcall {
   ms_attr *attr;
   const char *chunk;
   int line;
-  int nth;      /* which call it was when it was recorded: passes move calls */
-  bool live;    /* some number must be refreshed before each run */
-  bool indexed; /* some input is an index tensor, to be checked before each run */
-  bool risky;   /* a run may end with an error, for what it is given */
-  bool idle;    /* nobody reads what it makes: in a run only its index tensors are checked */
-  int chain;    /* how many calls the chain has that ends here; -1: an earlier member, run by the last; 0: by itself */
-  bool head;    /* the first of a chain, behind which the others run piece by piece */
+  int nth;    /* which call it was when it was recorded: passes move calls */
+  bool again; /* computes a second time, on purpose, what an earlier call did (ms.recompute) */
+  uint64_t
+      rng_behind; /* then, of a random one: how far the counter it draws from lies behind the generator's; it leaves that alone */
+  bool live;      /* some number must be refreshed before each run */
+  bool indexed;   /* some input is an index tensor, to be checked before each run */
+  bool risky;     /* a run may end with an error, for what it is given */
+  bool idle;      /* nobody reads what it makes: in a run only its index tensors are checked */
+  int chain;      /* how many calls the chain has that ends here; -1: an earlier member, run by the last; 0: by itself */
+  bool head;      /* the first of a chain, behind which the others run piece by piece */
 } ms_rcall;
 
 typedef struct ms_slot_view { /* a tensor: a view, and the slot that it lies in */

@@ -2,6 +2,7 @@
  * core tells of each call through the observer at the end of this file. number.c records arithmetic on live numbers, gradients.c
  * what happens to .grad. */
 #include "pass.h"
+#include "core/region.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -409,6 +410,8 @@ static int called(const ms_call *c, ms_tensor *const *in, ms_tensor *const *out)
   for (int i = 0; i < all && rc == 0; i++)
     if (q->slot[i] >= 0 && ms_rcall_writes(q, i)) rc = touch(r, q, q->slot[i], true);
   q->nth = r->n_call;
+  q->again = ms_recomputing > 0;
+  if (q->again && c->rng) q->rng_behind = ms_rng_proceeds - c->rng->counter;
   for (int i = 0; i < n && i < MS_MAX_ARGS; i++) q->indexed |= c->bound[i] != 0;
   q->risky = q->indexed || c->op->flags & MS_REFUSES ||
              (takes_live_number(q) && (c->rng || !ms_dtype_is_float(c->n_out ? c->out[0].dtype : c->in[0].dtype)));

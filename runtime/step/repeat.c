@@ -1,5 +1,6 @@
 /* repeat.c -- a pass over a recording: a call that computes what an earlier one has computed is dropped, and its readers read the
- * earlier result. Forward code and derivative rules written apart often ask for the same thing (1 - y, x transposed, a norm). */
+ * earlier result. Forward code and derivative rules written apart often ask for the same thing (1 - y, x transposed, a norm). (What
+ * is computed again on purpose, to save memory, stays: ms.recompute.) */
 #include "pass.h"
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +90,7 @@ int ms_step_repeat(ms_step *s) {
       }
   for (int b = 1; b < r->n_call; b++) {
     const ms_rcall *y = &r->call[b];
-    if (gone[b] || !pure(y)) continue;
+    if (gone[b] || y->again || !pure(y)) continue;
     for (int a = b - 1; a >= 0 && a > b - MOST_BACK; a--) {
       const ms_rcall *x = &r->call[a];
       if (gone[a] || !equal(x, y) || !replaces(r, w, a, b)) continue;

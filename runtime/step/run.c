@@ -188,9 +188,12 @@ static int run_call(const ms_step *s, ms_rcall *q) {
   if (q->chain < 0 && rc == 0) return 0; /* its numbers are fresh, the last of its chain runs it */
   for (int k = 0; q->indexed && k < c->n_in && k < MS_MAX_ARGS && rc == 0; k++)
     if (c->bound[k] && s->r->device->backend->host_memory) rc = ms_check_index(c->op, k, &c->in[k], c->bound[k]);
+  ms_rng *rng = c->rng, earlier = {.seed = rng ? rng->seed : 0, .counter = rng ? rng->counter - q->rng_behind : 0};
+  if (q->rng_behind) c->rng = &earlier;
   if (rc == 0) rc = c->kernel->run(c);
+  c->rng = rng;
   if (rc < 0) ms_error_prefix("%s at %s:%d", c->op->name, q->chunk ? q->chunk : "?", q->line);
-  else if (c->rng && c->n_out) ms_rng_advance(c->rng, c->out[0].dtype, ms_view_numel(&c->out[0]));
+  else if (c->rng && c->n_out && !q->rng_behind) ms_rng_advance(c->rng, c->out[0].dtype, ms_view_numel(&c->out[0]));
   return rc;
 }
 

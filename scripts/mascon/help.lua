@@ -119,6 +119,12 @@ end
 -- as well, every time, and compares; =off only f. step:report() -> what was recorded; step:profile(n, ...) -> where the time of n replays
 -- with these arguments goes (they train, if the step does).
 
+-- ms.recompute(f, ...) -> what f(...) gives
+-- Memory for time (PyTorch's checkpoint): what f computes on the way is not kept for the backward pass, which calls f again when it
+-- wants those values, with random numbers drawn as before. Gradients are the same, of any order, in f's arguments and in the parameters it
+-- captured; it may return several values, call ms.recompute itself, and be part of a compiled step, which then plans less memory. f must
+-- do the same both times, and not differentiate its own values inside.
+
 -- ms.threads() -> how many threads the kernels use; ms.threads(n) sets it
 -- At first MASCON_THREADS, else the cores this process may use. Results are the same to the bit with any number (ms.deterministic).
 
