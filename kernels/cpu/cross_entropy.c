@@ -31,7 +31,7 @@ static int run_cross_entropy(ms_call *c) {
   else cross_entropy_f64(c);
   return 0;
 }
-MS_KERNEL(cross_entropy, .supports = rows_contiguous, .run = run_cross_entropy);
+MS_KERNEL(plain_cross_entropy, .supports = rows_contiguous, .run = run_cross_entropy);
 
 static bool supports_grad(const ms_call *c) { return f32_or_f64(c) && ms_view_contiguous(&c->in[1]); }
 
@@ -48,4 +48,4 @@ static int run_nll(ms_call *c) {
   else nll_f64(c);
   return 0;
 }
-MS_KERNEL(nll_loss, .supports = f32_or_f64, .run = run_nll);
+MS_KERNEL(plain_nll_loss, .supports = f32_or_f64, .run = run_nll);

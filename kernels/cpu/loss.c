@@ -22,9 +22,10 @@ enum {
 #undef T
 #undef G
 
+/* Contiguous, and without weights. */
 static bool contiguous(const ms_call *c) {
   for (int i = 0; i < c->n_in; i++)
-    if (!ms_view_contiguous(&c->in[i])) return false;
+    if (i < 2 ? !ms_view_contiguous(&c->in[i]) : !c->in[i].absent) return false;
   return f32_or_f64(c);
 }
 

@@ -441,9 +441,11 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   ms_attr a[MS_MAX_ARGS];
   take_attributes(op, attr, a);
   if (op->mutates && check_mutation(op, n_in, in) < 0) return -1;
-  if (op->flags & MS_COMPOSITE) return apply_ref(op, device, n_in, in, a, 1, out);
-
   ms_tensor *converted[FEW_INPUTS];
+  if (op->flags & MS_COMPOSITE) {
+    const int some = n_in <= FEW_INPUTS ? common_float(op, n_in, in, converted) : 0;
+    return some < 0 ? -1 : apply_ref(op, device, n_in, some ? converted : in, a, 1, out);
+  }
   int number_dtype = MS_F64;
   if (op->flags & MS_ELEMENTWISE) {
     bool numbers = true;

@@ -39,12 +39,12 @@ def parse(signature):
 
 
 def default_of(kind, text):
+    if text is not None and (kind == "dtype" or kind.startswith("enum")):
+        return text
     if text is None or text in ("none", "all"):
         return None
     if text in ("true", "false"):
         return text == "true"
-    if kind == "dtype" or kind.startswith("enum"):
-        return text
     return float(text.replace("math.huge", "inf")) if kind in ("scalar", "operand") else int(text)
 
 
