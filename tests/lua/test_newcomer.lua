@@ -94,7 +94,8 @@ end
 function TestNewcomer.test_unknown_options_name_those_there_are()
   local ds = ms.data.tensors { ms.ones { 4 } }
   fails("unknown option 'batch_size'; expected batch, device, drop_last", ds.loader, ds, { batch_size = 2 })
-  fails("expected betas, eps, lr, weight_decay", optim.adam, nn.linear(1, 1):parameters(), { learning_rate = 1 })
+  fails("expected amsgrad, betas, decoupled_weight_decay, eps, lr, maximize, weight_decay", optim.adam, nn.linear(1, 1):parameters(),
+    { learning_rate = 1 })
   fails("compile: too many arguments", ms.compile, function() end, { mode = "fast" })
 end
 
