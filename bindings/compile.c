@@ -7,6 +7,7 @@
  * what was set in modules and optimizers since they were made (train/eval mode among it), what the variables hold that it captured,
  * which of the leaves whose .grad it finds have one, and which of the leaves it works with want one. Numbers go in as live numbers;
  * those that the function looks at are known by value. What comes out carries no graph, in any call. */
+#include "core/numerics.h"
 #include "steps.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ static bool inside; /* a compiled function is running: others that it calls run 
 typedef struct guard {
   ms_record *r;
   ms_check *check;
+  ms_watch *watch;
   bool on, was_inside;
   bool held; /* the call left something behind */
   looking before;
@@ -34,8 +36,9 @@ static int guard_close(lua_State *L) {
   msl_stop_looking(L, &g->before);
   if (g->r) ms_record_abort(g->r);
   ms_check_free(g->check);
+  ms_watch_free(g->watch);
   if (g->on) inside = g->was_inside;
-  g->r = NULL, g->check = NULL, g->on = false;
+  g->r = NULL, g->check = NULL, g->watch = NULL, g->on = false;
   if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE) msl_take_back(L, lua_gettop(L));
   return 0;
 }
@@ -171,6 +174,44 @@ static int replay(lua_State *L, int at, state *s, const arguments *v) {
   if (ms_step_run(s->step, v->tensor, out) == 0) n = push_step_results(L, at, s, v, out);
   msl_leave(L, mark);
   return n;
+}
+
+/* Protected: the function as it is. Stack: step, n arguments, the arguments read. */
+static int again_plain(lua_State *L) {
+  const arguments *v = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return call_plain(L, lua_gettop(L) - 1, v);
+}
+
+/* A replay under ms.detect_nan. If it leaves NaN or infinity, all that it wrote is put back and the function runs as it is, where
+ * each operation is asked: an error names the first one, and the state is again that before the call. If none is found, infinity
+ * was meant (or there before), and what that run did counts. */
+static int replay_watched(lua_State *L, int at, state *s, const arguments *v, int n) {
+  ms_tensor *out[MAX_TENSORS];
+  guard *g = push_guard(L);
+  const int mark = msl_enter(L);
+  int values = 0, odd = -1;
+  if ((g->watch = ms_watch_begin(s->step, v->tensor)) && ms_step_run(s->step, v->tensor, out) == 0)
+    odd = ms_watch_odd(g->watch, out, !s->infinite);
+  if (odd == 0) values = push_step_results(L, at, s, v, out);
+  if (odd > 0) ms_watch_put_back(g->watch);
+  msl_leave(L, mark);
+  if (odd <= 0) return values;
+  const int top = lua_gettop(L);
+  lua_pushcfunction(L, again_plain);
+  for (int i = 0; i <= n; i++) lua_pushvalue(L, i + 1);
+  lua_pushlightuserdata(L, (void *)v);
+  const int cleanup = msl_protect_begin();
+  if (lua_pcall(L, n + 2, LUA_MULTRET, 0) == LUA_OK) return s->infinite = true, lua_gettop(L) - top;
+  msl_protect_failed(cleanup);
+  const int last = msl_enter(L);
+  ms_watch_put_back(g->watch);
+  msl_leave(L, last);
+  if (lua_type(L, -1) == LUA_TSTRING && strstr(lua_tostring(L, -1), "detect_nan: ")) {
+    lua_pushliteral(L, " (in a replay; the step has been run again as it is to find this, and all is as before the call)");
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
 }
 
 /* Run the function and its replay from the same state; an error names what differs. Derivative rules take short cuts for some
@@ -325,7 +366,9 @@ static int step_body(lua_State *L) {
   if (s->calls == 0) s->calls = 1;
   else if (s->step && s->tensors == st->tensors) {
     switch (ms_step_fit(s->step, v.tensor)) {
-    case MS_FITS: return mode == MODE_CHECK ? run_checked(L, at, s, &v, n) : replay(L, at, s, &v);
+    case MS_FITS:
+      if (mode == MODE_CHECK) return run_checked(L, at, s, &v, n);
+      return ms_detect_nan_on() ? replay_watched(L, at, s, &v, n) : replay(L, at, s, &v);
     case MS_FIT_ALIAS: return call_plain(L, n, &v);
     case MS_FIT_ELSEWHERE: return record(L, st, at, s, &v, n);
     case MS_FIT_GRADS: forget_recording(s);

@@ -4,11 +4,12 @@
  * has changed none it goes on following its resumer; what it changed (it yields inside no_grad or a scope) is put aside at the end
  * of its turn and found again at the next, and its resumer has its own back whatever happened. */
 #include "bind.h"
+#include "core/numerics.h"
 #include "interrupt.h"
 #include <string.h>
 
 typedef struct modes {
-  bool grad, deterministic, flush_denormal, check_numerics;
+  bool grad, deterministic, flush_denormal, check_numerics, detect_nan;
   const char *precision; /* its name: one of a few strings that stay */
   int guards;            /* open ones, so that a no_grad inside a no_grad counts as a change */
   int seeded;            /* generators of its own that are in place of the default one (ms.with_seed) */
@@ -26,6 +27,7 @@ static modes modes_now(void) {
   modes m;
   memset(&m, 0, sizeof m); /* gaps too: they are compared as bytes */
   m.grad = ms_grad_enabled(), m.deterministic = ms_deterministic(), m.flush_denormal = ms_flush_denormal();
+  m.detect_nan = ms_detect_nan_on();
   m.check_numerics = ms_check_numerics_on(), m.precision = ms_precision_name();
   m.guards = msl_grad_guards, m.scopes = msl_scopes(), m.seeded = seeded;
   if (seeded) m.rng = *ms_default_rng(), m.outermost = outermost;
@@ -34,7 +36,7 @@ static modes modes_now(void) {
 
 static void set(const modes *m) {
   ms_set_grad_enabled(m->grad), ms_set_deterministic(m->deterministic), ms_set_flush_denormal(m->flush_denormal);
-  ms_set_check_numerics(m->check_numerics);
+  ms_set_check_numerics(m->check_numerics), ms_set_detect_nan(m->detect_nan);
   if (ms_precision_name() != m->precision) ms_set_precision(m->precision);
   msl_grad_guards = m->guards, seeded = m->seeded;
   if (seeded) *ms_default_rng() = m->rng, outermost = m->outermost;

@@ -86,6 +86,7 @@ typedef struct state {
   int unsteady;     /* recordings whose call left fields or frozen leaves other than it found them */
   bool eager;       /* too many of them */
   bool forgiven;    /* a recording left something behind, once */
+  bool infinite;    /* it leaves infinity on purpose: ms.detect_nan looks for NaN only */
   uint64_t last;    /* call of the step that used it last */
   int n_number, n_values;
   int n_looked, n_keyed; /* numbers that the function looks at; those of them whose values are in the key */

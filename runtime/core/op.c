@@ -11,6 +11,7 @@
  * A row that is composed of others (MS_COMPOSITE) goes to its `ref` at once: the operations that this calls pass the gate. */
 #define MS_INSIDE
 #include "core.h"
+#include "numerics.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +24,6 @@ const ms_observer *ms_observe(const ms_observer *o) {
   ms_observer_now = o;
   return before;
 }
-
-static bool check_numerics;
-void ms_set_check_numerics(bool on) { check_numerics = on; }
-bool ms_check_numerics_on(void) { return check_numerics; }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
@@ -126,22 +123,6 @@ int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound) 
   for (int64_t i = 0; i < n; i++) {
     const int64_t x = ms_view_integer(v, ms_offset(v, i));
     if (x < MS_INDEX_BASE || x > bound - 1 + MS_INDEX_BASE) return ms_index_failed(op, input, i, x, bound);
-  }
-  return 0;
-}
-
-static int numerics_failed(const ms_op *op, int n_out, ms_tensor **out) {
-  for (int k = 0; k < n_out; k++) {
-    if (!ms_dtype_is_float(out[k]->dtype)) continue;
-    int mark = ms_scope_open();
-    bool was = ms_set_grad_enabled(false);
-    check_numerics = false;
-    ms_tensor *finite = ms_apply(MS_OP_all, MS_IN(ms_isfinite(ms_detach(out[k]))), NULL);
-    bool ok = finite && ms_item(finite) != 0;
-    check_numerics = true;
-    ms_set_grad_enabled(was);
-    ms_scope_close(mark);
-    if (!ok) return ms_fail("%s: result %d (%s) holds NaN or infinity", op->name, k + 1, ms_shape_str(out[k])), -1;
   }
   return 0;
 }
@@ -430,7 +411,9 @@ static int compute(const checked_call *c, ms_tensor **out, bool *recorded) {
     const int n = compose(c, out);
     if (n < 0 || *recorded) return n;
   }
-  return check_numerics && numerics_failed(c->op, s->n_out, out) < 0 ? -1 : s->n_out;
+  if (ms_numerics_watched() && s->n_out && ms_numerics_after(c->op, s->n_in, s->in, s->attr, s->n_out, out, &(ms_given){0}) < 0)
+    return -1;
+  return s->n_out;
 }
 
 static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
@@ -471,9 +454,13 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
 }
 
 int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
+  const ms_op *op = ms_op_at(id);
+  const bool watched = op->mutates && ms_numerics_watched();
+  ms_given given;
+  if (watched && ms_numerics_before(n_in, in, &given) < 0) return -1;
   const int n = apply(id, device, n_in, in, attr, out);
-  if (n >= 0 && ms_op_at(id)->mutates) mutated(ms_op_at(id), n_in, in);
-  return n;
+  if (n >= 0 && op->mutates) mutated(op, n_in, in);
+  return n >= 0 && watched && ms_numerics_after(op, n_in, in, attr, 0, NULL, &given) < 0 ? -1 : n;
 }
 
 ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr) {
@@ -534,6 +521,9 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
       if (!(converted[i] = ms_apply(MS_OP_clone, MS_IN(converted[i]), NULL))) return NULL;
 
   ms_tensor *result = x;
+  ms_given given;
+  const bool watched = ms_numerics_watched();
+  if (watched && ms_numerics_before(n_in, converted, &given) < 0) return NULL;
   int ran = 0;
   if (o->dtype == x->dtype && converted[0] == x) ran = run_kernel(op, device, n_in, converted, attr, 1, &result, dtype, NULL);
   if (ran < 0) return NULL;
@@ -548,5 +538,5 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   x->storage->version++;
   if (grad && x->node) x->node->out_version[0] = x->storage->version;
   if (grad) x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */
-  return x;
+  return watched && ran && ms_numerics_after(op, n_in, converted, attr, 1, &x, &given) < 0 ? NULL : x;
 }

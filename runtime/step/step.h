@@ -35,6 +35,16 @@ int ms_check_swap(ms_check *c, int n_results, ms_tensor *const *results);
 int ms_check_compare(ms_check *c, ms_tensor *const *results, int number, bool exact);
 void ms_check_free(ms_check *c);
 
+/* ms.detect_nan and a step (watch.c).
+ *   begin      before a run: copy what it writes in place, remember the generator and the gradients
+ *   odd        after it: does what it left (results, gradients, what it wrote) hold NaN, or (infinity) infinity? -1 after ms_fail
+ *   put_back   all as it was before the run; as often as wanted. 0, or -1 after ms_fail */
+typedef struct ms_watch ms_watch;
+ms_watch *ms_watch_begin(ms_step *s, ms_tensor *const *args);
+int ms_watch_odd(const ms_watch *w, ms_tensor *const *results, bool infinity);
+int ms_watch_put_back(ms_watch *w);
+void ms_watch_free(ms_watch *w);
+
 typedef struct ms_step_info {
   int calls, recorded, fused, dead, results; /* kernel calls replayed; recorded; of them in chains; dropped as unused */
   int repeated;                              /* of the dropped: computed before by an equal call */

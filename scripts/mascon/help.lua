@@ -125,6 +125,16 @@ end
 -- captured; it may return several values, call ms.recompute itself, and be part of a compiled step, which then plans less memory. f must
 -- do the same both times, and not differentiate its own values inside.
 
+-- ms.detect_nan() -> is it on?; ms.detect_nan(true or false) sets it; ms.detect_nan(f, ...) -> what f(...) gives, with it on
+-- An operation that gives NaN or infinity is then an error that names it, the element, what an elementwise one was given there, and the
+-- script's line; in a backward pass both that line and the one that made the result. NaN counts unless the script wrote it (a number
+-- argument is NaN; a tensor is only copied or made of numbers); infinity counts where nothing that the operation was given is infinite: a
+-- mask of -inf, and softmax over it, are fine. Also: local d <close> = ms.detect_nan(true), until the end of the block.
+-- A compiled step is replayed all the same. Each replay then costs a copy of what the step writes in place, other memory for gradients, and
+-- one question about what it wrote and gives. If NaN or infinity is there, all is put back and the step runs once as it is, which finds the
+-- operation; afterwards all is as before the call. What never leaves the step is not seen. A step that leaves infinity on purpose runs
+-- twice once, and is asked about NaN only from then on.
+
 -- ms.threads() -> how many threads the kernels use; ms.threads(n) sets it
 -- At first MASCON_THREADS, else the cores this process may use. Results are the same to the bit with any number (ms.deterministic).
 

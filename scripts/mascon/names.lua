@@ -29,6 +29,7 @@ local PHRASES = {
     binary_cross_entropy_with_logits = "bce_with_logits", kl_div_loss = "kl_div", focal_loss = "sigmoid_focal_loss",
     cosine_distance = "cosine_similarity", relu6 = "x:clamp(0, 6)",
     functional = "ms.X and ms.nn.X", tensorboardx = "tensorboard", writer = "tensorboard", type = "x.dtype",
+    set_detect_anomaly = "detect_nan", detect_anomaly = "detect_nan", anomaly_mode = "detect_nan",
     jacrev = "jacobian", jacfwd = "jacobian", ["function"] = "custom_function",
     float32 = 'the word "f32" (dtype = "f32")', float64 = 'the word "f64" (dtype = "f64")', double = 'the word "f64" (dtype = "f64")',
     int64 = 'the word "i64" (dtype = "i64")', long = 'the word "i64" (dtype = "i64")', int32 = 'the word "i32" (dtype = "i32")',
