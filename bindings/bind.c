@@ -203,6 +203,9 @@ static int call_row(lua_State *L) {
                      op->id == MS_OP_permute ? "; dimensions go in a list: x:permute{2, 1}" : "");
   ms_device *device = op->flags & MS_CREATE ? msl_device(L, o.at) : NULL;
   if (op->id == MS_OP_contiguous) return push_outputs(L, mark, (out[0] = ms_contiguous(in[0])) ? 1 : -1, out, in[0]);
+  if (op->id == MS_OP_matmul)
+    return push_outputs(L, mark, (out[0] = ms_matmul(in[0], in[1], attr[0].i != 0, attr[1].i != 0)) ? 1 : -1, out, in[0]);
+  if (op->id == MS_OP_cat) return push_outputs(L, mark, (out[0] = ms_cat(n_in, in, attr[0].i)) ? 1 : -1, out, in[0]);
   if (op->id == MS_OP_copy_) return push_outputs(L, mark, ms_copy_(in[0], in[1]) ? 0 : -1, out, in[0]);
   int n = ms_apply_n(op->id, device, n_in, in, attr, out);
   if (n > 0 && (op->flags & MS_CREATE) && msl_flag(L, o.at, op->name, "requires_grad", false)) ms_set_requires_grad(out[0], true);
@@ -263,8 +266,9 @@ static const struct {
   const char *name;
   int id;
 } aliases[] = {
-    {"broadcast_to", MS_OP_expand}, {"concat", MS_OP_cat},         {"concatenate", MS_OP_cat},    {"moveaxis", MS_OP_movedim},
-    {"row_stack", MS_OP_vstack},    {"swapaxes", MS_OP_transpose}, {"swapdims", MS_OP_transpose},
+    {"ger", MS_OP_outer},        {"vdot", MS_OP_dot},           {"broadcast_to", MS_OP_expand},
+    {"concat", MS_OP_cat},       {"concatenate", MS_OP_cat},    {"moveaxis", MS_OP_movedim},
+    {"row_stack", MS_OP_vstack}, {"swapaxes", MS_OP_transpose}, {"swapdims", MS_OP_transpose},
 };
 
 /* ---- rows as data, for help, tests and tools --------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ static int run_linspace(ms_call *c) {
 MS_KERNEL(linspace, .run = run_linspace);
 
 static int run_eye(ms_call *c) {
-  int64_t m = c->attr[0].i;
+  const int64_t m = c->out[0].shape[1];
   EACH(i / m == i % m);
 }
 MS_KERNEL(eye, .run = run_eye);

@@ -50,7 +50,10 @@ static int linspace_shape(ms_infer *s) {
 }
 MS_RULE(linspace, .shape = linspace_shape);
 
-static int eye_shape(ms_infer *s) { return ms_out(s, 0, (int)s->attr[1].i, 2, (int64_t[]){s->attr[0].i, s->attr[0].i}); }
+static int eye_shape(ms_infer *s) {
+  const int64_t n = s->attr[0].i, m = s->attr[1].i;
+  return ms_out(s, 0, (int)s->attr[2].i, 2, (int64_t[]){n, m == -1 ? n : m});
+}
 MS_RULE(eye, .shape = eye_shape);
 
 static int random_shape(ms_infer *s) {

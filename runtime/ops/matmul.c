@@ -1,4 +1,5 @@
-/* matmul.c -- products of matrices: matmul over the last two dimensions, and linear. */
+/* matmul.c -- products of matrices: matmul over the last two dimensions, and linear. The row multiplies matrices of floating
+ * numbers; ms_matmul, which scripts call too, brings vectors and integers to what a row takes. */
 #include "core/core.h"
 
 enum { TA, TB }; /* attributes of matmul */
@@ -7,9 +8,7 @@ static int matmul_shape(ms_infer *s) {
   const ms_tensor *a = s->in[0], *b = s->in[1];
   for (int i = 0; i < 2; i++)
     if (s->in[i]->rank < 2)
-      return ms_fail("matmul: %s is %s, expected two dimensions or more; unsqueeze a vector into a row or a column", i ? "b" : "a",
-                     ms_shape_str(s->in[i])),
-             -1;
+      return ms_fail("matmul: %s is %s, expected one dimension or more", i ? "b" : "a", ms_shape_str(s->in[i])), -1;
   bool ta = s->attr[TA].i != 0, tb = s->attr[TB].i != 0;
   const int64_t *pa = a->shape + a->rank - 2, *pb = b->shape + b->rank - 2;
   if (pa[!ta] != pb[tb])
@@ -23,8 +22,8 @@ static int matmul_shape(ms_infer *s) {
     int ia = i - (rank - a->rank), ib = i - (rank - b->rank);
     int64_t na = ia < 0 ? 1 : a->shape[ia], nb = ib < 0 ? 1 : b->shape[ib];
     if (na != nb && na != 1 && nb != 1)
-      return ms_fail("matmul: %s and %s do not fit together (dimension %d: %lld against %lld)", ms_shape_str(a), ms_shape_str(b),
-                     i + 1, (long long)na, (long long)nb),
+      return ms_fail("matmul: %s and %s do not fit together (dimension %d: %lld against %lld, expected one size or 1)",
+                     ms_shape_str(a), ms_shape_str(b), i + 1, (long long)na, (long long)nb),
              -1;
     size[i] = na == 1 ? nb : na;
   }
@@ -62,8 +61,32 @@ static double matmul_flops(const ms_call *c) {
 }
 MS_RULE(matmul, .shape = matmul_shape, .vjp = matmul_vjp, .keep_in = 3, .reads = {2, 1}, .flops = matmul_flops);
 
+/* The same of integers, with a kernel that rounds nothing. */
+static int no_derivative(ms_vjp *c) { return ms_fail("%s has no derivative", c->op->name), -1; }
+MS_RULE(matmul_whole, .shape = matmul_shape, .vjp = no_derivative);
+
+static bool whole(const ms_tensor *x) { return !x->is_number && !ms_dtype_is_float(x->dtype); }
+
 ms_tensor *ms_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
-  return ms_apply(MS_OP_matmul, MS_IN(a, b), MS_ATTR(A_INT(ta), A_INT(tb)));
+  if (!a || !b) return NULL;
+  const ms_attr attr[] = {A_INT(ta), A_INT(tb)};
+  const int dtype = whole(a) && whole(b) ? ms_promote(a->dtype, b->dtype) : MS_BOOL;
+  const bool row = a->rank == 1, column = b->rank == 1;
+  if (dtype == MS_BOOL && !row && !column) return ms_apply(MS_OP_matmul, MS_IN(a, b), attr);
+  if ((row && ta) || (column && tb))
+    return ms_fail("matmul: %s is %s: a vector is not transposed", row ? "a" : "b", ms_shape_str(row ? a : b));
+  if (row) a = ms_unsqueeze(a, 0);
+  if (column) b = ms_unsqueeze(b, 1);
+  ms_tensor *r;
+  if (dtype == MS_BOOL) r = ms_apply(MS_OP_matmul, MS_IN(a, b), attr);
+  else r = ms_apply(MS_OP_matmul_whole, MS_IN(ms_cast(a, dtype), ms_cast(b, dtype)), attr);
+  if (r && (row || column)) {
+    ms_ints v = ms_sizes(r);
+    if (row) v.at[v.n - 2] = v.at[v.n - 1], v.n--;
+    if (column) v.n--;
+    r = ms_reshape(r, v);
+  }
+  return r;
 }
 
 static int linear(ms_ref *c) {

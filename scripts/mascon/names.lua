@@ -13,8 +13,8 @@ local PHRASES = {
   ms = {
     absolute = "abs", arccos = "acos", arccosh = "acosh", arcsin = "asin", arcsinh = "asinh", arctan = "atan", arctan2 = "atan2",
     arctanh = "atanh", array = "tensor", as_tensor = "tensor", asarray = "tensor", floattensor = "tensor", longtensor = "tensor",
-    from_numpy = "tensor", bmm = "matmul", mm = "matmul", mv = "matmul", dot = "matmul", clip = "clamp",
-    divide = "div", true_divide = "div", floor_divide = "floor_div", ger = "matmul",
+    from_numpy = "tensor", clip = "clamp",
+    divide = "div", true_divide = "div", floor_divide = "floor_div",
     greater = "gt", greater_equal = "ge", less = "lt", less_equal = "le", equal = "eq", not_equal = "ne", multiply = "mul",
     subtract = "sub", negative = "neg", power = "pow", mod = "remainder", manual_seed = "seed", random_seed = "seed",
     set_num_threads = "threads", get_num_threads = "threads", get_rng_state = "rng_state", set_rng_state = "rng_state",
@@ -36,7 +36,7 @@ local PHRASES = {
     uint8 = 'the word "u8" (dtype = "u8")', bfloat16 = 'ms.precision("bf16")', f = "ms.X and ms.nn.X",
   },
   tensor = {
-    mm = "matmul", bmm = "matmul", mv = "matmul", dot = "matmul", tolist = "totable", numpy = "totable",
+    tolist = "totable", numpy = "totable",
     cuda = "x:to(\"cuda\")", cpu = "x:to(\"cpu\")", concat = "ms.cat{x, y}", clip = "clamp", absolute = "abs", multiply = "mul",
     divide = "div", subtract = "sub", power = "pow", negative = "neg", greater = "gt", greater_equal = "ge", less = "lt",
     less_equal = "le", equal = "eq", not_equal = "ne", floor_divide = "floor_div", data = "detach", ndim = "dim", ndimension = "dim",

@@ -40,7 +40,7 @@ ROWS = {
     "full": lambda a: torch.full(a["shape"], a.value, dtype=a.dtype),
     "arange": lambda a: torch.arange(a.start, a.stop + a.step / 2, a.step, dtype=a.dtype),
     "linspace": lambda a: torch.linspace(a.start, a.stop, a.count, dtype=torch.float64).to(a.dtype),
-    "eye": lambda a: torch.eye(a.n, dtype=a.dtype),
+    "eye": lambda a: torch.eye(a.n, a.m if a.m >= 0 else a.n, dtype=a.dtype),
     "contiguous": lambda a: a.x.contiguous(),
     "clone": lambda a: a.x.clone(),
     "cast": lambda a: a.x.to(a.dtype),
