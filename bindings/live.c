@@ -73,8 +73,7 @@ bool msl_look(lua_State *L, int i) {
   return true;
 }
 
-/* Arithmetic that is recorded; upvalue: the row of the operation. Outside a recording, where only an optimizer's settings are live
- * numbers, it gives a plain one. */
+/* Arithmetic that is recorded; upvalue: the row of the operation. */
 static int live_arith(lua_State *L) {
   int row = (int)lua_tointeger(L, lua_upvalueindex(1));
   if (row == MS_OP_neg) { /* unary minus: x * -1, which keeps the sign of zero */
@@ -91,18 +90,6 @@ static int live_arith(lua_State *L) {
   }
   if ((!a && lua_type(L, 1) != LUA_TNUMBER) || (!b && lua_type(L, 2) != LUA_TNUMBER))
     return msl_raise(L, mark, "arithmetic on a number of the step and a %s", luaL_typename(L, a ? 2 : 1));
-  if (!ms_recording() && !(a && a->lending) && !(b && b->lending)) { /* an optimizer's, and nothing is recorded: plain numbers do */
-    msl_leave(L, mark);
-    if (a) msl_push_plain(L, ms_cell_get(a->cell)), lua_replace(L, 1);
-    if (b) msl_push_plain(L, ms_cell_get(b->cell)), lua_replace(L, 2);
-    lua_settop(L, 2);
-    lua_arith(L, row == MS_OP_add   ? LUA_OPADD
-                 : row == MS_OP_sub ? LUA_OPSUB
-                 : row == MS_OP_mul ? LUA_OPMUL
-                 : row == MS_OP_div ? LUA_OPDIV
-                                    : LUA_OPPOW);
-    return 1;
-  }
   const ms_scalar in[2] = {a ? ms_scalar_of_cell(a->cell) : ms_scalar_of_plain(msl_plain(L, 1)),
                            b ? ms_scalar_of_cell(b->cell) : ms_scalar_of_plain(msl_plain(L, 2))};
   ms_cell *c = ms_record_number(row, 2, in);

@@ -107,6 +107,21 @@ void msl_stop_looking(lua_State *L, looking *before) {
   before->on = false;
 }
 
+/* inside.look(on) -> what it was: are looks at numbers seen now? In a recording that was begun without, for what an optimizer's
+ * update does with its settings. Elsewhere nothing happens. */
+static int look(lua_State *L) {
+  const bool was = numbers;
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  if (ms_recording() && lua_gethook(L) == on_event) {
+    numbers = lua_toboolean(L, 1);
+    lua_sethook(L, on_event, LUA_MASKCALL | (numbers ? LUA_MASKCOUNT : 0), 1);
+  }
+  return lua_pushboolean(L, was), 1;
+}
+
+/* inside.looked(number) -> boolean: has what is recorded now looked at this live number, or at one made of it? */
+static int looked(lua_State *L) { return lua_pushboolean(L, ms_record_looked_now(msl_live(L, 1))), 1; }
+
 /* ---- does this Lua show its instructions? ------------------------------------------------------------------------- */
 
 static int try_looks(lua_State *L) {
@@ -154,6 +169,9 @@ bool msl_looks_are_seen(lua_State *L) {
   return seen;
 }
 
+/* inside.looks_are_seen() -> boolean */
+static int looks_are_seen(lua_State *L) { return lua_pushboolean(L, msl_looks_are_seen(L)), 1; }
+
 /* ---- what is known ------------------------------------------------------------------------------------------------ */
 
 void msl_open_looks(lua_State *L) {
@@ -189,6 +207,11 @@ void msl_open_looks(lua_State *L) {
     }
     lua_pop(L, 1);
   }
+  static const luaL_Reg for_lua[] = {{"look", look}, {"looked", looked}, {"looks_are_seen", looks_are_seen}, {NULL, NULL}};
+  msl_inside(L);
+  luaL_setfuncs(L, for_lua, 0);
+  lua_pop(L, 1);
+  know(look, 0, NULL), know(looked, 0, NULL);
   static const char *const reads[] = {"read", "lines"};
   luaL_getmetatable(L, LUA_FILEHANDLE);
   for (int i = 0; i < 2 && lua_istable(L, -1); i++) {

@@ -89,11 +89,19 @@ static int cell(lua_State *L) {
   return 1;
 }
 
+/* inside.is_live(v) -> boolean: is it a live number? Without looking at it. */
+static int is_live(lua_State *L) { return lua_pushboolean(L, msl_live(L, 1) != NULL), 1; }
+
+/* inside.recording() -> boolean: is what is called now recorded? */
+static int recording(lua_State *L) { return lua_pushboolean(L, ms_recording()), 1; }
+
 void msl_open_settings(lua_State *L) { /* stack: module, methods */
-  static const luaL_Reg functions[] = {{"set", set_field}, {"mode", change_mode}, {"cell", cell}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"set", set_field},   {"mode", change_mode},    {"cell", cell},
+                                       {"is_live", is_live}, {"recording", recording}, {NULL, NULL}};
   msl_inside(L);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
   msl_takes_live(cell, 0);
+  msl_takes_live(is_live, 0);
   msl_takes_live(set_field, 0);
 }

@@ -78,6 +78,8 @@ bool ms_record_looked(const ms_record *r, const ms_cell *c) {
   return false;
 }
 
+bool ms_record_looked_now(const ms_cell *c) { return ms_record_now && c && ms_record_looked(ms_record_now, c); }
+
 ms_tensor *ms_record_on_numbers(const ms_op *op, int n, ms_tensor *const *in) {
   ms_scalar s[3];
   bool whole = op->elementwise_class == MS_CLASS_ARITH || op->elementwise_class == MS_CLASS_BOUND ||

@@ -63,6 +63,7 @@ ms_plain ms_record_look(ms_cell *c);
 int ms_record_looks(const ms_record *r); /* how many live numbers were looked at */
 /* Was c looked at, or something made of it? */
 bool ms_record_looked(const ms_record *r, const ms_cell *c);
+bool ms_record_looked_now(const ms_cell *c); /* ms_record_looked of what is recorded now */
 
 /* The i-th leaf from outside, no argument, whose .grad the function looked at before it set it, and whether there was one; NULL
  * past the end. */

@@ -12,7 +12,7 @@ local base = require "mascon.optim.base"
 require "mascon.optim.state"
 local optim = { class = base.class }
 
-for _, room in ipairs { "sgd", "adam", "rms", "lion", "muon", "lbfgs" } do
+for _, room in ipairs { "sgd", "adam", "rms", "lion", "muon", "lbfgs", "clip", "average" } do
   for name, f in pairs(require("mascon.optim." .. room)) do optim[name] = f end
 end
 

@@ -34,11 +34,11 @@ local function training(make, compiled)
   return compiled and ms.compile(f) or f, model, o
 end
 
--- Eager and compiled side by side: change(o, call) runs before each call; gives the compiled step.
-local function side_by_side(make, change)
+-- Eager and compiled side by side, 12 calls or `calls`: change(o, call) runs before each; gives the compiled step.
+local function side_by_side(make, change, calls)
   local eager, m1, o1 = training(make, false)
   local step, m2, o2 = training(make, true)
-  for call = 1, 12 do
+  for call = 1, calls or 12 do
     for _, o in ipairs(change and { o1, o2 } or {}) do change(o, call) end
     local x = ms.full({ 4, 6 }, call / 7)
     eager(x)
@@ -94,6 +94,29 @@ function TestOptimClass.test_ten_lines_of_readme_compile_and_fuse()
     end
   end
   lu.assertEquals(passes, 4)
+end
+
+-- An update may compute with its settings, and decide by them, eagerly and recorded.
+function TestOptimClass.test_an_update_may_look_at_its_settings()
+  local Mine = optim.class "mine"
+  Mine.options = { lr = 0.25, power = 2, bonus = 0 }
+  Mine.off_at_0 = { "bonus" }
+  function Mine.update(p, g, s, o)
+    local rate = math.sqrt(o.lr) * (o.lr > 0.5 and 0.1 or 1) / s.step
+    if o.power == 2 then g = g * g elseif o.power == 3 then g = g ^ o.power end
+    if o.bonus then p:add_(o.bonus - 1) end
+    p:sub_(g * rate)
+  end
+  local step = side_by_side(Mine, function(o, call)
+    if call == 5 then o.lr = 0.64 end
+    if call == 9 then o.power = 3 end
+    if call == 13 then o.bonus = 1.5 end
+    if call == 17 then o.bonus = 1.25 end -- this one is only added
+  end, 20)
+  lu.assertStrContains(step:report(), "replayed of")
+  local a = leaf(2)
+  give(Mine({ a }, { power = 2 }), 3)
+  lu.assertEquals(a:item(), 2 - 9 * 0.5)
 end
 
 -- All that are made of operations: with switches, numbers that are 0 or not, and rates set on the way.

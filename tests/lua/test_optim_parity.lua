@@ -4,53 +4,8 @@
 -- luacheck: globals TestOptimParity
 local lu = require "luaunit"
 local ms = require "mascon"
-local json = require "mascon.json"
-local optim = ms.optim
-
-local file <close> = assert(io.open("tests/data/optim.json"))
-local data = json.decode(file:read "a")
-
--- Integer i -> 0 .. 1 - 2^-24, scattered; the same bits as in make_optim.py.
-local function fraction(i)
-  local x = i * 0x9E3779B97F4A7C15
-  x = x ~ (x >> 32)
-  x = x * 0xD1342543DE82EF95
-  return (x >> 40) / 2 ^ 24
-end
-
-local function tensor(seed, shape)
-  local flat, n = {}, 1
-  for _, size in ipairs(shape) do n = n * size end
-  for i = 0, n - 1 do flat[i + 1] = fraction(seed * 1000 + i) * 2 - 1 end
-  return ms.tensor(flat, { dtype = "f64" }):view(shape)
-end
-
-local function parameters()
-  local list = {}
-  for k, shape in ipairs { { 4, 3 }, { 3, 5 }, { 3 }, { 2 } } do list[k] = tensor(k, shape):requires_grad_() end
-  return list
-end
-
--- The batches of the problem, made once.
-local batch = setmetatable({}, { __index = function(t, step)
-  t[step] = { tensor(10 + step, { 6, 4 }), tensor(100 + step, { 6, 5 }) }
-  return t[step]
-end })
-
-local function problem(p, step)
-  local x, y = batch[step][1], batch[step][2]
-  local loss = ((x:matmul(p[1]) + p[3]):tanh():matmul(p[2]) - y):square():sum() / 6
-  return step % 3 == 1 and loss + (p[4] - 0.5):square():sum() or loss
-end
-
--- f64 values within 1e-9 of those in a list.
-local function near(what, got, want)
-  lu.assertEquals(#got, #want, what)
-  for i, w in ipairs(want) do
-    local close = math.abs(got[i] - w) <= 1e-9 * math.max(math.abs(w), 1)
-    if not close then lu.fail(("%s: element %d: got %.17g, PyTorch gives %.17g"):format(what, i, got[i], w)) end
-  end
-end
+local problem = require "optim_problem"
+local optim, data, near, parameters, batch = ms.optim, problem.data, problem.near, problem.parameters, problem.batch
 
 local function all_near(what, p, want)
   for k, t in ipairs(p) do near(("%s, parameter %d"):format(what, k), t:detach():flatten():totable(), want[k]) end
@@ -80,9 +35,7 @@ local function run(case, compiled, kept)
   local o = make(case, p)
   local function step_c(x, y, with_c) -- a step on one batch; with_c: c is in the loss
     for _, t in ipairs(p) do t.grad = nil end
-    local loss = ((x:matmul(p[1]) + p[3]):tanh():matmul(p[2]) - y):square():sum() / 6
-    if with_c then loss = loss + (p[4] - 0.5):square():sum() end
-    loss:backward()
+    problem.loss_of(p, x, y, with_c):backward()
     o:step()
   end
   local step = compiled and ms.compile(step_c) or step_c
@@ -116,7 +69,7 @@ for i, case in ipairs(data.lbfgs) do
     for step, want in ipairs(case.losses) do
       local loss = o:step(function()
         o:zero_grad()
-        local l = problem(p, 1)
+        local l = problem.loss(p, 1)
         l:backward()
         return l
       end)
@@ -130,6 +83,6 @@ end
 
 function TestOptimParity.test_what_is_compared_is_told()
   lu.assertTrue(names >= 11)
-  print(("compared: PyTorch's values of optimizers: %d optimizers, %d cases of 50 steps, eager and compiled; L-BFGS in %d cases")
-    :format(names, #data.cases, #data.lbfgs))
+  print(("compared: PyTorch's values of optimizers: %d optimizers, %d cases of 50 steps, eager and compiled; L-BFGS in %d, clipping in "
+    .. "%d, averages of weights in %d"):format(names, #data.cases, #data.lbfgs, #data.clipping, #data.averages))
 end

@@ -9,8 +9,8 @@
 -- The optimizers of the library are written so, too; sgd and adam have a row that updates all parameters at once (`advance`).
 --
 -- An optimizer is an empty table; its fields lie in another one (`inside[self]`, its __index), so that each assignment o.x = v calls
--- __newindex. A group (o.groups[i]) is the same around a table of settings.lua. Its update may be recorded: numbers are live, the state
--- lies in tensors that are changed in place, and so does the count of steps, so that a replay is right at each of them.
+-- __newindex. A group (o.groups[i]) is the same around a table of settings.lua. Its update may be recorded: numbers are live then, the
+-- state lies in tensors that are changed in place, and so does the count of steps, so that a replay is right at each of them.
 --
 -- State, by parameter: tensors of its shape, zeros at first, and "step", how many updates it has seen (one f64). They are made at a
 -- parameter's first update; step 0 means that there is no state (again).
@@ -324,7 +324,9 @@ base.state_of = state_of
 
 -- One step of the parameters of group g that have a gradient, one after another.
 function base.each_parameter(o, g)
-  local live, update, state = g.live, o.class.update, o.state
+  local recording = core.recording()
+  local live, update, state = recording and g.live or g.plain, o.class.update, o.state
+  local before = recording and core.look(true)
   local whole = not o.class.needs
   for _, p in ipairs(g.params) do
     local gradient = p.grad
@@ -334,6 +336,10 @@ function base.each_parameter(o, g)
       if live.maximize then gradient = -gradient end
       update(p, gradient, s, live)
     end
+  end
+  if recording then
+    core.look(before)
+    settings.note_looks(g)
   end
 end
 

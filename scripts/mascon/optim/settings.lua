@@ -1,10 +1,12 @@
 -- optim/settings: the numbers, words and switches of one group of parameters: what each must be, and where updates find it.
 --
--- A group holds every setting three times over:
+-- What a group holds of its settings:
 --   value   what the script set: lr = 0.1, betas = { 0.9, 0.99 }, nesterov = true
 --   cell    a cell (live number) for each number: recorded steps read it anew at each replay
---   live    what an update reads: the cells of numbers, everything else as it is. A number that a class lists in off_at_0 is nil here
---           while it is 0, so that an update asks `if o.momentum`.
+--   live    what an update reads that is recorded: the cells of numbers, everything else as it is. A number that a class lists in off_at_0
+--           is nil here while it is 0, so that an update asks `if o.momentum`
+--   plain   the same for an update that is not recorded: with numbers
+--   looked  names of numbers that a recorded update compared or counted with, so that a recording is good for one value only (below)
 -- What decides which operations run (a switch, a word, whether a number of off_at_0 is 0) is told to the compiled functions
 -- (inside.set): other settings, another recording. A number that is set needs none.
 local core = require "mascon.inside"
@@ -79,8 +81,9 @@ end
 -- ---- groups -----------------------------------------------------------------------------------------------------------------------
 
 -- What of a setting decides which operations run: nil for a number that is just read.
-local function deciding(class, name, value)
-  local default = class.options[name]
+local function deciding(g, name, value)
+  local class, default = g.class, g.class.options[name]
+  if g.looked[name] then return type(value) == "table" and ("%a %a %a"):format(value[1], value[2] or 0, value[3] or 0) or value end
   if class.off[name] then return value ~= 0 end
   if type(default) == "table" or (type(default) == "number" and not rule_of(class, name).plain) then return nil end
   return value
@@ -97,14 +100,14 @@ function settings.take(g, values, set)
     end
   end
   for name, v in pairs(values) do
-    local before, now = deciding(class, name, g.value[name]), deciding(class, name, v)
-    if set and before ~= now then core.set(g.id, name, before, now, g.what .. ": " .. name) end
-    g.live[name] = g.cell[name]
-    if not g.cell[name] then g.live[name] = v end
-    if class.off[name] and v == 0 then g.live[name] = nil end
+    local before, now = set and deciding(g, name, g.value[name]), set and deciding(g, name, v)
+    if before ~= now then core.set(g.id, name, before, now, g.what .. ": " .. name) end
     if type(v) == "table" then
       for i, x in ipairs(v) do g.value[name][i] = x end
     else g.value[name] = v end
+    g.live[name], g.plain[name] = g.cell[name], g.value[name]
+    if not g.cell[name] or g.looked[name] then g.live[name] = g.plain[name] end
+    if class.off[name] and v == 0 then g.live[name], g.plain[name] = nil, nil end
   end
 end
 
@@ -118,7 +121,8 @@ end
 
 -- A group of these parameters with checked settings. what: for messages.
 function settings.group(class, what, parameters, values)
-  local g = { class = class, what = what, params = parameters, id = options.mark(), value = {}, cell = {}, live = {} }
+  local g = { class = class, what = what, params = parameters, id = options.mark(), value = {}, cell = {}, live = {},
+    plain = {}, looked = {} }
   for name, v in pairs(values) do
     if type(v) == "table" then
       g.value[name], g.cell[name] = {}, {}
@@ -127,9 +131,21 @@ function settings.group(class, what, parameters, values)
       g.cell[name] = core.cell(v)
     end
   end
-  for name, v in pairs(class.fixed or {}) do g.live[name] = v end
+  for name, v in pairs(class.fixed or {}) do g.live[name], g.plain[name] = v, v end
   settings.take(g, values)
   return g
+end
+
+local blind = not core.looks_are_seen() -- in a Lua whose insides are others than known
+
+-- After a recorded update: numbers that it looked at (o.power == 2, math.sqrt(o.lr)) are handed over as they are from now on, and another
+-- value is another recording. What is recorded now is dropped.
+function settings.note_looks(g)
+  for name, cell in pairs(g.cell) do
+    local seen = blind
+    for _, c in ipairs(type(cell) == "table" and cell or { cell }) do seen = seen or core.looked(c) end
+    if seen and not g.looked[name] then g.looked[name], g.live[name] = true, g.plain[name] end
+  end
 end
 
 -- A list of numbers (betas) behind a door of its own, so that o.betas[1] = x is seen too.
