@@ -212,8 +212,8 @@ static void conv_channels(void **s) {
 }
 
 /* Sizes that reach what channels_last.c does with them: bands of large images, several small images at a time, groups of images
- * whose sums are added up, images of a few pixels (unfolded), few channels in y (whose sums are turned), phases without a tap,
- * kernels that reach over the image. */
+ * whose sums are added up, images of a few pixels (unfolded), fewer pixels than channels (few_pixels.c), few channels in y (whose
+ * sums are turned), phases without a tap, kernels that reach over the image. */
 static void conv_cuts(void **s) {
   (void)s;
   static const conv size[] = {
@@ -223,6 +223,8 @@ static void conv_cuts(void **s) {
       {3, 32, 1, 1, 16, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},   {19, 15, 16, 16, 17, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
       {3, 20, 9, 7, 24, 1, 1, 1, {2, 2}, {0, 0}, {1, 1}},   {4, 64, 5, 6, 65, 3, 1, 1, {1, 1}, {1, 0}, {1, 1}},
       {2, 16, 3, 2, 16, 5, 5, 1, {1, 1}, {4, 4}, {1, 1}},   {2, 16, 2, 3, 18, 1, 2, 1, {2, 2}, {3, 3}, {1, 1}},
+      {5, 40, 4, 4, 91, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},   {3, 33, 7, 9, 130, 3, 3, 1, {2, 2}, {1, 1}, {1, 1}},
+      {2, 130, 1, 1, 70, 4, 2, 1, {1, 1}, {2, 2}, {1, 1}},  {1, 1100, 5, 5, 34, 1, 1, 1, {1, 1}, {0, 0}, {1, 1}},
       {200, 16, 6, 6, 5, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},  {1, 16, 7, 300, 16, 2, 5, 1, {2, 2}, {1, 2}, {1, 1}},
   };
   for (size_t i = 0; i < sizeof size / sizeof *size; i++) {

@@ -12,7 +12,7 @@ function TestConvWays.tearDown() ms.precision "f32" end
 -- The table's names. Which row a shape goes to may depend on the instruction set and on oneDNN being there.
 local names = {
   "empty", "planes", "planes, weights", "channels last, weights, AMX", "channels last, AMX", "channels last, bf16",
-  "channels last, weights, unfolded", "channels last, weights", "channels last", "oneDNN, whole batch", "planes, transposed",
+  "few pixels", "few pixels, input", "few pixels, weights", "channels last, weights, unfolded", "channels last, weights", "channels last", "oneDNN, whole batch", "planes, transposed",
   "planes, weights, transposed", "oneDNN", "im2col",
 }
 local known = {}
@@ -74,6 +74,17 @@ function TestConvWays.test_adjoints()
   lu.assertEquals(way("conv2d_weight_grad", weights, x, few), "planes, weights")
   lu.assertEquals(way("conv2d_input_grad", input, g, w), "channels last")
   lu.assertEquals(way("conv2d_input_grad", input, g, ms.randn { 32, 2, 3, 3 }), "planes")
+end
+
+-- More channels than pixels in the batch: the weights are read once, where they lie.
+function TestConvWays.test_few_pixels()
+  local x, g, w = ms.randn { 4, 64, 4, 4 }, ms.randn { 4, 96, 4, 4 }, ms.randn { 96, 64, 3, 3 }
+  lu.assertEquals(forward({ 4, 64, 4, 4 }, 96, 3), "few pixels")
+  lu.assertNotEquals(forward({ 7, 64, 4, 4 }, 96, 3), "few pixels")
+  lu.assertEquals(way("conv2d_weight_grad", function(a, b) return inside.conv2d_weight_grad(a, b, 3, { padding = 1 }) end, x, g),
+    "few pixels, weights")
+  lu.assertEquals(way("conv2d_input_grad", function(a, b) return inside.conv2d_input_grad(a, b, 4, { padding = 1 }) end, g, w),
+    "few pixels, input")
 end
 
 -- A convolution at the head of a chain is named too.

@@ -67,7 +67,13 @@ static bool last_w(const ms_conv *g) { return is_f32(g) && g->result == MS_CONV_
 static bool last_bf16(const ms_conv *g) { return g->bf16 && channels_last(g) && MS_NAME(conv_last_takes_bf16)(g); }
 static bool last_amx(const ms_conv *g) { return g->bf16 && channels_last(g) && MS_NAME(conv_last_takes_amx)(g); }
 static bool last_amx_w(const ms_conv *g) { return g->bf16 && last_w(g) && MS_NAME(conv_last_takes_amx)(g); }
+
 static bool last_unfolded(const ms_conv *g) { return last_w(g) && MS_NAME(conv_last_unfolds)(g); }
+
+static bool few_pixels(const ms_conv *g, int result) { return is_f32(g) && g->result == result && MS_NAME(conv_few_takes)(g); }
+static bool few_y(const ms_conv *g) { return few_pixels(g, MS_CONV_Y); }
+static bool few_x(const ms_conv *g) { return few_pixels(g, MS_CONV_X); }
+static bool few_w(const ms_conv *g) { return few_pixels(g, MS_CONV_W); }
 
 static bool few_images(const ms_conv *g) { return is_f32(g) && MS_NAME(conv_onednn_takes_whole)(g); }
 
@@ -80,6 +86,9 @@ static const conv_way ways[] = {
     {"channels last, weights, AMX", last_amx_w, &MS_NAME(conv_last_amx_weights), "bf16 tiles of 16 x 16 channels"},
     {"channels last, AMX", last_amx, &MS_NAME(conv_last_amx), "bf16 tiles of 16 pixels x 16 channels"},
     {"channels last, bf16", last_bf16, &MS_NAME(conv_last_bf16), "two products in each lane of a vector of channels"},
+    {"few pixels", few_y, &MS_NAME(conv_few_y), "few pixels, many weights: these are read once, where they lie"},
+    {"few pixels, input", few_x, &MS_NAME(conv_few_x), "the same for the gradient of the input"},
+    {"few pixels, weights", few_w, &MS_NAME(conv_few_w), "the same for the gradient of the weights"},
     {"channels last, weights, unfolded", last_unfolded, &MS_NAME(conv_last_unfolded),
      "images of few pixels: their sums joined to long ones"},
     {"channels last, weights", last_w, &MS_NAME(conv_last_weights), "full vectors of channels, sums over pixels"},

@@ -72,11 +72,13 @@ static inline int conv_threads(int64_t tasks) { return ms_threads() < tasks ? ms
 extern const conv_functions MS_NAME(conv_planes), MS_NAME(conv_planes_weights);                          /* planes.c */
 extern const conv_functions MS_NAME(conv_last), MS_NAME(conv_last_weights), MS_NAME(conv_last_unfolded); /* channels_last*.c */
 extern const conv_functions MS_NAME(conv_last_bf16), MS_NAME(conv_last_amx), MS_NAME(conv_last_amx_weights);
-extern const conv_functions MS_NAME(conv_onednn), MS_NAME(conv_onednn_whole); /* onednn_way.c */
-extern const conv_functions MS_NAME(conv_im2col);                             /* im2col.c */
+extern const conv_functions MS_NAME(conv_few_y), MS_NAME(conv_few_x), MS_NAME(conv_few_w); /* few_pixels.c */
+extern const conv_functions MS_NAME(conv_onednn), MS_NAME(conv_onednn_whole);              /* onednn_way.c */
+extern const conv_functions MS_NAME(conv_im2col);                                          /* im2col.c */
 
 /* What they take. */
 bool MS_NAME(conv_planes_take)(const ms_conv *g);
+bool MS_NAME(conv_few_takes)(const ms_conv *g);
 bool MS_NAME(conv_last_takes)(const ms_conv *g);
 bool MS_NAME(conv_last_unfolds)(const ms_conv *g);
 bool MS_NAME(conv_last_takes_amx)(const ms_conv *g);
