@@ -12,7 +12,8 @@ function TestConvWays.tearDown() ms.precision "f32" end
 -- The table's names. Which row a shape goes to may depend on the instruction set and on oneDNN being there.
 local names = {
   "empty", "planes", "planes, weights", "channels last, weights, AMX", "channels last, AMX", "channels last, bf16",
-  "few pixels", "few pixels, input", "few pixels, weights", "channels last, weights, unfolded", "channels last, weights", "channels last", "oneDNN, whole batch", "planes, transposed",
+  "few pixels", "few pixels, input", "few pixels, weights",
+  "channels last, weights, unfolded", "channels last, weights", "channels last", "oneDNN, whole batch", "planes, transposed",
   "planes, weights, transposed", "oneDNN", "im2col",
 }
 local known = {}
