@@ -117,6 +117,7 @@ static double first_odd(ms_tensor *t, bool infinity, int64_t *at) {
   const int64_t n = ms_numel(t);
   double *v = malloc((size_t)n * sizeof *v + 1), found = 0;
   ms_tensor *x = ms_alias(t), *wide = x ? ms_cast(x, MS_F64) : NULL;
+  if (!v) ms_fail("detect_nan: out of memory");
   if (v && wide && ms_to_host(wide, v) == 0)
     for (int64_t i = 0; i < n && found == 0; i++)
       if (infinity ? isinf(v[i]) : isnan(v[i])) {

@@ -82,6 +82,58 @@ add("double-backward", function()
   return digest(ms.grad(g:square():sum(), x))
 end)
 
+add("slices", function()
+  ms.seed(2)
+  local x = ms.randn({ 6, 4 }, { requires_grad = true })
+  local sum = x[3]:sum() + (x[{ { 2, 4 } }] * x[{ { 3, 5 } }]):sum()
+  local g = ms.grad(sum, x)
+  return digest(g, ms.grad(g:square():sum(), x))
+end)
+
+add("custom", function()
+  local cube = ms.custom_function {
+    forward = function(ctx, x)
+      local y = x ^ 3
+      ctx:save_for_backward(x, y)
+      return y
+    end,
+    backward = function(ctx, g)
+      local x, y = table.unpack(ctx.saved_tensors)
+      return ms.enable_grad(function() return g * y * 3 / x + ms.grad((x * 0):sum(), x) end)
+    end,
+  }
+  local x = ms.tensor({ 1, 2 }, { requires_grad = true })
+  local g = ms.grad(cube(x * 2):sum(), x)
+  return digest(g, ms.grad(g:sum(), x), ms.jacobian(cube, x))
+end)
+
+add("recompute", function()
+  ms.seed(6)
+  local x = ms.tensor({ 1, 2 }, { requires_grad = true })
+  local function inner(v) return (v * ms.rand { 2 }):sin():exp() end
+  local y = ms.recompute(function(v) return ms.recompute(inner, v:tanh()):exp() end, x):sum()
+  local g = ms.grad(y, x)
+  y:backward()
+  return digest(y, g, x.grad, ms.grad_enabled())
+end)
+
+add("detect-nan", function()
+  local w = ms.ones({ 3 }, { requires_grad = true })
+  local step = ms.compile(function(x)
+    w.grad = nil
+    local loss = (w * x):sqrt():sum()
+    loss:backward()
+    ms.no_grad(function() w:sub_(w.grad * 0.1) end)
+    return loss
+  end)
+  local on <close> = ms.detect_nan(true) -- luacheck: ignore on
+  for i = 1, 4 do step(ms.full({ 3 }, i)) end
+  local before = w:sum():item()
+  local ok, message = pcall(step, ms.zeros { 3 })
+  if ok or not message:find "detect_nan: div" then error(message) end
+  return digest(("%.6f %.6f"):format(before, w:sum():item()), message:match "detect_nan: [^;]*")
+end)
+
 add("modes", function()
   local x = ms.ones({ 2 }, { requires_grad = true })
   local a = ms.no_grad(function() return (x * 2):sum() end)
