@@ -36,7 +36,11 @@ local function from_leaf(d)
   if d:chance(0.3) then return d:body(base.view_of(d, p)) end
   local e = d:pick { "%p * %x", "%x + %p", "(%p * %x):tanh()", "%p ^ 2", "%p", '%p:to "f32"', '%p:to "f64"', "%p:detach() * 2",
     "%p:relu() + 1",
-    "%p:index_select(1, ms.tensor({ 1, 1 }, { dtype = \"i64\" }))", "ms.cat { %p, %p }", "%p:sum() * %x" }
+    "%p:index_select(1, ms.tensor({ 1, 1 }, { dtype = \"i64\" }))", "ms.cat { %p, %p }", "%p:sum() * %x",
+    "ms.recompute(function(v) return (v * %x):tanh() * v end, %p)",
+    "ms.recompute(function(v) return ms.recompute(function(u) return u:sin() * ms.rand(u.shape, { dtype = u.dtype }) end, v * 2):exp() end,"
+      .. " %p)",
+    "ms.stack { %p:sum(), (%p * %p):sum() }[2] * %p" }
   return d:body(Draw.fill(e, { p = p, x = x }))
 end
 
