@@ -239,4 +239,8 @@ function checkpoint.peek(path)
 end
 
 checkpoint.format = FORMAT
-return names.guard(checkpoint, "ms.checkpoint")
+names.guard(checkpoint, "ms.checkpoint")
+getmetatable(checkpoint).__call = function()
+  options.raise("ms.checkpoint saves and loads files; what PyTorch calls checkpoint(f, ...) is ms.recompute(f, ...)")
+end
+return checkpoint

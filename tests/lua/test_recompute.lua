@@ -293,6 +293,10 @@ function TestRecomputeErrors.test_what_is_no_function()
   fails("recompute: expected a function, got number", ms.recompute, 3)
 end
 
+function TestRecomputeErrors.test_the_name_that_pytorch_has_for_it()
+  fails("what PyTorch calls checkpoint(f, ...) is ms.recompute(f, ...)", function() ms.checkpoint(print, 1) end)
+end
+
 function TestRecomputeErrors.test_a_function_that_does_something_else_the_second_time()
   local calls, x = 0, leaf { 1, 2 }
   local y = ms.recompute(function(v)
