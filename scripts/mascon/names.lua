@@ -59,8 +59,7 @@ local PHRASES = {
     pairwisedistance = "pairwise_distance", mlp = "sequential", concat = "ms.cat { x, y }" },
   ["ms.nn.init"] = { he_uniform = "kaiming_uniform_", he_normal = "kaiming_normal_", glorot_uniform = "xavier_uniform_",
     zero_ = "zeros_", fill_ = "constant_", trunc_normal = "normal_" },
-  ["ms.optim"] = { optimizer = "class", scheduler = "lr_scheduler", schedule = "lr_scheduler", sparseadam = "adam", adafactor = "adamw",
-    asgd = "sgd", rprop = "rmsprop" },
+  ["ms.optim"] = { optimizer = "class", scheduler = "lr_scheduler", schedule = "lr_scheduler", sparseadam = "adam", adafactor = "adamw" },
   ["ms.checkpoint"] = { read = "load", restore = "load", write = "save", exists = "peek", load_checkpoint = "load",
     save_checkpoint = "save", load_state_dict = "load" },
   ["ms.data"] = {
