@@ -1,10 +1,11 @@
 -- What the options of losses mean, and which targets are refused. Values are compared with PyTorch's in test_parity.lua (families
 -- losses and margins), derivatives with differences in test_gradients.lua.
 -- gcstress: every 20
--- luacheck: globals TestLosses TestLossErrors
+-- luacheck: globals TestLosses TestLossErrors TestLossRows
 local lu = require "luaunit"
 local ms = require "mascon"
 local checks = require "checks"
+local rows = require "rows"
 local nn, fails = ms.nn, checks.fails
 
 local function labels(...) return ms.tensor({ ... }, { dtype = "i64" }) end
@@ -148,4 +149,80 @@ function TestLossErrors.test_the_names_of_pytorchs_classes_lead_here()
     PoissonNLLLoss = "poisson_nll_loss" } do
     fails("did you mean ms.nn." .. ours .. "?", function() return nn[foreign] end)
   end
+end
+
+-- ---- each row of losses on its samples ----------------------------------------------------------------------------------------
+
+TestLossRows = {}
+
+local loss_rows = {}
+for _, row in ipairs(rows.all) do
+  if row.name:find "_loss$" or row.name == "cross_entropy" or row.name == "kl_div" or row.name == "bce_with_logits" or row.name:find "^ssim"
+    or row.name == "cosine_similarity" or row.name == "pairwise_distance" or row.name == "normalize" then
+    loss_rows[#loss_rows + 1] = row
+  end
+end
+
+-- The same values, the last dimension lying farthest apart.
+local function strided(t)
+  if t:dim() < 2 then return ms.stack({ t, t }, -1):select(-1, 1) end
+  return t:transpose(1, -1):contiguous():transpose(1, -1)
+end
+
+local function largest_difference(a, b)
+  if a:numel() == 0 then return 0 end
+  return (a:detach():double() - b:detach():double()):abs():max():item()
+end
+
+function TestLossRows.test_strided_operands_give_the_same()
+  lu.assertTrue(#loss_rows >= 26)
+  for _, row in ipairs(loss_rows) do
+    for _, args in ipairs(rows.cases(row, "f64")) do
+      local want = rows.call(row, args)
+      rows.each_tensor(args, function(t, at, key) at[key] = strided(t) end)
+      lu.assertTrue(largest_difference(rows.call(row, args), want) < 1e-12, args.label)
+    end
+  end
+end
+
+function TestLossRows.test_dtypes_stay_and_halves_are_near()
+  for _, row in ipairs(loss_rows) do
+    local wide = rows.cases(row, "f64")
+    for dtype, near_to in pairs { f32 = 1e-5, bf16 = 0.15, f16 = 0.02 } do
+      for k, args in ipairs(rows.cases(row, dtype)) do
+        local got, want = rows.call(row, args), rows.call(row, wide[k])
+        local what = args.label .. " in " .. dtype
+        lu.assertEquals(got.dtype, dtype, what)
+        lu.assertEquals(got.shape, want.shape, what)
+        lu.assertTrue(largest_difference(got, want) <= near_to * (1 + want:abs():max():item()), what)
+      end
+    end
+  end
+end
+
+function TestLossRows.test_nan_is_not_hidden()
+  local nan = 0 / 0
+  for _, row in ipairs(loss_rows) do
+    local args = rows.cases(row, "f64")[1]
+    args[1] = args[1]:clone()
+    if row.name ~= "bce_loss" then -- refuses it
+      args[1]:fill_(nan)
+      local y = rows.call(row, args)
+      lu.assertTrue(y:isnan():all():item(), row.name)
+    end
+  end
+end
+
+function TestLossRows.test_one_element()
+  local x, y = ms.full({ 1 }, 0.25), ms.full({ 1 }, 0.75)
+  for _, reduction in ipairs { "mean", "sum", "none" } do
+    near(nn.mse(x, y, reduction):sum(), 0.25)
+    near(nn.l1(x, y, reduction):sum(), 0.5)
+    near(nn.huber(x, y, reduction):sum(), 0.125)
+    near(nn.cross_entropy(x:reshape { 1, 1 }, labels(1), reduction):sum(), 0)
+    near(nn.margin_ranking(x, y, ms.ones { 1 }, { reduction = reduction }):sum(), 0.5)
+    near(nn.multi_margin(x:reshape { 1, 1 }, labels(1), { reduction = reduction }):sum(), 0)
+    near(nn.ssim(x:reshape { 1, 1, 1 }, x:reshape { 1, 1, 1 }, reduction, { window_size = 1 }):sum(), 1)
+  end
+  near(nn.mse(x:squeeze(), y:squeeze()), 0.25) -- rank 0
 end

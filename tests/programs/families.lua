@@ -28,7 +28,9 @@ spices.images = {
 spices.indexing = { kinds = { { 6, from_rows.of { "index_select", "index_add", "gather", "scatter_add", "one_hot", "masked_fill", "cat",
   "stack", "sort", "topk", "argmax", "max", "unslice", "flip" } } } }
 spices.losses = { kinds = { { 6, from_rows.of { "mse_loss", "l1_loss", "bce_loss", "bce_with_logits", "nll_loss",
-  "cross_entropy", "softmax", "log_softmax", "standardize" } } } }
+  "cross_entropy", "softmax", "log_softmax", "standardize", "smooth_l1_loss", "huber_loss", "kl_div", "poisson_nll_loss",
+  "sigmoid_focal_loss", "hinge_embedding_loss", "cosine_embedding_loss", "triplet_margin_loss", "multi_margin_loss",
+  "multilabel_margin_loss", "cosine_similarity", "pairwise_distance", "normalize", "ssim_loss" } } } }
 -- Whole numbers and booleans, with numbers handed in beside them.
 local function whole_numbers(d)
   local x = d:tensor(function(t) return not t.dtype:find "^f" end)

@@ -39,6 +39,24 @@ GRADIENTS = {
     "x:bce_with_logits(ms.tensor({0, 1, 0, 1, 0.5}, {dtype = 'f64'}))":
         ([-800, -800, 800, 800, 0], lambda x: F.binary_cross_entropy_with_logits(x, torch.tensor([0, 1, 0, 1, 0.5], dtype=f64))),
     "x:l1_loss(ms.zeros({3}, {dtype = 'f64'}))": ([-1, 0, 2], lambda x: F.l1_loss(x, torch.zeros(3, dtype=f64))),
+    "x:smooth_l1_loss(x:detach() * 0, 'sum', 2)": ([-3, -2, 0, 2, 1], lambda x: F.smooth_l1_loss(x, x.detach() * 0, reduction="sum", beta=2)),
+    "x:huber_loss(x:detach() * 0, 'sum', 2)": ([-3, -2, 0, 2, 1], lambda x: F.huber_loss(x, x.detach() * 0, reduction="sum", delta=2)),
+    "(x * 0 - 1):kl_div(x, 'sum')": ([1, 0.5, 2], lambda x: F.kl_div(x * 0 - 1, x, reduction="sum")),
+    "x:hinge_embedding_loss(ms.tensor { 1, -1, -1, 2 })":
+        ([1, 1, 0.5, 3], lambda x: F.hinge_embedding_loss(x, torch.tensor([1, -1, -1, 2]))),
+    "x:margin_ranking_loss(x:detach(), ms.tensor { 1, -1, 1 }, 0)":
+        ([1, 1, 0.5], lambda x: F.margin_ranking_loss(x, x.detach(), torch.tensor([1, -1, 1]))),
+    "x:gaussian_nll_loss(x * 2, x)": ([1, 1e-7, 1e-6, 0.5], lambda x: F.gaussian_nll_loss(x, x * 2, x)),
+    "x:normalize(2, 1)": ([0, 0, 0], lambda x: F.normalize(x, dim=0)),
+    "x:cosine_similarity(x:detach() + 1, 1)": ([0, 0, 0], lambda x: F.cosine_similarity(x, x.detach() + 1, dim=0)),
+    "x:pairwise_distance(x:detach())": ([1, 2, 3], lambda x: F.pairwise_distance(x, x.detach())),
+    "x:triplet_margin_loss(x:detach(), x:detach() + 1, 1, 2, 0)":
+        ([1, 2, 3], lambda x: F.triplet_margin_loss(x, x.detach(), x.detach() + 1, eps=0)),
+    "x:multi_margin_loss(ms.tensor(2, { dtype = 'i64' }))": ([1, 2, 3, 0.5], lambda x: F.multi_margin_loss(x, torch.tensor(1))),
+    "x:multilabel_margin_loss(ms.tensor({ 2, 2, 0, 1 }, { dtype = 'i64' }))":
+        ([1, 2, 3, 0.5], lambda x: F.multilabel_margin_loss(x, torch.tensor([1, 1, -1, 0]))),
+    "x:cross_entropy(ms.tensor(2, { dtype = 'i64' }), 'sum', { label_smoothing = 0.25 })":
+        ([-800, 0, 700, 700], lambda x: F.cross_entropy(x, torch.tensor(1), label_smoothing=0.25)),
     "(x:sort())": ([3, 1, 3, 2], lambda x: x.sort(stable=True)[0]),
     "x:where(x, 0)": ([-1, 0, 2], lambda x: torch.where(x.bool(), x, torch.zeros((), dtype=f64))),
     "x:fmod(2)": ([-3, 3, 5.5], lambda x: x.fmod(2)),
