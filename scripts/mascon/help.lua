@@ -23,16 +23,17 @@ end
 
 -- "x:tensor dim:dim=-1 ..." as lines, one per argument.
 local function arguments(r)
-  local lines, plain = {}, r.signature:gsub("|.*", "")
+  local signature = r.signature:gsub("%b()", function(words) return (words:gsub("|", "/")) end) -- the other | begins defaults of operands
+  local lines, plain = {}, signature:gsub("|.*", "")
   local defaults = {}
-  for k, v in (r.signature:match("|(.*)") or ""):gmatch("(%a)=(%S+)") do defaults[k] = v end
+  for k, v in (signature:match("|(.*)") or ""):gmatch("(%a)=(%S+)") do defaults[k] = v end
   local i = 0
   for item in plain:gmatch("%S+") do
     i = i + 1
     local arg = r.args[i]
     local default = item:match("=(.*)$") or defaults[arg.name]
     local words = item:match("enum%((.-)%)")
-    lines[i] = ("  %-14s %s%s"):format(arg.name, words and words:gsub("|", " | ") or kinds[arg.kind] or "?",
+    lines[i] = ("  %-14s %s%s"):format(arg.name, words and words:gsub("/", " | ") or kinds[arg.kind] or "?",
       default == "none" and ", may be left out" or default and ", default " .. default or "")
   end
   return lines
@@ -106,6 +107,9 @@ return function(name)
   if r then return of_row(r) end
   local names = {}
   for _, q in ipairs(ms.ops()) do names[#names + 1] = not q.private and q.name or nil end
+  for _, q in ipairs(type(v) == "function" and ms.ops() or {}) do -- nn.huber is ms.huber_loss
+    if not q.private and ms[q.name] == v then return of_row(q) end
+  end
   if v ~= nil then return ("ms.%s is a %s"):format(name, type(v)) end
   return ("nothing is known of '%s'%s"):format(name, text.hint(name, names))
 end
@@ -181,8 +185,9 @@ end
 -- ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all
 -- tensors by name, as model:state_dict() gives them, or a list of { name, tensor }; metadata: texts by name.
 
--- ms.load(path [, { device =, max_bytes = }]) -> tensors by name, metadata, list of the names in the file's order
--- Three values: model:load_state_dict((ms.load(path))) takes the first, by the parentheses.
+-- ms.load(path [, { device =, max_bytes =, names = }]) -> tensors by name, metadata, list of the names in the file's order
+-- Three values: model:load_state_dict((ms.load(path))) takes the first, by the parentheses. names: a name or a list, only these are read.
+-- All dtypes of safetensors are read: I8, I16, U16 become i32; U32, U64 i64; floats of 4 and 8 bits f32; C64 pairs of f32.
 
 -- ms.run(folder, { options = o, resume = o.resume }) -> run: the folder a script leaves behind
 -- run:path(name), run:save(name, { model = m, ... }), run:load(name, { ... }), run:peek(name), run:rewind(epochs),

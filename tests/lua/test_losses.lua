@@ -22,6 +22,17 @@ function TestLosses.test_a_loss_by_its_short_and_its_long_name()
   near(nn.ssim_loss(ms.ones { 1, 12, 12 }, ms.ones { 1, 12, 12 }), 0)
 end
 
+function TestLosses.test_help_tells_every_argument()
+  for _, name in ipairs { "huber_loss", "nn.huber" } do
+    local text = ms.help(name)
+    for _, line in ipairs { "ms.huber_loss(x, target, reduction, delta, weight)", "mean | sum | none, default mean", "delta  ",
+      ", default 1", "weight ", ", may be left out" } do
+      lu.assertStrContains(text, line)
+    end
+  end
+  lu.assertStrContains(ms.help "leaky_relu", ", default 0.01")
+end
+
 function TestLosses.test_reductions()
   local x, t = ms.tensor { 1, 2, 4 }, ms.tensor { 1, 1, 1 }
   lu.assertEquals(nn.mse(x, t, "none"):totable(), { 0, 1, 9 })
