@@ -124,6 +124,21 @@ add("double-backward", function()
   return digest(ms.grad(g:square():sum(), x))
 end)
 
+add("losses", function()
+  ms.seed(3)
+  local x, y, t = ms.randn({ 4, 3 }):requires_grad_(), ms.randint(1, 3, { 4 }), ms.rand { 4, 3 }
+  local loss = nn.cross_entropy(x, y, { label_smoothing = 0.1, ignore_index = 2, weight = t[1] })
+    + nn.ssim_loss(x:reshape { 1, 4, 3 }, t:reshape { 1, 4, 3 }, { window_size = 3 })
+  return digest(loss, ms.grad(loss, x))
+end)
+
+add("margins", function()
+  ms.seed(3)
+  local x, y = ms.randn({ 4, 3 }):requires_grad_(), ms.randint(0, 3, { 4, 3 })
+  local loss = nn.multilabel_margin(x, y) + nn.bce(x:sigmoid(), y:gt(1):float(), { weight = x })
+  return digest(loss, ms.grad(loss, x))
+end)
+
 add("slices", function()
   ms.seed(2)
   local x = ms.randn({ 6, 4 }, { requires_grad = true })
@@ -223,6 +238,12 @@ add("image-load", function(folder)
   ms.seed(3)
   if not io.open(path) then ms.image.save(path, ms.rand { 3, 8, 8 }) end
   return digest(ms.image.load(path))
+end)
+
+add("safetensors", function()
+  local state = ms.load "tests/data/safetensors/dtypes.safetensors"
+  local some = ms.load("tests/data/safetensors/net.safetensors", { names = { "head.bias", "head.weight" } })
+  return digest(state.uint16, state.int8, state.complex64, some["head.bias"])
 end)
 
 add("idx", function(folder)
