@@ -1,58 +1,93 @@
 /* grad.c -- differentiation for Lua: backward, ms.grad, requires_grad_, and the gradient mode (ms.no_grad, ms.enable_grad). */
 #include "bind.h"
 
-/* y came out of a compiled step, without its graph: say so by name. */
-static void check_graph(lua_State *L, const char *what) {
-  if (msl_is_result(L, 1))
+/* The value at i came out of a compiled step, without its graph: say so by name. */
+static void check_graph(lua_State *L, int i, const char *what) {
+  if (msl_is_result(L, i))
     msl_raise(L, ms_scope_open(),
               "%s: this is a result of a compiled step (ms.compile), which carries no graph: call %s inside the step", what, what);
 }
 
-/* loss:backward([{gradient = tensor, retain = bool}]) */
+/* loss:backward([{gradient = tensor, retain = bool}]); PyTorch's word for retain is retain_graph. */
 static int backward(lua_State *L) {
-  static const char *const names[] = {"gradient", "retain", NULL};
+  static const char *const names[] = {"gradient", "retain", "retain_graph", "create_graph", NULL};
   ms_tensor *y = msl_check(L, 1, "backward"), *seed = NULL;
   bool retain = false;
   msl_at_most(L, 2, "backward");
-  check_graph(L, "backward");
+  check_graph(L, 1, "backward");
   int mark = msl_enter(L);
   if (lua_istable(L, 2)) {
     msl_check_options(L, 2, "backward", names);
     if (lua_getfield(L, 2, "gradient") != LUA_TNIL) seed = msl_check(L, -1, "backward: gradient");
-    retain = msl_flag(L, 2, "backward", "retain", false);
+    retain = msl_flag(L, 2, "backward", "retain", false) || msl_flag(L, 2, "backward", "retain_graph", false);
+    if (msl_flag(L, 2, "backward", "create_graph", false))
+      return msl_raise(L, mark,
+                       "backward: create_graph: what .grad gathers has no graph; ms.grad gives gradients that can be "
+                       "differentiated again");
   } else if (!lua_isnoneornil(L, 2)) seed = msl_check(L, 2, "backward: gradient");
   ms_backward(y, seed, retain);
   msl_leave(L, mark);
   return 0;
 }
 
-/* ms.grad(y, x [, {gradient =, allow_unused =}]) -> dy/dx; for a list of x, a list (with false where unused). The results are
- * ordinary tensors, differentiable again. */
+/* The tensors at i, one or a list of them, in memory that Lua owns (pushed). words: what they are, for the message. */
+static ms_tensor **tensors(lua_State *L, int i, int *n, const char *words) {
+  const bool single = msl_to(L, i) != NULL;
+  *n = single ? 1 : msl_table_kind(L, i) == MSL_LIST ? (int)lua_rawlen(L, i) : 0;
+  if (!*n)
+    msl_raise(L, ms_scope_open(), "grad: expected a tensor or a list of tensors as %s, got %s", words,
+              msl_table_kind(L, i) > MSL_LIST ? "a list with names or holes" : luaL_typename(L, i));
+  ms_tensor **t = lua_newuserdatauv(L, (size_t)*n * sizeof(ms_tensor *), 0);
+  for (int k = 0; k < *n; k++) {
+    if (!single) lua_rawgeti(L, i, k + 1);
+    else lua_pushvalue(L, i);
+    check_graph(L, -1, "grad");
+    t[k] = msl_check(L, -1, "grad");
+    lua_pop(L, 1);
+  }
+  return t;
+}
+
+/* The sum over y[k] of its derivative in x, begun at seed[k]. 0, or -1 after ms_fail. */
+static int sum_of_gradients(int n_y, ms_tensor *const *y, ms_tensor *const *seed, int n, ms_tensor *const *x, ms_tensor **dx,
+                            ms_tensor **more, bool allow_unused) {
+  if (n_y == 1) return ms_grad(y[0], seed ? seed[0] : NULL, n, x, dx, allow_unused);
+  for (int i = 0; i < n; i++) dx[i] = NULL;
+  for (int k = 0; k < n_y; k++) {
+    if (ms_grad(y[k], seed ? seed[k] : NULL, n, x, more, true) < 0) return -1;
+    for (int i = 0; i < n; i++)
+      if (more[i] && !(dx[i] = dx[i] ? ms_add(dx[i], more[i]) : more[i])) return -1;
+  }
+  for (int i = 0; i < n && !allow_unused; i++)
+    if (!dx[i])
+      return ms_fail("grad: no result depends on argument %d (%s); allow it with {allow_unused = true}", i + 1, ms_shape_str(x[i])),
+             -1;
+  return 0;
+}
+
+/* ms.grad(y, x [, {gradient =, allow_unused =}]) -> dy/dx; for a list of x, a list (with false where unused); of a list of y the
+ * sum. The results are ordinary tensors, differentiable again. PyTorch's grad_outputs is gradient; retain_graph and create_graph
+ * are as if they were set. */
 static int grad(lua_State *L) {
-  static const char *const names[] = {"gradient", "allow_unused", NULL};
-  ms_tensor *y = msl_check(L, 1, "grad"), *seed = NULL;
+  static const char *const names[] = {"gradient", "grad_outputs", "allow_unused", "retain_graph", "create_graph", NULL};
   bool single = msl_to(L, 2) != NULL, allow_unused = false;
   msl_at_most(L, 3, "grad");
-  check_graph(L, "grad");
-  int mark = msl_enter(L), n = single ? 1 : msl_table_kind(L, 2) == MSL_LIST ? (int)lua_rawlen(L, 2) : 0;
-  if (!n)
-    return msl_raise(L, mark, "grad: expected a tensor or a list of tensors as second argument, got %s",
-                     msl_table_kind(L, 2) > MSL_LIST ? "a list with names or holes" : luaL_typename(L, 2));
+  lua_settop(L, 3);
+  int n_y, n, n_seed = 0;
+  if (!lua_istable(L, 1)) msl_check(L, 1, "grad");
+  ms_tensor **y = tensors(L, 1, &n_y, "first argument"), **x = tensors(L, 2, &n, "second argument"), **seed = NULL;
   msl_check_options(L, 3, "grad", names);
   if (lua_istable(L, 3)) {
-    if (lua_getfield(L, 3, "gradient") != LUA_TNIL) seed = msl_check(L, -1, "grad: gradient");
+    if (lua_getfield(L, 3, "gradient") == LUA_TNIL) lua_pop(L, 1), lua_getfield(L, 3, "grad_outputs");
+    if (!lua_isnil(L, -1)) seed = tensors(L, lua_gettop(L), &n_seed, "gradient");
     allow_unused = msl_flag(L, 3, "grad", "allow_unused", false);
+    msl_flag(L, 3, "grad", "retain_graph", true), msl_flag(L, 3, "grad", "create_graph", true);
   }
-  ms_tensor **x = lua_newuserdatauv(L, (size_t)n * 2 * sizeof *x, 0), **dx = x + n;
-  for (int i = 0; i < n; i++) {
-    if (single) x[i] = msl_to(L, 2);
-    else {
-      lua_rawgeti(L, 2, i + 1);
-      x[i] = msl_check(L, -1, "grad");
-      lua_pop(L, 1);
-    }
-  }
-  int rc = ms_grad(y, seed, n, x, dx, allow_unused);
+  if (seed && n_seed != n_y)
+    return msl_raise(L, ms_scope_open(), "grad: gradient: expected %d tensors, one for each result, got %d", n_y, n_seed);
+  ms_tensor **dx = lua_newuserdatauv(L, (size_t)n * 2 * sizeof(ms_tensor *), 0);
+  int mark = msl_enter(L);
+  int rc = sum_of_gradients(n_y, y, seed, n, x, dx, dx + n, allow_unused);
   if (rc == 0) {
     if (!single) lua_createtable(L, n, 0);
     for (int i = 0; i < n; i++) {

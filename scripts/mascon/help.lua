@@ -169,8 +169,9 @@ end
 -- ms.ones(shape [, { dtype =, device =, requires_grad = }]), as ms.ones{2, 3}
 
 -- ms.grad(y, x [, { gradient =, allow_unused = }]) -> dy/dx
--- y has one element, or gradient says what its elements weigh. For a list of x, a list (false where unused). The results are ordinary
--- tensors, which can be differentiated again.
+-- y has one element, or gradient (PyTorch's grad_outputs) says what its elements weigh. For a list of x, a list (false where unused); for a
+-- list of y (and of gradients) the sum. The results are ordinary tensors, which can be differentiated again: retain_graph and create_graph
+-- are as if they were set.
 
 -- ms.no_grad(f, ...) -> what f(...) gives, computed without a graph
 -- Or, until the end of a block: local guard <close> = ms.no_grad(). Without `local ... <close>` it stays so.

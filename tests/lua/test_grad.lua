@@ -74,6 +74,27 @@ function TestGrad.test_backward_twice_needs_retain()
   lu.assertStrContains(message, "{retain = true}")
 end
 
+function TestGrad.test_several_results_at_once()
+  local x, w = leaf { 1, 2 }, leaf { 3, 4 }
+  local a, b = (x * w):sum(), x * 2
+  local g = ms.grad({ a, b }, { x, w }, { gradient = { ms.ones({}, { dtype = "f64" }), ms.tensor({ 10, 20 }, { dtype = "f64" }) } })
+  lu.assertEquals({ g[1]:totable(), g[2]:totable() }, { { 23, 44 }, { 1, 2 } })
+  lu.assertEquals(ms.grad({ a, x:sum() }, x, { create_graph = true }):totable(), { 4, 5 })
+  lu.assertEquals(ms.grad({ b, b }, x, { grad_outputs = { w, w } }):totable(), { 12, 16 })
+  fails("grad: gradient: expected 2 tensors, one for each result, got 1", ms.grad, { a, b }, x, { gradient = w })
+  fails("grad: no result depends on argument 1 (2 f64)", ms.grad, { b:sum(), b:sum() }, w)
+  fails("grad: expected a tensor or a list of tensors as first argument", ms.grad, {}, x)
+end
+
+function TestGrad.test_the_words_of_pytorch()
+  local x = leaf { 2 }
+  local y = x:square():sum()
+  y:backward { retain_graph = true }
+  y:backward()
+  lu.assertEquals(x.grad:totable(), { 8 })
+  fails("ms.grad gives gradients that can be differentiated again", function() x:square():backward { create_graph = true } end)
+end
+
 function TestGrad.test_a_result_changed_in_place_without_a_record_is_noticed()
   local x = leaf { 1, 2 }
   local y = x:exp() -- whose derivative reads y
