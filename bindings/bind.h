@@ -62,6 +62,11 @@ int msl_dtype(lua_State *L, int i, const char *word, int otherwise);
 void msl_check_names(lua_State *L, int i, const char *what, const char *const *names);
 void msl_check_options(lua_State *L, int i, const char *what, const char *const *names);
 
+/* x[index at i], and x[index at i] = the value at stack index `value` (indexing.c). They raise on what is no index, and leave other
+ * errors to msl_leave. */
+ms_tensor *msl_read_index(lua_State *L, int mark, int i, ms_tensor *x);
+void msl_write_index(lua_State *L, int mark, int i, ms_tensor *x, int value);
+
 /* What belongs to a coroutine (coroutine.c): gradient mode, precision, ..., how many guards of the gradient mode (ms.no_grad) are
  * open, and its scopes, a chain that gc.c knows (NULL: none is open). */
 extern int msl_grad_guards;
@@ -81,8 +86,8 @@ void msl_script_line(lua_State *L, char *out, size_t size);
 /* Each file that gives scripts functions has one of these; mascon.c calls them in turn. Stack: the module `ms`, methods of tensors.
  */
 void msl_open_tensor(lua_State *L);
+void msl_open_indexing(lua_State *L);
 void msl_open_ops(lua_State *L);
-void msl_open_composed(lua_State *L);
 void msl_open_grad(lua_State *L);
 void msl_open_custom(lua_State *L);
 void msl_open_recompute(lua_State *L);

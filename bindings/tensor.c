@@ -1,4 +1,4 @@
-/* tensor.c -- tensors as Lua sees them: making them from tables, reading them, x[...], fields and the methods that are no rows. */
+/* tensor.c -- tensors as Lua sees them: making them from tables, reading them, fields and the methods that are no rows. */
 #include "bind.h"
 #include "embed.h"
 #include <stdio.h>
@@ -178,40 +178,22 @@ static void push_ints(lua_State *L, int n, const int64_t *v) {
   }
 }
 
-/* All of v as a list, or with a dimension at argument 2 the one that it names. */
-static int of_dimensions(lua_State *L, const ms_tensor *t, const int64_t *v, const char *what) {
-  msl_at_most(L, 2, what);
-  if (lua_isnoneornil(L, 2)) return push_ints(L, t->rank, v), 1;
+/* x:size() -> list; x:size(dim) -> number */
+static int tensor_size(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "size");
+  msl_at_most(L, 2, "size");
+  if (lua_isnoneornil(L, 2)) return push_ints(L, t->rank, t->shape), 1;
   lua_Integer d = luaL_checkinteger(L, 2);
   int mark = msl_enter(L),
-      k = d == 0 ? (ms_fail("%s: dimension 0, expected 1.. or -1..", what), -1) : ms_dim(d > 0 ? d - 1 : d, t->rank, what);
+      k = d == 0 ? (ms_fail("size: dimension 0, expected 1.. or -1.."), -1) : ms_dim(d > 0 ? d - 1 : d, t->rank, "size");
   msl_leave(L, mark);
-  lua_pushinteger(L, v[k]);
+  lua_pushinteger(L, t->shape[k]);
   return 1;
-}
-/* x:size() -> list; x:size(dim) -> number; x:stride() the same, in elements */
-static int tensor_size(lua_State *L) {
-  const ms_tensor *t = msl_check(L, 1, "size");
-  return of_dimensions(L, t, t->shape, "size");
-}
-static int tensor_stride(lua_State *L) {
-  const ms_tensor *t = msl_check(L, 1, "stride");
-  return of_dimensions(L, t, t->stride, "stride");
 }
 
 static ms_tensor *only(lua_State *L, const char *what) { return msl_at_most(L, 1, what), msl_check(L, 1, what); }
 static int tensor_numel(lua_State *L) { return lua_pushinteger(L, ms_numel(only(L, "numel"))), 1; }
 static int tensor_dim(lua_State *L) { return lua_pushinteger(L, ms_rank(only(L, "dim"))), 1; }
-/* Bytes of its elements; a view counts its own, an expanded one each element as often as it is seen. */
-static int tensor_nbytes(lua_State *L) {
-  ms_tensor *t = only(L, "nbytes");
-  return lua_pushinteger(L, ms_numel(t) * (int64_t)ms_dtype_size(t->dtype)), 1;
-}
-static int tensor_element_size(lua_State *L) {
-  return lua_pushinteger(L, (lua_Integer)ms_dtype_size(only(L, "element_size")->dtype)), 1;
-}
-/* Where its first element lies in its storage: how many elements (not bytes) come before. */
-static int tensor_storage_offset(lua_State *L) { return lua_pushinteger(L, only(L, "storage_offset")->offset), 1; }
 static int tensor_is_contiguous(lua_State *L) { return lua_pushboolean(L, ms_is_contiguous(only(L, "is_contiguous"))), 1; }
 
 static int tensor_len(lua_State *L) {
@@ -232,86 +214,6 @@ static int tensor_eq(lua_State *L) {
 static int tensor_compare(lua_State *L) { /* upvalue: the method */
   return msl_raise(L, ms_scope_open(), "comparisons of tensors are methods, since Lua turns < into one boolean: write x:%s(y)",
                    lua_tostring(L, lua_upvalueindex(1)));
-}
-
-/* Positions (from 1) where a 1-d bool tensor is true. */
-static ms_tensor *true_positions(ms_tensor *m) {
-  int64_t n = ms_numel(m), count = 0;
-  uint8_t *flag = malloc((size_t)n + 1);
-  int64_t *at = malloc((size_t)n * 8 + 8);
-  ms_tensor *r = NULL;
-  if (!flag || !at) ms_fail("out of memory: %lld positions", (long long)n);
-  else if (ms_to_host(m, flag) == 0) {
-    for (int64_t i = 0; i < n; i++)
-      if (flag[i]) at[count++] = i + MS_INDEX_BASE;
-    r = ms_from_host(MS_I64, 1, &count, at, m->device);
-  }
-  free(flag), free(at);
-  return r;
-}
-
-static int tensor_nonzero(lua_State *L) {
-  ms_tensor *t = msl_check(L, 1, "nonzero");
-  msl_at_most(L, 1, "nonzero");
-  int mark = msl_enter(L);
-  if (t->rank != 1) return msl_raise(L, mark, "nonzero: expected one dimension, got %s", ms_shape_str(t));
-  ms_tensor *r = true_positions(ms_cast(ms_detach(t), MS_BOOL));
-  if (r) msl_push(L, r);
-  msl_leave(L, mark);
-  return 1;
-}
-
-/* Entry `which` of an index, for dimension *d of what is left of x: a position (the dimension goes), {} (all), {a, b [, step]} (a
- * range), a tensor of positions or a bool mask. *copied is set where the result is no view of x. */
-static ms_tensor *index_one(lua_State *L, int mark, int i, ms_tensor *x, int which, int *d, bool *copied) {
-  if (*d >= x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
-  int64_t size = x->shape[*d];
-  ms_tensor *t = msl_to(L, i);
-  if (t) {
-    *copied = true;
-    if (t->dtype == MS_BOOL) {
-      if (t->rank != 1 || t->shape[0] != size)
-        msl_raise(L, mark, "index: the mask is %s, dimension %d has size %lld%s", ms_shape_str(t), which, (long long)size,
-                  t->rank > 1 ? "; for single elements: ms.where(mask, x, y), x:masked_fill(mask, value)" : "");
-      t = true_positions(t);
-    }
-    return ms_index_select(x, (*d)++, t);
-  }
-  int ok;
-  msl_look(L, i);
-  lua_Integer at = lua_tointegerx(L, i, &ok);
-  if (ok && lua_type(L, i) == LUA_TNUMBER) {
-    if (at == 0 || at > size || at < -size)
-      msl_raise(L, mark, "index: position %lld is out of range 1..%lld of dimension %d", (long long)at, (long long)size, which);
-    return ms_select(x, *d, at > 0 ? at - 1 : at);
-  }
-  ms_ints r;
-  if (!lua_istable(L, i) || msl_table_kind(L, i) > MSL_LIST || !msl_ints(L, i, &r) || r.n > 3 || r.n == 1)
-    msl_raise(L, mark, "index: expected a position, {}, {first, last}, {first, last, step}, or a tensor for dimension %d", which);
-  if (r.n == 0) return (*d)++, x;
-  int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1],
-          step = r.n > 2 ? r.at[2] : 1;
-  if (a < 1 || b > size || step < 1 || a > size + 1 || r.at[0] == 0 || (r.at[1] == 0 && a != 1))
-    msl_raise(L, mark, "index: range {%lld, %lld%s} is out of 1..%lld of dimension %d", (long long)r.at[0], (long long)r.at[1],
-              r.n > 2 ? ", step" : "", (long long)size, which);
-  return ms_slice(x, (*d)++, a - 1, b >= a ? (b - a) / step + 1 : 0, step);
-}
-
-static ms_tensor *index_any(lua_State *L, int mark, int i, ms_tensor *x, bool *copied) {
-  int d = 0;
-  *copied = false;
-  msl_shape_as_list(L, i);
-  if (!lua_istable(L, i)) return index_one(L, mark, i, x, 1, &d, copied);
-  if (msl_table_kind(L, i) > MSL_LIST)
-    msl_raise(L, mark, "index: expected a list with one entry for each dimension, got one with holes or names");
-  int n = (int)lua_rawlen(L, i);
-  if (n > x->rank) msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));
-  for (int k = 1; k <= n && x; k++) {
-    lua_rawgeti(L, i, k);
-    x = index_one(L, mark, lua_gettop(L), x, k, &d, copied);
-    lua_pop(L, 1);
-  }
-  return x;
 }
 
 static const char *const fields[] = {"shape", "dtype", "device", "requires_grad", "is_leaf", "grad"};
@@ -354,8 +256,7 @@ static int tensor_index(lua_State *L) { /* upvalue 1: methods */
   }
   ms_tensor *t = msl_check(L, 1, "index");
   int mark = msl_enter(L);
-  bool copied;
-  ms_tensor *r = index_any(L, mark, 2, t, &copied);
+  ms_tensor *r = msl_read_index(L, mark, 2, t);
   if (r) msl_push(L, r);
   msl_leave(L, mark);
   return 1;
@@ -384,11 +285,7 @@ static int tensor_newindex(lua_State *L) {
     msl_leave(L, mark);
     return 0;
   }
-  bool copied;
-  ms_tensor *v = index_any(L, mark, 2, t, &copied), *src = msl_operand(L, 3);
-  if (copied) return msl_raise(L, mark, "assignment: positions by tensor cannot be assigned; use index_add or scatter_add");
-  if (!src && !ms_error()) return msl_raise(L, mark, "assignment: expected a tensor or a number, got %s", luaL_typename(L, 3));
-  ms_copy_(v, src);
+  msl_write_index(L, mark, 2, t, 3);
   msl_leave(L, mark);
   return 0;
 }
@@ -500,6 +397,26 @@ static int constant(lua_State *L) {
   return 1;
 }
 
+/* x:split(size [, dim]) -> list of views of `size` (the last one may be smaller) */
+static int tensor_split(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "split");
+  msl_at_most(L, 3, "split");
+  lua_Integer size = luaL_checkinteger(L, 2), d = luaL_optinteger(L, 3, 1);
+  int mark = msl_enter(L), dim = d ? ms_dim(d > 0 ? d - 1 : d, t->rank, "split") : -1;
+  if (d == 0 || size < 1)
+    return msl_raise(L, mark, "split: size %lld along dimension %lld: expected both to be 1 or more", (long long)size,
+                     (long long)d);
+  lua_newtable(L);
+  for (int64_t at = 0, k = 1; dim >= 0 && at < t->shape[dim]; at += size, k++) {
+    ms_tensor *s = ms_slice(t, dim, at, t->shape[dim] - at < size ? t->shape[dim] - at : size, 1);
+    if (!s) break;
+    msl_push(L, s);
+    lua_rawseti(L, -2, k);
+  }
+  msl_leave(L, mark);
+  return 1;
+}
+
 /* Names for completion at the prompt. */
 static int tensor_dir(lua_State *L) { return push_names(L), 1; }
 
@@ -523,11 +440,7 @@ void msl_open_tensor(lua_State *L) { /* stack: module, methods */
                                      {"detach", tensor_detach},
                                      {"zero_", tensor_zero_},
                                      {"is_contiguous", tensor_is_contiguous},
-                                     {"stride", tensor_stride},
-                                     {"nbytes", tensor_nbytes},
-                                     {"element_size", tensor_element_size},
-                                     {"storage_offset", tensor_storage_offset},
-                                     {"nonzero", tensor_nonzero},
+                                     {"split", tensor_split},
                                      {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   static const struct {

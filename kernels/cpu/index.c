@@ -1,6 +1,6 @@
 /* index.c -- picking and adding by position. Positions were checked by the gate. What adds does so in the order of the index, and
  * no two threads add to the same element, so the bits do not depend on the number of threads. */
-#include "move.h"
+#include "nest.h"
 
 static ms_view before_dim(const ms_view *v, int d) {
   ms_view r = *v;
@@ -27,27 +27,6 @@ static bool evenly(const ms_view *v, int64_t *step) {
   }
   return true;
 }
-
-/* Copy x, of any strides, to the contiguous result r of its shape. */
-static void start_from(const ms_view *r, const ms_view *x) {
-  if (ms_view_numel(r)) move_view(r, x);
-}
-
-/* ---- gather and scatter_add are a nest of loops over index's shape. Three operands: the index; its partner, element by element
- * (the result of gather, the src of scatter_add); the table that positions point into (x of gather, the result of scatter_add).
- * ---- */
-
-enum { INDEX, PARTNER, TABLE };
-
-typedef struct nest {
-  const ms_view *index;
-  int rank; /* dimensions outside the two inner loops */
-  int64_t shape[MS_MAX_RANK], stride[3][MS_MAX_RANK], lines;
-  int64_t n, n_step[3]; /* the loop along dim, unless that is the last dimension */
-  int64_t m, m_step[3]; /* the loop along the last dimension */
-  int64_t jump;         /* one position further in the table */
-  bool last;            /* dim is the last dimension */
-} nest;
 
 #define T    uint8_t
 #define G(x) x##_u8
@@ -83,9 +62,6 @@ typedef struct nest {
 /* A template's function f for the dtypes that can be added, as a table. */
 #define BY_DTYPE(f)                                                                                                                \
   { [MS_F32] = f##_f32, [MS_F64] = f##_f64, [MS_I64] = f##_u64, [MS_I32] = f##_u32, [MS_U8] = f##_u8, [MS_BOOL] = f##_u8 }
-
-/* Into how many parts of at least 64 elements each of `rows` rows of n elements is cut, so that the whole team has work. */
-static int64_t parts_of(int64_t n, int64_t rows, int team) { return rows >= team || n < 64 ? 1 : div_up(team, rows); }
 
 /* ---- index_select ------------------------------------------------------------------------------------------------ */
 
@@ -151,70 +127,6 @@ static int index_add_run(ms_call *c) {
   return 0;
 }
 MS_KERNEL(index_add, .run = index_add_run, .supports = adds);
-
-/* ---- gather, scatter_add ----------------------------------------------------------------------------------------- */
-
-static nest nest_of(const ms_view *index, const ms_view *partner, const ms_view *table, int d) {
-  const ms_view *v[3] = {index, partner, table};
-  int end = index->rank - 1;
-  nest w = {.index = index, .lines = 1, .n = 1, .m = index->shape[end], .jump = table->stride[d], .last = d == end};
-  for (int k = 0; k < 3; k++) w.m_step[k] = k == TABLE && d == end ? 0 : v[k]->stride[end];
-  for (int i = 0; i < end; i++) {
-    if (i == d) {
-      w.n = index->shape[i];
-      for (int k = 0; k < 3; k++) w.n_step[k] = k == TABLE ? 0 : v[k]->stride[i];
-      continue;
-    }
-    w.shape[w.rank] = index->shape[i], w.lines *= index->shape[i];
-    for (int k = 0; k < 3; k++) w.stride[k][w.rank] = v[k]->stride[i];
-    w.rank++;
-  }
-  return w;
-}
-
-static void nest_at(const nest *w, int64_t line, int64_t *at) {
-  at[INDEX] = at[PARTNER] = at[TABLE] = 0;
-  for (int i = w->rank - 1; i >= 0; i--) {
-    int64_t q = line / w->shape[i], k = line - q * w->shape[i];
-    for (int o = 0; o < 3; o++) at[o] += k * w->stride[o][i];
-    line = q;
-  }
-}
-
-typedef void (*nest_fn)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table);
-
-/* Lines go to different elements of the table; where they are few, the last dimension is cut too (unless positions run along it).
- */
-static void nest_run(const nest *w, nest_fn f, void *partner, void *table) {
-  if (!w->lines || !w->n || !w->m) return;
-  const int team = ms_team(w->lines * w->n * w->m * 2);
-  const int64_t parts = w->last ? 1 : parts_of(w->m, w->lines, team), part = div_up(w->m, parts);
-  MS_PARALLEL(team, k, w->lines * parts, {
-    const int64_t line = k / parts, first = (k - line * parts) * part;
-    int64_t at[3];
-    nest_at(w, line, at);
-    f(w, at, first, min_i64(first + part, w->m), partner, table);
-  });
-}
-
-static int gather_run(ms_call *c) {
-  const ms_view *x = &c->in[0], *r = &c->out[0];
-  const nest w = nest_of(&c->in[1], r, x, (int)c->attr[0].i);
-  const size_t size = ms_dtype_size(x->dtype);
-  nest_run(&w, size == 8 ? take_u64 : size == 4 ? take_u32 : size == 2 ? take_u16 : take_u8, r->data, x->data);
-  return 0;
-}
-MS_KERNEL(gather, .run = gather_run);
-
-static int scatter_add_run(ms_call *c) {
-  static const nest_fn add[MS_DTYPES] = BY_DTYPE(add);
-  const ms_view *src = &c->in[2], *r = &c->out[0];
-  start_from(r, &c->in[0]);
-  const nest w = nest_of(&c->in[1], src, r, (int)c->attr[0].i);
-  nest_run(&w, add[r->dtype], src->data, r->data);
-  return 0;
-}
-MS_KERNEL(scatter_add, .run = scatter_add_run, .supports = adds);
 
 /* ---- one_hot ----------------------------------------------------------------------------------------------------- */
 

@@ -23,34 +23,3 @@ static inline void G(add_slices)(void *to, int64_t count, const ms_view *index, 
       for (int64_t i = first; i < end; i++) r[i] = (T)(r[i] + s[ms_offset(inner, i)]);
   }
 }
-
-/* One element: into the table (adds), or out of it. */
-static ALWAYS_INLINE void G(exchange)(T *table, T *partner, bool adds) {
-  if (adds) *table = (T)(*table + *partner);
-  else *partner = *table;
-}
-
-/* Elements first .. end-1 of the inner loop, for all n positions along dim; at: where the three operands begin. */
-static ALWAYS_INLINE void G(nest)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table,
-                                  bool adds) {
-  for (int64_t j = 0; j < w->n; j++) {
-    const int64_t index_at = at[INDEX] + j * w->n_step[INDEX];
-    T *p = (T *)partner + at[PARTNER] + j * w->n_step[PARTNER], *t = (T *)table + at[TABLE];
-    if (w->index->dtype == MS_I64 && w->m_step[INDEX] == 1 && w->m_step[PARTNER] == 1) { /* the usual case in a loop of its own */
-      const int64_t *position = (const int64_t *)w->index->data + index_at;
-      for (int64_t k = first; k < end; k++)
-        G(exchange)(t + k * w->m_step[TABLE] + (position[k] - MS_INDEX_BASE) * w->jump, p + k, adds);
-      continue;
-    }
-    for (int64_t k = first; k < end; k++) {
-      const int64_t position = index_value(w->index, index_at + k * w->m_step[INDEX]);
-      G(exchange)(t + k * w->m_step[TABLE] + position * w->jump, p + k * w->m_step[PARTNER], adds);
-    }
-  }
-}
-static inline void G(take)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table) {
-  G(nest)(w, at, first, end, partner, table, false);
-}
-static inline void G(add)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table) {
-  G(nest)(w, at, first, end, partner, table, true);
-}

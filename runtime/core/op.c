@@ -416,6 +416,49 @@ static int compute(const checked_call *c, ms_tensor **out, bool *recorded) {
   return s->n_out;
 }
 
+/* Of a row NAME_ that changes its first argument in place, the row NAME, which gives a new tensor from the same arguments; -1:
+ * there is none. */
+static int functional_of(const ms_op *op) {
+  static int16_t known[MS_OP_COUNT]; /* 0: not looked for; else the answer + 2 */
+  const size_t n = strlen(op->name) - 1;
+  for (int k = 0; !known[op->id] && k < ms_op_count(); k++) {
+    const ms_op *f = ms_op_at(k);
+    if (strlen(f->name) == n && !memcmp(f->name, op->name, n) && op->name[n] == '_' && f->n_arg == op->n_arg &&
+        f->n_tensor == op->n_tensor)
+      known[op->id] = (int16_t)(k + 2);
+  }
+  if (!known[op->id]) known[op->id] = 1;
+  return known[op->id] - 2;
+}
+
+/* What shares memory with in[0], which is about to change, as a copy. */
+static int keep_apart(int n_in, ms_tensor *const *in, ms_tensor **apart) {
+  for (int i = 0; i < n_in; i++) {
+    const bool shares = i && in[i] && in[i]->storage && in[i]->storage == in[0]->storage;
+    apart[i] = shares ? ms_apply(MS_OP_clone, MS_IN(in[i]), NULL) : in[i];
+    if (in[i] && !apart[i]) return -1;
+  }
+  return 0;
+}
+
+/* A change in place that is part of a graph: x takes the values of y, a new tensor, and y's place in the graph. */
+static int become(const ms_op *op, ms_tensor *x, ms_tensor *y) {
+  if (!y || check_overlap(op, x) < 0) return -1;
+  if (x->requires_grad && !x->node)
+    return ms_fail("%s: a leaf that requires gradients cannot be changed in place; do it inside ms.no_grad()", op->name), -1;
+  if (x->is_view)
+    return ms_fail("%s: a view cannot be changed in place while gradients are recorded; change what it is a view of", op->name), -1;
+  const bool was = ms_set_grad_enabled(false);
+  const ms_tensor *same = ms_copy_(x, ms_detach(y));
+  ms_set_grad_enabled(was);
+  if (!same) return -1;
+  if (y->node) y->node->refs++;
+  if (x->node) ms_node_release(x->node);
+  x->node = y->node, x->out_index = y->out_index, x->requires_grad = y->requires_grad;
+  x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */
+  return 0;
+}
+
 static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
   const ms_op *op = ms_op_at(id);
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
@@ -423,7 +466,14 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
   ms_attr a[MS_MAX_ARGS];
   take_attributes(op, attr, a);
+  if (op->mutates && ms_grad_enabled() && any_needs_grad(n_in, in) && functional_of(op) >= 0)
+    return become(op, in[0], ms_apply(functional_of(op), n_in, in, a));
   if (op->mutates && check_mutation(op, n_in, in) < 0) return -1;
+  ms_tensor *apart[FEW_INPUTS];
+  if (op->mutates && functional_of(op) >= 0) {
+    if (keep_apart(n_in, in, apart) < 0) return -1;
+    in = apart;
+  }
   ms_tensor *converted[FEW_INPUTS];
   if (op->flags & MS_COMPOSITE) {
     const int some = n_in <= FEW_INPUTS ? common_float(op, n_in, in, converted) : 0;

@@ -131,7 +131,7 @@ local function selection(self, sel, last)
   if not is_tensor(sel) then fail("subset: expected first, last, a list of positions or a tensor, got %s", type(sel)) end
   if sel.dtype == "bool" then
     if sel:dim() ~= 1 or #sel ~= n then fail("subset: expected a mask of %d, got %s", n, shape_text(sel)) end
-    sel = sel:nonzero()
+    sel = sel:nonzero():reshape { -1 }
   end
   sel = core.rows(sel, n)
   if #sel == 0 then fail("subset: no position is chosen") end

@@ -200,6 +200,9 @@ end
 
 -- x:backward([{ gradient =, retain = }]): adds to p.grad the derivative of x by each parameter p; retain: it may be called again
 
+-- x:index_put(index, values [, { accumulate = }]) -> x with x[index] = values; x:index_put_ changes x itself
+-- index: whatever x[index] takes. accumulate: values are added, each time that a place is named.
+
 -- x:item() -> the number or boolean that a tensor of one element holds
 
 -- x:totable() -> nested lists, or a number for a scalar

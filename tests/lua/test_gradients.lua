@@ -251,17 +251,14 @@ function TestNoGradients.test_dropout_passes_the_gradient_where_it_passes_the_va
   lu.assertEquals(vals, { ["0.000000"] = true, ["1.333333"] = true })
 end
 
--- A new row must come with a sample, or be named here.
+-- A new row must come with a sample, or be named here. (What gives no numbers, makes tensors or changes them has no derivative.)
 function TestNoGradients.test_every_row_is_checked_or_is_on_this_list()
   local unchecked = {}
   for _, row in ipairs(rows.all) do
-    if not TestGradients["test_" .. row.name] then unchecked[#unchecked + 1] = row.name end
+    if not (TestGradients["test_" .. row.name] or row.no_grad or row.create or row.mutates) then unchecked[#unchecked + 1] = row.name end
   end
   table.sort(unchecked)
-  lu.assertEquals(unchecked, {
-    "adam_", "all", "any", "arange", "argmax", "argmin", "batch_norm_follow_", "bernoulli", "copy_", "digamma", "dropout", "eq",
-    "eye", "fill_", "full", "ge", "gt", "isfinite", "isinf", "isnan", "le", "linspace", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "lt", "matmul_whole", "ne", "one_hot", "rand", "randint", "randn", "randperm", "sgd_" })
+  lu.assertEquals(unchecked, { "digamma", "dropout" })
   local once_only = {}
   for name in pairs(TestGradients) do
     if not TestSecondGradients[name] then once_only[#once_only + 1] = name end

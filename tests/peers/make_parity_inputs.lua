@@ -30,7 +30,7 @@ end
 
 local function list(t)
   local parts = {}
-  for k = 1, t.n or #t do parts[k] = text(t[k]) end
+  for k = 1, rawget(t, "n") or #t do parts[k] = text(t[k]) end
   return "[" .. table.concat(parts, ",") .. "]"
 end
 
