@@ -1,6 +1,6 @@
 /* custom.c -- functions of a script with a derivative of its own: the C half of ms.custom_function (derivatives.lua is the other).
  *
- * ms._record_custom makes a node in the graph whose derivative is a Lua function; vjp below calls that in a backward pass. It is
+ * inside.record_custom makes a node in the graph whose derivative is a Lua function; vjp below calls that in a backward pass. It is
  * held by the registry until the node goes. */
 #include "bind.h"
 #include "core/custom.h"
@@ -108,9 +108,9 @@ static ms_tensor **list_of(lua_State *L, int i, int *n, const char *what) {
   return t;
 }
 
-/* ms._record_custom(name, inputs, results, keep, zeros, f): the tensors in the list `results`, which belong to no graph, are from
- * now on results of a node whose derivative is f: f(gradients, results, need) -> list of gradients of the inputs, false for none.
- * keep: of which results f gets the values, as bits. zeros: gradients that are zero come as tensors, not as false. */
+/* inside.record_custom(name, inputs, results, keep, zeros, f): the tensors in the list `results`, which belong to no graph, are
+ * from now on results of a node whose derivative is f: f(gradients, results, need) -> list of gradients of the inputs, false for
+ * none. keep: of which results f gets the values, as bits. zeros: gradients that are zero come as tensors, not as false. */
 static int record_custom(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const uint32_t keep = (uint32_t)luaL_checkinteger(L, 4);
@@ -139,15 +139,17 @@ static int record_custom(lua_State *L) {
   return 0;
 }
 
-/* ms._version(x) -> integer: grows with each change of x's memory in place. */
+/* inside.version(x) -> integer: grows with each change of x's memory in place. */
 static int version(lua_State *L) {
-  const ms_tensor *t = msl_check(L, 1, "_version");
+  const ms_tensor *t = msl_check(L, 1, "version");
   return lua_pushinteger(L, t->storage ? t->storage->version : 0), 1;
 }
 
 void msl_open_custom(lua_State *L) { /* stack: module, methods */
+  msl_inside(L);
   lua_pushcfunction(L, record_custom);
-  lua_setfield(L, -3, "_record_custom");
+  lua_setfield(L, -2, "record_custom");
   lua_pushcfunction(L, version);
-  lua_setfield(L, -3, "_version");
+  lua_setfield(L, -2, "version");
+  lua_pop(L, 1);
 }

@@ -131,17 +131,48 @@ static int save(lua_State *L) {
 
 static void close_safetensors(void *s) { ms_safetensors_close(s); }
 
-/* ms.load(path [, {device =, max_bytes =}]) -> tensors by name, metadata by key (strings), list of the names in the file's order.
- * Raises when the file is not there or is no sound safetensors file, and when the tensors would take more memory than 8 times the
- * file and 64 MB, or than max_bytes where that is given. */
+/* Is the name among the option "names" at index i, a text or a list of texts? */
+static bool is_wanted(lua_State *L, int i, const char *name) {
+  if (lua_type(L, i) == LUA_TSTRING) return !strcmp(lua_tostring(L, i), name);
+  bool found = false;
+  for (lua_Integer k = 1, n = luaL_len(L, i); k <= n && !found; k++) {
+    lua_rawgeti(L, i, k);
+    found = lua_type(L, -1) == LUA_TSTRING && !strcmp(lua_tostring(L, -1), name);
+    lua_pop(L, 1);
+  }
+  return found;
+}
+
+/* Raise if the option "names" at index i is no text or list of texts, or names a tensor that the file does not have. */
+static void check_wanted(lua_State *L, int mark, int i, const ms_safetensors *s, const char *path) {
+  const bool one = lua_type(L, i) == LUA_TSTRING;
+  if (!one && !lua_istable(L, i))
+    msl_raise(L, mark, "load: names: expected the name of a tensor or a list of names, got %s", luaL_typename(L, i));
+  for (lua_Integer k = 1, n = one ? 1 : luaL_len(L, i); k <= n; k++) {
+    if (one) lua_pushvalue(L, i);
+    else lua_rawgeti(L, i, k);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      msl_raise(L, mark, "load: names: expected names, entry %d is a %s", (int)k, luaL_typename(L, -1));
+    if (!ms_safetensors_find(s, lua_tostring(L, -1))) msl_raise(L, mark, "%s: there is no tensor '%s'", path, lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+}
+
+/* ms.load(path [, {device =, max_bytes =, names =}]) -> tensors by name, metadata by key (strings), list of the names in the file's
+ * order. names: only these are read (a name or a list of names). Raises when the file is not there or is no sound safetensors file,
+ * and when all its tensors would take more memory than 8 times the file and 64 MB, or than max_bytes where that is given. Dtypes
+ * that there are not become what holds all their values: I8, I16, U16 i32; U32, U64 i64; floats of 4 and 8 bits f32; C64 pairs of
+ * f32. */
 static int load(lua_State *L) {
-  static const char *const names[] = {"device", "max_bytes", NULL};
+  static const char *const names[] = {"device", "max_bytes", "names", NULL};
   msl_at_most(L, 2, "load");
   const char *path = msl_string(L, 1, "load", "the name of a file");
   int options = lua_isnoneornil(L, 2) ? 0 : 2;
   uint64_t max_bytes = 0;
+  int wanted = 0;
   if (options) {
     msl_check_options(L, options, "load", names);
+    if (lua_getfield(L, options, "names") != LUA_TNIL) wanted = lua_gettop(L);
     lua_getfield(L, options, "max_bytes");
     max_bytes = msl_max_bytes(L, -1, "load");
     lua_pop(L, 1);
@@ -151,11 +182,13 @@ static int load(lua_State *L) {
   int mark = msl_enter(L);
   const ms_safetensors *s = g->p = ms_safetensors_open(path, max_bytes);
   if (!s) return msl_leave(L, mark), 0;
+  if (wanted) check_wanted(L, mark, wanted, s, path);
   lua_createtable(L, 0, s->n);
   lua_createtable(L, 0, s->n_metadata);
   lua_createtable(L, s->n, 0);
   for (int k = 0; k < s->n; k++) {
     const ms_st_entry *e = &s->entries[k];
+    if (wanted && !is_wanted(L, wanted, e->name)) continue;
     int inner = ms_scope_open();
     ms_tensor *t = ms_empty(e->dtype, e->rank, e->shape, ms_device_host());
     if (!t || ms_safetensors_read(s, e, ms_data(t)) || !(t = ms_to_device(t, device ? device : ms_device_default()))) break;
@@ -163,7 +196,7 @@ static int load(lua_State *L) {
     ms_scope_close(inner);
     lua_setfield(L, -4, e->name);
     lua_pushstring(L, e->name);
-    lua_rawseti(L, -2, k + 1);
+    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
   }
   for (int k = 0; k < s->n_metadata; k++) {
     lua_pushstring(L, s->metadata[k].value);

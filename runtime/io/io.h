@@ -59,6 +59,8 @@ typedef struct ms_st_entry {
   int64_t shape[MS_MAX_RANK];
   size_t bytes;     /* elements x size of one; the writer checks it */
   const void *data; /* C order, little-endian: what is written; parsed from memory: where it lies there, NOT aligned; else NULL */
+  const struct ms_stored *stored; /* read: its dtype in the file (io/stored.h); dtype, shape and bytes are what it becomes */
+  size_t stored_bytes;            /* read: what it takes in the file, at `data` */
 } ms_st_entry;
 
 typedef struct ms_st_pair {
@@ -78,7 +80,7 @@ typedef struct ms_safetensors {
 ms_safetensors *ms_safetensors_open(const char *path, uint64_t max_bytes);
 /* The same from memory that the caller keeps alive, without the rule; `name` is for messages. */
 ms_safetensors *ms_safetensors_parse(const void *bytes, size_t size, const char *name);
-/* The e->bytes bytes of an entry to out, checked: BOOL bytes are 0 or 1. */
+/* The e->bytes bytes of an entry to out, checked: BOOL bytes are 0 or 1, U64 at most what an i64 holds. */
 int ms_safetensors_read(const ms_safetensors *s, const ms_st_entry *e, void *out);
 void ms_safetensors_close(ms_safetensors *s); /* NULL is fine */
 /* By name; NULL and no error when there is none. */

@@ -2,6 +2,7 @@
 #include "io/io.h"
 #include "io/json.h"
 #include "io/source.h"
+#include "io/stored.h"
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -14,18 +15,13 @@ _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "the data are little-endian and 
  * beside its text. */
 enum { HEADER_CAP = 100000000, ENTRY_CAP = 1 << 16, TENSOR_BYTES = 640, PAIR_BYTES = 160 };
 
-static const struct {
-  const char *name;
-  ms_dtype dtype;
-} dtypes[] = {{"F32", MS_F32}, {"F64", MS_F64}, {"BF16", MS_BF16}, {"F16", MS_F16},
-              {"I64", MS_I64}, {"I32", MS_I32}, {"U8", MS_U8},     {"BOOL", MS_BOOL}};
-
 struct ms_st_private {
   char *name; /* for messages */
   int fd;     /* of the file; -1: memory, at `bytes` */
   const uint8_t *bytes;
   uint64_t data; /* where they begin */
   uint64_t size; /* of the data */
+  uint64_t wide; /* of all that they become */
   int room, room_metadata;
   const ms_st_entry **by_name; /* sorted */
   uint64_t *begin;             /* of each entry, where its data begin among the data */
@@ -59,6 +55,18 @@ static int parse_shape(const char *file, const char *name, const json_t *list, m
   return 0;
 }
 
+/* The bytes that the entry becomes, from the shape in the file; 0 if it takes there those that it says. */
+static int take_bytes(ms_st_entry *e) {
+  const ms_stored *f = e->stored;
+  size_t n;
+  if (!shape_bytes(MS_U8, e->rank, e->shape, &n) || n > SIZE_MAX / 64) return -1;
+  e->bytes = n * (size_t)f->parts * ms_dtype_size(f->dtype);
+  if (n * (size_t)f->bits % 8 || n * (size_t)f->bits / 8 != e->stored_bytes) return -1;
+  if (f->parts > 1 && e->rank == MS_MAX_RANK) return -1;
+  if (f->parts > 1) e->shape[e->rank++] = f->parts;
+  return 0;
+}
+
 /* One entry of the header, checked against itself and the size of the data. Its position among the others is checked later. */
 static int read_entry(const struct ms_st_private *p, const json_t *value, ms_st_entry *e) {
   const char *file = p->name, *name = e->name, *dtype = json_string_value(json_object_get(value, "dtype"));
@@ -69,13 +77,11 @@ static int read_entry(const struct ms_st_private *p, const json_t *value, ms_st_
     ms_fail("%s: tensor '%s': expected dtype, shape and data_offsets [begin, end], nothing else", file, name);
     return -1;
   }
-  e->dtype = MS_DTYPES;
-  for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-    if (!strcmp(dtype, dtypes[i].name)) e->dtype = dtypes[i].dtype;
-  if (e->dtype == MS_DTYPES) {
-    ms_fail("%s: tensor '%s': expected dtype F32, F64, BF16, F16, I64, I32, U8 or BOOL, got %.40s", file, name, dtype);
+  if (!(e->stored = ms_stored_named(dtype)) || !e->stored->parts) {
+    ms_fail("%s: tensor '%s': %s %.40s", file, name, e->stored ? "no dtype here holds" : "safetensors has no dtype", dtype);
     return -1;
   }
+  e->dtype = e->stored->dtype;
   if (parse_shape(file, name, json_object_get(value, "shape"), e)) return -1;
   json_int_t begin = json_integer_value(first), end = json_integer_value(last);
   if (begin < 0 || end < begin || (uint64_t)end > p->size) {
@@ -83,7 +89,8 @@ static int read_entry(const struct ms_st_private *p, const json_t *value, ms_st_
             (long long)begin, (long long)end, (unsigned long long)p->size);
     return -1;
   }
-  if (!shape_bytes(e->dtype, e->rank, e->shape, &e->bytes) || e->bytes != (size_t)(end - begin)) {
+  e->stored_bytes = (size_t)(end - begin);
+  if (take_bytes(e)) {
     ms_fail("%s: tensor '%s': dtype and shape do not make the %lld bytes that data_offsets say", file, name,
             (long long)(end - begin));
     return -1;
@@ -200,7 +207,7 @@ static int read_object(cursor *c, int (*add)(cursor *, char *)) {
 static int by_data_offset(const void *a, const void *b) {
   const ms_st_entry *x = a, *y = b;
   if (x->data != y->data) return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
-  if (x->bytes != y->bytes) return x->bytes < y->bytes ? -1 : 1;
+  if (x->stored_bytes != y->stored_bytes) return x->stored_bytes < y->stored_bytes ? -1 : 1;
   return strcmp(x->name, y->name);
 }
 static int by_name(const void *a, const void *b) {
@@ -218,6 +225,7 @@ static int check_entries(ms_safetensors *s) {
     return -1;
   }
   uint64_t at = 0;
+  p->wide = 0;
   for (int i = 0; i < s->n; i++) {
     ms_st_entry *e = &s->entries[i];
     p->by_name[i] = e;
@@ -227,7 +235,8 @@ static int check_entries(ms_safetensors *s) {
               (unsigned long long)at, (unsigned long long)p->begin[i], p->begin[i] > at ? "a hole" : "an overlap");
       return -1;
     }
-    at += e->bytes;
+    at += e->stored_bytes;
+    if (__builtin_add_overflow(p->wide, e->bytes, &p->wide)) p->wide = UINT64_MAX;
     e->data = p->bytes ? p->bytes + p->data + p->begin[i] : NULL;
   }
   if (at != p->size) {
@@ -259,8 +268,9 @@ static int parse_header(ms_safetensors *s, const char *text, size_t n, uint64_t 
   if (peek(&c) || c.at != c.end) return bad_header(&c, "expected nothing behind the last '}'");
   if (check_entries(s)) return -1;
   const struct ms_st_private *p = s->private;
-  return ms_allow_bytes(p->name, p->data + p->size, p->size + (uint64_t)s->n * TENSOR_BYTES + (uint64_t)s->n_metadata * PAIR_BYTES,
-                        4 * (uint64_t)n, max_bytes);
+  uint64_t all = (uint64_t)s->n * TENSOR_BYTES + (uint64_t)s->n_metadata * PAIR_BYTES;
+  if (__builtin_add_overflow(all, p->wide, &all)) all = UINT64_MAX;
+  return ms_allow_bytes(p->name, p->data + p->size, all, 4 * (uint64_t)n, max_bytes);
 }
 
 /* How long the header is, from the first 8 bytes of a file of `size`; 0 after ms_fail. */
@@ -353,9 +363,15 @@ ms_safetensors *ms_safetensors_open(const char *path, uint64_t max_bytes) {
 int ms_safetensors_read(const ms_safetensors *s, const ms_st_entry *e, void *out) {
   const struct ms_st_private *p = s->private;
   if (!e->bytes) return 0;
-  if (p->bytes) memcpy(out, e->data, e->bytes);
-  else if (read_at(p, out, e->bytes, p->data + p->begin[e - s->entries])) return -1;
-  return check_flags(p, e, out);
+  uint8_t *at = (uint8_t *)out + e->bytes - e->stored_bytes; /* where spreading wants them */
+  if (p->bytes) memcpy(at, e->data, e->stored_bytes);
+  else if (read_at(p, at, e->stored_bytes, p->data + p->begin[e - s->entries])) return -1;
+  uint64_t value = 0;
+  const size_t place = ms_stored_spread(e->stored, out, e->stored_bytes * 8 / (size_t)e->stored->bits, &value);
+  if (!place) return check_flags(p, e, out);
+  ms_fail("%s: tensor '%s': element %zu is %llu, more than an i64 holds (%s)", p->name, e->name, place, (unsigned long long)value,
+          e->stored->name);
+  return -1;
 }
 
 void ms_safetensors_close(ms_safetensors *s) {
@@ -405,16 +421,14 @@ static int set_key(const char *path, json_t *object, const char *what, const cha
 }
 
 static json_t *describe(const char *path, const ms_st_entry *e, size_t begin) {
-  const char *dtype = NULL;
-  for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-    if (dtypes[i].dtype == e->dtype) dtype = dtypes[i].name;
+  const ms_stored *f = ms_stored_of(e->dtype);
   size_t bytes;
-  if (!dtype || e->rank < 0 || e->rank > MS_MAX_RANK || !shape_bytes(e->dtype, e->rank, e->shape, &bytes) || bytes != e->bytes)
+  if (!f || e->rank < 0 || e->rank > MS_MAX_RANK || !shape_bytes(e->dtype, e->rank, e->shape, &bytes) || bytes != e->bytes)
     return ms_fail("%s: tensor '%s': %zu bytes are not what its dtype and shape make", path, e->name, e->bytes);
   if (begin > INT64_MAX - e->bytes) return ms_fail("%s: tensor '%s': too many bytes in all", path, e->name);
   json_t *shape = json_array();
   for (int d = 0; d < e->rank; d++) json_array_append_new(shape, json_integer(e->shape[d]));
-  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", shape, "data_offsets", (json_int_t)begin,
+  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", f->name, "shape", shape, "data_offsets", (json_int_t)begin,
                    (json_int_t)(begin + e->bytes));
 }
 

@@ -1,5 +1,6 @@
 -- custom: functions of a script with a derivative of its own (PyTorch's torch.autograd.Function).
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local options = require "mascon.options"
 local FLOATING = { f32 = true, f64 = true, f16 = true, bf16 = true }
 
@@ -37,7 +38,7 @@ local function saved(ctx, results)
   for i, s in ipairs(ctx._kept) do
     if s.result then list[i] = results[s.result]
     elseif s.tensor then
-      if ms._version(s.tensor) ~= s.version then
+      if inside.version(s.tensor) ~= s.version then
         options.raise("%s: saved tensor %d was changed in place after it was saved; backward needs the old values", ctx._name, i)
       end
       list[i] = s.tensor
@@ -52,7 +53,7 @@ local function keep(ctx, results)
   for i = 1, ctx._saved and ctx._saved.n or 0 do
     local x, entry = ctx._saved[i], {}
     if x ~= nil then
-      entry = { tensor = ms.keep(x), version = ms._version(x) }
+      entry = { tensor = ms.keep(x), version = inside.version(x) }
       for k, y in ipairs(results) do
         if k <= 32 and rawequal(x, y) then entry, bits = { result = k }, bits | 1 << (k - 1) end
       end
@@ -96,14 +97,14 @@ local function apply(def, ...)
   for i = 1, n do
     local x = (select(i, ...))
     local is = ms.is_tensor(x) and x.requires_grad
-    if ms.is_tensor(x) then versions[#versions + 1] = { x, ms._version(x), i } end
+    if ms.is_tensor(x) then versions[#versions + 1] = { x, inside.version(x), i } end
     if ms.is_tensor(x) and FLOATING[x.dtype] then inputs[#inputs + 1], ctx._input[i] = x, #inputs + 1 end
     ctx.needs_input_grad[i] = is and ms.grad_enabled()
     wanted = wanted or ctx.needs_input_grad[i]
   end
   local out = table.pack(ms.no_grad(def.forward, ctx, ...))
   for _, v in ipairs(versions) do
-    if ms._version(v[1]) ~= v[2] and wanted then
+    if inside.version(v[1]) ~= v[2] and wanted then
       options.raise("%s: forward changed argument %d in place: make a new tensor of it instead", def.name, v[3])
     end
   end
@@ -119,7 +120,7 @@ local function apply(def, ...)
   ctx._n_results = out.n
   local bits = keep(ctx, made)
   if #results > 0 then
-    ms._record_custom(def.name, inputs, results, bits, ctx._zeros, function(g, r, need) return derive(ctx, def.backward, g, r, need) end)
+    inside.record_custom(def.name, inputs, results, bits, ctx._zeros, function(g, r, need) return derive(ctx, def.backward, g, r, need) end)
   end
   for k, at in pairs(ctx._result) do out[k] = results[at] end
   ctx._constant = nil

@@ -346,7 +346,7 @@ local function map(walk, fn)
   if type(fn) ~= "function" and not (meta and meta.__call) then
     fail("map: expected a function, got %s", type(fn))
   end
-  local one = type(fn) == "table" and ms.nn.is_module(fn) and ms.nn._takes_one(fn) -- a layer takes no labels
+  local one = type(fn) == "table" and ms.nn.is_module(fn) and inside.takes_one(fn) -- a layer takes no labels
   local guard <close> = ms.no_grad() -- luacheck: ignore guard
   local parts, labels, width = {}, {}, nil
   for x, y in walk do

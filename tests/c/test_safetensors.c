@@ -7,12 +7,12 @@ static const int64_t i_data[2] = {-1, INT64_MAX};
 static const uint8_t u_data[3] = {0, 1, 1};
 
 static int write_sample(const char *name) {
-  const ms_st_entry e[] = {{"layer.weight", MS_F32, 2, {2, 3}, 24, w_data},
-                           {"mask", MS_BOOL, 1, {3}, 3, u_data},
-                           {"n\"o\\ne\xc3\xa9", MS_F64, 2, {0, 5}, 0, NULL},
-                           {"step", MS_I64, 0, {0}, 8, i_data},
-                           {"ids", MS_I64, 1, {2}, 16, i_data},
-                           {"half", MS_BF16, 1, {1}, 2, u_data}};
+  const ms_st_entry e[] = {{"layer.weight", MS_F32, 2, {2, 3}, 24, w_data, NULL, 0},
+                           {"mask", MS_BOOL, 1, {3}, 3, u_data, NULL, 0},
+                           {"n\"o\\ne\xc3\xa9", MS_F64, 2, {0, 5}, 0, NULL, NULL, 0},
+                           {"step", MS_I64, 0, {0}, 8, i_data, NULL, 0},
+                           {"ids", MS_I64, 1, {2}, 16, i_data, NULL, 0},
+                           {"half", MS_BF16, 1, {1}, 2, u_data, NULL, 0}};
   const ms_st_pair m[] = {{"epoch", "3"}, {"name", "a \"b\" \xe2\x82\xac"}};
   return ms_safetensors_write(name, 6, e, 2, m);
 }
@@ -129,9 +129,13 @@ static void test_safetensors_bad(void **state) {
       {"{" T("a", "U8", "[\"1\"]", 0, 1) "}", 1, "whole sizes"},
       {"{" T("a", "U8", "1", 0, 1) "}", 1, "expected a shape"},
       {"{" T("a", "U8", "[1]", 0, 1.0) "}", 1, "expected dtype"},
-      {"{" T("a", "I8", "[1]", 0, 1) "}", 1, "got I8"},
-      {"{" T("a", "F8_E4M3", "[1]", 0, 1) "}", 1, "got F8_E4M3"},
-      {"{" T("a", "f32", "[1]", 0, 4) "}", 4, "got f32"},
+      {"{" T("a", "F6_E2M3", "[4]", 0, 3) "}", 3, "no dtype here holds F6_E2M3"},
+      {"{" T("a", "f32", "[1]", 0, 4) "}", 4, "safetensors has no dtype f32"},
+      {"{" T("a", "F4", "[3]", 0, 2) "}", 2, "dtype and shape do not make"},
+      {"{" T("a", "F4", "[4]", 0, 1) "}", 1, "dtype and shape do not make"},
+      {"{" T("a", "U16", "[1]", 0, 1) "}", 1, "dtype and shape do not make"},
+      {"{" T("a", "C64", "[1,1,1,1,1,1,1,1]", 0, 8) "}", 8, "dtype and shape do not make"},
+      {"{" T("a", "C64", "[1152921504606846976,16]", 0, 0) "}", 0, "dtype and shape do not make"},
       {"{\"__metadata__\":{\"a\":1}}", 0, "map strings to strings"},
       {"{\"__metadata__\":[]}", 0, "map strings to strings"},
       {"{\"\xff\":{}}", 0, "bad safetensors header"},
@@ -156,7 +160,7 @@ static void test_safetensors_bad(void **state) {
 
 static void test_safetensors_write_bad(void **state) {
   (void)state;
-  ms_st_entry two[2] = {{"a", MS_U8, 1, {3}, 3, u_data}, {"a", MS_U8, 1, {3}, 3, u_data}};
+  ms_st_entry two[2] = {{"a", MS_U8, 1, {3}, 3, u_data, NULL, 0}, {"a", MS_U8, 1, {3}, 3, u_data, NULL, 0}};
   ms_st_pair pairs[2] = {{"k", "v"}, {"k", "w"}};
   assert_int_equal(ms_safetensors_write(path("x"), 2, two, 0, NULL), -1);
   failed("two tensors", "'a'");

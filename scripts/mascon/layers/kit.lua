@@ -9,6 +9,7 @@
 -- What a layer is made with is listed once (arguments.lua): by position, by name, or both; it is checked then, checked again when a field
 -- is set by hand (bn.momentum = 0.2), and shown by print.
 local ms = require "mascon"
+local inside = require "mascon.inside"
 local arguments = require "mascon.arguments"
 local options = require "mascon.options"
 local nn = require "mascon.nn.module".nn
@@ -68,6 +69,6 @@ function kit.bias(self, n, fan_in)
   if wanted then self.bias = kit.uniform({ n }, fan_in) end
 end
 
-nn._takes_one = kit.takes_one -- for data sets: a layer that maps one takes no labels
+inside.takes_one = kit.takes_one -- for data sets: a layer that maps one takes no labels
 
 return kit

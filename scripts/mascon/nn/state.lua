@@ -30,42 +30,63 @@ function Module:state_dict(opts, ...)
   return state
 end
 
--- m:load_state_dict(state [, { strict = true, names = "mascon" }]) -> m. Copies the values in: all, or none when something does not fit.
+local function listed(list) return #list > 0 and table.concat(list, ", ") or "none" end
+
+-- What the state has in another shape, and in a dtype that is not taken over (between floats it is, as in PyTorch).
+local function misfits(all, state)
+  local shapes, dtypes = {}, {}
+  for _, p in ipairs(all) do
+    local t, s = p.tensor, state[p.name]
+    if s ~= nil then
+      local words = ("%s: expected %s, got %s"):format(p.name, sizes(t), sizes(s))
+      if not states.same_shape(s, t) then shapes[#shapes + 1] = words
+      elseif s.dtype ~= t.dtype and not (states.is_float(s) and states.is_float(t)) then dtypes[#dtypes + 1] = words end
+    end
+  end
+  return shapes, dtypes
+end
+
+-- m:load_state_dict(state [, { strict = true, names = "mascon" }]) -> m. Copies the values in: all, or none when something does not fit:
+-- the message lists all that is missing, not expected, of another shape, of another dtype.
 -- strict = false ignores names on either side only. names = "pytorch": a state_dict of PyTorch's, where places in lists count from 0.
 local function prepare(self, state, opts, ...)
   local what = self.__name
   local o, torch = name_kind(what .. ": load_state_dict", opts, { strict = true, names = "mascon" }, ...)
   states.check_dict(what, state)
-  local own, all, missing, unexpected = {}, {}, {}, {}
+  local own, all, missing, unexpected, given = {}, {}, {}, {}, {}
   for _, kind in ipairs { "parameter", "buffer" } do
     for _, p in ipairs(places(self, kind)) do
       local name = torch and p.torch or p.name
-      own[name], all[#all + 1] = true, { name = name, tensor = p.tensor }
-      if state[name] == nil and p.first then missing[#missing + 1] = name end
+      own[name], all[#all + 1] = true, { name = name, tensor = p.tensor, first = p.first }
+      given[p.tensor] = given[p.tensor] or state[name] ~= nil
       if torch and kind == "buffer" then own[name:gsub("running_mean$", "num_batches_tracked")] = true end -- a count of theirs
     end
+  end
+  for _, p in ipairs(all) do -- of a tensor that is held twice the state may have any of its names
+    if p.first and not given[p.tensor] then missing[#missing + 1] = p.name end
   end
   for name in pairs(state) do
     if not own[name] then unexpected[#unexpected + 1] = name end
   end
-  if o.strict and (#missing > 0 or #unexpected > 0) then
+  local shapes, dtypes = misfits(all, state)
+  if #shapes > 0 or #dtypes > 0 or o.strict and (#missing > 0 or #unexpected > 0) then
     table.sort(missing)
     table.sort(unexpected)
-    local hint = ""
+    local parts, hint = {}, ""
+    if o.strict and #missing + #unexpected > 0 then
+      parts[1] = ("missing: %s; not expected: %s"):format(listed(missing), listed(unexpected))
+    end
+    if #shapes > 0 then parts[#parts + 1] = "of another shape: " .. listed(shapes) end
+    if #dtypes > 0 then parts[#parts + 1] = "of another dtype: " .. listed(dtypes) end
     if not torch and #unexpected > 0 and pcall(prepare, self, state, { names = "pytorch" }) then
       hint = "; these are PyTorch's names, which count from 0: load_state_dict(state, { names = \"pytorch\" })"
     end
-    options.raise("%s: load_state_dict: missing: %s; not expected: %s%s", what, #missing > 0 and table.concat(missing, ", ") or "none",
-      #unexpected > 0 and table.concat(unexpected, ", ") or "none", hint)
+    options.raise("%s: load_state_dict: %s%s", what, table.concat(parts, "; "), hint)
   end
   local of, copies = {}, {}
   for _, p in ipairs(all) do
     local name, t, s = p.name, p.tensor, state[p.name]
     if s ~= nil then
-      local fits = s.dtype == t.dtype or (states.is_float(s) and states.is_float(t)) -- as PyTorch, but for whole numbers
-      if not fits or not states.same_shape(s, t) then
-        options.raise("%s: load_state_dict: %s: expected %s, got %s", what, name, sizes(t), sizes(s))
-      end
       local guard <close> = ms.no_grad()
       local before = of[t]
       if not before then
