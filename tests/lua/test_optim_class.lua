@@ -265,6 +265,38 @@ function TestOptimClass.test_lbfgs_asks_a_function()
   fails("line_search_fn: expected 'none' or 'strong_wolfe', got 'armijo'", optim.lbfgs, { leaf(1) }, { line_search_fn = "armijo" })
 end
 
+function TestOptimClass.test_lbfgs_cannot_be_recorded()
+  local a = leaf(3, -2)
+  local o = optim.lbfgs { a }
+  local step = ms.compile(function(x)
+    o:step(function()
+      o:zero_grad()
+      local loss = (a * x):square():sum()
+      loss:backward()
+      return loss
+    end)
+  end)
+  fails("item", function() for _ = 1, 3 do step(ms.ones({ 2 }, { dtype = "f64" })) end end)
+end
+
+-- PyTorch's closure: called with gradients, and its loss is given.
+function TestOptimClass.test_a_step_may_take_a_function()
+  for _, compiled in ipairs { false, true } do
+    local a = leaf(3)
+    local o = optim.sgd({ a }, { lr = 0.25 })
+    local function f(x)
+      return o:step(function()
+        o:zero_grad()
+        local loss = (a * x):square():sum()
+        loss:backward()
+        return loss
+      end)
+    end
+    local step, x = compiled and ms.compile(f) or f, ms.ones({ 1 }, { dtype = "f64" })
+    for k = 0, 5 do lu.assertEquals(ms.no_grad(step, x):item(), (3 / 2 ^ k) ^ 2) end
+  end
+end
+
 function TestOptimClass.test_lbfgs_goes_on_from_a_state_to_the_last_bit()
   local function begin(values, memory)
     local a = leaf(table.unpack(values))
@@ -359,6 +391,21 @@ function TestOptimGroups.test_a_group_that_comes_later()
   how.add = true
   fails("optim.sgd: a group of parameters was set inside a compiled step", step, ms.ones { 1 })
   lu.assertEquals({ #inside.groups, #inside.parameters }, { 1, 1 })
+end
+
+-- A model that is converted holds other tensors: the groups take those up.
+function TestOptimGroups.test_a_model_that_is_converted()
+  local model = nn.sequential { nn.linear(2, 2), nn.linear(2, 1) }
+  local o = optim.adam { { params = model[1]:parameters() }, { params = model[2]:parameters(), lr = 0.1 } }
+  model:to "f64"
+  local before = model[2].bias:item()
+  model(ms.ones({ 1, 2 }, { dtype = "f64" })):sum():backward()
+  o:step()
+  lu.assertAlmostEquals(before - model[2].bias:item(), 0.1, 1e-6)
+  for i, p in ipairs(model:parameters()) do lu.assertTrue(o.parameters[i] == p) end
+  lu.assertTrue(o.groups[2].params[2] == model[2].bias)
+  model:to "f32"
+  fails("parameter 1 was converted by module:to", o.step, o)
 end
 
 function TestOptimGroups.test_states_of_groups()

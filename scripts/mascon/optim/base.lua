@@ -343,14 +343,23 @@ function base.each_parameter(o, g)
   end
 end
 
--- o:step(): changes each parameter that has a gradient.
-function Optimizer:step(...)
+-- o:step(): changes each parameter that has a gradient. o:step(f) calls f first, which computes the loss and its gradients, and gives what
+-- f gives (PyTorch's closure).
+function Optimizer:step(closure, ...)
   local o = own(self, "step")
-  if (...) ~= nil then options.none(o.what .. ": step", ...) end
+  local loss
+  if closure ~= nil then
+    options.none(o.what .. ": step", ...)
+    if type(closure) ~= "function" then
+      options.raise("%s: step: expected no argument, or a function that computes the loss, got %s", o.what, states.word(closure))
+    end
+    loss = ms.enable_grad(closure)
+  end
   if next(moved) then follow(o) end
   local advance, sets = o.class.advance or base.each_parameter, o.sets
   local guard <close> = ms.no_grad()
   for i = 1, #sets do advance(o, sets[i]) end
+  return loss
 end
 
 -- ---- for updates -------------------------------------------------------------------------------------------------------------------
