@@ -162,8 +162,9 @@ int ms_node_record(const ms_op *op, int n_in, ms_tensor *const *in, const ms_att
   for (int k = 0; k < n_out; k++) {
     ok &= (n->out[k] = ms_alias(out[k])) != NULL;
     if (!ok) break;
-    if (n->kept_out >> k & 1) n->out_version[k] = out[k]->storage->version;
-    if (!(n->kept_out >> k & 1) || ms_region_owns(out[k])) {
+    const bool values = k < 32 && n->kept_out >> k & 1;
+    if (values) n->out_version[k] = out[k]->storage->version;
+    if (!values || ms_region_owns(out[k])) {
       ms_storage_release(n->out[k]->storage);
       n->out[k]->storage = NULL;
       n->out[k]->is_ghost = true;
