@@ -25,6 +25,8 @@ bool msl_metatable(lua_State *L, const char *name);
 /* The core asks for a function of the script: f, called with `data` as light userdata where the script stands, calls that. 0, or -1
  * after ms_fail, which says an error of it. Modes and scopes are afterwards as before. (custom.c) */
 int msl_call_for_core(lua_CFunction f, void *data);
+extern uint64_t
+    msl_dropped; /* how often the graph has let go of something in Lua, for the collector to take next time (custom.c) */
 /* Push a tensor as userdata (it is retained), a number operand as a Lua number, NULL as nil. */
 void msl_push(lua_State *L, ms_tensor *t);
 /* The same as a result of a compiled step: it carries no graph, and msl_is_result knows why. */

@@ -118,9 +118,13 @@ static int call_recorded(lua_State *L, guard *g, int at, int nth, int n, const a
                   changed),
           -1);
   if (r->problem) rc = (ms_fail("compile: %s in the results", r->problem), -1);
-  /* What the call made and nobody holds is garbage now: let it go. */
+  /* What the call made and nobody holds is garbage now: let it go. What a graph held in Lua becomes garbage only then. */
+  uint64_t dropped;
   lua_gc(L, LUA_GCCOLLECT);
-  lua_gc(L, LUA_GCCOLLECT);
+  do {
+    dropped = msl_dropped;
+    lua_gc(L, LUA_GCCOLLECT);
+  } while (msl_dropped != dropped);
   if (rc == 0 && !ms_error()) g->held = ms_record_settle(g->r) < 0;
   if (rc == 0 && !ms_error() && msl_lent()) {
     ms_fail("compile: a number handed to the step, or made of one, is still held after the call, by a table or variable of the "

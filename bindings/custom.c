@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+uint64_t msl_dropped;
+
 typedef struct script_custom {
   ms_custom c;
   lua_State *main; /* to give the reference back with */
@@ -90,6 +92,7 @@ static int vjp(ms_custom *c, ms_vjp *v) {
 static void drop(ms_custom *c) {
   script_custom *s = (script_custom *)c;
   luaL_unref(s->main, LUA_REGISTRYINDEX, s->ref);
+  msl_dropped++;
   free(s);
 }
 

@@ -29,6 +29,7 @@ static int again(ms_region *r) {
 static void drop(ms_region *r) {
   script_region *s = (script_region *)r;
   luaL_unref(s->main, LUA_REGISTRYINDEX, s->ref);
+  msl_dropped++;
   free(s);
 }
 

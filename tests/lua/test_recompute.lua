@@ -283,6 +283,29 @@ function TestRecomputeMemory.test_a_compiled_step_draws_the_same_again()
   for i = 1, #want do lu.assertAlmostEquals(got[i], want[i], 1e-12) end
 end
 
+-- A graph that nobody differentiated goes link by link: what a function was called with, what a context saved.
+function TestRecomputeMemory.test_a_compiled_step_leaves_no_graph_behind()
+  local w = leaf { 1, 1, 1 }
+  local cube = ms.custom_function {
+    forward = function(ctx, x)
+      local y = x ^ 3
+      ctx:save_for_backward(x, y)
+      ctx.mine = x * 2
+      return y
+    end,
+    backward = function(ctx, g) return g * ctx.saved_tensors[1] end,
+  }
+  local function inner(v) return (v * w):sin():exp() end
+  local step = ms.compile(function(x)
+    local a = x
+    for _ = 1, 5 do a = cube(ms.recompute(inner, a)) end
+    return a, ms.recompute(function(v) return cube(ms.recompute(inner, v)) end, a)
+  end)
+  local list = {}
+  for i = 1, 5 do list[i] = step(ms.ones({ 3 }, { dtype = "f64" })):totable() end
+  lu.assertEquals(list[5], list[1])
+end
+
 -- ---- errors ---------------------------------------------------------------------------------------------------------------------
 
 TestRecomputeErrors = {}
