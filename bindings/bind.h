@@ -90,6 +90,7 @@ void msl_script_line(lua_State *L, char *out, size_t size);
 void msl_open_tensor(lua_State *L);
 void msl_open_indexing(lua_State *L);
 void msl_open_ops(lua_State *L);
+void msl_open_composed(lua_State *L);
 void msl_open_grad(lua_State *L);
 void msl_open_custom(lua_State *L);
 void msl_open_recompute(lua_State *L);

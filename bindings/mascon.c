@@ -54,6 +54,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_tensor(L);
   msl_open_indexing(L);
   msl_open_ops(L);
+  msl_open_composed(L);
   msl_open_grad(L);
   msl_open_custom(L);
   msl_open_recompute(L);

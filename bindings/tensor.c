@@ -178,22 +178,40 @@ static void push_ints(lua_State *L, int n, const int64_t *v) {
   }
 }
 
-/* x:size() -> list; x:size(dim) -> number */
-static int tensor_size(lua_State *L) {
-  ms_tensor *t = msl_check(L, 1, "size");
-  msl_at_most(L, 2, "size");
-  if (lua_isnoneornil(L, 2)) return push_ints(L, t->rank, t->shape), 1;
+/* All of v as a list, or with a dimension at argument 2 the one that it names. */
+static int of_dimensions(lua_State *L, const ms_tensor *t, const int64_t *v, const char *what) {
+  msl_at_most(L, 2, what);
+  if (lua_isnoneornil(L, 2)) return push_ints(L, t->rank, v), 1;
   lua_Integer d = luaL_checkinteger(L, 2);
   int mark = msl_enter(L),
-      k = d == 0 ? (ms_fail("size: dimension 0, expected 1.. or -1.."), -1) : ms_dim(d > 0 ? d - 1 : d, t->rank, "size");
+      k = d == 0 ? (ms_fail("%s: dimension 0, expected 1.. or -1..", what), -1) : ms_dim(d > 0 ? d - 1 : d, t->rank, what);
   msl_leave(L, mark);
-  lua_pushinteger(L, t->shape[k]);
+  lua_pushinteger(L, v[k]);
   return 1;
+}
+/* x:size() -> list; x:size(dim) -> number; x:stride() the same, in elements */
+static int tensor_size(lua_State *L) {
+  const ms_tensor *t = msl_check(L, 1, "size");
+  return of_dimensions(L, t, t->shape, "size");
+}
+static int tensor_stride(lua_State *L) {
+  const ms_tensor *t = msl_check(L, 1, "stride");
+  return of_dimensions(L, t, t->stride, "stride");
 }
 
 static ms_tensor *only(lua_State *L, const char *what) { return msl_at_most(L, 1, what), msl_check(L, 1, what); }
 static int tensor_numel(lua_State *L) { return lua_pushinteger(L, ms_numel(only(L, "numel"))), 1; }
 static int tensor_dim(lua_State *L) { return lua_pushinteger(L, ms_rank(only(L, "dim"))), 1; }
+/* Bytes of its elements; a view counts its own, an expanded one each element as often as it is seen. */
+static int tensor_nbytes(lua_State *L) {
+  ms_tensor *t = only(L, "nbytes");
+  return lua_pushinteger(L, ms_numel(t) * (int64_t)ms_dtype_size(t->dtype)), 1;
+}
+static int tensor_element_size(lua_State *L) {
+  return lua_pushinteger(L, (lua_Integer)ms_dtype_size(only(L, "element_size")->dtype)), 1;
+}
+/* Where its first element lies in its storage: how many elements (not bytes) come before. */
+static int tensor_storage_offset(lua_State *L) { return lua_pushinteger(L, only(L, "storage_offset")->offset), 1; }
 static int tensor_is_contiguous(lua_State *L) { return lua_pushboolean(L, ms_is_contiguous(only(L, "is_contiguous"))), 1; }
 
 static int tensor_len(lua_State *L) {
@@ -397,26 +415,6 @@ static int constant(lua_State *L) {
   return 1;
 }
 
-/* x:split(size [, dim]) -> list of views of `size` (the last one may be smaller) */
-static int tensor_split(lua_State *L) {
-  ms_tensor *t = msl_check(L, 1, "split");
-  msl_at_most(L, 3, "split");
-  lua_Integer size = luaL_checkinteger(L, 2), d = luaL_optinteger(L, 3, 1);
-  int mark = msl_enter(L), dim = d ? ms_dim(d > 0 ? d - 1 : d, t->rank, "split") : -1;
-  if (d == 0 || size < 1)
-    return msl_raise(L, mark, "split: size %lld along dimension %lld: expected both to be 1 or more", (long long)size,
-                     (long long)d);
-  lua_newtable(L);
-  for (int64_t at = 0, k = 1; dim >= 0 && at < t->shape[dim]; at += size, k++) {
-    ms_tensor *s = ms_slice(t, dim, at, t->shape[dim] - at < size ? t->shape[dim] - at : size, 1);
-    if (!s) break;
-    msl_push(L, s);
-    lua_rawseti(L, -2, k);
-  }
-  msl_leave(L, mark);
-  return 1;
-}
-
 /* Names for completion at the prompt. */
 static int tensor_dir(lua_State *L) { return push_names(L), 1; }
 
@@ -440,7 +438,10 @@ void msl_open_tensor(lua_State *L) { /* stack: module, methods */
                                      {"detach", tensor_detach},
                                      {"zero_", tensor_zero_},
                                      {"is_contiguous", tensor_is_contiguous},
-                                     {"split", tensor_split},
+                                     {"stride", tensor_stride},
+                                     {"nbytes", tensor_nbytes},
+                                     {"element_size", tensor_element_size},
+                                     {"storage_offset", tensor_storage_offset},
                                      {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   static const struct {

@@ -314,18 +314,40 @@ static int deliver(backward_pass *p, ms_tensor *t, ms_tensor *g) {
   return own ? 0 : -1;
 }
 
-/* Add g, the gradient of a part of t, to that of t: it waits until all parts are there, or as much waits as t is large. */
-static int deliver_part(backward_pass *p, ms_tensor *t, ms_tensor *g, ms_place at) {
-  const bool wanted = t->node ? t->node->wanted || (p->n_x && asked_for(p, t) >= 0) : !p->n_x || asked_for(p, t) >= 0;
-  if (!wanted) return 0;
-  struct ms_parts **all = t->node ? &t->node->parts : &p->parts;
-  ms_tensor *whole = t->node ? t->node->out[t->out_index] : t;
-  const int enough = ms_parts_add(all, whole, g, at);
-  if (enough <= 0) return enough;
+static bool wanted(const backward_pass *p, const ms_tensor *t) {
+  return t->node ? t->node->wanted || (p->n_x && asked_for(p, t) >= 0) : !p->n_x || asked_for(p, t) >= 0;
+}
+
+/* Where the parts of a tensor wait, an input of a node; *whole: the tensor that they are known by. */
+static struct ms_parts **parts_place(backward_pass *p, ms_tensor *t, ms_tensor **whole) {
+  *whole = t->node ? t->node->out[t->out_index] : t;
+  return t->node ? &t->node->parts : &p->parts;
+}
+
+/* Parts of t have come. many: as much waits as t is large, so what is there is put together. */
+static int parts_came(backward_pass *p, ms_tensor *t, int many) {
+  ms_tensor *whole;
+  struct ms_parts **all = parts_place(p, t, &whole);
+  if (many <= 0) return many;
   ms_tensor *sum = ms_parts_take(all, whole);
   const int rc = sum ? deliver(p, t, sum) : -1;
   ms_release(sum);
   return rc;
+}
+
+/* Add g, the gradient of a part of t, to that of t: it waits until all parts are there. */
+static int deliver_part(backward_pass *p, ms_tensor *t, ms_tensor *g, ms_place at) {
+  ms_tensor *whole;
+  if (!wanted(p, t)) return 0;
+  struct ms_parts **all = parts_place(p, t, &whole);
+  return parts_came(p, t, ms_parts_add(all, whole, g, at));
+}
+
+/* The node is a slice, and only parts wait for its result: they become parts of its argument. */
+static int hand_parts_on(backward_pass *p, ms_node *n) {
+  ms_tensor *whole, *t = n->in[0];
+  struct ms_parts **all = parts_place(p, t, &whole);
+  return parts_came(p, t, ms_parts_hand_on(n, all, whole));
 }
 
 /* All gradients of a node's results are there: those of parts become whole ones. */
@@ -439,6 +461,9 @@ static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_g
     ms_node *n = p->list[i];
     bool any = false;
     if (rc == 0 && n->freed) rc = (ms_fail("a backward inside the derivative of another result has freed the graph of both"), -1);
+    bool handed = rc == 0 && n->wanted && n->parts && ms_parts_can_hand_on(n) && wanted(p, n->in[0]);
+    for (int t = 0; t < p->n_x && handed; t++) handed = p->x[t]->node != n;
+    if (handed) rc = hand_parts_on(p, n);
     if (rc == 0 && n->parts) rc = gather_parts(n);
     for (int k = 0; k < n->n_out && rc == 0; k++) {
       if (!n->grad[k]) continue;

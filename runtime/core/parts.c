@@ -10,15 +10,28 @@
  *     the clusters of a group are joined by `cat`, with zeros in the gaps; one by itself is put into zeros (`unslice`)
  *     the groups are added up
  *
+ * A slice of a slice (x[i][k]) hands the parts that wait for it on to x, with where it lies in x as a further span: so the slices
+ * of one row, which each went through an x[i] of its own, meet again. They are put together from the innermost span outwards: first
+ * what lies alike but for that becomes one part with a span less.
+ *
  * All of it in operations, so that derivatives of it, and recorded steps, work by themselves. */
 #include "parts.h"
 #include <stdlib.h>
+#include <string.h>
+
+enum { DEEP = 4 }; /* spans of a part: slices of slices beyond that are put together on their way */
+
+/* Positions along a dimension (start, start + step, ...: `count` of them) of a tensor that has `size` there. */
+typedef struct span {
+  int dim;
+  int64_t start, step, count, size;
+} span;
 
 typedef struct part {
-  ms_tensor *g; /* held while it waits */
-  int dim;
-  int64_t start, step; /* as in ms_place */
-  int64_t from, to;    /* its positions in the group: (start - start % step) / step, and one behind the last */
+  ms_tensor *g;  /* held while it waits */
+  span at[DEEP]; /* the innermost first; dimensions are those of the whole tensor */
+  int n;
+  int64_t from, to; /* the positions of at[0] in its group: (start - start % step) / step, and one behind the last */
   int arrival, layer;
 } part;
 
@@ -39,23 +52,69 @@ static ms_parts *parts_of(ms_parts *all, const ms_tensor *whole) {
 
 ms_tensor *ms_parts_first(const ms_parts *all) { return all ? all->whole : NULL; }
 
-int ms_parts_add(ms_parts **all, ms_tensor *whole, ms_tensor *g, ms_place at) {
+/* Remember another part; the caller sets its spans. NULL after ms_fail. */
+static part *new_part(ms_parts **all, ms_tensor *whole, ms_tensor *g) {
   ms_parts *p = parts_of(*all, whole);
   if (!p) {
-    if (!(p = calloc(1, sizeof *p))) return no_memory(), -1;
+    if (!(p = calloc(1, sizeof *p))) return no_memory();
     p->whole = ms_retain(whole);
     p->next = *all, *all = p;
   }
   if (p->n == p->room) {
     const int room = p->room ? 2 * p->room : 8;
     part *more = realloc(p->at, (size_t)room * sizeof *more);
-    if (!more) return no_memory(), -1;
+    if (!more) return no_memory();
     p->at = more, p->room = room;
   }
-  const int64_t from = at.start / at.step;
-  p->at[p->n] = (part){ms_retain(g), at.dim, at.start, at.step, from, from + g->shape[at.dim], p->n, 0};
+  part *q = &p->at[p->n];
+  *q = (part){.g = ms_retain(g), .arrival = p->n};
   p->n++, p->waiting += ms_numel(g);
+  return q;
+}
+
+static int enough(ms_parts *all, const ms_tensor *whole) {
+  const ms_parts *p = parts_of(all, whole);
   return p->waiting / 2 > ms_numel(whole);
+}
+
+int ms_parts_add(ms_parts **all, ms_tensor *whole, ms_tensor *g, ms_place at) {
+  part *q = new_part(all, whole, g);
+  if (!q) return -1;
+  q->at[0] = (span){at.dim, at.start, at.step, g->shape[at.dim], whole->shape[at.dim]};
+  q->n = 1;
+  return enough(*all, whole);
+}
+
+bool ms_parts_can_hand_on(const ms_node *n) {
+  const ms_parts *p = n->parts;
+  if ((n->op->id != MS_OP_slice && n->op->id != MS_OP_select) || n->n_out != 1 || n->grad[0] || !p || p->next) return false;
+  for (int i = 0; i < p->n; i++)
+    if (p->at[i].n == DEEP) return false;
+  return true;
+}
+
+int ms_parts_hand_on(ms_node *n, ms_parts **to, ms_tensor *whole) {
+  const ms_parts *p = n->parts;
+  int rc = 0;
+  for (int i = 0; i < p->n && rc == 0; i++) {
+    const part *old = &p->at[i];
+    const int mark = ms_scope_open();
+    ms_tensor *dx = NULL;
+    ms_vjp v = {
+        .op = n->op, .node = n, .n_in = 1, .n_out = 1, .x = n->in, .g = &old->g, .attr = n->attr, .need = &(bool){true}, .dx = &dx};
+    part *q = n->op->rule->vjp(&v) == 0 && dx ? new_part(to, whole, dx) : NULL;
+    if (q) {
+      const bool selects = dx->rank > old->g->rank; /* a dimension more than the part had: those behind it move */
+      memcpy(q->at, old->at, sizeof q->at);
+      for (int k = 0; k < old->n && selects; k++) q->at[k].dim += q->at[k].dim >= v.place.dim;
+      q->at[old->n] =
+          (span){v.place.dim, v.place.start, v.place.step, selects ? 1 : n->out[0]->shape[v.place.dim], whole->shape[v.place.dim]};
+      q->n = old->n + 1;
+    } else rc = -1;
+    ms_scope_close(mark);
+  }
+  ms_parts_free(&n->parts);
+  return rc < 0 ? -1 : enough(*to, whole);
 }
 
 static void free_one(ms_parts *p) {
@@ -71,20 +130,36 @@ void ms_parts_free(ms_parts **all) {
   }
 }
 
-/* By group, then by position, then by arrival: the order of the sums is always the same. */
-static int by_place(const void *a, const void *b) {
-  const part *x = a, *y = b;
-  const int64_t px = x->start % x->step, py = y->start % y->step;
-  if (x->dim != y->dim) return x->dim < y->dim ? -1 : 1;
-  if (x->step != y->step) return x->step < y->step ? -1 : 1;
-  if (px != py) return px < py ? -1 : 1;
-  if (x->from != y->from) return x->from < y->from ? -1 : 1;
-  if (x->to != y->to) return x->to < y->to ? -1 : 1;
-  return x->arrival < y->arrival ? -1 : x->arrival > y->arrival;
+static int compare(int64_t x, int64_t y) { return x < y ? -1 : x > y; }
+
+/* But for their innermost spans, do two parts lie at the same place? 0: yes. Those with more spans come first. */
+static int compare_outer(const part *x, const part *y) {
+  int c = compare(y->n, x->n);
+  for (int k = x->n - 1; k > 0 && !c; k--) {
+    const span *a = &x->at[k], *b = &y->at[k];
+    c = compare(a->dim, b->dim);
+    if (!c) c = compare(a->start, b->start);
+    if (!c) c = compare(a->step, b->step);
+    if (!c) c = compare(a->count, b->count);
+  }
+  return c;
 }
 
-static bool same_group(const part *x, const part *y) {
-  return x->dim == y->dim && x->step == y->step && x->start % x->step == y->start % y->step;
+static int compare_group(const part *x, const part *y) {
+  const span *a = &x->at[0], *b = &y->at[0];
+  int c = compare(a->dim, b->dim);
+  if (!c) c = compare(a->step, b->step);
+  return c ? c : compare(a->start % a->step, b->start % b->step);
+}
+
+/* By outer place, then by group, then by position, then by arrival: the order of the sums is always the same. */
+static int by_place(const void *a, const void *b) {
+  const part *x = a, *y = b;
+  int c = compare_outer(x, y);
+  if (!c) c = compare_group(x, y);
+  if (!c) c = compare(x->from, y->from);
+  if (!c) c = compare(x->to, y->to);
+  return c ? c : compare(x->arrival, y->arrival);
 }
 
 /* Zeros like g, but n long along dim: one element, expanded. */
@@ -102,12 +177,12 @@ static ms_tensor *join(const part *at, int n, int layer, int64_t from, int64_t t
   int64_t end = from;
   for (int i = 0; i < n; i++) {
     if ((layer >= 0 && at[i].layer != layer) || at[i].from == at[i].to) continue;
-    if (at[i].from > end) list[m++] = gap(at->g, at->dim, at[i].from - end);
+    if (at[i].from > end) list[m++] = gap(at->g, at->at[0].dim, at[i].from - end);
     list[m++] = at[i].g;
     end = at[i].to;
   }
-  if (end < to) list[m++] = gap(at->g, at->dim, to - end);
-  return m == 1 ? list[0] : ms_cat(m, list, at->dim);
+  if (end < to) list[m++] = gap(at->g, at->at[0].dim, to - end);
+  return m == 1 ? list[0] : ms_cat(m, list, at->at[0].dim);
 }
 
 static ms_tensor *plus(ms_tensor *sum, ms_tensor *g) { return sum ? ms_add(sum, g) : g; }
@@ -148,13 +223,48 @@ static int add_overlapping(part *at, int n, int64_t *ends, ms_tensor **list) {
   return m;
 }
 
-/* What a group of parts makes up: a tensor `size` long along their dimension. */
-static ms_tensor *group_sum(part *at, int n, int64_t size, int64_t *ends, ms_tensor **list) {
+/* What a group of parts makes up: a tensor as long along their dimension as what they are parts of. */
+static ms_tensor *group_sum(part *at, int n, int64_t *ends, ms_tensor **list) {
   if ((n = add_overlapping(at, add_equal(at, n), ends, list)) < 0) return NULL;
   const part *first = at, *last = at + n - 1;
-  if (n > 1 && first->step == 1) return join(at, n, -1, 0, size, list);
+  const span *s = &first->at[0];
+  if (n > 1 && s->step == 1) return join(at, n, -1, 0, s->size, list);
   ms_tensor *g = n > 1 ? join(at, n, -1, first->from, last->to, list) : first->g;
-  return g && g->shape[first->dim] == size ? g : ms_unslice(g, first->dim, first->start, first->step, size);
+  return g && g->shape[s->dim] == s->size ? g : ms_unslice(g, s->dim, s->start, s->step, s->size);
+}
+
+/* The innermost spans of n parts that lie at one place but for these: their sum, as a part without them. */
+static int close_span(part *at, int n, int64_t *ends, ms_tensor **list) {
+  ms_tensor *sum = NULL;
+  for (int i = 0, k; i < n; i = k) {
+    for (k = i + 1; k < n && !compare_group(at + i, at + k);) k++;
+    ms_tensor *g = group_sum(at + i, k - i, ends, list);
+    if (!g || !(sum = plus(sum, g))) return -1;
+  }
+  at->g = sum;
+  at->n--;
+  memmove(at->at, at->at + 1, (DEEP - 1) * sizeof *at->at);
+  return 0;
+}
+
+/* Put n parts together; their spans are closed one after another, from those with most on. The gradient of the whole tensor. */
+static ms_tensor *put_together(part *at, int n, int64_t *ends, ms_tensor **list) {
+  while (at->n > 0) {
+    for (int i = 0; i < n; i++) {
+      at[i].from = at[i].at[0].start / at[i].at[0].step;
+      at[i].to = at[i].from + at[i].g->shape[at[i].at[0].dim];
+    }
+    qsort(at, (size_t)n, sizeof *at, by_place);
+    const int most = at->n;
+    int m = 0;
+    for (int i = 0, k; i < n; i = k, m++) {
+      for (k = i + 1; k < n && at[i].n == most && !compare_outer(at + i, at + k);) k++;
+      if (at[i].n == most && close_span(at + i, k - i, ends, list) < 0) return NULL;
+      at[m] = at[i];
+    }
+    n = m;
+  }
+  return at->g;
 }
 
 ms_tensor *ms_parts_take(ms_parts **all, const ms_tensor *whole) {
@@ -168,13 +278,8 @@ ms_tensor *ms_parts_take(ms_parts **all, const ms_tensor *whole) {
   part *at = malloc(n * sizeof *at); /* p's hold their gradients, these become sums of the scope */
   const int mark = ms_scope_open();
   if (list && ends && at) {
-    for (size_t i = 0; i < n; i++) at[i] = p->at[i];
-    qsort(at, n, sizeof *at, by_place);
-    for (int i = 0, k; i < p->n && !ms_error(); i = k) {
-      for (k = i + 1; k < p->n && same_group(at + i, at + k);) k++;
-      ms_tensor *g = group_sum(at + i, k - i, p->whole->shape[at[i].dim], ends, list);
-      if (g) sum = plus(sum, g);
-    }
+    memcpy(at, p->at, n * sizeof *at);
+    sum = put_together(at, p->n, ends, list);
   } else no_memory();
   if (ms_error()) sum = NULL;
   ms_retain(sum);

@@ -75,6 +75,48 @@ add("compiled-training", function()
   return digest(last, model:parameters()[1])
 end)
 
+-- Optimizers made of operations, in groups, with a schedule, clipped gradients and an average; their states there and back.
+add("optimizers", function()
+  ms.seed(1)
+  local model = nn.sequential { nn.linear(3, 4), nn.tanh(), nn.linear(4, 2) }
+  local p = model:parameters()
+  local o = optim.nadam({ { params = { p[1], p[2] } }, { params = { p[3], p[4] }, lr = 0.05 } }, { lr = 0.01, weight_decay = 0.1 })
+  local s, average = optim.lr_scheduler.exponential_lr(o, 0.5), optim.ema(model, { decay = 0.5 })
+  local step = ms.compile(function(x)
+    local loss = model(x):square():mean()
+    o:zero_grad()
+    loss:backward()
+    optim.clip_grad_norm_(o.parameters, 0.5)
+    o:step()
+    average:update()
+    return loss
+  end)
+  local last
+  for k = 1, 5 do
+    last = step(ms.full({ 2, 3 }, k))
+    s:step()
+  end
+  local other = optim.nadam({ { params = { p[1], p[2] } }, { params = { p[3], p[4] } } })
+  other:load_state_dict(o:state_dict())
+  s:load_state_dict(s:state_dict())
+  return digest(last, p[1], average.module:parameters()[1], other:state_dict()["exp_avg.3"], other.groups[2].lr)
+end)
+
+add("lbfgs", function()
+  local a = ms.tensor({ 3, -2 }, { requires_grad = true })
+  local o = optim.lbfgs({ a }, { line_search_fn = "strong_wolfe", max_iter = 4 })
+  for _ = 1, 2 do
+    o:step(function()
+      o:zero_grad()
+      local loss = ((a - 1) ^ 4):sum()
+      loss:backward()
+      return loss
+    end)
+  end
+  o:load_state_dict(o:state_dict())
+  return digest(a, o:state_dict().d)
+end)
+
 add("double-backward", function()
   ms.seed(2)
   local x = ms.randn({ 3, 4 }, { requires_grad = true })

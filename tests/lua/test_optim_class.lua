@@ -49,7 +49,7 @@ local function side_by_side(make, change, calls)
 end
 
 -- The optimizers that take any parameter.
-local elementwise = { "sgd", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion" }
+local elementwise = { "sgd", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "asgd", "lion", "rprop" }
 
 -- ---- classes --------------------------------------------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ end
 
 -- All that are made of operations: with switches, numbers that are 0 or not, and rates set on the way.
 function TestOptimClass.test_settings_between_calls_are_seen_by_replays()
-  for _, name in ipairs { "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion" } do
+  for _, name in ipairs { "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "asgd", "lion" } do
     local step = side_by_side(optim[name], function(o, call)
       if call == 5 then o.lr = o.lr * 2 end
       if call == 8 then o.weight_decay = 0.1 end -- another recording: two calls run, then replays
@@ -141,7 +141,7 @@ function TestOptimClass.test_settings_between_calls_are_seen_by_replays()
 end
 
 function TestOptimClass.test_steps_go_on_from_a_state_to_the_last_bit()
-  for _, name in ipairs { "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion", "muon" } do
+  for _, name in ipairs { "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "asgd", "rprop", "lion", "muon" } do
     local function options() return name == "rmsprop" and { momentum = 0.9, centered = true } or nil end
     local a = ms.randn({ 3, 4 }, { dtype = "f64" }):requires_grad_()
     local o = optim[name]({ a }, options())
@@ -165,7 +165,7 @@ end
 function TestOptimClass.test_parameters_without_a_gradient_are_left_alone()
   for _, name in ipairs(elementwise) do
     local a, b = leaf(1, 2), leaf(3)
-    local o = optim[name]({ a, b }, { lr = 0.1, weight_decay = 0.5 })
+    local o = optim[name]({ a, b }, { lr = 0.1, weight_decay = name ~= "rprop" and 0.5 or nil })
     give(o, 1, false)
     lu.assertEquals(b:totable(), { 3 }, name)
     lu.assertNotEquals(a:totable(), { 1, 2 }, name)
@@ -178,7 +178,7 @@ function TestOptimClass.test_parameters_without_a_gradient_are_left_alone()
 end
 
 function TestOptimClass.test_f32_goes_as_f64_does()
-  for _, name in ipairs { "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion", "muon" } do
+  for _, name in ipairs { "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "asgd", "rprop", "lion", "muon" } do
     local values = { { 1, -2, 3 }, { 0.5, 4, -1 } }
     local a, b = ms.tensor(values):requires_grad_(), ms.tensor(values, { dtype = "f64" }):requires_grad_()
     local o, p = optim[name] { a }, optim[name] { b }
@@ -193,6 +193,16 @@ function TestOptimClass.test_f32_goes_as_f64_does()
       for j, v in ipairs(row) do lu.assertAlmostEquals(a[i][j]:item(), v, 2e-5 * math.abs(v) + 1e-6, name) end
     end
   end
+end
+
+function TestOptimClass.test_help_knows_all_of_it()
+  for name in pairs(optim) do
+    if name ~= "lr_scheduler" then lu.assertStrContains(ms.help("optim." .. name), "optim." .. name .. "(") end
+  end
+  for name in pairs(optim.lr_scheduler) do
+    lu.assertStrContains(ms.help("optim.lr_scheduler." .. name), "optim.lr_scheduler." .. name .. "(")
+  end
+  lu.assertStrContains(ms.help "optim", "optim: optimizers")
 end
 
 function TestOptimClass.test_what_a_class_says_is_checked()
@@ -243,6 +253,22 @@ function TestOptimClass.test_muon_takes_matrices()
   lu.assertEquals({ p.adjust_lr_fn, p.ns_steps, p.ns_coefficients[3] }, { "spectral_unclamped", 5, 2.0315 })
   o.adjust_lr_fn = "original"
   fails("adjust_lr_fn: expected 'original'", function() o.adjust_lr_fn = "none" end)
+end
+
+function TestOptimClass.test_impossible_settings_of_each()
+  for _, case in ipairs {
+    { "rprop", { etas = { 1.5, 2 } }, "etas: expected one below 1 and one above, got 1.5 and 2" },
+    { "rprop", { etas = { 0, 2 } }, "etas[1]: expected a finite number above 0, got 0" },
+    { "rmsprop", { alpha = -0.1 }, "alpha: expected a finite number from 0 on, got -0.1" },
+    { "adadelta", { rho = 1.5 }, "rho: expected a number from 0 to 1, got 1.5" },
+    { "adagrad", { lr_decay = -1 }, "lr_decay: expected a finite number from 0 on, got -1" },
+    { "nadam", { betas = { 0.9, 1 } }, "betas[2]: expected 0 <= beta < 1, got 1" },
+    { "lion", { betas = { 0.9 } }, "betas[2]: expected 0 <= beta < 1, got nil" },
+    { "lbfgs", { max_iter = 0 }, "max_iter: expected a whole number from 1 on, got 0" },
+    { "adamw", { decoupled_weight_decay = true }, "unknown option 'decoupled_weight_decay'" },
+  } do
+    fails("optim." .. case[1] .. ": " .. case[3], optim[case[1]], { leaf(1) }, case[2])
+  end
 end
 
 function TestOptimClass.test_lbfgs_asks_a_function()
@@ -350,6 +376,12 @@ optim.sgd of 3 parameters in 3 groups
   lu.assertEquals(o.dampening, 0)
   o.lr = 0.125
   lu.assertEquals({ o.lr, o.groups[1].lr, o.groups[3].lr }, { 0.125, 0.125, 0.125 })
+  o.groups[3].momentum = 0.25
+  lu.assertEquals({ o.groups[2].momentum, o.groups[3].momentum }, { 0, 0.25 })
+  local p = optim.adam { { params = { leaf(1) } }, { params = { leaf(1) } } }
+  p.groups[2].betas[1] = 0.5
+  lu.assertEquals({ p.groups[1].betas[1], p.groups[2].betas[1] }, { 0.9, 0.5 })
+  fails("betas differs from group to group", function() return p.betas end)
   local seen = {}
   for name in pairs(o.groups[1]) do seen[#seen + 1] = name end
   table.sort(seen)

@@ -21,7 +21,8 @@ for path in files:lines() do
     data.rows[row], n, cases = list, n + 1, cases + #list
   end
   counts[#counts + 1] = ("compared: PyTorch's values of %s: %s"):format(path:match "([^/]+)%.json$",
-    family.gradients and ("%d expressions"):format(#family.gradients) or ("%d rows, %d cases"):format(n, cases))
+    (family.gradients or family.expressions) and ("%d expressions"):format(#(family.gradients or family.expressions)) or
+    ("%d rows, %d cases"):format(n, cases))
 end
 
 local RTOL = { f64 = 1e-12, f32 = 1e-5 }

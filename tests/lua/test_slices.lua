@@ -110,6 +110,54 @@ function TestSlices.test_slices_of_results_and_of_slices()
   lu.assertEquals(gx:totable(), { { 4, 4, 4 }, { 10, 10, 10 } })
 end
 
+-- Random slices of slices, with steps, of a tensor and of a result: which elements they show is told by slicing a tensor of positions.
+function TestSlices.test_chains_of_slices()
+  local state = 42
+  local function draw(n) -- 1..n
+    state = (state * 1103515245 + 12345) % 2 ^ 31
+    return state // 65536 % n + 1
+  end
+  local function slice(t)
+    local d = draw(#t.shape)
+    local size = t.shape[d]
+    if draw(3) == 1 then return function(u) return u:select(d, size) end end
+    local start, step = draw(size), draw(2)
+    local count = draw((size - start) // step + 1)
+    return function(u) return u:slice(d, start, count, step) end
+  end
+  for _ = 1, stress and 3 or 40 do
+    local x = (ms.arange(1, 60, { dtype = "f64" }) * 0.7):cos():reshape { 4, 3, 5 }:requires_grad_()
+    local positions = ms.arange(1, 60, { dtype = "f64" }):reshape { 4, 3, 5 }
+    local from, sum, weight = draw(2) == 1 and x or x * 1, 0, {}
+    for i = 1, 60 do weight[i] = 0 end
+    for i = 1, draw(12) do
+      local t, p = from, positions
+      for _ = 1, draw(6) do
+        if #p.shape == 0 then break end
+        local f = slice(p)
+        t, p = f(t), f(p)
+      end
+      sum = sum + (t * t):sum() * i
+      local flat = p:reshape { p:numel() }:totable()
+      for _, at in ipairs(flat) do weight[at // 1] = weight[at // 1] + 2 * i end
+    end
+    local a = ms.tensor(weight, { dtype = "f64" }):reshape { 4, 3, 5 }
+    local g = ms.grad(sum, x)
+    assert_close(g, a * x:detach(), 1e-13)
+    assert_close(ms.grad((g * g):sum(), x), a * a * x:detach() * 2, 1e-13)
+    sum:backward()
+    assert_close(x.grad, g, 1e-14)
+  end
+end
+
+function TestSlices.test_a_slice_that_is_asked_for_by_name()
+  local x = leaf { { 1, 2, 3 }, { 4, 5, 6 } }
+  local row = x[2]
+  local gr, gx = table.unpack(ms.grad(row[1] * 2 + row[3] + x[2][2] * 7 + x[1]:sum(), { row, x }))
+  lu.assertEquals(gr:totable(), { 2, 0, 1 })
+  lu.assertEquals(gx:totable(), { { 1, 1, 1 }, { 2, 7, 1 } })
+end
+
 function TestSlices.test_empty_and_one_element()
   local x = leaf { 1, 2, 3 }
   x:slice(1, 1, 0):sum():backward()
@@ -146,12 +194,12 @@ end
 -- A loop over the rows of a tensor must not make a tensor of zeros like it for every row. (trace: no arithmetic is done.)
 function TestSlices.test_a_loop_over_rows_touches_the_tensor_a_few_times_only()
   local n = stress and 50 or 1000
-  for _, how in ipairs { "rows", "columns", "results", "windows", "steps" } do
+  for _, how in ipairs { "rows", "columns", "results", "windows", "steps", "elements" } do
     local x = ms.zeros({ n, n }, { device = "trace", requires_grad = true })
     local from, sum = how == "results" and x * 2 or x, nil
     for i = 1, n do
       local part = how == "columns" and from[{ {}, i }] or how == "windows" and from[{ { i, math.min(n, i + 2) } }]
-          or how == "steps" and from[{ i, { 1 + i % 3, n - 4, 3 } }] or from[i]
+          or how == "steps" and from[{ i, { 1 + i % 3, n - 4, 3 } }] or how == "elements" and from[1 + i % 2][i] or from[i]
       local s = part:sum()
       sum = sum and sum + s or s
     end

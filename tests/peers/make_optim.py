@@ -109,6 +109,10 @@ CASES = [  # name here, class, options as in PyTorch, groups or None (of paramet
     ("adagrad", O.Adagrad, dict(lr=0.1, lr_decay=0.1, weight_decay=0.02, initial_accumulator_value=0.3), None),
     ("adadelta", O.Adadelta, dict(), None),
     ("adadelta", O.Adadelta, dict(lr=0.7, rho=0.8, eps=1e-4, weight_decay=0.05), None),
+    ("asgd", O.ASGD, dict(), None),
+    ("asgd", O.ASGD, dict(lr=0.05, lambd=0.01, alpha=0.6, t0=10, weight_decay=0.02), None),
+    ("rprop", O.Rprop, dict(), None),
+    ("rprop", O.Rprop, dict(lr=0.02, etas=(0.6, 1.3), step_sizes=(1e-3, 0.1)), None),
     ("lion", Lion, dict(), None),
     ("lion", Lion, dict(lr=0.01, betas=(0.8, 0.95), weight_decay=0.1), None),
     ("muon", muon, dict(), [([0, 1], dict())]),
@@ -210,6 +214,7 @@ def averages():
 
 
 if __name__ == "__main__":
+    torch.set_default_dtype(torch.float64)  # what ASGD counts with is of this dtype
     cases = [dict(name=name, options=options, groups=groups and [dict(places=[i + 1 for i in places], options=more) for places, more in groups],
                   kept=run(make, options, groups)) for name, make, options, groups in CASES]
     out = dict(torch=torch.__version__, cases=cases, lbfgs=[run_lbfgs(options) for options in BFGS], clipping=clipping(), averages=averages())

@@ -5,7 +5,8 @@
     python3 tests/peers/make_parity.py inputs.json [family ...]       # these only; none: all, and torch_functions.txt
 
 Needs torch. A family is a file in tests/peers/parity: FAMILY.py, whose ROWS says for each row which function of PyTorch it is, and FAMILY.lua
-beside it, if there is one, with samples in addition to the row's own. parity/gradients.py is another kind: expressions whose gradient is compared.
+beside it, if there is one, with samples in addition to the row's own. Two are of another kind: parity/gradients.py, expressions whose gradient is
+compared, and parity/expressions.py, expressions of functions that are no rows.
 Values are computed in f64. Each result's dtype is noted as f64 inputs give it and, where that differs, as f32 inputs give it. The names of
 PyTorch's functions are written too, by which test_parity.lua tells a row that could have values from one that cannot.
 """
@@ -22,9 +23,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, "..", "data", "parity")
 sys.path.insert(0, HERE)
 from parity.base import bind, changed, plain, result  # noqa: E402
+from parity.expressions import EXPRESSIONS, expression  # noqa: E402
 from parity.gradients import GRADIENTS, gradient  # noqa: E402
 
-FAMILIES = {os.path.basename(p)[:-3] for p in glob.glob(os.path.join(HERE, "parity", "*.py"))} - {"base", "gradients", "__init__"}
+FAMILIES = {os.path.basename(p)[:-3] for p in glob.glob(os.path.join(HERE, "parity", "*.py"))} - {"base", "gradients", "expressions", "__init__"}
 
 
 def run(f, row, case):
@@ -89,11 +91,13 @@ def main(source, *names):
             if both:
                 raise SystemExit(f"in two families, {a} and {b}: {both}")
     for name in names or known:
-        if name != "gradients":
+        if name not in ("gradients", "expressions"):
             family(name, known[name], rows)
     if not names or "gradients" in names:
         write("gradients", '"gradients":[\n' + ",\n".join(
             dump([e, x, [plain(v) for v in gradient(x, f).tolist()]]) for e, (x, f) in GRADIENTS.items()) + "]")
+    if not names or "expressions" in names:
+        write("expressions", '"expressions":[\n' + ",\n".join(dump([e, *expression(*v)]) for e, v in EXPRESSIONS.items()) + "]")
     if not names:
         with open(os.path.join(DATA, "torch_functions.txt"), "w") as f:
             f.write(f"""# Functions of tensors in PyTorch {torch.__version__}, one name a line: of torch, torch.functional, torch.nn.functional, torch.linalg and

@@ -9,8 +9,11 @@ local function options(list)
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
+local has_betas = { adam = true, adamw = true, nadam = true, radam = true, adamax = true }
+
+-- Lion and muon are left out: they make full steps of gradients that are 0 but for roundings.
 local function optimizer(d, parameters)
-  local kind = d:pick { "sgd", "sgd", "adam", "adamw" }
+  local kind = d:pick { "sgd", "sgd", "sgd", "adam", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta" }
   local list = { { "lr", d:pick { 0.1, 0.05, 0.01 } } }
   if kind == "sgd" then
     if d:chance(0.6) then
@@ -19,7 +22,15 @@ local function optimizer(d, parameters)
     end
   else -- a large eps: where the gradient is 0 but for roundings, Adam would take steps of their sign
     list[#list + 1] = { "eps", 1e-3 }
-    if d:chance(0.3) then list[#list + 1] = { "betas", "{ 0.8, 0.99 }" } end
+    if has_betas[kind] and d:chance(0.3) then list[#list + 1] = { "betas", "{ 0.8, 0.99 }" } end
+    if (kind == "adam" or kind == "adamw") and d:chance(0.2) then list[#list + 1] = { "amsgrad", true } end
+    if kind == "rmsprop" and d:chance(0.3) then list[#list + 1] = { "momentum", 0.5 } end
+    if kind == "rmsprop" and d:chance(0.3) then list[#list + 1] = { "centered", true } end
+  end
+  if d:chance(0.1) then list[#list + 1] = { "maximize", true } end
+  if d.groups then
+    local second = d:chance(0.5) and ", lr = 0.2" or ""
+    parameters = ("{ { params = { %s[1] } }, { params = { table.unpack(%s, 2) }%s } }"):format(parameters, parameters, second)
   end
   if d:chance(0.4) then list[#list + 1] = { "weight_decay", d:pick { 0.1, 0.01 } } end
   d.kind = kind
@@ -34,7 +45,10 @@ local function update(d, o, loss)
   for _, part in ipairs(order) do
     if part == "zero" then d:act(o .. ":zero_grad()") end
     if part == "backward" and not d:act(("(%s):backward()"):format(loss)) then return false end
-    if part == "step" then d:act(o .. ":step()") end
+    if part == "step" then
+      if d.clipped then d:act(d.clipped) end
+      d:act(o .. ":step()")
+    end
   end
   d:calm()
   return true
@@ -125,12 +139,45 @@ training.hyper_parameters = with_model(function(d)
     list[#list + 1] = "%s.momentum = 0.7"
     list[#list + 1] = "%s.nesterov = false"
   else
-    list[#list + 1] = "%s.betas = { 0.5, 0.9 }"
+    if has_betas[d.kind] then list[#list + 1] = "%s.betas = { 0.5, 0.9 }" end
+    if d.kind == "rmsprop" then list[#list + 1] = "%s.centered = true" end
+    if d.kind == "adamw" then list[#list + 1] = "%s.amsgrad = true" end
     list[#list + 1] = "%s.eps = 0.1"
+    list[#list + 1] = "%s.maximize = call > 5"
   end
   for i, s in ipairs(list) do list[i] = s:gsub("%%s", d.o) end
   between_calls(d, list)
 end)
+-- Groups with settings of their own.
+training.groups = with_model(function(d)
+  between_calls(d, { ("%s.groups[1].lr = 0.3 / call"):format(d.o), ("%s.groups[2].weight_decay = 0.2"):format(d.o),
+    ("%s.groups[2].lr = 0"):format(d.o), ("%s.lr = 0.1"):format(d.o) })
+end, {
+  setup = function(d)
+    setup_model(d)
+    d.groups = true
+  end,
+})
+-- A schedule that steps between the calls, clipped gradients, an average of the weights in the step.
+training.schedules = with_model(function(d)
+  local s = d:make(d:pick { "optim.lr_scheduler.exponential_lr(%s, 0.9)", "optim.lr_scheduler.cosine_annealing_lr(%s, 5)",
+    "optim.lr_scheduler.linear_lr(%s)", "optim.lr_scheduler.step_lr(%s, 3)" }:format(d.o), "sched", true)
+  d:between(s .. ":step()")
+  if d.average then d:act(d.average .. ":update()") end
+end, {
+  setup = function(d)
+    setup_model(d)
+    if d:chance(0.5) then
+      local limit = d:pick { 0.5, 0.1 }
+      d.clipped = d:chance(0.5) and ("optim.clip_grad_norm_(%s, %s)"):format(d.parameters, limit)
+        or ("optim.clip_grad_value_(%s, %s)"):format(d.parameters, limit)
+    end
+    if d:chance(0.5) then
+      d.average = d:make(d:pick { "optim.ema(%s, { decay = 0.5 })", "optim.averaged_model(%s)" }:format(d.net), "mean", true)
+      d:watch(d.average .. ".module:parameters()")
+    end
+  end,
+})
 training.rate_inside = with_model(function() end, {
   setup = function(d)
     setup_model(d)

@@ -34,7 +34,7 @@ end
 local function amsgrad(p, g, s, o)
   g = decay(p, g, o)
   follow(g, s, o)
-  s.max_exp_avg_sq:copy_(ms.maximum(s.max_exp_avg_sq, s.exp_avg_sq))
+  s.max_exp_avg_sq:maximum_(s.exp_avg_sq)
   local root = s.max_exp_avg_sq:sqrt() / as(p, missing(o.betas[2], s):sqrt()) + o.eps
   p:sub_(s.exp_avg / root * as(p, o.lr / missing(o.betas[1], s)))
 end
@@ -127,7 +127,7 @@ Adamax.off_at_0 = { "weight_decay" }
 function Adamax.update(p, g, s, o)
   g = base.decayed(p, g, o)
   s.exp_avg:lerp_(g, 1 - o.betas[1])
-  s.exp_inf:copy_(ms.maximum(s.exp_inf * o.betas[2], g:abs() + o.eps))
+  s.exp_inf:mul_(o.betas[2]):maximum_(g:abs() + o.eps)
   p:sub_(s.exp_avg / s.exp_inf * as(p, o.lr / missing(o.betas[1], s)))
 end
 adams.adamax = Adamax

@@ -41,7 +41,7 @@ local cos, pi = math.cos, math.pi
 
 -- ---- by steps ------------------------------------------------------------------------------------------------------------------------
 
--- lr_scheduler.step_lr(o, step_size, { gamma = 0.1 }): times gamma every step_size steps
+-- optim.lr_scheduler.step_lr(o, step_size, { gamma = 0.1 }): times gamma every step_size steps
 lr_scheduler.step_lr = schedule.kind("step_lr", 2, { { "step_size", kinds.count }, { "gamma", kinds.positive, 0.1 } }, {
   rate = function(s, e, lr) return (e == 0 or e % s.step_size ~= 0) and lr or lr * s.gamma end,
   closed = function(s, e, base) return base * s.gamma ^ (e // s.step_size) end })
@@ -55,12 +55,12 @@ local function at(s, e, before)
   return n
 end
 
--- lr_scheduler.multi_step_lr(o, milestones, { gamma = 0.1 }): times gamma after each of these numbers of steps
+-- optim.lr_scheduler.multi_step_lr(o, milestones, { gamma = 0.1 }): times gamma after each of these numbers of steps
 lr_scheduler.multi_step_lr = schedule.kind("multi_step_lr", 2, { { "milestones", later_steps }, { "gamma", kinds.positive, 0.1 } }, {
   rate = function(s, e, lr, _, _, first) return first and at(s, e) == 0 and lr or lr * s.gamma ^ at(s, e) end,
   closed = function(s, e, base) return base * s.gamma ^ at(s, e, true) end })
 
--- lr_scheduler.constant_lr(o, { factor = 1/3, total_iters = 5 }): times factor for the first total_iters steps
+-- optim.lr_scheduler.constant_lr(o, { factor = 1/3, total_iters = 5 }): times factor for the first total_iters steps
 lr_scheduler.constant_lr = schedule.kind("constant_lr", 2, { { "factor", above_0, 1 / 3 }, { "total_iters", kinds.count, 5 } }, {
   rate = function(s, e, lr)
     if e == 0 then return lr * s.factor end
@@ -68,7 +68,7 @@ lr_scheduler.constant_lr = schedule.kind("constant_lr", 2, { { "factor", above_0
   end,
   closed = function(s, e, base) return e < s.total_iters and base * s.factor or base end })
 
--- lr_scheduler.linear_lr(o, { start_factor = 1/3, end_factor = 1, total_iters = 5 }): a straight line from start_factor to end_factor
+-- optim.lr_scheduler.linear_lr(o, { start_factor = 1/3, end_factor = 1, total_iters = 5 }): a straight line from start_factor to end_factor
 -- times the rate in total_iters steps: a warm-up
 lr_scheduler.linear_lr = schedule.kind("linear_lr", 3, { { "start_factor", above_0, 1 / 3 }, { "end_factor", share, 1 },
   { "total_iters", kinds.count, 5 } }, {
@@ -81,12 +81,12 @@ lr_scheduler.linear_lr = schedule.kind("linear_lr", 3, { { "start_factor", above
     return base * (s.start_factor + (s.end_factor - s.start_factor) * math.min(s.total_iters, e) / s.total_iters)
   end })
 
--- lr_scheduler.exponential_lr(o, gamma): times gamma at each step
+-- optim.lr_scheduler.exponential_lr(o, gamma): times gamma at each step
 lr_scheduler.exponential_lr = schedule.kind("exponential_lr", 1, { { "gamma", kinds.positive } }, {
   rate = function(s, e, lr) return e == 0 and lr or lr * s.gamma end,
   closed = function(s, e, base) return base * s.gamma ^ e end })
 
--- lr_scheduler.polynomial_lr(o, { total_iters = 5, power = 1 }): to 0 in total_iters steps, as (1 - share of them) ^ power
+-- optim.lr_scheduler.polynomial_lr(o, { total_iters = 5, power = 1 }): to 0 in total_iters steps, as (1 - share of them) ^ power
 lr_scheduler.polynomial_lr = schedule.kind("polynomial_lr", 2, { { "total_iters", kinds.count, 5 }, { "power", kinds.positive, 1 } }, {
   rate = function(s, e, lr)
     if e == 0 or e > s.total_iters then return lr end
@@ -99,17 +99,17 @@ lr_scheduler.polynomial_lr = schedule.kind("polynomial_lr", 2, { { "total_iters"
 local function of_group(f, i) return type(f) == "table" and f[i] or f end
 local function check_functions(s, sets) schedule.per_group(s, "lr_lambda", sets) end
 
--- lr_scheduler.lambda_lr(o, f): the rate to begin with, times f(number of steps); f: a function, or a list, one for each group
+-- optim.lr_scheduler.lambda_lr(o, f): the rate to begin with, times f(number of steps); f: a function, or a list, one for each group
 lr_scheduler.lambda_lr = schedule.kind("lambda_lr", 1, { { "lr_lambda", function_of_step } }, {
   begin = check_functions, rate = function(s, e, _, base, i) return base * of_group(s.lr_lambda, i)(e) end })
 
--- lr_scheduler.multiplicative_lr(o, f): times f(number of steps) at each step; f: a function, or a list, one for each group
+-- optim.lr_scheduler.multiplicative_lr(o, f): times f(number of steps) at each step; f: a function, or a list, one for each group
 lr_scheduler.multiplicative_lr = schedule.kind("multiplicative_lr", 1, { { "lr_lambda", function_of_step } }, {
   begin = check_functions, rate = function(s, e, lr, _, i, first) return first and lr or lr * of_group(s.lr_lambda, i)(e) end })
 
 -- ---- waves -----------------------------------------------------------------------------------------------------------------------------
 
--- lr_scheduler.cosine_annealing_lr(o, T_max, { eta_min = 0 }): down to eta_min in T_max steps along half a cosine (and up again).
+-- optim.lr_scheduler.cosine_annealing_lr(o, T_max, { eta_min = 0 }): down to eta_min in T_max steps along half a cosine (and up again).
 -- Loshchilov & Hutter, SGDR, arXiv 1608.03983
 lr_scheduler.cosine_annealing_lr = schedule.kind("cosine_annealing_lr", 2, { { "T_max", kinds.count }, { "eta_min", kinds.positive, 0 } }, {
   rate = function(s, e, lr, base)
@@ -119,8 +119,8 @@ lr_scheduler.cosine_annealing_lr = schedule.kind("cosine_annealing_lr", 2, { { "
   end,
   closed = function(s, e, base) return s.eta_min + (base - s.eta_min) * (1 + cos(pi * e / s.T_max)) / 2 end })
 
--- lr_scheduler.cosine_annealing_warm_restarts(o, T_0, { T_mult = 1, eta_min = 0 }): half a cosine of T_0 steps, again and again, each time
--- T_mult times as long. In the same paper
+-- optim.lr_scheduler.cosine_annealing_warm_restarts(o, T_0, { T_mult = 1, eta_min = 0 }): half a cosine of T_0 steps, again and again, each
+-- time T_mult times as long. In the same paper
 local function restarts(s, e, _, base)
   local length = s.T_0
   if s.T_mult == 1 then e = e % length end
@@ -159,7 +159,7 @@ end
 
 local function any_function(v) return type(v) == "function" and v or nil, "a function" end
 
--- lr_scheduler.cyclic_lr(o, base_lr, max_lr, { step_size_up = 2000, step_size_down = step_size_up, mode = "triangular", gamma = 1,
+-- optim.lr_scheduler.cyclic_lr(o, base_lr, max_lr, { step_size_up = 2000, step_size_down = step_size_up, mode = "triangular", gamma = 1,
 -- scale_fn =, scale_mode = "cycle", cycle_momentum = true, base_momentum = 0.8, max_momentum = 0.9 })
 -- From base_lr to max_lr and back, in straight lines; momentum goes against it. mode: "triangular"; "triangular2", each cycle half as high;
 -- "exp_range", as high as gamma ^ steps; or scale_fn(cycle), of the steps with scale_mode = "iterations". Smith, arXiv 1506.01186
@@ -198,7 +198,7 @@ local function phase(s, e)
   end
 end
 
--- lr_scheduler.one_cycle_lr(o, max_lr, { total_steps =, epochs =, steps_per_epoch =, pct_start = 0.3, anneal_strategy = "cos",
+-- optim.lr_scheduler.one_cycle_lr(o, max_lr, { total_steps =, epochs =, steps_per_epoch =, pct_start = 0.3, anneal_strategy = "cos",
 -- cycle_momentum = true, base_momentum = 0.85, max_momentum = 0.95, div_factor = 25, final_div_factor = 1e4, three_phase = false })
 -- One rise from max_lr / div_factor to max_lr in the share pct_start of total_steps (or epochs * steps_per_epoch), then down to the
 -- beginning's / final_div_factor; three_phase: down to the beginning's first, as long as the rise. Momentum goes against it. A step more
@@ -243,9 +243,9 @@ local function better(s, x)
   return x > bar
 end
 
--- lr_scheduler.reduce_lr_on_plateau(o, { mode = "min", factor = 0.1, patience = 10, threshold = 1e-4, threshold_mode = "rel", cooldown = 0,
--- min_lr = 0, eps = 1e-8 }): s:step(loss), a number or a tensor of one element: times factor when it was not better than the best (by
--- threshold, a share of it or, "abs", a number) for more than patience steps; then it rests for cooldown steps
+-- optim.lr_scheduler.reduce_lr_on_plateau(o, { mode = "min", factor = 0.1, patience = 10, threshold = 1e-4, threshold_mode = "rel",
+-- cooldown = 0, min_lr = 0, eps = 1e-8 }): s:step(loss), a number or a tensor of one element: times factor when it was not better than the
+-- best (by threshold, a share of it or, "abs", a number) for more than patience steps; then it rests for cooldown steps
 lr_scheduler.reduce_lr_on_plateau = schedule.kind("reduce_lr_on_plateau", 1, { { "mode", kinds.one_of("min", "max"), "min" },
   { "factor", function(v) return kinds.probability(v), "0 <= factor < 1" end, 0.1 }, { "patience", function(v)
     return whole(v) and v >= 0 and whole(v) or nil, "a whole number from 0 on"
@@ -296,7 +296,7 @@ local function children_of(what, optimizer, list, steps)
   return { table.unpack(list) }, optimizer
 end
 
--- lr_scheduler.chained_scheduler(schedules): each step is one of all of them, so that what they do to the rate multiplies
+-- optim.lr_scheduler.chained_scheduler(schedules): each step is one of all of them, so that what they do to the rate multiplies
 function lr_scheduler.chained_scheduler(list, ...)
   local what = "lr_scheduler.chained_scheduler"
   options.none(what, ...)
@@ -312,7 +312,7 @@ function lr_scheduler.chained_scheduler(list, ...)
   return schedule.new(s)
 end
 
--- lr_scheduler.sequential_lr(o, schedules, milestones): one after the other: the second one from milestones[1] steps on, and so on. A
+-- optim.lr_scheduler.sequential_lr(o, schedules, milestones): one after the other: the second one from milestones[1] steps on, and so on. A
 -- warm-up: sequential_lr(o, { linear_lr(o, { start_factor = 0.1, total_iters = 5 }), cosine_annealing_lr(o, 95) }, { 5 })
 function lr_scheduler.sequential_lr(optimizer, list, milestones, ...)
   local what = "lr_scheduler.sequential_lr"

@@ -1,4 +1,5 @@
--- optim/sgd: stochastic gradient descent; one row (sgd_) updates all parameters of a group.
+-- optim/sgd: stochastic gradient descent, one row (sgd_) updates all parameters of a group; and its relatives asgd and rprop.
+local ms = require "mascon"
 local core = require "mascon.inside"
 local options = require "mascon.options"
 local base = require "mascon.optim.base"
@@ -28,4 +29,46 @@ function SGD.advance(o, g)
   else core.sgd_(list, 2, s.lr, 0, 0, s.weight_decay) end
 end
 
-return { sgd = SGD }
+-- optim.asgd(parameters, { lr = 0.01, lambd = 1e-4, alpha = 0.75, t0 = 1e6, weight_decay = 0, maximize = false })
+-- Gradient descent with a rate that falls (lr / (1 + lambd lr step) ^ alpha), and the mean of the parameters from step t0 on:
+-- o.state[p].ax. Polyak & Juditsky, SIAM J. Control Optim. 30, 1992.
+local ASGD = base.class "optim.asgd"
+ASGD.options = { lr = 0.01, lambd = 1e-4, alpha = 0.75, t0 = 1e6, weight_decay = 0, maximize = false }
+ASGD.states = { "ax", "eta", "mu" }
+ASGD.off_at_0 = { "weight_decay" }
+local function number(p, v) return ms.full({}, v, { dtype = "f64", device = p.device }) end
+ASGD.start = { eta = function(p, values) return number(p, values.lr) end, mu = function(p) return number(p, 1) end }
+
+function ASGD.update(p, g, s, o)
+  g = base.decayed(p, g, o)
+  local eta = s.eta:to(p.dtype)
+  p:mul_(1 - eta * o.lambd):sub_(g * eta)
+  s.ax:lerp_(p, s.mu:to(p.dtype))
+  s.eta:copy_(o.lr / (s.step * (o.lambd * o.lr) + 1) ^ o.alpha)
+  s.mu:copy_(1 / ms.maximum(s.step - o.t0, 1))
+end
+
+-- optim.rprop(parameters, { lr = 0.01, etas = { 0.5, 1.2 }, step_sizes = { 1e-6, 50 }, maximize = false })
+-- Steps against the sign of the gradient, of a size of its own for each element: times etas[2] while the sign stays, times etas[1] (and no
+-- step) when it turns, within step_sizes. For whole batches. Riedmiller & Braun, ICNN 1993.
+local Rprop = base.class "optim.rprop"
+Rprop.options = { lr = 0.01, etas = { 0.5, 1.2 }, step_sizes = { 1e-6, 50 }, maximize = false }
+Rprop.rules = { etas = { "a finite number above 0", function(x) return x > 0 and x < math.huge end }, step_sizes = rules.at_least_0 }
+Rprop.states = { "prev", "step_size" }
+Rprop.start = { step_size = function(p, values) return ms.full(p.shape, values.lr, { dtype = p.dtype, device = p.device }) end }
+
+function Rprop.check(values, what)
+  if not (values.etas[1] < 1 and values.etas[2] > 1) then
+    options.raise("%s: etas: expected one below 1 and one above, got %g and %g", what, values.etas[1], values.etas[2])
+  end
+end
+
+function Rprop.update(p, g, s, o)
+  local agree = g * s.prev
+  local turned, size = agree:lt(0), s.step_size
+  size:copy_(ms.where(turned, size * o.etas[1], ms.where(agree:gt(0), size * o.etas[2], size)):clamp(o.step_sizes[1], o.step_sizes[2]))
+  s.prev:copy_(ms.where(turned, 0, g))
+  p:sub_(s.prev:sign() * size)
+end
+
+return { sgd = SGD, asgd = ASGD, rprop = Rprop }
