@@ -50,7 +50,7 @@ def main():
     lines += ["nn." + n for n in classes(torch.nn) if not n.startswith("Uninitialized") and n not in ("Container", "NLLLoss2d", "RNNBase", "RNNCellBase")]
     lines += ["optim." + n for n in classes(torch.optim)]
     lines += ["lr_scheduler." + n for n in classes(torch.optim.lr_scheduler) if n != "LRScheduler"]
-    lines += ["init." + n for n in functions(torch.nn.init) if n + "_" not in dir(torch.nn.init)]
+    lines += ["init." + n for n in functions(torch.nn.init) if n + "_" not in dir(torch.nn.init) and n != "Literal"]
     lines += ["utils." + n for n in functions(utils) if n + "_" not in dir(utils)]
     lines += ["func." + n for n in sorted(set(functions(torch.func)) | set(functions(torch.autograd.functional))) if "replace" not in n]
     with open(OUT, "w") as f:
