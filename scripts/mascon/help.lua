@@ -127,7 +127,7 @@ end
 -- Memory for time (PyTorch's checkpoint): what f computes on the way is not kept for the backward pass, which calls f again when it
 -- wants those values, with random numbers drawn as before. Gradients are the same, of any order, in f's arguments and in the parameters it
 -- captured; it may return several values, call ms.recompute itself, and be part of a compiled step, which then plans less memory. f must
--- do the same both times, and not differentiate its own values inside.
+-- do the same both times, and not differentiate its own values inside. What it changes in place (running statistics) changes both times.
 
 -- ms.detect_nan() -> is it on?; ms.detect_nan(true or false) sets it; ms.detect_nan(f, ...) -> what f(...) gives, with it on
 -- An operation that gives NaN or infinity is then an error that names it, the element, what an elementwise one was given there, and the
