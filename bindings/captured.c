@@ -176,7 +176,7 @@ static void reach_table(lua_State *L, reach *r) {
   lua_pop(L, 1);
 }
 
-/* The first call: the variables of the function, of functions that those hold, of methods of modules and of other tables that they
+/* The variables of the function, of functions that those hold, of methods of modules and of other tables that they
  * hold, and so on. */
 static void find_captured(lua_State *L, compiled *st) {
   const char *name;
@@ -209,13 +209,36 @@ static void find_captured(lua_State *L, compiled *st) {
   lua_setiuservalue(L, 1, 3);
 }
 
-/* The part of the key for these variables: 0 while they hold what they held at the first call. Those that the function sets do not
- * count: they stand still in a replay. */
+/* Find the variables: at the first call, and again when a function or a table has come into a module since, such as a hook. If they
+ * are the same ones, what they held at the first call still counts; else what they hold now, and no older recording fits. */
+static void gather(lua_State *L, compiled *st) {
+  if (st->calls && st->reached_at == msl_reach) return;
+  free(st->before);
+  st->before = st->captured, st->n_before = st->n_captured;
+  st->captured = NULL, st->n_captured = 0;
+  lua_getiuservalue(L, 1, 3);
+  find_captured(L, st);
+  bool same = st->calls && st->n_captured == st->n_before;
+  for (int i = 0; same && i < st->n_captured; i++) same = st->captured[i].id == st->before[i].id;
+  if (same) {
+    captured *found = st->captured;
+    st->captured = st->before, st->before = found;
+    lua_setiuservalue(L, 1, 3);
+  } else {
+    st->reached++;
+    lua_pop(L, 1);
+  }
+  free(st->before);
+  st->before = NULL, st->n_before = 0, st->reached_at = msl_reach;
+}
+
+/* The part of the key for these variables, the same while they hold what they held at the first call. Those that the function sets
+ * do not count: they stand still in a replay. */
 int64_t msl_captured_key(lua_State *L, compiled *st) {
-  uint64_t key = 0;
+  gather(L, st);
+  uint64_t key = msl_mix((uint64_t)st->reached);
   st->tensors = 0;
-  if (!st->calls) find_captured(L, st);
-  if (!st->n_captured) return 0;
+  if (!st->n_captured) return (int64_t)key;
   lua_getiuservalue(L, 1, 3);
   for (int i = 0; i < st->n_captured; i++) {
     if (st->captured[i].sets) continue;

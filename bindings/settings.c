@@ -6,6 +6,7 @@
 #include <string.h>
 
 int64_t msl_settings;
+uint64_t msl_reach;
 char msl_last_set[128];
 
 /* A number for the object at i that no other one ever has. */
@@ -60,6 +61,7 @@ int64_t msl_value_code(lua_State *L, int i) { return (int64_t)value_code(L, i); 
 static int set_field(lua_State *L) {
   uint64_t field_code = ((uint64_t)luaL_checkinteger(L, 1) * 0xBF58476D1CE4E5B9u) ^ value_code(L, 2) << 1;
   msl_settings ^= (int64_t)(msl_mix(field_code ^ value_code(L, 3)) ^ msl_mix(field_code ^ value_code(L, 4)));
+  msl_reach += lua_isfunction(L, 4) || lua_istable(L, 4);
   snprintf(msl_last_set, sizeof msl_last_set, "%s was set", luaL_checkstring(L, 5));
   return 0;
 }

@@ -107,6 +107,17 @@ typedef struct leaf_list {
   } * at;
 } leaf_list;
 
+/* A variable that a compiled function captured. */
+typedef struct captured {
+  int f, index;                          /* upvalue `index` of function f of the list */
+  const void *id;                        /* lua_upvalueid */
+  int64_t first, now;                    /* what it held at the first call, and before this one (msl_value_code) */
+  const void *same;                      /* the object that it held at the first call, which the step holds too */
+  bool sets;                             /* the function sets it: it stands still in a replay */
+  bool settings;                         /* it held a table of the script's at the first call */
+  int64_t fields_first, fields, tensors; /* of that table: what lay in it at the first call, and before this one; its tensors */
+} captured;
+
 /* A compiled function. Uservalues: 1 the function, 2 its states by the hash of their keys, 3 a list of it and of functions that it
  * captured, with what their variables held at the first call at -1, -2, ... */
 typedef struct compiled {
@@ -116,16 +127,10 @@ typedef struct compiled {
   leaf_list grads, frozen;
   uint64_t frozen_at, frozen_key; /* what `frozen` adds to the key, found when ms_freezes was frozen_at */
   uint64_t tensors;               /* those in the tables that it captured, as a number (captured.c) */
-  int n_captured;
-  struct {
-    int f, index;                          /* upvalue `index` of function f of the list */
-    const void *id;                        /* lua_upvalueid */
-    int64_t first, now;                    /* what it held at the first call, and before this one (msl_value_code) */
-    const void *same;                      /* the object that it held at the first call, which the step holds too */
-    bool sets;                             /* the function sets it: it stands still in a replay */
-    bool settings;                         /* it held a table of the script's at the first call */
-    int64_t fields_first, fields, tensors; /* of that table: what lay in it at the first call, and before this one; its tensors */
-  } * captured;
+  uint64_t reached_at;            /* what msl_reach was when the captured variables were found; */
+  int reached;                    /* how often others were found than before */
+  int n_captured, n_before;
+  captured *captured, *before; /* before: while they are found anew */
 } compiled;
 
 /* states.c. The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */
@@ -136,8 +141,11 @@ int64_t msl_frozen_key(compiled *st);                   /* the same for the froz
 int msl_watch_leaves(compiled *st, const ms_record *r); /* of a recording; -1 after ms_fail */
 void msl_open_states(lua_State *L);
 
-/* captured.c. The part of the key for variables that the function captured: 0 while they hold what they held at the first call;
- * and, after a call: ms_fail for what the function put into them that a replay would not. */
+/* How often a function or a table came into a module after it was made (settings.c): there may be other variables to watch then. */
+extern uint64_t msl_reach;
+
+/* captured.c. The part of the key for variables that the function captured, the same while they hold what they held at the first
+ * call; and, after a call: ms_fail for what the function put into them that a replay would not. */
 int64_t msl_captured_key(lua_State *L, compiled *st);
 void msl_see_captured(lua_State *L, compiled *st, const arguments *v);
 

@@ -1,4 +1,4 @@
-/* norm.c -- normalisation by mean and variance, batch norm on top of it, dropout. */
+/* norm.c -- normalisation by mean and variance, batch norm on top of it. */
 #include "core/core.h"
 
 /* ---- standardize: results y = (x - mean) * rstd, mean, rstd (kept dimensions) --------------------------------------
@@ -202,7 +202,7 @@ static int follow_ref(ms_ref *c) {
 MS_RULE(batch_norm_follow_, .shape = follow_shape, .ref = follow_ref);
 
 static int batch_norm_ref(ms_ref *c) {
-  ms_tensor *x = c->in[0], *w = c->in[1], *b = c->in[2], *mean = c->in[3], *var = c->in[4];
+  ms_tensor *x = c->in[0], *mean = c->in[1], *var = c->in[2], *w = c->in[3], *b = c->in[4];
   bool training = c->attr[0].i;
   double eps = ms_decided(c->attr[2].s);
   if (check_batch(x, "batch_norm") < 0) return -1;
@@ -233,17 +233,3 @@ static int batch_norm_ref(ms_ref *c) {
   return (c->out[0] = ms_mul_add(x, against(scale, x), against(shift, x))) ? 0 : -1;
 }
 MS_RULE(batch_norm, .ref = batch_norm_ref);
-
-/* ---- dropout ----------------------------------------------------------------------------------------------------- */
-
-static int dropout_ref(ms_ref *c) {
-  ms_tensor *x = c->in[0], *mask[MS_MAX_OUT];
-  double p = ms_decided(c->attr[0].s);
-  c->n_out = 1;
-  if (!(p >= 0 && p < 1)) return ms_fail("dropout: p = %g, expected 0 <= p < 1", p), -1;
-  if (!c->attr[1].i || p == 0) return c->out[0] = x, 0;
-  if (ms_apply_n(MS_OP_bernoulli, x->device, 0, NULL, MS_ATTR(A_INTS(ms_sizes(x)), A_NUM(1 - p), A_INT(x->dtype)), mask) < 0)
-    return -1;
-  return (c->out[0] = ms_mul(x, ms_mul(mask[0], ms_number(1 / (1 - p))))) ? 0 : -1;
-}
-MS_RULE(dropout, .ref = dropout_ref);

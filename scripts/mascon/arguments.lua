@@ -23,7 +23,7 @@ end
 function kinds.count(v) return whole(v, 1), "a whole number from 1 on" end
 function kinds.number(v) return type(v) == "number" and v == v and math.abs(v) < math.huge and v or nil, "a finite number" end
 function kinds.positive(v) return type(v) == "number" and v >= 0 and v < math.huge and v or nil, "a finite number from 0 on" end
-function kinds.probability(v) return type(v) == "number" and v >= 0 and v < 1 and v or nil, "0 <= p < 1" end
+function kinds.probability(v) return type(v) == "number" and v >= 0 and v <= 1 and v or nil, "0 <= p <= 1" end
 function kinds.dimension(v)
   local n = type(v) == "number" and math.tointeger(v)
   return n and n ~= 0 and n or nil, "a dimension from 1 on, or from the end: -1, -2, ..."
@@ -100,7 +100,7 @@ end
 -- PyTorch's names for what is called otherwise here: they may be written, too.
 local pytorch = { in_features = "inputs", out_features = "outputs", in_channels = "inputs", out_channels = "outputs", kernel_size = "size",
   scale_factor = "factor", num_features = "channels", num_embeddings = "count", embedding_dim = "width", track_running_stats = "track",
-  start_dim = "start", end_dim = "stop", a = "low", b = "high", val = "value" }
+  in1_features = "inputs1", in2_features = "inputs2", start_dim = "start", end_dim = "stop", a = "low", b = "high", val = "value" }
 -- Names from elsewhere, for hints.
 local foreign = { kernel = "size", scale = "factor", slope = "negative_slope" }
 

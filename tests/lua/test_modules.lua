@@ -98,6 +98,91 @@ function TestHooks.test_in_compiled_steps()
   same(3 * plain)
 end
 
+function TestHooks.test_backward()
+  local m, said = nn.linear(2, 1, { bias = false }), {}
+  m.weight:detach():copy_(ms.tensor { { 3, 5 } })
+  local x = ms.tensor({ { 1, 2 }, { 3, 4 } }, { requires_grad = true })
+  local before = m:register_full_backward_pre_hook(function(module, dy)
+    said[#said + 1] = { "dy", module == m, dy.n, dy[1]:totable() }
+    return dy[1] * 2
+  end)
+  local h = m:register_full_backward_hook(function(_, dx, dy)
+    said[#said + 1] = { "dx", dx.n, dx[1]:totable(), dy[1]:totable() }
+    return { dx[1] * 10 }
+  end)
+  m(x):sum():backward()
+  lu.assertEquals(said, { { "dy", true, 1, { { 1 }, { 1 } } }, { "dx", 1, { { 6, 10 }, { 6, 10 } }, { { 2 }, { 2 } } } })
+  lu.assertEquals(x.grad:totable(), { { 60, 100 }, { 60, 100 } })
+  lu.assertEquals(m.weight.grad:totable(), { { 8, 12 } })
+  before:remove()
+  x.grad = nil
+  lu.assertEquals(ms.grad(m(x):sum(), x):totable(), { { 30, 50 }, { 30, 50 } })
+  h:remove()
+  m(x):sum():backward()
+  lu.assertEquals(x.grad:totable(), { { 3, 5 }, { 3, 5 } })
+  lu.assertEquals(#said, 3)
+  -- no argument wants a gradient
+  said = {}
+  m:register_full_backward_hook(function(_, dx, dy) said = { dx.n, dx[1], dy[1]:totable() } end)
+  m(x:detach()):sum():backward()
+  lu.assertEquals(said, { 1, nil, { { 1 }, { 1 } } })
+  lu.assertFalse(ms.no_grad(m, x).requires_grad)
+end
+
+function TestHooks.test_backward_in_compiled_steps_and_of_second_order()
+  local function make()
+    ms.seed(4)
+    local net = nn.sequential { nn.linear(3, 4), nn.tanh(), nn.linear(4, 1) }
+    net[2]:register_full_backward_hook(function(_, dx) return dx[1] * 3 end)
+    return net
+  end
+  local function training(net)
+    return function(x)
+      for _, p in ipairs(net:parameters()) do p.grad = nil end
+      x = x:clone():requires_grad_()
+      local g = ms.grad(net(x):sum(), x)
+      local loss = g:square():sum() + net(x):mean()
+      loss:backward()
+      return loss
+    end
+  end
+  local a, b = make(), make()
+  local eager, step = training(a), ms.compile(training(b))
+  for call = 1, 6 do
+    local x = ms.randn { 5, 3 }
+    lu.assertAlmostEquals(step(x):item(), eager(x):item(), 1e-5, "call " .. call)
+    for i, p in ipairs(a:parameters()) do
+      local q = b:parameters()[i]
+      lu.assertEquals(p.grad == nil, q.grad == nil)
+      if p.grad then lu.assertAlmostEquals(largest(p.grad, q.grad), 0, 1e-5, ("call %d, gradient %d"):format(call, i)) end
+    end
+  end
+end
+
+-- What a hook captured counts as what the step itself captured, also when it came after the first replays; and a forward set by hand.
+function TestHooks.test_what_a_late_hook_captured_is_watched()
+  local m, factor, scale = nn.linear(2, 2), 1, { by = 1 }
+  local step = ms.compile(function(x) return m(x):sum() end)
+  local x, want = ms.ones { 1, 2 }, nil
+  local function same(f) for _ = 1, 5 do lu.assertAlmostEquals(step(x):item(), f * want, 1e-5) end end
+  want = m(x):sum():item()
+  same(1)
+  local h = m:register_forward_hook(function(_, _, y) return y * factor * scale.by end)
+  for _, f in ipairs { 1, 2, 3 } do
+    factor = f
+    same(f)
+    scale.by = 5
+    same(5 * f)
+    scale.by = 1
+  end
+  h:remove()
+  same(1)
+  m.forward = function(self, v) return ms.linear(v, self.weight, self.bias) * factor end
+  same(3)
+  factor = 4
+  same(4)
+end
+
 -- What a hook keeps would stay as it was in replays.
 function TestHooks.test_a_step_does_not_lose_what_a_hook_keeps()
   for _, first in ipairs { true, false } do
@@ -199,7 +284,7 @@ function TestPrint.test_frozen_and_shared()
     "  2: batch_norm(2)  weight 2, bias 2                                 4",
     "  3: linear(3, 2)   weight 2 x 3 (is 1.weight), bias 2               2",
     "  4: linear(3, 2)   (is 1)",
-    "14 parameters (6 trainable, 8 frozen), 72 bytes" }, "\n"))
+    "14 parameters (6 trainable, 8 frozen), 80 bytes" }, "\n"))
   lu.assertEquals(m:count(), 14)
   lu.assertStrContains(tostring(nn.linear(1000, 2000)), "\n2,002,000 parameters, 8.01 MB")
   lu.assertEquals(tostring(nn.relu()), "relu\n0 parameters")
@@ -227,6 +312,24 @@ function TestNames.test_apply_goes_from_the_bottom_up()
   local got = {}
   nn.sequential { nn.sequential { nn.linear(1, 1) }, nn.relu() }:apply(function(x) got[#got + 1] = x.__name end)
   lu.assertEquals(table.concat(got, " "), "linear sequential relu sequential")
+end
+
+-- Buffers that are no part of the state: they move and are copied, but are neither saved nor missed.
+function TestNames.test_buffers_that_are_not_saved()
+  local Net = nn.class "Net"
+  function Net:init()
+    self.kept, self.lost = nn.buffer(ms.ones { 2 }), nn.buffer(ms.ones { 3 }, false)
+    self:register_buffer("other", ms.ones { 1 }, false)
+  end
+  local m = Net():clone():to "f64"
+  lu.assertEquals({ #m:buffers(), m.lost.dtype }, { 3, "f64" })
+  local state = m:state_dict()
+  lu.assertTrue(next(state) == "kept" and next(state, "kept") == nil)
+  m:load_state_dict(state)
+  m:register_buffer("other", ms.zeros { 1 })
+  lu.assertNotNil(m:state_dict().other)
+  lu.assertStrContains(tostring(m), "\n0 parameters, 44 bytes")
+  fails("Net:register_buffer: persistent: expected true or false, got 1", m.register_buffer, m, "x", ms.ones { 1 }, 1)
 end
 
 -- ---- lists ----------------------------------------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ function TestRegistration.test_arguments_that_nobody_reads_are_refused()
   fails("linear:to: expected no more arguments, got string", m.to, m, "f64", "cpu")
   fails("linear:to: expected a dtype, a device", m.to, m)
   fails("nn.parameter: expected no more arguments, got boolean", nn.parameter, ms.ones { 1 }, false)
-  fails("linear:register_buffer: expected no more arguments", m.register_buffer, m, "b", ms.ones { 1 }, false)
+  fails("linear:register_buffer: expected no more arguments", m.register_buffer, m, "b", ms.ones { 1 }, false, 1)
   fails("linear:requires_grad_: expected true or false, got 1", m.requires_grad_, m, 1)
   fails("linear:apply: expected a function of a module, got nil", m.apply, m)
   fails("linear: state_dict: expected no more arguments", m.state_dict, m, {}, "x")
@@ -249,7 +249,8 @@ function TestStateDict.test_names_count_from_1()
   local names = {}
   for name in pairs(net():state_dict()) do names[#names + 1] = name end
   table.sort(names)
-  lu.assertEquals(table.concat(names, " "), "body.1.bias body.1.weight body.2.bias body.2.running_mean body.2.running_var body.2.weight "
+  lu.assertEquals(table.concat(names, " "), "body.1.bias body.1.weight body.2.bias body.2.num_batches_tracked body.2.running_mean "
+    .. "body.2.running_var body.2.weight "
     .. "body.4.1.bias body.4.1.weight head.weight")
 end
 
@@ -259,9 +260,9 @@ function TestStateDict.test_exchange_with_pytorch()
   local values = {}
   for name, t in pairs(m:state_dict()) do values[name] = t:flatten()[1]:item() end
   lu.assertEquals(values, { ["body.1.weight"] = 1, ["body.1.bias"] = 2, ["body.2.weight"] = 3, ["body.2.bias"] = 4,
-    ["body.2.running_mean"] = 5, ["body.2.running_var"] = 6, ["body.4.1.weight"] = 8, ["body.4.1.bias"] = 9, ["head.weight"] = 10 })
+    ["body.2.running_mean"] = 5, ["body.2.running_var"] = 6, ["body.2.num_batches_tracked"] = 7,
+    ["body.4.1.weight"] = 8, ["body.4.1.bias"] = 9, ["head.weight"] = 10 })
   local back = m:state_dict { names = "pytorch" }
-  theirs["body.1.num_batches_tracked"] = nil
   for name, t in pairs(theirs) do lu.assertEquals(back[name]:totable(), t:totable(), name) end
   for name in pairs(back) do lu.assertNotNil(theirs[name], name) end
 end
@@ -339,7 +340,8 @@ function TestLayers.test_by_position_by_name_and_both()
     ["conv2d(1, 8, 3 x 5)"] = { nn.conv2d(1, 8, { 3, 5 }), nn.conv2d { 1, 8, { 3, 5 } } },
     ["conv_transpose2d(2, 4, 2, stride = 2, groups = 2)"] = { nn.conv_transpose2d(2, 4, 2, { stride = 2, groups = 2 }) },
     ["batch_norm(4, eps = 0.001, momentum = 0.2, affine = false)"] = { nn.batch_norm(4, { eps = 1e-3, momentum = 0.2, affine = false }),
-      nn.batch_norm2d { 4, eps = 1e-3, momentum = 0.2, affine = false } },
+      nn.batch_norm { 4, eps = 1e-3, momentum = 0.2, affine = false } },
+    ["batch_norm2d(4, momentum = false)"] = { nn.batch_norm2d { num_features = 4, momentum = false } },
     ["embedding(3, 2)"] = { nn.embedding(3, 2), nn.embedding { count = 3, width = 2 } },
     ["dropout(0.5)"] = { nn.dropout(), nn.dropout {}, nn.dropout { p = 0.5 } },
     ["leaky_relu(0.2)"] = { nn.leaky_relu(0.2), nn.leaky_relu { negative_slope = 0.2 }, nn.leaky_relu { 0.2 } },
@@ -347,7 +349,8 @@ function TestLayers.test_by_position_by_name_and_both()
     ["softmax(-1)"] = { nn.softmax(), nn.softmax { dim = -1 } },
     ["relu"] = { nn.relu(), nn.relu {} },
     ["flatten(2)"] = { nn.flatten(), nn.flatten { start = 2 } },
-    ["unflatten(1, 28)"] = { nn.unflatten(1, 28), nn.unflatten { 1, 28 } },
+    ["unflatten(1, 28)"] = { nn.unflatten(1, 28), nn.unflatten { 1, 28 }, nn.unflatten(2, { 1, 28 }) },
+    ["unflatten(-1, { 2, -1 })"] = { nn.unflatten(-1, { 2, -1 }) },
     ["avg_pool2d(2, stride = 2)"] = { nn.avg_pool2d(2), nn.avg_pool2d { size = 2 }, nn.avg_pool2d { 2, stride = 2 } },
     ["max_pool2d(3 x 2, stride = 1, padding = 1)"] = { nn.max_pool2d({ 3, 2 }, { stride = 1, padding = 1 }) },
     ["upsample(2, bilinear)"] = { nn.upsample(2, "bilinear"), nn.upsample { factor = 2, mode = "bilinear" },
@@ -364,9 +367,9 @@ function TestLayers.test_what_is_not_understood_is_an_error()
       nn.upsample(2, "bilinaer")
     end,
     ["nn.upsample: argument factor is missing"] = function() nn.upsample {} end,
-    ["nn.dropout: p: expected 0 <= p < 1, got 1.5"] = function() nn.dropout { p = 1.5 } end,
-    ["nn.dropout: p: expected 0 <= p < 1, got -0.1"] = function() nn.dropout(-0.1) end,
-    ["nn.dropout: p: expected 0 <= p < 1, got '0.5'"] = function() nn.dropout "0.5" end,
+    ["nn.dropout: p: expected 0 <= p <= 1, got 1.5"] = function() nn.dropout { p = 1.5 } end,
+    ["nn.dropout: p: expected 0 <= p <= 1, got -0.1"] = function() nn.dropout(-0.1) end,
+    ["nn.dropout: p: expected 0 <= p <= 1, got '0.5'"] = function() nn.dropout "0.5" end,
     ["nn.dropout: unknown option 'P'; did you mean p?"] = function() nn.dropout { P = 0.5 } end,
     ["nn.leaky_relu: unknown option 'slope'; did you mean negative_slope?"] = function() nn.leaky_relu { slope = 0.2 } end,
     ["nn.leaky_relu: negative_slope: expected a finite number, got inf"] = function() nn.leaky_relu(math.huge) end,
@@ -429,7 +432,7 @@ function TestLayers.test_print_shows_options_and_sizes()
     "  1: linear(3, 2)                   weight 2 x 3, bias 2           8",
     "  2: dropout(0.1)",
     "  3: batch_norm(2, momentum = 0.5)  weight 2, bias 2               4",
-    "12 parameters, 64 bytes" }, "\n"))
+    "12 parameters, 72 bytes" }, "\n"))
 end
 
 -- ---- fields set by hand -------------------------------------------------------------------------------------------------------
@@ -440,10 +443,11 @@ function TestFieldsSet.test_are_checked_and_used()
   local drop = nn.dropout(0.5)
   drop.p = 0
   lu.assertEquals(drop(ms.ones { 3 }):totable(), { 1, 1, 1 })
-  fails("nn.dropout: p: expected 0 <= p < 1, got 2", function() drop.p = 2 end)
+  fails("nn.dropout: p: expected 0 <= p <= 1, got 2", function() drop.p = 2 end)
   local bn = nn.batch_norm(1)
-  fails("nn.batch_norm: momentum: expected a finite number from 0 on, got -1", function() bn.momentum = -1 end)
-  fails("nn.batch_norm: momentum: expected a finite number from 0 on, got nil", function() bn.momentum = nil end)
+  local share = "nn.batch_norm: momentum: expected a finite number from 0 on, or false for the mean of all batches, got "
+  fails(share .. "-1", function() bn.momentum = -1 end)
+  fails(share .. "nil", function() bn.momentum = nil end)
   bn.momentum = 1
   bn(ms.tensor { { 2 }, { 4 } })
   lu.assertEquals(bn.running_mean:item(), 3)

@@ -96,7 +96,9 @@ end
 
 local function value_of(row, args, name)
   for k, a in ipairs(row.args) do
-    if a.name == name then return k <= args.n and args[k] or args[args.n][name] end
+    local options = args[args.n]
+    options = type(options) == "table" and not options[1] and options or {}
+    if a.name == name then return options[name] or args[k] end
   end
 end
 
@@ -150,6 +152,8 @@ local without_counterpart = {
   prefer = "the derivative of maximum as an operation; PyTorch has it inside its rule only",
   rand = "random: test_random.lua", randn = "random: test_random.lua", randint = "random: test_random.lua",
   bernoulli = "random: test_random.lua", randperm = "random: test_random.lua", dropout = "random: test_random.lua",
+  dropout1d = "random: test_layers.lua", dropout2d = "random: test_layers.lua", alpha_dropout = "random: test_layers.lua",
+  feature_alpha_dropout = "random: test_layers.lua",
 }
 
 local torch_has = {} -- the names of PyTorch's functions

@@ -135,7 +135,7 @@ function TestDistributions.test_dropout_keeps_the_mean_while_training_and_is_not
   within(y:eq(0):sum():item() / N, 0.3, math.sqrt(0.21), N, "share of zeros")
   lu.assertEquals(x:dropout(0.3, false):totable()[17], 1)
   lu.assertTrue(x:dropout(0):eq(1):all():item())
-  lu.assertErrorMsgContains("dropout: p = 1, expected 0 <= p < 1", function() return x:dropout(1) end)
+  lu.assertErrorMsgContains("dropout: p = 1.5, expected 0 <= p <= 1", function() return x:dropout(1.5) end)
 end
 
 -- ---- seeds ------------------------------------------------------------------------------------------------------------------------

@@ -29,8 +29,9 @@ function TestFromPyTorch.test_a_model_gives_the_same_outputs()
   lu.assertTrue(difference(model(ms.tensor(expected.x)), expected.y) < 1e-6)
 end
 
-function TestFromPyTorch.test_its_count_of_batches_is_read_over()
+function TestFromPyTorch.test_its_count_of_batches()
   lu.assertEquals(ms.load(folder .. "net.safetensors")["body.1.num_batches_tracked"]:item(), 3)
+  lu.assertEquals(theirs.net().body[2].num_batches_tracked:item(), 3)
 end
 
 function TestFromPyTorch.test_tied_weights_may_have_either_name()

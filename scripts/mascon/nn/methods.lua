@@ -33,7 +33,7 @@ function Module:modules(...)
 end
 
 -- Raise for modules and parameters that were put into tables of the module, or of those below it, and have no place.
-local INTERNAL = { _names = true, _seen = true, _kind = true, _hooks = true, _computed = true }
+local INTERNAL = { _names = true, _seen = true, _kind = true, _hooks = true, _computed = true, _transient = true }
 local function check_tables(self)
   local all = core.contents(self)
   local function held(x) return all[x] end
@@ -64,16 +64,19 @@ function Module:children(...)
   return list
 end
 
--- All places of parameters, or of buffers: {name, torch, tensor, module, key}; first: no tensor of that list was met before.
+-- All places of parameters, or of buffers: {name, torch, tensor, module, key}; first: no tensor of that list was met before; transient: a
+-- buffer that is not part of the state.
 local function places(self, kind)
   local list, seen = {}, {}
   check_tables(self)
   walk(self, function(m, path, torch)
     local f = fields(m)
+    local transient = kind == "buffer" and rawget(f, "_transient")
     for _, key in ipairs(f._names) do
       if f._kind[key] == kind then
         local t, place = rawget(f, key), math.type(key) == "integer" and key - 1 or key
-        list[#list + 1] = { name = path .. key, torch = torch .. place, tensor = t, module = m, key = key, first = not seen[t] }
+        list[#list + 1] = { name = path .. key, torch = torch .. place, tensor = t, module = m, key = key, first = not seen[t],
+          transient = transient and transient[key] }
         seen[t] = true
       end
     end

@@ -8,6 +8,7 @@
 --   _seen   the same names as a set
 --   _kind   by name: "module", "parameter", "buffer", or nil: a plain value
 --   _mark   what compiled steps know this module by; _made  true once init has run: from then on they are told of other values
+--   _transient  set of names of buffers that are not part of the state, or nil
 --   _hooks  functions that run when it is called (hooks.lua), or nil
 --   _computed  set of names whose values are made anew from other parameters at each look (parametrize.lua), or nil
 local ms = require "mascon"
@@ -67,6 +68,8 @@ end
 
 -- Tensors that are parameters, also while they are frozen. Weak.
 local parameters = setmetatable({}, { __mode = "k" })
+-- Tensors that become buffers where they are assigned: true, or "transient". Weak.
+local buffers = setmetatable({}, { __mode = "k" })
 
 -- A field may not have the name of a method of every module, but for forward and extra, which classes (and modules) are to write. kind:
 -- what the field is to become; nil: a plain value.
@@ -132,6 +135,8 @@ local function assign(self, key, value)
     elseif was == "parameter" then
       options.raise("%s.%s is a parameter: expected nn.parameter(tensor), or nil to take it away, got a tensor that is not trained (%s)",
         f.__name, tostring(key), sizes(value))
+    elseif buffers[value] and type(key) == "string" then
+      return self:register_buffer(key, value, buffers[value] ~= "transient")
     elseif was == "buffer" then
       kind = "buffer"
       ms.keep(value)
@@ -212,15 +217,25 @@ end
 
 function Module:forward() options.raise("%s: has no forward; write function %s:forward(x)", self.__name, self.__name) end
 
--- A tensor that belongs to the state but is not trained (running means); saved and moved with the module.
-function Module:register_buffer(name, tensor, ...)
+-- m:register_buffer(name, tensor [, persistent = true]): a tensor that is not trained (running means) and moves with the module; part of
+-- the state, unless persistent is false.
+function Module:register_buffer(name, tensor, persistent, ...)
   options.none(fields(self).__name .. ":register_buffer", ...)
+  if persistent ~= nil and type(persistent) ~= "boolean" then
+    options.raise("%s:register_buffer: persistent: expected true or false, got %s", self.__name, states.word(persistent))
+  end
   if not is_tensor(tensor) then
     options.raise("%s:register_buffer: %s: expected a tensor, got %s", self.__name, tostring(name), type(tensor))
   end
   local f = fields(self)
   check_name(f, name, "buffer")
   enlist(f, name, "buffer")
+  local transient = rawget(f, "_transient")
+  if persistent == false or transient then
+    transient = transient or {}
+    transient[name] = persistent == false or nil
+    rawset(f, "_transient", transient)
+  end
   put(f, name, ms.keep(tensor))
 end
 
@@ -231,6 +246,18 @@ function nn.parameter(tensor, ...)
   local p = ms.keep(tensor:detach():requires_grad_())
   parameters[p] = true
   return p
+end
+
+-- nn.buffer(tensor [, persistent = true]) -> the tensor, which becomes a buffer where it is assigned: self.mean = nn.buffer(ms.zeros { 3 })
+function nn.buffer(tensor, persistent, ...)
+  options.none("nn.buffer", ...)
+  if not is_tensor(tensor) then options.raise("nn.buffer: expected a tensor, got %s", type(tensor)) end
+  if persistent ~= nil and type(persistent) ~= "boolean" then
+    options.raise("nn.buffer: persistent: expected true or false, got %s", states.word(persistent))
+  end
+  local b = ms.keep(tensor:detach())
+  buffers[b] = persistent == false and "transient" or true
+  return b
 end
 
 -- Visit the module and those below it: f(module, path, torch), parents first, in the order of assignment; a module that is held twice is

@@ -12,9 +12,6 @@ local function describe(m)
   return extra == "" and m.__name or ("%s(%s)"):format(m.__name, extra)
 end
 
-local WIDTH = { f32 = 4, f64 = 8, f16 = 2, bf16 = 2, i64 = 8, i32 = 4, u8 = 1, bool = 1 }
-local function bytes_of(t) return t:numel() * WIDTH[t.dtype] end
-
 -- "11,689,512 parameters (513,000 trainable, 11,176,512 frozen), 46.80 MB": bytes: of parameters and buffers.
 local function totals(all, frozen, bytes)
   local split = frozen > 0 and (" (%s trainable, %s frozen)"):format(thousands(all - frozen), thousands(frozen)) or ""
@@ -30,7 +27,7 @@ function Module.__tostring(self)
   local function shape_of(t, key, path)
     local words = ("%s %s"):format(key, table.concat(t.shape, " x "))
     if met[t] then return ("%s (is %s)"):format(words, met[t]) end
-    met[t], all, bytes = path .. key, all + t:numel(), bytes + bytes_of(t)
+    met[t], all, bytes = path .. key, all + t:numel(), bytes + t:nbytes()
     if t.requires_grad then return words end
     frozen = frozen + t:numel()
     return words .. " (frozen)"
@@ -46,7 +43,7 @@ function Module.__tostring(self)
       for _, key in ipairs(f._names) do
         local kind, v = f._kind[key], rawget(f, key)
         if kind == "parameter" then shapes[#shapes + 1] = shape_of(v, key, path)
-        elseif kind == "buffer" and not met[v] then met[v], bytes = path .. key, bytes + bytes_of(v) end
+        elseif kind == "buffer" and not met[v] then met[v], bytes = path .. key, bytes + v:nbytes() end
       end
       row[2] = table.concat(shapes, ", ")
       for _, key in ipairs(f._names) do

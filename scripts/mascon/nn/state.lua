@@ -17,15 +17,24 @@ local function name_kind(what, opts, defaults, ...)
   return o, o.names == "pytorch"
 end
 
+-- The places of parameters and buffers that are part of the state.
+local function kept(self)
+  local list = {}
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, p in ipairs(places(self, kind)) do
+      if not p.transient then list[#list + 1] = p end
+    end
+  end
+  return list
+end
+
 -- name -> tensor: parameters and buffers (the tensors themselves, without their graph). Places in lists count from 1; with
 -- { names = "pytorch" } from 0, and a tensor that is held twice is there twice, as in PyTorch.
 function Module:state_dict(opts, ...)
   local _, torch = name_kind(fields(self).__name .. ": state_dict", opts, { names = "mascon" }, ...)
   local state = {}
-  for _, kind in ipairs { "parameter", "buffer" } do
-    for _, p in ipairs(places(self, kind)) do
-      if p.first or torch then state[torch and p.torch or p.name] = ms.keep(p.tensor:detach()) end
-    end
+  for _, p in ipairs(kept(self)) do
+    if p.first or torch then state[torch and p.torch or p.name] = ms.keep(p.tensor:detach()) end
   end
   return state
 end
@@ -54,16 +63,14 @@ local function prepare(self, state, opts, ...)
   local o, torch = name_kind(what .. ": load_state_dict", opts, { strict = true, names = "mascon" }, ...)
   states.check_dict(what, state)
   local own, all, missing, unexpected, given = {}, {}, {}, {}, {}
-  for _, kind in ipairs { "parameter", "buffer" } do
-    for _, p in ipairs(places(self, kind)) do
-      local name = torch and p.torch or p.name
-      own[name], all[#all + 1] = true, { name = name, tensor = p.tensor, first = p.first }
-      given[p.tensor] = given[p.tensor] or state[name] ~= nil
-      if torch and kind == "buffer" then own[name:gsub("running_mean$", "num_batches_tracked")] = true end -- a count of theirs
-    end
+  for _, p in ipairs(kept(self)) do
+    local name = torch and p.torch or p.name
+    own[name], all[#all + 1] = true, { name = name, tensor = p.tensor, first = p.first }
+    given[p.tensor] = given[p.tensor] or state[name] ~= nil
   end
   for _, p in ipairs(all) do -- of a tensor that is held twice the state may have any of its names
-    if p.first and not given[p.tensor] then missing[#missing + 1] = p.name end
+    local old = p.name:find "num_batches_tracked$" -- states of long ago lack it
+    if p.first and not given[p.tensor] and not old then missing[#missing + 1] = p.name end
   end
   for name in pairs(state) do
     if not own[name] then unexpected[#unexpected + 1] = name end

@@ -35,6 +35,10 @@ def batch_norm_follow(a):
     return ()
 
 
+def listed(v):
+    return v if isinstance(v, list) else [v]
+
+
 ROWS = {
     "standardize": standardize,
     "standardize_grad": lambda a: standardize_grad(a.g, a.y, a.rstd, a.dims),
@@ -42,4 +46,9 @@ ROWS = {
     "batch_normalize_grad": batch_normalize_grad,
     "batch_norm_follow_": batch_norm_follow,
     "batch_norm": lambda a: F.batch_norm(a.x, a.running_mean, a.running_var, a.weight, a.bias, a.training, a.momentum, a.eps),
+    "layer_norm": lambda a: F.layer_norm(a.x, listed(a.normalized_shape), a.weight, a.bias, a.eps),
+    "rms_norm": lambda a: F.rms_norm(a.x, listed(a.normalized_shape), a.weight, None if a.eps < 0 else a.eps),
+    "group_norm": lambda a: F.group_norm(a.x, a.num_groups, a.weight, a.bias, a.eps),
+    "instance_norm": lambda a: F.instance_norm(a.x, a.running_mean, a.running_var, a.weight, a.bias, a.use_input_stats, a.momentum, a.eps),
+    "local_response_norm": lambda a: F.local_response_norm(a.x, a.size, a.alpha, a.beta, a.k),
 }
