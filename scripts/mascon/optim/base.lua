@@ -39,11 +39,9 @@ local base = {}
 --   advance     function(o, g): one step of all parameters of a group, in place of update
 --   fixed       name -> value: what updates find in o though it is no option
 --   step, also_in_state, one_group    lbfgs.lua: a step of its own, state of the optimizer beside that of the parameters
-local parts = { "options", "states", "update", "off_at_0", "rules", "check", "accepts", "start", "needs", "advance", "step",
-  "also_in_state", "fixed", "one_group" }
-
-local known_part = {}
-for _, name in ipairs(parts) do known_part[name] = true end
+local parts = { options = "table", states = "table", update = "function", off_at_0 = "table", rules = "table", check = "function",
+  accepts = "function", start = "table", needs = "function", advance = "function", fixed = "table", step = "function",
+  also_in_state = "function", one_group = "boolean" }
 
 local make
 
@@ -57,11 +55,10 @@ function base.class(name)
   return setmetatable({}, { __name = "optimizer class", __index = class, __call = function(_, ...) return make(class, ...) end,
     __tostring = function() return ("%s { %s }"):format(name, table.concat(text.keys(class.options or {}), ", ")) end,
     __newindex = function(_, key, value)
-      if not known_part[key] then
-        options.raise("%s: a class of optimizers has no part '%s'%s", name, tostring(key), text.hint(tostring(key), parts))
+      local expected = parts[key]
+      if not expected then
+        options.raise("%s: a class of optimizers has no part '%s'%s", name, tostring(key), text.hint(tostring(key), text.keys(parts)))
       end
-      local expected = (key == "options" or key == "states" or key == "rules" or key == "off_at_0" or key == "start" or key == "fixed")
-        and "table" or key == "one_group" and "boolean" or "function"
       if type(value) ~= expected then options.raise("%s: %s: expected a %s, got %s", name, key, expected, states.word(value)) end
       class[key] = value
       if key == "off_at_0" then
