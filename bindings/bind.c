@@ -34,6 +34,32 @@ static ms_tensor *number_of(ms_scalar s) {
   return ms_number(v.value);
 }
 
+/* The place, from 0, of the text at i among the words of an argument; -1: it is none of them. */
+static int word_of(lua_State *L, const ms_arg *a, int i) {
+  const char *word = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "", *w = a->words;
+  for (int k = 0; *w && *w != ')'; k++) {
+    size_t n = strcspn(w, "|)");
+    if (strlen(word) == n && !strncmp(w, word, n)) return k;
+    w += n + (w[n] == '|');
+  }
+  return -1;
+}
+
+/* A number or a list of at most 8. */
+static bool numbers(lua_State *L, int i, ms_ints *v) {
+  const bool list = lua_istable(L, i);
+  const int64_t n = list ? (int64_t)lua_rawlen(L, i) : 1;
+  bool ok = n >= 1 && n <= MS_MAX_RANK;
+  for (int64_t k = 1; ok && k <= n; k++) {
+    if (list) lua_rawgeti(L, i, k);
+    else lua_pushvalue(L, i);
+    msl_look(L, lua_gettop(L));
+    if ((ok = lua_type(L, -1) == LUA_TNUMBER)) v->at[v->n++] = ms_number_bits(lua_tonumber(L, -1));
+    lua_pop(L, 1);
+  }
+  return ok;
+}
+
 static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i) {
   ms_attr r = {.v = {.n = 0}};
   int ok = 1;
@@ -61,21 +87,25 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
     break;
   }
   case MS_K_ENUM: {
-    const char *word = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "", *w = a->words;
-    r.i = -1;
-    for (int k = 0; *w && *w != ')'; k++) {
-      size_t n = strcspn(w, "|)");
-      if (strlen(word) == n && !strncmp(w, word, n)) r.i = k;
-      w += n + (w[n] == '|');
-    }
-    char expected[64];
+    char expected[96];
     snprintf(expected, sizeof expected, "one of %.*s", (int)strcspn(a->words, ")"), a->words);
-    if (r.i < 0) bad(L, mark, op, a, i, expected);
+    if ((r.i = word_of(L, a, i)) < 0) bad(L, mark, op, a, i, expected);
     break;
   }
+  case MS_K_NUMBERS:
+    if (!numbers(L, i, &r.v)) bad(L, mark, op, a, i, "a number or a list of at most 8 numbers");
+    break;
   case MS_K_DIMS:
   case MS_K_SHAPE:
   case MS_K_INTS:
+    if (a->words && lua_type(L, i) == LUA_TSTRING) { /* words in place of integers */
+      char expected[96];
+      snprintf(expected, sizeof expected, "integers or one of %.*s", (int)strcspn(a->words, ")"), a->words);
+      const int word = word_of(L, a, i);
+      if (word < 0) bad(L, mark, op, a, i, expected);
+      r.v.n = ~word;
+      break;
+    }
     if (!msl_ints(L, i, &r.v)) bad(L, mark, op, a, i, "an integer or a list of at most 8 integers");
     if (a->kind == MS_K_DIMS)
       for (int k = 0; k < r.v.n; k++) r.v.at[k] = base0(L, mark, op, a, i, r.v.at[k]);
@@ -127,7 +157,8 @@ static bool no_options(lua_State *L, int i, const ms_op *op, int k) {
 }
 
 static bool takes_list(const ms_arg *a) {
-  return a->kind == MS_K_TENSORS || a->kind == MS_K_INTS || a->kind == MS_K_DIMS || a->kind == MS_K_SHAPE;
+  return a->kind == MS_K_TENSORS || a->kind == MS_K_INTS || a->kind == MS_K_NUMBERS || a->kind == MS_K_DIMS ||
+         a->kind == MS_K_SHAPE;
 }
 
 /* A list is positions 1..n and nothing else. */

@@ -1,4 +1,4 @@
-/* pool.c -- average and maximum pooling of images, and the adjoint of average pooling.
+/* pool.c -- average and maximum pooling of images, adaptive too, and the adjoints of the averages.
  *
  * A result is made of a window of size[0] x size[1] elements of one channel. A place in the window, (kh, kw), is called a tap. The
  * taps of a row of results are taken one after another, each for the whole row, so that the inner loops run over many results and
@@ -6,7 +6,10 @@
  *
  * There are two forms. Planes: images N x C x H x W with any strides; a thread makes a row of results of one channel. Channels last
  * (a recorded step may choose that layout): a pixel is a run of channels, a thread makes a row of pixels, and the inner loops run
- * over the channels. A kernel takes the form of its first result; its image and its other results then lie alike. */
+ * over the channels. A kernel takes the form of its first result; its image and its other results then lie alike.
+ *
+ * Windows of which each has its own size (adaptive pooling) or divisor (averages that do not count padding) have loops that serve
+ * both forms, window by window; the functions are named _any. */
 #include "cpu.h"
 #include <math.h>
 
@@ -15,21 +18,66 @@ typedef struct pool {
   int64_t size[2];      /* of a window: height, width */
   int64_t stride[2];    /* from window to window: down, to the right */
   int64_t padding[2];   /* rows above and below the image, columns left and right of it */
+  int64_t apart[2];     /* rows and columns from tap to tap: the dilation */
+  bool adaptive;        /* none of these: window o of n begins at floor(o size / n), and ends before ceil((o + 1) size / n) */
+  bool count_padding;   /* averages: padding counts as zeros */
+  int64_t divisor;      /* of averages; MS_NO_DIM: what is counted */
   int64_t channels;
+  int64_t run;                /* elements side by side that are pooled alike: the channels where they lie last, else 1 */
   int64_t h_stride, w_stride; /* of the image that is read, in elements */
 } pool;
 
-/* in: the image that is read; large, pooled: the two shapes, one of which is its own; a: the attributes size, stride, padding. */
-static pool pool_of(const ms_view *in, const int64_t *large, const int64_t *pooled, const ms_attr *a) {
-  pool p = {.h = large[2], .w = large[3], .oh = pooled[2], .ow = pooled[3], .channels = in->shape[1]};
+/* in: the image that is read; large, pooled: the two shapes, one of which is its own. */
+static pool pool_of(const ms_call *c, const int64_t *large, const int64_t *pooled) {
+  const ms_view *in = &c->in[0];
+  pool p = {.h = large[2], .w = large[3], .oh = pooled[2], .ow = pooled[3], .channels = in->shape[1], .apart = {1, 1}};
   p.h_stride = in->stride[2], p.w_stride = in->stride[3];
-  for (int i = 0; i < 2; i++) p.size[i] = a[0].v.at[i], p.stride[i] = a[1].v.at[i], p.padding[i] = a[2].v.at[i];
+  p.run = ms_view_channels_last(&c->out[0]) ? p.channels : 1;
+  p.adaptive = true, p.divisor = MS_NO_DIM;
   return p;
 }
+/* a: the attributes kernel_size, stride, padding. */
+static void set_windows(pool *p, const ms_attr *a) {
+  p->adaptive = false;
+  for (int i = 0; i < 2; i++) p->size[i] = a[0].v.at[i], p->stride[i] = a[1].v.at[i], p->padding[i] = a[2].v.at[i];
+}
+/* a: those of averages, ceil_mode, count_include_pad and divisor_override behind them. */
+static void set_averages(pool *p, const ms_attr *a) {
+  set_windows(p, a);
+  p->count_padding = a[4].i, p->divisor = a[5].i;
+}
+
+/* Along dimension d, of `in` elements: the elements of the image that window o holds, *first up to, not including, *end. */
+static inline void window_at(const pool *p, int d, int64_t o, int64_t *first, int64_t *end) {
+  const int64_t in = d ? p->w : p->h, n = d ? p->ow : p->oh, at = o * p->stride[d] - p->padding[d];
+  if (p->adaptive) *first = o * in / n, *end = ((o + 1) * in + n - 1) / n;
+  else *first = max_i64(at, 0), *end = min_i64(at + p->size[d], in);
+}
+
+/* What window o counts along dimension d: the elements it holds, or those and the padding. */
+static inline int64_t counted(const pool *p, int d, int64_t o) {
+  int64_t first, end;
+  window_at(p, d, o, &first, &end);
+  if (p->adaptive || !p->count_padding) return end - first;
+  const int64_t at = o * p->stride[d] - p->padding[d];
+  return min_i64(at + p->size[d], (d ? p->w : p->h) + p->padding[d]) - at;
+}
+/* What the sum over window (oh, ow) is divided by. */
+static inline int64_t divisor_of(const pool *p, int64_t oh, int64_t ow) {
+  return p->divisor != MS_NO_DIM ? p->divisor : counted(p, 0, oh) * counted(p, 1, ow);
+}
+/* Is it the same for all windows? */
+static bool divided_alike(const pool *p) {
+  if (p->divisor != MS_NO_DIM) return true;
+  if (p->adaptive || (!p->count_padding && (p->padding[0] || p->padding[1]))) return false;
+  return (p->oh - 1) * p->stride[0] + p->size[0] <= p->h + 2 * p->padding[0] &&
+         (p->ow - 1) * p->stride[1] + p->size[1] <= p->w + 2 * p->padding[1];
+}
+static int64_t common_divisor(const pool *p) { return p->divisor != MS_NO_DIM ? p->divisor : p->size[0] * p->size[1]; }
 
 /* In a row of windows, column kw of a window lies inside of the image for windows *first up to, not including, *end. */
 static inline void windows_inside(const pool *p, int64_t kw, int64_t *first, int64_t *end) {
-  int64_t shift = kw - p->padding[1], step = p->stride[1], last_column = p->w - 1 - shift;
+  int64_t shift = kw * p->apart[1] - p->padding[1], step = p->stride[1], last_column = p->w - 1 - shift;
   *first = shift >= 0 ? 0 : div_up(-shift, step);
   *end = last_column < 0 ? 0 : min_i64(last_column / step + 1, p->ow);
 }
@@ -43,21 +91,33 @@ static inline void windows_over(int64_t at, int64_t size, int64_t step, int64_t 
   *last = min_i64(from_padding / step, count - 1);
 }
 
+/* Along dimension d: the windows that hold position `at`, *first to *last, both included. */
+static inline void windows_holding(const pool *p, int d, int64_t at, int64_t *first, int64_t *last) {
+  const int64_t in = d ? p->w : p->h, n = d ? p->ow : p->oh;
+  if (p->adaptive) *first = at * n / in, *last = ((at + 1) * n + in - 1) / in - 1;
+  else windows_over(at, p->size[d], p->stride[d], p->padding[d], n, first, last);
+}
+
 /* Windows of 2 x 2 that neither overlap nor reach beyond the image: the common case, which has loops of its own. */
 static inline bool windows_2x2(const pool *p) {
-  return p->size[0] == 2 && p->size[1] == 2 && p->stride[1] == 2 && p->stride[0] >= 2 && !p->padding[0] && !p->padding[1];
+  return p->size[0] == 2 && p->size[1] == 2 && p->stride[1] == 2 && p->stride[0] >= 2 && !p->padding[0] && !p->padding[1] &&
+         p->apart[0] == 1 && p->apart[1] == 1 && (p->oh - 1) * p->stride[0] + 2 <= p->h && 2 * p->ow <= p->w;
 }
 
 /* The same where the elements of a row are neighbours in memory. */
 static inline bool windows_2x2_adjacent(const pool *p) { return p->w_stride == 1 && windows_2x2(p); }
 
-/* How far, in a plane, the first element of a window that is inside of the image lies behind the window's corner. */
+/* How far, in a plane, the first tap of a window that is inside of the image lies behind the window's corner. */
 static inline int32_t first_tap(const pool *p, int64_t top, int64_t left) {
-  return (int32_t)(max_i64(-top, 0) * p->w + max_i64(-left, 0));
+  const int64_t rows = top < 0 ? round_up(-top, p->apart[0]) : 0, columns = left < 0 ? round_up(-left, p->apart[1]) : 0;
+  return (int32_t)(rows * p->w + columns);
 }
 
 /* Maxima that are found at a time: what is known of them must stay in the first cache. */
 enum { MAX_BLOCK = 256 };
+
+/* Makes row `row` of the result, r (of maxima their positions, too), out of what is read: a plane, or an image. */
+typedef void row_maker(const pool *p, const void *from, int64_t row, void *r, int64_t *position);
 
 #define T    float
 #define G(x) x##_f32
@@ -70,79 +130,68 @@ enum { MAX_BLOCK = 256 };
 #undef T
 #undef G
 
-/* For each row i of the result r, `height` rows a plane: `row` is its number in its plane, `from` where that plane begins in
- * `image`, which is read. */
-#define EACH_ROW_OF_PLANES(r, height, image, work, i, row, from, ...)                                                              \
-  MS_PARALLEL(ms_team(work), i, (r)->shape[0] * (r)->shape[1] * (height), {                                                        \
-    const int64_t plane_ = i / (height), row = i - plane_ * (height), from = plane_offset(image, plane_);                          \
-    __VA_ARGS__                                                                                                                    \
-  })
+/* The function for the dtype of c's result: for windows of their own sizes, for images that lie channels last, for planes. */
+#define MAKER(c, p, any, name)                                                                                                     \
+  ((c)->out[0].dtype == MS_F32 ? ((any)          ? name##_any_f32                                                                  \
+                                  : (p)->run > 1 ? name##_pixels_f32                                                               \
+                                                 : name##_row_f32)                                                                 \
+                               : ((any)          ? name##_any_f64                                                                  \
+                                  : (p)->run > 1 ? name##_pixels_f64                                                               \
+                                                 : name##_row_f64))
 
-/* The same where images lie channels last: a row is one of pixels, `from` where its image begins. */
-#define EACH_ROW_OF_PIXELS(r, height, image, work, i, row, from, ...)                                                              \
-  MS_PARALLEL(ms_team(work), i, (r)->shape[0] * (height), {                                                                        \
-    const int64_t n_ = i / (height), row = i - n_ * (height), from = n_ * (image)->stride[0];                                      \
-    __VA_ARGS__                                                                                                                    \
-  })
-
-static int avg_run(ms_call *c) {
-  const ms_view *x = &c->in[0], *r = &c->out[0];
-  const pool p = pool_of(x, x->shape, r->shape, c->attr);
-  if (ms_view_channels_last(r)) {
-    EACH_ROW_OF_PIXELS(r, p.oh, x, ms_view_numel(x), i, row, from, {
-      const int64_t to = i * p.ow * p.channels;
-      if (r->dtype == MS_F32) avg_pixels_f32(&p, (const float *)x->data + from, row, (float *)r->data + to);
-      else avg_pixels_f64(&p, (const double *)x->data + from, row, (double *)r->data + to);
-    });
-    return 0;
-  }
-  EACH_ROW_OF_PLANES(r, p.oh, x, ms_view_numel(r) * p.size[0] * p.size[1], i, row, from, {
-    if (r->dtype == MS_F32) avg_row_f32(&p, (const float *)x->data + from, row, (float *)r->data + i * p.ow);
-    else avg_row_f64(&p, (const double *)x->data + from, row, (double *)r->data + i * p.ow);
+/* All rows of the results. */
+static int make_rows(const ms_call *c, const pool *p, int64_t work, row_maker *make) {
+  const ms_view *in = &c->in[0], *r = &c->out[0];
+  const int64_t height = r->shape[2], wide = r->shape[3] * p->run, size = (int64_t)ms_dtype_size(r->dtype);
+  const int64_t parts = p->run > 1 ? r->shape[0] : r->shape[0] * r->shape[1]; /* images, or planes */
+  int64_t *position = c->n_out > 1 ? c->out[1].data : NULL;
+  MS_PARALLEL(ms_team(work), i, parts * height, {
+    const int64_t part = i / height, from = p->run > 1 ? part * in->stride[0] : plane_offset(in, part);
+    make(p, (const char *)in->data + from * size, i - part * height, (char *)r->data + i * wide * size,
+         position ? position + i * wide : NULL);
   });
   return 0;
+}
+
+static int avg_run(ms_call *c) {
+  pool p = pool_of(c, c->in[0].shape, c->out[0].shape);
+  set_averages(&p, c->attr);
+  const int64_t work = p.run > 1 ? ms_view_numel(&c->in[0]) : ms_view_numel(&c->out[0]) * p.size[0] * p.size[1];
+  return make_rows(c, &p, work, MAKER(c, &p, !divided_alike(&p), avg));
 }
 MS_KERNEL(avg_pool2d, .run = avg_run, .supports = f32_or_f64);
 
 static int avg_grad_run(ms_call *c) {
-  const ms_view *g = &c->in[0], *r = &c->out[0];
-  const pool p = pool_of(g, r->shape, g->shape, c->attr + 1);
-  if (ms_view_channels_last(r)) {
-    EACH_ROW_OF_PIXELS(r, p.h, g, ms_view_numel(r), i, row, from, {
-      const int64_t to = i * p.w * p.channels;
-      if (r->dtype == MS_F32) avg_grad_pixels_f32(&p, (const float *)g->data + from, row, (float *)r->data + to);
-      else avg_grad_pixels_f64(&p, (const double *)g->data + from, row, (double *)r->data + to);
-    });
-    return 0;
-  }
-  EACH_ROW_OF_PLANES(r, p.h, g, ms_view_numel(r), i, row, from, {
-    if (r->dtype == MS_F32) avg_grad_row_f32(&p, (const float *)g->data + from, row, (float *)r->data + i * p.w);
-    else avg_grad_row_f64(&p, (const double *)g->data + from, row, (double *)r->data + i * p.w);
-  });
-  return 0;
+  pool p = pool_of(c, c->out[0].shape, c->in[0].shape);
+  set_averages(&p, c->attr + 1);
+  return make_rows(c, &p, ms_view_numel(&c->out[0]), MAKER(c, &p, !divided_alike(&p), avg_grad));
 }
 MS_KERNEL(avg_pool2d_grad, .run = avg_grad_run, .supports = f32_or_f64);
+
+static int adaptive_run(ms_call *c) {
+  const pool p = pool_of(c, c->in[0].shape, c->out[0].shape);
+  return make_rows(c, &p, ms_view_numel(&c->in[0]), MAKER(c, &p, true, avg));
+}
+MS_KERNEL(adaptive_avg_pool2d, .run = adaptive_run, .supports = f32_or_f64);
+
+static int adaptive_grad_run(ms_call *c) {
+  const pool p = pool_of(c, c->out[0].shape, c->in[0].shape);
+  return make_rows(c, &p, ms_view_numel(&c->out[0]), MAKER(c, &p, true, avg_grad));
+}
+MS_KERNEL(adaptive_avg_pool2d_grad, .run = adaptive_grad_run, .supports = f32_or_f64);
 
 /* Two results: the maxima, and their positions. A position counts the elements of an H x W plane row by row, from 1, whatever
  * the layout; the derivative of max pooling (runtime/ops/pool.c) adds gradients up there. */
 static int max_run(ms_call *c) {
-  const ms_view *x = &c->in[0], *r = &c->out[0];
-  const pool p = pool_of(x, x->shape, r->shape, c->attr);
-  const int64_t work = ms_view_numel(r) * p.size[0] * p.size[1];
-  int64_t *position = c->out[1].data;
-  if (ms_view_channels_last(r)) {
-    EACH_ROW_OF_PIXELS(r, p.oh, x, work, i, row, from, {
-      const int64_t to = i * p.ow * p.channels;
-      if (r->dtype == MS_F32) max_pixels_f32(&p, (const float *)x->data + from, row, (float *)r->data + to, position + to);
-      else max_pixels_f64(&p, (const double *)x->data + from, row, (double *)r->data + to, position + to);
-    });
-    return 0;
-  }
-  EACH_ROW_OF_PLANES(r, p.oh, x, work, i, row, from, {
-    const int64_t to = i * p.ow;
-    if (r->dtype == MS_F32) max_row_f32(&p, (const float *)x->data + from, row, (float *)r->data + to, position + to);
-    else max_row_f64(&p, (const double *)x->data + from, row, (double *)r->data + to, position + to);
-  });
-  return 0;
+  pool p = pool_of(c, c->in[0].shape, c->out[0].shape);
+  set_windows(&p, c->attr);
+  for (int i = 0; i < 2; i++) p.apart[i] = c->attr[3].v.at[i];
+  return make_rows(c, &p, ms_view_numel(&c->out[0]) * p.size[0] * p.size[1], MAKER(c, &p, false, max));
 }
-MS_KERNEL(max_pool2d, .run = max_run, .supports = f32_or_f64);
+MS_KERNEL(max_pool2d_with_indices, .run = max_run, .supports = f32_or_f64);
+
+static int adaptive_max_run(ms_call *c) {
+  const pool p = pool_of(c, c->in[0].shape, c->out[0].shape);
+  return make_rows(c, &p, ms_view_numel(&c->in[0]), MAKER(c, &p, true, max));
+}
+MS_KERNEL(adaptive_max_pool2d_with_indices, .run = adaptive_max_run, .supports = f32_or_f64);

@@ -1,21 +1,24 @@
-/* resample.c -- interpolate: images in another size; and interpolate_grad, its adjoint.
+/* resample.c -- resample: images in another size; and resample_grad, its adjoint.
  *
  * Each of the two dimensions has a table, the axis: result o is a weighted sum of a few elements, its taps (nearest 1, bilinear 2,
  * bicubic 4). A row of results is made in two steps: the rows that are its taps are mixed into one line, then the elements of that
- * line. Positions are PyTorch's with align_corners = false: result i of `out` lies at s = (i + 1/2) in / out - 1/2 of the `in`
- * elements; bilinear keeps s >= 0; bicubic repeats the element at the edge; nearest takes floor(i in / out), in single precision.
+ * line. Positions are PyTorch's: result i of `out` lies at s = (i + 1/2) q - 1/2 of the `in` elements, where q is in / out, or
+ * 1 / scale where a scale is given; with align_corners at s = i (in - 1) / (out - 1). Bilinear keeps s >= 0; bicubic repeats the
+ * element at the edge; nearest takes floor(i q), nearest-exact floor((i + 1/2) q), in single precision.
  *
  * There are two forms. Planes: images N x C x H x W with any strides. Channels last (a recorded step may choose that layout): what
  * is mixed are pixels, which are runs of channels. A kernel takes the form of its result; its operand then lies alike.
  *
  * Workspace: the two axes, computed once per run, then a line for each thread. */
 #include "cpu.h"
+#include "numbers.h"
 #include <math.h>
 
 enum {
   NEAREST, /* attribute `mode` */
   BILINEAR,
   BICUBIC,
+  NEAREST_EXACT,
   TAPS = 4 /* the most a result has along one dimension */
 };
 
@@ -26,7 +29,7 @@ typedef struct axis {
 } axis;
 
 typedef struct resampling {
-  const ms_view *in; /* the image that is read: x of interpolate, the gradients of interpolate_grad */
+  const ms_view *in; /* the image that is read: x of resample, the gradients of resample_grad */
   int mode;
   int taps;       /* of a result, along each dimension */
   bool doubled;   /* both dimensions, in a mode that has loops of its own for that */
@@ -63,15 +66,25 @@ static void cubic_weights(double t, double *weight) {
   }
 }
 
+/* How the results of one dimension lie. */
+typedef struct placing {
+  int mode;
+  bool align_corners;
+  double scale; /* 0: out / in */
+} placing;
+
 /* The weights of result o. Gives the element of its first tap, which may lie before the first element there is. */
-static int64_t find_taps(int mode, int64_t o, int64_t in, int64_t out, double *weight) {
-  if (mode == NEAREST) {
-    const int64_t first = (int64_t)floorf((float)o * ((float)in / (float)out));
+static int64_t find_taps(const placing *p, int64_t o, int64_t in, int64_t out, double *weight) {
+  if (p->mode == NEAREST || p->mode == NEAREST_EXACT) {
+    const float q = p->scale > 0 ? (float)(1 / p->scale) : (float)in / (float)out;
+    const int64_t first = (int64_t)floorf((p->mode == NEAREST ? (float)o : (float)o + 0.5f) * q);
     weight[0] = 1;
     return min_i64(first, in - 1);
   }
-  double s = ((double)o + 0.5) * (double)in / (double)out - 0.5;
-  if (mode == BICUBIC) {
+  const double q = p->scale > 0 ? 1 / p->scale : (double)in / (double)out;
+  double s = p->scale > 0 ? ((double)o + 0.5) * q - 0.5 : ((double)o + 0.5) * (double)in / (double)out - 0.5;
+  if (p->align_corners) s = out > 1 ? (double)o * (double)(in - 1) / (double)(out - 1) : 0;
+  if (p->mode == BICUBIC) {
     cubic_weights(s - floor(s), weight);
     return (int64_t)floor(s) - 1;
   }
@@ -81,10 +94,10 @@ static int64_t find_taps(int mode, int64_t o, int64_t in, int64_t out, double *w
   return first;
 }
 
-static void fill_axis(axis *a, int mode, int taps, int64_t in, int64_t out, bool f32) {
+static void fill_axis(axis *a, const placing *p, int taps, int64_t in, int64_t out, bool f32) {
   for (int64_t o = 0; o < out; o++) {
     double weight[TAPS];
-    const int64_t first = find_taps(mode, o, in, out, weight);
+    const int64_t first = find_taps(p, o, in, out, weight);
     for (int k = 0; k < taps; k++) {
       a->at[k][o] = (int32_t)max_i64(0, min_i64(first + k, in - 1));
       if (f32) ((float *)a->weight[k])[o] = (float)weight[k];
@@ -102,7 +115,7 @@ static int64_t line_elements(const ms_call *c) {
   return round_up(max_i64(c->in[0].shape[3], r->shape[3]) * pixel, 16);
 }
 
-/* resampled: the image that x becomes: result 0 of interpolate, argument 0 of interpolate_grad. */
+/* resampled: the image that x becomes: result 0 of resample, argument 0 of resample_grad. */
 static int prepare(ms_call *c, const ms_view *resampled) {
   const size_t size = ms_dtype_size(resampled->dtype);
   c->work_bytes = axis_bytes(resampled->shape[2], size) + axis_bytes(resampled->shape[3], size) +
@@ -112,13 +125,20 @@ static int prepare(ms_call *c, const ms_view *resampled) {
 
 static resampling resampling_of(const ms_call *c, const ms_view *x, const ms_view *resampled) {
   const bool f32 = resampled->dtype == MS_F32;
-  resampling p = {.in = &c->in[0], .mode = (int)c->attr[1].i, .channels = x->shape[1], .element_size = ms_dtype_size(x->dtype)};
+  placing at[2]; /* rows, columns */
+  for (int i = 0; i < 2; i++) {
+    at[i] = (placing){.mode = (int)c->attr[1].i, .align_corners = c->attr[2].i};
+    at[i].scale = c->attr[3].v.n == 2 ? ms_number_at(&c->attr[3].v, i) : 0;
+  }
+  const bool plain = !at[0].align_corners && at[0].scale == 0 && at[1].scale == 0; /* results lie evenly */
+  resampling p = {.in = &c->in[0], .mode = at[0].mode, .channels = x->shape[1], .element_size = ms_dtype_size(x->dtype)};
+  if (p.mode == NEAREST_EXACT) p.mode = NEAREST; /* but for its tables */
   p.h = x->shape[2], p.w = x->shape[3], p.oh = resampled->shape[2], p.ow = resampled->shape[3];
   p.taps = p.mode == NEAREST ? 1 : p.mode == BILINEAR ? 2 : 4;
-  p.doubled = p.oh == 2 * p.h && p.ow == 2 * p.w && p.mode != BICUBIC;
+  p.doubled = plain && p.oh == 2 * p.h && p.ow == 2 * p.w && p.mode != BICUBIC;
   p.lines = axis_at(&p.columns, axis_at(&p.rows, c->work, p.oh, p.element_size), p.ow, p.element_size);
-  fill_axis(&p.rows, p.mode, p.taps, p.h, p.oh, f32);
-  fill_axis(&p.columns, p.mode, p.taps, p.w, p.ow, f32);
+  fill_axis(&p.rows, &at[0], p.taps, p.h, p.oh, f32);
+  fill_axis(&p.columns, &at[1], p.taps, p.w, p.ow, f32);
   p.line_elements = line_elements(c);
   /* There may be more threads now than when the workspace was measured. */
   const int64_t room = (int64_t)c->work_bytes - (p.lines - (char *)c->work);
@@ -147,9 +167,9 @@ static resampling resampling_of(const ms_call *c, const ms_view *x, const ms_vie
     for (int64_t i = (count)*share_ / (p)->team; i < (count) * (share_ + 1) / (p)->team; i++) { __VA_ARGS__ }                      \
   })
 
-static int interpolate_prepare(ms_call *c) { return prepare(c, &c->out[0]); }
+static int resample_prepare(ms_call *c) { return prepare(c, &c->out[0]); }
 
-static int interpolate_run(ms_call *c) {
+static int resample_run(ms_call *c) {
   const ms_view *x = &c->in[0], *r = &c->out[0];
   if (!ms_view_numel(r)) return 0;
   const bool f32 = r->dtype == MS_F32;
@@ -169,9 +189,9 @@ static int interpolate_run(ms_call *c) {
   });
   return 0;
 }
-MS_KERNEL(interpolate, .prepare = interpolate_prepare, .run = interpolate_run, .supports = f32_or_f64);
+MS_KERNEL(resample, .prepare = resample_prepare, .run = resample_run, .supports = f32_or_f64);
 
-static int interpolate_grad_prepare(ms_call *c) { return prepare(c, &c->in[0]); }
+static int resample_grad_prepare(ms_call *c) { return prepare(c, &c->in[0]); }
 
 /* A thread makes a row of the result where both dimensions are doubled, else a whole plane or image, since elements of several rows
  * are added to one. */
@@ -209,7 +229,7 @@ static void grad_planes(const resampling *p, const ms_view *g, const ms_view *r)
     });
 }
 
-static int interpolate_grad_run(ms_call *c) {
+static int resample_grad_run(ms_call *c) {
   const ms_view *g = &c->in[0], *r = &c->out[0];
   if (!ms_view_numel(r)) return 0;
   const resampling p = resampling_of(c, r, g);
@@ -217,4 +237,4 @@ static int interpolate_grad_run(ms_call *c) {
   else grad_planes(&p, g, r);
   return 0;
 }
-MS_KERNEL(interpolate_grad, .prepare = interpolate_grad_prepare, .run = interpolate_grad_run, .supports = f32_or_f64);
+MS_KERNEL(resample_grad, .prepare = resample_grad_prepare, .run = resample_grad_run, .supports = f32_or_f64);

@@ -12,6 +12,7 @@
 #define MS_RULES
 #endif
 #include "backend.h"
+#include "numbers.h"
 #include "observer.h"
 #include "op_ids.h"
 
@@ -141,8 +142,11 @@ typedef enum ms_windows {
 } ms_windows;
 
 typedef struct ms_rule {
-  int (*shape)(ms_infer *s);  /* check arguments, give results; -1 after ms_fail. May be NULL for MS_COMPOSITE */
-  int (*ref)(ms_ref *c);      /* the same composed of other operations, or NULL */
+  int (*shape)(ms_infer *s); /* check arguments, give results; -1 after ms_fail. May be NULL for MS_COMPOSITE */
+  int (*ref)(ms_ref *c);     /* the same composed of other operations, or NULL */
+  /* A row with a kernel some of whose calls are compositions (one image without a batch, say). 1: this is one, results are in
+   * c->out; 0: it is none; -1 after ms_fail. NULL: none is. */
+  int (*composes)(ms_ref *c);
   int (*vjp)(ms_vjp *c);      /* derivative in public operations, or NULL: then ref is differentiated; neither: backward raises */
   uint32_t keep_in, keep_out; /* bit i: the vjp reads the values of input / result i */
   bool live;                  /* the ref decides nothing by its numbers: they may stay live (ms_decides) */

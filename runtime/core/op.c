@@ -8,7 +8,8 @@
  *   make the results            make_view; or ms_empty and run_kernel; without a kernel compose: the row's `ref`, or through_f32
  *   record a node               ms_node_record, if a gradient may be asked for later
  *
- * A row that is composed of others (MS_COMPOSITE) goes to its `ref` at once: the operations that this calls pass the gate. */
+ * A row that is composed of others (MS_COMPOSITE) goes to its `ref` at once: the operations that this calls pass the gate. So do
+ * single calls of other rows (the rule's `composes`). */
 #define MS_INSIDE
 #include "core.h"
 #include "numerics.h"
@@ -473,6 +474,11 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   if (op->mutates && functional_of(op) >= 0) {
     if (keep_apart(n_in, in, apart) < 0) return -1;
     in = apart;
+  }
+  if (op->rule->composes) {
+    ms_ref r = {.op = op, .n_in = n_in, .in = in, .attr = a, .device = device, .out = out};
+    const int is = op->rule->composes(&r);
+    if (is) return is < 0 || ms_error() ? -1 : r.n_out;
   }
   ms_tensor *converted[FEW_INPUTS];
   if (op->flags & MS_COMPOSITE) {

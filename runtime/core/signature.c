@@ -59,11 +59,13 @@ static const struct {
   uint8_t kind;
   bool tensor;
 } kinds[] = {
-    {"tensors", MS_K_TENSORS, true}, {"tensor", MS_K_TENSOR, true}, {"float", MS_K_FLOAT, true}, {"operand", MS_K_OPERAND, true},
-    {"inout", MS_K_INOUT, true},     {"index", MS_K_INDEX, true},   {"class", MS_K_CLASS, true}, {"int", MS_K_INT, false},
-    {"size", MS_K_SIZE, false},      {"dim", MS_K_DIM, false},      {"dims", MS_K_DIMS, false},  {"position", MS_K_POSITION, false},
-    {"shape", MS_K_SHAPE, false},    {"ints", MS_K_INTS, false},    {"bool", MS_K_BOOL, false},  {"scalar", MS_K_SCALAR, false},
-    {"dtype", MS_K_DTYPE, false},    {"enum", MS_K_ENUM, false},
+    {"tensors", MS_K_TENSORS, true},  {"tensor", MS_K_TENSOR, true}, {"float", MS_K_FLOAT, true},
+    {"operand", MS_K_OPERAND, true},  {"inout", MS_K_INOUT, true},   {"index", MS_K_INDEX, true},
+    {"class", MS_K_CLASS, true},      {"int", MS_K_INT, false},      {"size", MS_K_SIZE, false},
+    {"dim", MS_K_DIM, false},         {"dims", MS_K_DIMS, false},    {"position", MS_K_POSITION, false},
+    {"shape", MS_K_SHAPE, false},     {"ints", MS_K_INTS, false},    {"bool", MS_K_BOOL, false},
+    {"scalar", MS_K_SCALAR, false},   {"dtype", MS_K_DTYPE, false},  {"enum", MS_K_ENUM, false},
+    {"numbers", MS_K_NUMBERS, false},
 };
 
 /* The place of `word` (length n) among "a|b|c)"; -1 when it is not there. */
@@ -98,9 +100,10 @@ static bool default_of(ms_arg *a, const char *s, size_t n) {
   if (!n || n >= sizeof text || a->has_default) return false;
   memcpy(text, s, n), text[n] = 0;
   a->has_default = true;
-  if (!strcmp(text, "none") && (a->is_tensor || a->kind == MS_K_INTS || a->kind == MS_K_DIM)) {
+  const bool one = a->kind == MS_K_DIM || a->kind == MS_K_INT;
+  if (!strcmp(text, "none") && (a->is_tensor || a->kind == MS_K_INTS || a->kind == MS_K_NUMBERS || one)) {
     a->optional = true;
-    if (a->kind == MS_K_DIM) a->value.i = MS_NO_DIM;
+    if (one) a->value.i = MS_NO_DIM;
     return true;
   }
   switch (a->kind) {
@@ -168,8 +171,8 @@ static int parse_argument(ms_op *op, ms_arg *a, const char **s) {
       a->kind = kinds[k].kind, a->is_tensor = kinds[k].tensor;
   if (!known) return bad_signature(op, p, "an unknown kind");
   p += n;
-  if ((*p == '(') != (a->kind == MS_K_ENUM))
-    return bad_signature(op, p, "words in brackets belong to an enum, and an enum has some");
+  if (a->kind == MS_K_ENUM ? *p != '(' : *p == '(' && a->kind != MS_K_INTS)
+    return bad_signature(op, p, "words in brackets belong to an enum, which has some, or to ints");
   if (*p == '(') {
     a->words = ++p;
     if (!(p = strchr(p, ')')) || p == a->words) return bad_signature(op, a->words, "expected words and a closing bracket");

@@ -1,13 +1,13 @@
 /* conv.c -- 2-d convolution and its two adjoints. With F(x, w) = conv2d, I(g, w) = conv2d_input_grad, W(x, g) = conv2d_weight_grad,
  * <F(x, w), g> = <x, I(g, w)> = <w, W(x, g)>: each is linear in both arguments, so the derivatives of the three are the three
  * again. (The adjoint of a linear map A is the map A' with <A x, y> = <x, A' y>.) */
-#include "core/core.h"
+#include "images.h"
 
 /* Places of the attributes: conv2d has no size, which comes first in the adjoints. */
 enum { STRIDE, PADDING, DILATION, GROUPS, ATTRS };
 
 static int check_rank4(const char *op, const char *what, const ms_tensor *t, const char *layout) {
-  return t->rank == 4 ? 0 : (ms_fail("%s: %s is %s, expected 4 dimensions: %s", op, what, ms_shape_str(t), layout), -1);
+  return t->rank == 4 ? 0 : (ms_fail("%s: %s is %s, expected %s", op, what, ms_shape_str(t), layout), -1);
 }
 
 /* The geometry: x N x C x H x W, w O x C/groups x KH x KW, attributes from `a` on. Normalises the attributes and gives the result's
@@ -50,7 +50,8 @@ static int check_result(const char *op, const ms_tensor *g, const int64_t *want,
          -1;
 }
 
-static const char x_layout[] = "N x C x H x W", w_layout[] = "O x C/groups x KH x KW", g_layout[] = "N x O x OH x OW";
+static const char x_layout[] = "N x C x H x W or C x H x W", w_layout[] = "4 dimensions: O x C/groups x KH x KW",
+                  g_layout[] = "4 dimensions: N x O x OH x OW";
 
 static int conv2d_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0], *w = s->in[1], *bias = s->in[2];
@@ -134,19 +135,45 @@ static double conv2d_flops(const ms_call *c) { return conv_flops(&c->out[0], &c-
 static double input_grad_flops(const ms_call *c) { return conv_flops(&c->in[0], &c->in[1]); }
 static double weight_grad_flops(const ms_call *c) { return conv_flops(&c->in[1], &c->out[0]); }
 
-MS_RULE(conv2d, .shape = conv2d_shape, .vjp = conv2d_vjp, .keep_in = 3, .reads = {2, 1, 0}, .flops = conv2d_flops);
+/* Padding in a word, "valid" or "same"; one image without a batch. */
+static int conv2d_composes(ms_ref *c) {
+  ms_tensor *x = c->in[0], *w = c->in[1];
+  ms_attr a[ATTRS];
+  for (int i = 0; i < ATTRS; i++) a[i] = c->attr[i];
+  if (a[PADDING].v.n >= 0) return ms_one_image(c, 1);
+  const bool same = a[PADDING].v.n == ~1;
+  a[PADDING].v = MS_INTS(0, 0);
+  if (ms_check_image("conv2d", "x", x) < 0 || check_rank4("conv2d", "w", w, w_layout) < 0) return -1;
+  if (same && (ms_pair("conv2d", "stride", &a[STRIDE].v, 1) < 0 || ms_pair("conv2d", "dilation", &a[DILATION].v, 1) < 0)) return -1;
+  for (int i = 0; i < 2 && same; i++) {
+    int64_t all;
+    if (a[STRIDE].v.at[i] != 1)
+      return ms_fail("conv2d: padding 'same' goes with stride 1 only, got stride %lld", (long long)a[STRIDE].v.at[i]), -1;
+    if (w->shape[2 + i] < 1 || __builtin_mul_overflow(w->shape[2 + i] - 1, a[DILATION].v.at[i], &all) || all > INT32_MAX)
+      return ms_fail("conv2d: padding 'same' for w %s, dilation %lld", ms_shape_str(w), (long long)a[DILATION].v.at[i]), -1;
+    a[PADDING].v.at[i] = all / 2;
+    const int dim = x->rank - 2 + i;
+    if (all % 2) x = ms_unslice(x, dim, 0, 1, x->shape[dim] + 1); /* what is left goes to the end */
+    if (!x) return -1;
+  }
+  return c->n_out = 1, (c->out[0] = ms_apply(MS_OP_conv2d, MS_IN(x, w, c->in[2]), a)) ? 1 : -1;
+}
+
+MS_RULE(conv2d, .shape = conv2d_shape, .composes = conv2d_composes, .vjp = conv2d_vjp, .keep_in = 3, .reads = {2, 1, 0},
+        .flops = conv2d_flops);
 MS_RULE(conv2d_input_grad, .shape = input_grad_shape, .vjp = input_grad_vjp, .keep_in = 3, .reads = {2, 1},
         .flops = input_grad_flops);
 MS_RULE(conv2d_weight_grad, .shape = weight_grad_shape, .vjp = weight_grad_vjp, .keep_in = 3, .reads = {2, 1},
         .flops = weight_grad_flops);
 
-/* conv2d_input_grad by another name: x takes the place of g. Attributes: stride, padding, output_padding, dilation, groups. */
+/* conv2d_input_grad by another name: x takes the place of g. Attributes: stride, padding, output_padding, groups, dilation. */
 static int conv_transpose2d(ms_ref *c) {
   const char *op = "conv_transpose2d";
   ms_tensor *x = c->in[0], *w = c->in[1], *bias = c->in[2];
-  ms_ints stride = c->attr[0].v, padding = c->attr[1].v, extra = c->attr[2].v, dilation = c->attr[3].v, size = {.n = 2};
-  int64_t groups = c->attr[4].i, channels;
-  if (check_rank4(op, "x", x, x_layout) < 0 || check_rank4(op, "w", w, "C x O/groups x KH x KW") < 0 ||
+  ms_ints stride = c->attr[0].v, padding = c->attr[1].v, extra = c->attr[2].v, dilation = c->attr[4].v, size = {.n = 2};
+  int64_t groups = c->attr[3].i, channels;
+  if (x->rank == 3) return ms_one_image(c, 1) < 0 ? -1 : 0;
+  if (check_rank4(op, "x", x, x_layout) < 0 || check_rank4(op, "w", w, "4 dimensions: C x O/groups x KH x KW") < 0 ||
       ms_pair(op, "stride", &stride, 1) < 0 || ms_pair(op, "padding", &padding, 0) < 0 ||
       ms_pair(op, "output_padding", &extra, 0) < 0 || ms_pair(op, "dilation", &dilation, 1) < 0)
     return -1;
@@ -162,9 +189,9 @@ static int conv_transpose2d(ms_ref *c) {
     int64_t n = x->shape[2 + i], k = w->shape[2 + i], reach;
     if (n < 1 || k < 1)
       return ms_fail("%s: x is %s, w is %s: expected heights and widths of 1 or more", op, ms_shape_str(x), ms_shape_str(w)), -1;
-    if (extra.at[i] >= stride.at[i])
-      return ms_fail("%s: output_padding %lld, expected less than the stride %lld", op, (long long)extra.at[i],
-                     (long long)stride.at[i]),
+    if (extra.at[i] >= stride.at[i] && extra.at[i] >= dilation.at[i])
+      return ms_fail("%s: output_padding %lld, expected less than the stride %lld or the dilation %lld", op, (long long)extra.at[i],
+                     (long long)stride.at[i], (long long)dilation.at[i]),
              -1;
     if (__builtin_mul_overflow(n - 1, stride.at[i], &size.at[i]) || __builtin_mul_overflow(k - 1, dilation.at[i], &reach) ||
         __builtin_add_overflow(size.at[i], reach + extra.at[i] + 1 - 2 * padding.at[i], &size.at[i]))
@@ -174,9 +201,23 @@ static int conv_transpose2d(ms_ref *c) {
                      (long long)size.at[i], i ? "columns" : "rows"),
              -1;
   }
+  for (int i = 0; i < 2; i++) { /* what is left over has room for more of x: zeros */
+    const int64_t more = extra.at[i] / stride.at[i];
+    if (more) x = ms_unslice(x, 2 + i, 0, 1, x->shape[2 + i] + more);
+    if (!x) return -1;
+  }
   ms_tensor *y = ms_apply(MS_OP_conv2d_input_grad, MS_IN(x, w),
                           MS_ATTR(A_INTS(size), A_INTS(stride), A_INTS(padding), A_INTS(dilation), A_INT(groups)));
   if (bias) y = ms_add(y, ms_reshape(bias, MS_INTS(1, channels, 1, 1)));
   return c->n_out = 1, (c->out[0] = y) ? 0 : -1;
 }
 MS_RULE(conv_transpose2d, .ref = conv_transpose2d);
+
+/* ---- signals ----------------------------------------------------------------------------------------------------------- */
+
+static int conv1d(ms_ref *c) { return ms_as_images(c, &(ms_signals){MS_OP_conv2d, 3, {[STRIDE] = 1, [DILATION] = 1}, 1}); }
+static int conv_transpose1d(ms_ref *c) {
+  return ms_as_images(c, &(ms_signals){MS_OP_conv_transpose2d, 3, {[0] = 1, [4] = 1}, 1}); /* stride, dilation */
+}
+MS_RULE(conv1d, .ref = conv1d);
+MS_RULE(conv_transpose1d, .ref = conv_transpose1d);

@@ -78,6 +78,9 @@ static int compare_attr(const comparison *p, const ms_rcall *a, const ms_rcall *
       return ms_fail("compile: %s: %s was %s in call %d and %s in call %d", name(a), arg->name, ms_sizes_str(x->v.n, x->v.at),
                      p->a->nth, ms_sizes_str(y->v.n, y->v.at), p->b->nth),
              -1;
+    case MS_K_NUMBERS:
+      if (x->v.n == y->v.n && !memcmp(x->v.at, y->v.at, (size_t)x->v.n * sizeof *x->v.at)) continue;
+      return ms_fail("compile: %s: %s was not the same in calls %d and %d", name(a), arg->name, p->a->nth, p->b->nth), -1;
     default:
       if (x->i == y->i) continue;
       return ms_fail("compile: %s: %s was %lld in call %d and %lld in call %d", name(a), arg->name, (long long)x->i, p->a->nth,

@@ -27,6 +27,7 @@ static bool same_attr(const ms_rcall *a, const ms_rcall *b) {
       if (!ms_scalar_same(&x->s, &y->s)) return false;
       break;
     case MS_K_INTS:
+    case MS_K_NUMBERS:
     case MS_K_DIMS:
     case MS_K_SHAPE:
       if (x->v.n != y->v.n || (x->v.n > 0 && memcmp(x->v.at, y->v.at, (size_t)x->v.n * sizeof *x->v.at))) return false;

@@ -45,6 +45,22 @@ local function pair(least, words)
 end
 kinds.sizes = pair(1, "a whole number from 1 on or { height, width }")
 kinds.margins = pair(0, "a whole number from 0 on or { height, width }")
+function kinds.margin(v) return whole(v, 0), "a whole number from 0 on" end
+-- How many windows; -1: as many as the image has rows or columns.
+local counts_or_same = pair(-1, "a whole number from 1 on, -1 (as many as there are) or { height, width } of such")
+function kinds.counts_or_same(v)
+  local kept, words = counts_or_same(v)
+  local h, w = kept, kept
+  if type(kept) == "table" then h, w = kept[1], kept[2] end
+  return h ~= 0 and w ~= 0 and kept or nil, words
+end
+-- By how much: numbers above 0.
+function kinds.factors(v)
+  local words = "a number above 0 or { height, width } of such"
+  local function one(n) return type(n) == "number" and n > 0 and n < math.huge and n or nil end
+  if type(v) ~= "table" then return one(v), words end
+  return #v <= 2 and one(v[1]) and one(v[#v]) and { table.unpack(v) } or nil, words
+end
 function kinds.one_of(...)
   local list = { ... }
   local words = "'" .. table.concat(list, "', '", 1, #list - 1) .. "' or '" .. list[#list] .. "'"

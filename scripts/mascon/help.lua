@@ -6,7 +6,7 @@ local text = require "mascon.text"
 local kinds = {
   [0] = "tensor", "tensor (floating)", "tensor or number", "list of tensors", "tensor, changed in place", "positions (integers from 1)",
   "labels (integers from 1)", "integer", "size", "dimension", "dimension or list of them", "position", "list of sizes",
-  "integer or list of them", "boolean", "number", "dtype", "word",
+  "integer or list of them", "boolean", "number", "dtype", "word", "number or list of them",
 }
 
 local rows

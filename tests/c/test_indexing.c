@@ -360,13 +360,14 @@ static void work(ms_tensor **r) {
   r[2] = ms_scatter_add(zero, 0, down, x);
   r[3] = ms_softmax(x, 1);
   r[4] = ms_softmax(x, 0);
-  r[5] = ms_apply(MS_OP_interpolate, MS_IN(planes), MS_ATTR(A_INTS(SHAPE(120, 100)), A_INT(1)));
-  r[6] = ms_apply(MS_OP_interpolate_grad, MS_IN(planes), MS_ATTR(A_INTS(SHAPE(33, 77)), A_INT(2)));
-  r[7] = ms_apply(MS_OP_avg_pool2d, MS_IN(planes), MS_ATTR(A_INTS(SHAPE(3)), A_INTS(SHAPE(2)), A_INTS(SHAPE(1))));
+  r[5] = ms_apply(MS_OP_resample, MS_IN(planes), MS_ATTR(A_INTS(SHAPE(120, 100)), A_INT(1), A_INT(0), A_INTS(NONE)));
+  r[6] = ms_apply(MS_OP_resample_grad, MS_IN(planes), MS_ATTR(A_INTS(SHAPE(33, 77)), A_INT(2), A_INT(0), A_INTS(NONE)));
+  r[7] = ms_apply(MS_OP_avg_pool2d, MS_IN(planes),
+                  MS_ATTR(A_INTS(SHAPE(3)), A_INTS(SHAPE(2)), A_INTS(SHAPE(1)), A_INT(0), A_INT(1), A_INT(MS_NO_DIM)));
   r[8] = ms_gather(x, 0, down);
   r[9] = ms_apply_n(MS_OP_sort, NULL, MS_IN(x), UP(0), out) == 2 ? out[1] : NULL;
   r[10] = ms_index_select(x, 0, positions(MS_I64, 400, SHAPE(1000)));
-  r[11] = ms_apply(MS_OP_interpolate_grad, MS_IN(planes), MS_ATTR(A_INTS(SHAPE(30, 25)), A_INT(1)));
+  r[11] = ms_apply(MS_OP_resample_grad, MS_IN(planes), MS_ATTR(A_INTS(SHAPE(30, 25)), A_INT(1), A_INT(0), A_INTS(NONE)));
 }
 
 static void test_threads(void **state) {

@@ -4,10 +4,13 @@
 /* ---- pooling ----------------------------------------------------------------------------------------------------- */
 
 static ms_tensor *pool(int id, ms_tensor *x, ms_ints size, ms_ints stride, ms_ints padding) {
-  return ms_apply(id, MS_IN(x), MS_ATTR(A_INTS(size), A_INTS(stride), A_INTS(padding)));
+  if (id == MS_OP_avg_pool2d)
+    return ms_apply(id, MS_IN(x), MS_ATTR(A_INTS(size), A_INTS(stride), A_INTS(padding), A_INT(0), A_INT(1), A_INT(MS_NO_DIM)));
+  return ms_apply(id, MS_IN(x), MS_ATTR(A_INTS(size), A_INTS(stride), A_INTS(padding), A_INTS(SHAPE(1)), A_INT(0)));
 }
 static ms_tensor *pool_grad(ms_tensor *g, ms_ints input, ms_ints size, ms_ints stride, ms_ints padding) {
-  return ms_apply(MS_OP_avg_pool2d_grad, MS_IN(g), MS_ATTR(A_INTS(input), A_INTS(size), A_INTS(stride), A_INTS(padding)));
+  return ms_apply(MS_OP_avg_pool2d_grad, MS_IN(g),
+                  MS_ATTR(A_INTS(input), A_INTS(size), A_INTS(stride), A_INTS(padding), A_INT(0), A_INT(1), A_INT(MS_NO_DIM)));
 }
 
 static ms_tensor *counting(int dtype, ms_ints shape) {
@@ -41,7 +44,9 @@ static void test_avg_pool(void **state) {
 static void expect_max_pool(ms_tensor *x, ms_ints size, ms_ints stride, ms_ints padding, int n, const double *values,
                             const double *at) {
   ms_tensor *out[MS_MAX_OUT];
-  assert_int_equal(ms_apply_n(MS_OP_max_pool2d, NULL, MS_IN(x), MS_ATTR(A_INTS(size), A_INTS(stride), A_INTS(padding)), out), 2);
+  assert_int_equal(ms_apply_n(MS_OP_max_pool2d_with_indices, NULL, MS_IN(x),
+                              MS_ATTR(A_INTS(size), A_INTS(stride), A_INTS(padding), A_INTS(SHAPE(1)), A_INT(0)), out),
+                   2);
   expect(out[0], n, values);
   assert_int_equal(out[1]->dtype, MS_I64);
   expect(out[1], n, at);
@@ -62,19 +67,19 @@ static void test_max_pool(void **state) {
     expect_max_pool(pairs, SHAPE(2), NONE, SHAPE(0), 4, (double[]){2, NAN, -INFINITY, 4}, (double[]){2, 12, 5, 7});
     ms_tensor *out[MS_MAX_OUT], *again[MS_MAX_OUT],
         *t = ms_transpose(noise(dtype, SHAPE(2, 3, 600, 5)), 2, 3); /* rows longer than a block */
-    ms_attr a[3] = {A_INTS(SHAPE(3)), A_INTS(SHAPE(2, 1)), A_INTS(SHAPE(1))};
-    assert_int_equal(ms_apply_n(MS_OP_max_pool2d, NULL, MS_IN(t), a, out), 2);
-    assert_int_equal(ms_apply_n(MS_OP_max_pool2d, NULL, MS_IN(ms_contiguous(t)), a, again), 2);
+    ms_attr a[5] = {A_INTS(SHAPE(3)), A_INTS(SHAPE(2, 1)), A_INTS(SHAPE(1)), A_INTS(SHAPE(1)), A_INT(0)};
+    assert_int_equal(ms_apply_n(MS_OP_max_pool2d_with_indices, NULL, MS_IN(t), a, out), 2);
+    assert_int_equal(ms_apply_n(MS_OP_max_pool2d_with_indices, NULL, MS_IN(ms_contiguous(t)), a, again), 2);
     expect_same(out[0], again[0], 0), expect_same(out[1], again[1], 0);
     ms_ints flat = SHAPE(6, 3000), small = SHAPE(6, 3 * 600); /* the positions point at the values */
     expect_same(ms_gather(ms_reshape(t, flat), 1, ms_reshape(out[1], small)), ms_reshape(out[0], small), 0);
   }
-  expect_failure(pool(MS_OP_max_pool2d, noise(MS_F32, SHAPE(1, 1, 2, 2)), SHAPE(3), NONE, SHAPE(0)),
-                 "windows of 3 x 3 (padding 0 x 0) do not fit into 2 x 2");
-  expect_failure(pool(MS_OP_max_pool2d, noise(MS_F32, SHAPE(1, 1, 4, 4)), SHAPE(2), NONE, SHAPE(2)),
-                 "padding 2 is more than half of size 2");
-  expect_failure(pool(MS_OP_avg_pool2d, noise(MS_F32, SHAPE(1, 4, 4)), SHAPE(2), NONE, SHAPE(0)),
-                 "x is 1 x 4 x 4 f32, expected N x C x H x W");
+  expect_failure(pool(MS_OP_max_pool2d_with_indices, noise(MS_F32, SHAPE(1, 1, 2, 2)), SHAPE(3), NONE, SHAPE(0)),
+                 "windows of 3 x 3 (padding 0 x 0, dilation 1 x 1) do not fit into 2 x 2");
+  expect_failure(pool(MS_OP_max_pool2d_with_indices, noise(MS_F32, SHAPE(1, 1, 4, 4)), SHAPE(2), NONE, SHAPE(2)),
+                 "padding 2 is more than half of kernel_size 2");
+  expect_failure(pool(MS_OP_avg_pool2d, noise(MS_F32, SHAPE(4, 4)), SHAPE(2), NONE, SHAPE(0)),
+                 "x is 4 x 4 f32, expected N x C x H x W or C x H x W");
   expect_failure(pool(MS_OP_avg_pool2d, noise(MS_F32, SHAPE(1, 1, 4, 4)), SHAPE(2), SHAPE(0), SHAPE(0)),
                  "stride is 0, expected 1 or more");
   expect_failure(pool_grad(noise(MS_F32, SHAPE(1, 1, 2, 2)), SHAPE(6, 4), SHAPE(2), NONE, SHAPE(0)), "pooling 6 x 4 gives 3 x 2");
@@ -105,7 +110,8 @@ static void turn_images(const ms_view *to, const ms_view *from, size_t size) {
 
 static void run_max_pool(const ms_view *x, const ms_view *values, const ms_view *positions, const ms_attr *attr) {
   ms_view in[] = {*x}, out[] = {*values, *positions};
-  ms_call c = {.op = ms_op_at(MS_OP_max_pool2d), .n_in = 1, .n_out = 2, .n_attr = 3, .in = in, .out = out, .attr = attr};
+  ms_call c = {
+      .op = ms_op_at(MS_OP_max_pool2d_with_indices), .n_in = 1, .n_out = 2, .n_attr = 5, .in = in, .out = out, .attr = attr};
   c.kernel = ms_backend_cpu()->kernel(&c);
   assert_non_null(c.kernel);
   assert_null(c.kernel->prepare);
@@ -135,7 +141,7 @@ static void expect_same_maxima(int dtype, const int64_t *shape, const int64_t *w
   int64_t pooled[4] = {shape[0], shape[1]};
   for (int i = 0; i < 2; i++) pooled[2 + i] = (shape[2 + i] + 2 * padding[i] - size[i]) / stride[i] + 1;
   const ms_attr attr[] = {A_INTS(SHAPE(size[0], size[1])), A_INTS(SHAPE(stride[0], stride[1])),
-                          A_INTS(SHAPE(padding[0], padding[1]))};
+                          A_INTS(SHAPE(padding[0], padding[1])), A_INTS(SHAPE(1, 1)), A_INT(0)};
   both x = make_both(dtype, shape), values = make_both(dtype, pooled), positions = make_both(MS_I64, pooled);
   const size_t element = ms_dtype_size(dtype), count = (size_t)ms_view_numel(&values.planes);
   for (int64_t i = 0; i < ms_view_numel(&x.planes); i++)
@@ -188,7 +194,7 @@ static ms_tensor *f_avg(int n, ms_tensor *const *x) {
   return (void)n, pool(MS_OP_avg_pool2d, x[0], arg_size, arg_stride, arg_padding);
 }
 static ms_tensor *f_max(int n, ms_tensor *const *x) {
-  return (void)n, pool(MS_OP_max_pool2d, x[0], arg_size, arg_stride, arg_padding);
+  return (void)n, pool(MS_OP_max_pool2d_with_indices, x[0], arg_size, arg_stride, arg_padding);
 }
 static ms_tensor *f_avg_grad(int n, ms_tensor *const *x) {
   return (void)n, pool_grad(x[0], arg_input, arg_size, arg_stride, arg_padding);
@@ -215,10 +221,10 @@ static void test_pool_gradients(void **state) {
 /* ---- resampling -------------------------------------------------------------------------------------------------- */
 
 static ms_tensor *resample(ms_tensor *x, ms_ints size, int mode) {
-  return ms_apply(MS_OP_interpolate, MS_IN(x), MS_ATTR(A_INTS(size), A_INT(mode)));
+  return ms_apply(MS_OP_resample, MS_IN(x), MS_ATTR(A_INTS(size), A_INT(mode), A_INT(0), A_INTS(NONE)));
 }
 static ms_tensor *resample_grad(ms_tensor *g, ms_ints input, int mode) {
-  return ms_apply(MS_OP_interpolate_grad, MS_IN(g), MS_ATTR(A_INTS(input), A_INT(mode)));
+  return ms_apply(MS_OP_resample_grad, MS_IN(g), MS_ATTR(A_INTS(input), A_INT(mode), A_INT(0), A_INTS(NONE)));
 }
 enum { NEAREST, BILINEAR, BICUBIC };
 

@@ -87,7 +87,7 @@ function TestMaking.test_options_of_which_none_is_set()
   local x, w = ms.randn { 1, 2, 5, 5 }, ms.randn { 3, 2, 3, 3 }
   lu.assertEquals(ms.conv2d(x, w, nil, {}):totable(), ms.conv2d(x, w):totable())
   lu.assertEquals(ms.avg_pool2d(x, 2, {}):totable(), ms.avg_pool2d(x, 2):totable())
-  fails("avg_pool2d: 0 numbers for size", function() return ms.avg_pool2d(x, {}) end)
+  fails("avg_pool2d: 0 numbers for kernel_size", function() return ms.avg_pool2d(x, {}) end)
 end
 
 -- ---- indexing: views, assignment ------------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ function TestKept.test_other_geometry()
   local function overlapping(x, w, b) return ms.avg_pool2d(ms.conv2d(x, w, b), 3, { stride = 2 }) end
   local function padded(x, w, b) return ms.avg_pool2d(ms.conv2d(x, w, b), 2, { padding = 1 }) end
   local function spaced(x, w, b) return ms.avg_pool2d(ms.conv2d(x, w, b, { dilation = 2 }), 2) end
-  local function linear(x, w, b) return ms.conv2d(ms.interpolate(x, { 16, 16 }, "bilinear"), w, b) end
+  local function linear(x, w, b) return ms.conv2d(ms.interpolate(x, { 16, 16 }, { mode = "bilinear" }), w, b) end
   local function uneven(x, w, b) return ms.conv2d(ms.interpolate(x, { 15, 16 }), w, b) end
   local function strided(x, w, b) return ms.conv2d(ms.interpolate(x, { 16, 16 }), w, b, { stride = 2 }) end
   local function wide(x, w, b) return ms.conv2d(ms.interpolate(x, { 16, 16 }), w, b, { padding = 3 }) end

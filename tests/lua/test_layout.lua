@@ -93,7 +93,7 @@ function TestLayout.test_max_pooling()
       local a, b, c = to(dtype, conv(2, 16)), to(dtype, conv(16, 18)), to(dtype, conv(18, 16))
       local x = ms.randn({ 3, 2, 9, 10 }, { dtype = dtype })
       return function(t)
-        local y, at = ms.max_pool2d(ms.relu(b(ms.relu(a(t)))), 3, { stride = 2, padding = 1 })
+        local y, at = ms.max_pool2d(ms.relu(b(ms.relu(a(t)))), 3, { stride = 2, padding = 1, return_indices = true })
         return c(y):mean(), positions and (at * 2):sum { 1, 3, 4 } or nil
       end, function() return x end, {}
     end, 1e-4)

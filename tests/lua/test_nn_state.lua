@@ -363,10 +363,9 @@ end
 function TestLayers.test_what_is_not_understood_is_an_error()
   for expected, make in pairs {
     ["nn.upsample: unknown option 'scale'; did you mean factor?"] = function() nn.upsample { scale = 2 } end,
-    ["nn.upsample: mode: expected 'nearest', 'bilinear' or 'bicubic', got 'bilinaer'; did you mean bilinear?"] = function()
-      nn.upsample(2, "bilinaer")
-    end,
-    ["nn.upsample: argument factor is missing"] = function() nn.upsample {} end,
+    ["nn.upsample: mode: expected 'nearest', 'linear', 'bilinear', 'bicubic', 'area' or 'nearest-exact', got 'bilinaer'; did you"] =
+      function() nn.upsample(2, "bilinaer") end,
+    ["nn.upsample: expected factor or size, got none"] = function() nn.upsample {} end,
     ["nn.dropout: p: expected 0 <= p <= 1, got 1.5"] = function() nn.dropout { p = 1.5 } end,
     ["nn.dropout: p: expected 0 <= p <= 1, got -0.1"] = function() nn.dropout(-0.1) end,
     ["nn.dropout: p: expected 0 <= p <= 1, got '0.5'"] = function() nn.dropout "0.5" end,

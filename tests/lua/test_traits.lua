@@ -206,9 +206,14 @@ local on_images = {
   conv2d_weight_grad = function(image) return inside.conv2d_weight_grad(image(9, 8), image(7, 6), { 3, 3 }) end,
   avg_pool2d = function(image) return ms.avg_pool2d(image(9, 8), { 3, 2 }, { stride = 2, padding = 1 }) end,
   avg_pool2d_grad = function(image) return inside.avg_pool2d_grad(image(4, 4), { 9, 8 }, { 3, 2 }, { stride = 2 }) end,
-  max_pool2d = function(image) return ms.max_pool2d(image(9, 8), { 3, 2 }, { stride = 2, padding = 1 }) end,
-  interpolate = function(image) return ms.interpolate(image(5, 4), { 7, 9 }, "bilinear") end,
-  interpolate_grad = function(image) return inside.interpolate_grad(image(7, 9), { 5, 4 }, "bilinear") end,
+  max_pool2d_with_indices = function(image)
+    return inside.max_pool2d_with_indices(image(9, 8), { 3, 2 }, { stride = 2, padding = 1, dilation = { 2, 1 }, ceil_mode = true })
+  end,
+  adaptive_avg_pool2d = function(image) return ms.adaptive_avg_pool2d(image(9, 8), { 4, 3 }) end,
+  adaptive_avg_pool2d_grad = function(image) return inside.adaptive_avg_pool2d_grad(image(4, 3), { 9, 8 }) end,
+  adaptive_max_pool2d_with_indices = function(image) return inside.adaptive_max_pool2d_with_indices(image(9, 8), { 4, 3 }) end,
+  resample = function(image) return ms.interpolate(image(5, 4), { 7, 9 }, { mode = "bilinear" }) end,
+  resample_grad = function(image) return inside.resample_grad(image(7, 9), { 5, 4 }, "bilinear") end,
   batch_normalize = function(image) return inside.batch_normalize(image(5, 4), ms.ones { 16 } * 1.5) end,
   batch_normalize_grad = function(image)
     return inside.batch_normalize_grad(image(5, 4), image(5, 4), ms.ones { 16 }, ms.ones { 16 } * 0.5, ms.ones { 16 } * 1.5)

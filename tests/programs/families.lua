@@ -18,7 +18,7 @@ spices.images = {
       local e = d:pick { "ms.conv2d(%x, %w, %b, { padding = 1 })", "ms.conv2d(%x, %v)", "ms.avg_pool2d(%x, 2)", "(ms.max_pool2d(%x, 2))",
         "%x:relu()", "ms.conv2d(%x, %u):relu()", "ms.avg_pool2d(ms.conv2d(%x, %w, %b, { padding = 1 }), 2)",
         "ms.batch_norm(%x, { training = true })",
-        "ms.interpolate(%x, { 6, 5 }, %m)", "ms.conv2d(ms.interpolate(%x, { %h, %i }), %w, { padding = 1 })" }
+        "ms.interpolate(%x, { 6, 5 }, { mode = %m })", "ms.conv2d(ms.interpolate(%x, { %h, %i }), %w, { padding = 1 })" }
       local h, w = d.env[x].shape[3], d.env[x].shape[4]
       return d:body(Draw.fill(e, { x = x, w = d:fit { 2, c, 3, 3 }, b = d:fit { 2 }, v = d:fit { 3, c, 2, 2 }, u = d:fit { 2, c, 1, 1 },
         h = 2 * h, i = 2 * w, m = ("%q"):format(d:pick { "nearest", "bilinear", "bicubic" }) }))

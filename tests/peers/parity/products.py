@@ -1,8 +1,8 @@
-"""Matrix products, convolutions, pooling, resampling."""
+"""Matrix products, convolutions."""
 import torch
 import torch.nn.functional as F
 
-from .base import adjoint, pair, positions
+from .base import adjoint, pair
 
 
 def matmul(a):
@@ -33,24 +33,6 @@ def conv2d_weight_grad(a):
     return adjoint(lambda t: F.conv2d(a.x, t, None, **conv_args(a)), w, a.g)
 
 
-def avg_pool2d_grad(a):
-    x = torch.zeros(*a.g.shape[:2], *pair(a.input), dtype=a.g.dtype)
-    return adjoint(lambda t: F.avg_pool2d(t, a["size"], a.stride, a.padding), x, a.g)
-
-
-def max_pool2d(a):
-    return positions(F.max_pool2d(a.x, a["size"], a.stride, a.padding, return_indices=True))
-
-
-def interpolate(x, size, mode):
-    return F.interpolate(x, size=pair(size), mode=mode, **({} if mode == "nearest" else {"align_corners": False}))
-
-
-def interpolate_grad(a):
-    x = torch.zeros(*a.g.shape[:2], *pair(a.input), dtype=a.g.dtype)
-    return adjoint(lambda t: interpolate(t, list(a.g.shape[2:]), a.mode), x, a.g)
-
-
 ROWS = {
     "matmul": matmul,
     "matmul_whole": matmul,
@@ -73,10 +55,7 @@ ROWS = {
     "conv2d_input_grad": conv2d_input_grad,
     "conv2d_weight_grad": conv2d_weight_grad,
     "conv_transpose2d": lambda a: F.conv_transpose2d(a.x, a.w, a.bias, output_padding=a.output_padding, **conv_args(a)),
-    "avg_pool2d": lambda a: F.avg_pool2d(a.x, a["size"], a.stride, a.padding),
-    "avg_pool2d_grad": avg_pool2d_grad,
-    "max_pool2d": max_pool2d,
-    "interpolate": lambda a: interpolate(a.x, a["size"], a.mode),
-    "interpolate_grad": interpolate_grad,
+    "conv1d": lambda a: F.conv1d(a.x, a.w, a.bias, **conv_args(a)),
+    "conv_transpose1d": lambda a: F.conv_transpose1d(a.x, a.w, a.bias, output_padding=a.output_padding, **conv_args(a)),
     "linear": lambda a: F.linear(a.x, a.w, a.bias),
 }
