@@ -116,6 +116,14 @@ static inline int32_t first_tap(const pool *p, int64_t top, int64_t left) {
 /* Maxima that are found at a time: what is known of them must stay in the first cache. */
 enum { MAX_BLOCK = 256 };
 
+/* Positions of maxima: for oh x ow of them, `run` side by side, in planes of `pixels` elements. */
+typedef struct places {
+  int64_t oh, ow, w, pixels;  /* w: width of the planes */
+  int64_t run, step;          /* step: from pixel to pixel of the result */
+  int64_t h_stride, w_stride; /* of the image that is read */
+  int64_t at_h, at_w;         /* of the positions */
+} places;
+
 /* Makes row `row` of the result, r (of maxima their positions, too), out of what is read: a plane, or an image. */
 typedef void row_maker(const pool *p, const void *from, int64_t row, void *r, int64_t *position);
 
@@ -195,3 +203,38 @@ static int adaptive_max_run(ms_call *c) {
   return make_rows(c, &p, ms_view_numel(&c->in[0]), MAKER(c, &p, true, max));
 }
 MS_KERNEL(adaptive_max_pool2d_with_indices, .run = adaptive_max_run, .supports = f32_or_f64);
+
+/* ---- maxima by their positions ------------------------------------------------------------------------------------------- */
+
+enum { PLACES_BLOCK = 64 }; /* channels that a task takes of an image that lies channels last */
+
+/* make: for a plane, or for some channels of an image; large: what positions count in, of height and width hw. */
+static int by_position(const ms_call *c, const ms_view *large,
+                       void (*make)(const places *p, const void *from, const int64_t *at, void *to)) {
+  const ms_view *in = &c->in[0], *at = &c->in[1], *r = &c->out[0];
+  const bool last = ms_view_channels_last(r);
+  const int64_t channels = r->shape[1], blocks = last ? div_up(channels, PLACES_BLOCK) : channels;
+  const int64_t size = (int64_t)ms_dtype_size(r->dtype), of_image = channels * r->shape[2] * r->shape[3];
+  const places all = {
+      at->shape[2],  at->shape[3],  large->shape[3], large->shape[2] * large->shape[3], 1, last ? channels : 1, in->stride[2],
+      in->stride[3], at->stride[2], at->stride[3]};
+  MS_PARALLEL(ms_team(ms_view_numel(r) + ms_view_numel(in)), i, r->shape[0] * blocks, {
+    const int64_t n = i / blocks, first = (i - n * blocks) * (last ? PLACES_BLOCK : 1);
+    places p = all;
+    if (last) p.run = min_i64(channels - first, PLACES_BLOCK);
+    const int64_t to = n * of_image + first * (last ? 1 : r->shape[2] * r->shape[3]);
+    make(&p, (const char *)in->data + (n * in->stride[0] + first * in->stride[1]) * size,
+         (const int64_t *)at->data + n * at->stride[0] + first * at->stride[1], (char *)r->data + to * size);
+  });
+  return 0;
+}
+
+static int max_grad_run(ms_call *c) {
+  return by_position(c, &c->out[0], c->out[0].dtype == MS_F32 ? put_maxima_f32 : put_maxima_f64);
+}
+MS_KERNEL(max_pool2d_grad, .run = max_grad_run, .supports = f32_or_f64);
+
+static int max_pick_run(ms_call *c) {
+  return by_position(c, &c->in[0], c->out[0].dtype == MS_F32 ? pick_maxima_f32 : pick_maxima_f64);
+}
+MS_KERNEL(max_pool2d_pick, .run = max_pick_run, .supports = f32_or_f64);

@@ -266,3 +266,32 @@ static void G(max_any)(const pool *p, const void *source, int64_t oh, void *to, 
       G(max_pixel)(p, x + c, min_i64(p->run - c, MAX_BLOCK), top, left, top, bottom, left, right, r + c, position + c);
   }
 }
+
+/* Gradients g of maxima, `run` side by side, are added up at their positions `at` in r, whose pixels lie p->step apart. */
+static void G(put_maxima)(const places *p, const void *from, const int64_t *at, void *to) {
+  const T *g = from;
+  T *r = to;
+  for (int64_t i = 0; i < p->pixels; i++)
+    for (int64_t c = 0; c < p->run; c++) r[i * p->step + c] = 0;
+  for (int64_t h = 0; h < p->oh; h++)
+    for (int64_t w = 0; w < p->ow; w++) {
+      const T *v = g + h * p->h_stride + w * p->w_stride;
+      const int64_t *a = at + h * p->at_h + w * p->at_w;
+      for (int64_t c = 0; c < p->run; c++) r[(a[c] - MS_INDEX_BASE) * p->step + c] += v[c];
+    }
+}
+
+/* Elements of x, a plane or an image with any strides, at their positions: the adjoint. */
+static void G(pick_maxima)(const places *p, const void *from, const int64_t *at, void *to) {
+  const T *x = from;
+  T *restrict r = to;
+  for (int64_t h = 0; h < p->oh; h++)
+    for (int64_t w = 0; w < p->ow; w++) {
+      const int64_t *a = at + h * p->at_h + w * p->at_w;
+      T *row = r + (h * p->ow + w) * p->step;
+      for (int64_t c = 0; c < p->run; c++) {
+        const int64_t k = a[c] - MS_INDEX_BASE, i = k / p->w;
+        row[c] = x[i * p->h_stride + (k - i * p->w) * p->w_stride + c];
+      }
+    }
+}

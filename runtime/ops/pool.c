@@ -220,15 +220,41 @@ static int max_pool2d_shape(ms_infer *s) {
   return two_results(s, out);
 }
 
-/* Planes as rows: positions count within a plane, so each gradient is added at its place of its row. */
-static int max_pool2d_vjp(ms_vjp *c) {
-  const ms_tensor *x = c->x[0], *r = c->r[0];
-  ms_ints in = MS_INTS(x->shape[0] * x->shape[1], x->shape[2] * x->shape[3]);
-  ms_ints out = MS_INTS(in.at[0], r->shape[2] * r->shape[3]);
-  ms_tensor *zero = ms_full(in, 0, x->dtype, x->device);
-  ms_tensor *sum = ms_scatter_add(zero, 1, ms_reshape(c->r[1], out), ms_reshape(c->g[0], out));
-  return ms_give_dx(c, ms_reshape(sum, ms_sizes(x)));
+/* in[1] must hold a position in planes of height and width hw for each element of in[0], or (like NULL) be an image itself. */
+static int check_positions(ms_infer *s, const ms_tensor *like, const int64_t *hw) {
+  const ms_tensor *at = s->in[1];
+  bool fits = at->rank == 4 && at->shape[0] == s->in[0]->shape[0] && at->shape[1] == s->in[0]->shape[1];
+  for (int i = 2; i < 4 && fits && like; i++) fits = at->shape[i] == like->shape[i];
+  if (!fits || at->dtype != MS_I64)
+    return ms_fail("%s: index is %s, expected positions (i64) for %s", s->op->name, ms_shape_str(at), ms_shape_str(s->in[0])), -1;
+  s->bound[1] = hw[0] * hw[1];
+  return 0;
 }
+
+/* The adjoint: each gradient is added where its maximum stood. */
+static int max_pool2d_grad_shape(ms_infer *s) {
+  const ms_tensor *g = s->in[0];
+  const int64_t *v = s->attr[0].v.at;
+  if (check_rank(s, "g") < 0 || ms_pair(s->op->name, "input", &s->attr[0].v, 1) < 0 || check_positions(s, g, v) < 0) return -1;
+  return ms_out(s, 0, g->dtype, 4, (int64_t[]){g->shape[0], g->shape[1], v[0], v[1]});
+}
+static int max_pool2d_grad_vjp(ms_vjp *c) { return ms_give_dx(c, ms_apply(MS_OP_max_pool2d_pick, MS_IN(c->g[0], c->x[1]), NULL)); }
+MS_RULE(max_pool2d_grad, .shape = max_pool2d_grad_shape, .vjp = max_pool2d_grad_vjp, .keep_in = 2);
+
+/* And what that is the adjoint of: the elements at the positions. */
+static int max_pool2d_pick_shape(ms_infer *s) {
+  const ms_tensor *x = s->in[0];
+  if (check_rank(s, "x") < 0 || check_positions(s, NULL, x->shape + 2) < 0) return -1;
+  return ms_out(s, 0, x->dtype, 4, s->in[1]->shape);
+}
+static int max_pool2d_vjp_of(ms_vjp *c, ms_tensor *at) {
+  ms_ints input = MS_INTS(c->x[0]->shape[2], c->x[0]->shape[3]);
+  return ms_give_dx(c, ms_apply(MS_OP_max_pool2d_grad, MS_IN(c->g[0], at), MS_ATTR(A_INTS(input))));
+}
+static int max_pool2d_pick_vjp(ms_vjp *c) { return max_pool2d_vjp_of(c, c->x[1]); }
+MS_RULE(max_pool2d_pick, .shape = max_pool2d_pick_shape, .vjp = max_pool2d_pick_vjp, .keep_in = 2);
+
+static int max_pool2d_vjp(ms_vjp *c) { return max_pool2d_vjp_of(c, c->r[1]); }
 MS_RULE(max_pool2d_with_indices, .shape = max_pool2d_shape, .composes = first_image, .vjp = max_pool2d_vjp, .keep_out = 2);
 
 static int adaptive_max_shape(ms_infer *s) {

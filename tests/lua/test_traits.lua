@@ -209,6 +209,14 @@ local on_images = {
   max_pool2d_with_indices = function(image)
     return inside.max_pool2d_with_indices(image(9, 8), { 3, 2 }, { stride = 2, padding = 1, dilation = { 2, 1 }, ceil_mode = true })
   end,
+  max_pool2d_grad = function(image)
+    local _, at = inside.max_pool2d_with_indices(image(8, 6), 2)
+    return inside.max_pool2d_grad(image(4, 3), at, { 8, 6 })
+  end,
+  max_pool2d_pick = function(image)
+    local _, at = inside.max_pool2d_with_indices(image(8, 6), 2)
+    return inside.max_pool2d_pick(image(8, 6), at)
+  end,
   adaptive_avg_pool2d = function(image) return ms.adaptive_avg_pool2d(image(9, 8), { 4, 3 }) end,
   adaptive_avg_pool2d_grad = function(image) return inside.adaptive_avg_pool2d_grad(image(4, 3), { 9, 8 }) end,
   adaptive_max_pool2d_with_indices = function(image) return inside.adaptive_max_pool2d_with_indices(image(9, 8), { 4, 3 }) end,

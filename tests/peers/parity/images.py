@@ -68,6 +68,9 @@ ROWS = {
     "lp_pool2d": lp_pool(F.lp_pool2d),
     "lp_pool1d": lp_pool(F.lp_pool1d),
     "max_pool2d_with_indices": maxima(lambda a: F.max_pool2d(a.x, **max_args(a))),
+    "max_pool2d_grad": lambda a: torch.zeros(*a.g.shape[:2], pair(a.input)[0] * pair(a.input)[1], dtype=a.g.dtype).scatter_add(
+        2, a["index"].flatten(2), a.g.flatten(2)).reshape(*a.g.shape[:2], *pair(a.input)),
+    "max_pool2d_pick": lambda a: a.x.flatten(2).gather(2, a["index"].flatten(2)).reshape(a["index"].shape),
     "max_pool2d": maxima(lambda a: F.max_pool2d(a.x, **max_args(a))),
     "max_pool1d": maxima(lambda a: F.max_pool1d(a.x, **max_args(a))),
     "adaptive_avg_pool2d": lambda a: F.adaptive_avg_pool2d(a.x, adaptive(a.output_size)),
