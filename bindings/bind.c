@@ -84,6 +84,7 @@ static ms_attr attribute(lua_State *L, int mark, const ms_op *op, const ms_arg *
     const char *name = lua_tostring(L, i);
     r.i = name ? ms_dtype_parse(name) : -1;
     if (r.i < 0) bad(L, mark, op, a, i, "a dtype (f32, f64, bf16, f16, i64, i32, u8, bool)");
+    r.i += a->optional;
     break;
   }
   case MS_K_ENUM: {
@@ -297,16 +298,47 @@ static const struct {
   const char *name;
   int id;
 } aliases[] = {
-    {"ger", MS_OP_outer},        {"vdot", MS_OP_dot},           {"broadcast_to", MS_OP_expand},
-    {"concat", MS_OP_cat},       {"concatenate", MS_OP_cat},    {"moveaxis", MS_OP_movedim},
-    {"row_stack", MS_OP_vstack}, {"swapaxes", MS_OP_transpose}, {"swapdims", MS_OP_transpose},
+    {"absolute", MS_OP_abs},
+    {"arccos", MS_OP_acos},
+    {"arccosh", MS_OP_acosh},
+    {"arcsin", MS_OP_asin},
+    {"arcsinh", MS_OP_asinh},
+    {"arctan", MS_OP_atan},
+    {"arctan2", MS_OP_atan2},
+    {"arctanh", MS_OP_atanh},
+    {"broadcast_to", MS_OP_expand},
+    {"clip", MS_OP_clamp},
+    {"concat", MS_OP_cat},
+    {"concatenate", MS_OP_cat},
+    {"expit", MS_OP_sigmoid},
+    {"fix", MS_OP_trunc},
+    {"floor_divide", MS_OP_floor_div},
+    {"gammaln", MS_OP_lgamma},
+    {"ger", MS_OP_outer},
+    {"greater", MS_OP_gt},
+    {"greater_equal", MS_OP_ge},
+    {"less", MS_OP_lt},
+    {"less_equal", MS_OP_le},
+    {"moveaxis", MS_OP_movedim},
+    {"multiply", MS_OP_mul},
+    {"mvlgamma", MS_OP_multigammaln},
+    {"negative", MS_OP_neg},
+    {"not_equal", MS_OP_ne},
+    {"psi", MS_OP_digamma},
+    {"row_stack", MS_OP_vstack},
+    {"sgn", MS_OP_sign},
+    {"subtract", MS_OP_sub},
+    {"swapaxes", MS_OP_transpose},
+    {"swapdims", MS_OP_transpose},
+    {"true_divide", MS_OP_div},
+    {"vdot", MS_OP_dot},
 };
 
 /* ---- rows as data, for help, tests and tools --------------------------------------------------------------------- */
 
-static void push_derivatives(lua_State *L, const ms_op *op) { /* one text */
-  for (int k = 0; k < op->arity; k++) lua_pushfstring(L, k ? " %s" : "%s", op->derivative[k]);
-  lua_concat(L, op->arity);
+static void push_derivatives(lua_State *L, const ms_op *op) { /* a list of texts, one per operand */
+  lua_createtable(L, op->arity, 0);
+  for (int k = 0; k < op->arity; k++) lua_pushstring(L, op->derivative[k]), lua_rawseti(L, -2, k + 1);
 }
 
 /* The members of a set of arguments or results, counted from 1. */
@@ -336,7 +368,7 @@ static void set_traits(lua_State *L, const ms_op *op) {
 /* ms.ops() -> list of {name, signature, doc, sample, elementwise, arity, class, view, random, create, composite, no_grad, mutates,
  * has_vjp, has_ref, private, aliases, args, and the fields of set_traits} */
 static int ops(lua_State *L) {
-  static const char *const classes[] = {"float", "arith", "bound", "compare", "logic", "choose"};
+  static const char *const classes[] = {"float", "arith", "bound", "compare", "logic", "choose", "whole"};
   lua_createtable(L, ms_op_count(), 0);
   for (int i = 0; i < ms_op_count(); i++) {
     const ms_op *op = ms_op_at(i);
@@ -348,7 +380,7 @@ static int ops(lua_State *L) {
     B("elementwise", e);
     if (e)
       S("class", classes[op->elementwise_class]), S("formula", op->formula), push_derivatives(L, op),
-          lua_setfield(L, -2, "derivative");
+          lua_setfield(L, -2, "derivatives");
     lua_pushinteger(L, op->arity);
     lua_setfield(L, -2, "arity");
     B("view", op->flags & MS_VIEW), B("random", op->flags & MS_RANDOM), B("create", op->flags & MS_CREATE);
@@ -402,7 +434,7 @@ void msl_open_ops(lua_State *L) { /* stack: module, methods */
       continue;
     }
     set_both(L, op->name, is_method(op));
-    if (e && op->elementwise_class <= MS_CLASS_BOUND) {
+    if (e && (op->elementwise_class <= MS_CLASS_BOUND || op->elementwise_class == MS_CLASS_WHOLE)) {
       snprintf(name, sizeof name, "%s_", op->name);
       lua_pushinteger(L, i);
       lua_pushcclosure(L, call_inplace, 1);

@@ -1,10 +1,11 @@
 /* math.h -- scalar formulas, used by C and CUDA alike: m_f(x) for float and double.
  *
  * The float versions of exp, log, tanh, sigmoid, softplus are branch-free, so that gcc turns a loop over them into vector code;
- * they are within 2 ulp over their range (coefficients: Moshier, Cephes 2.2 single precision). The rest is libm's. */
+ * they are within 2 ulp over their range (coefficients: Moshier, Cephes 2.2 single precision). Special functions: special.h. The
+ * rest is libm's. */
 #ifndef MS_MATH_H
 #define MS_MATH_H
-#include "half.h"
+#include "special.h"
 
 MS_F float m_exp_f32(float x) {
   float t = x > 89.0f ? 89.0f : x < -104.0f ? -104.0f : x;
@@ -128,25 +129,12 @@ MS_F double m_ln_f64(double u) {
   return fma(e, 0x1.62e42feep-1, fma(e, 0x1.a39ef35793c76p-33, fma(f * z, p, 2.0 * f))); /* log 2 in two parts */
 }
 
-/* Recurrence up to 10, then the asymptotic series (Abramowitz and Stegun 6.3.18); reflection below 0. */
-static inline double m_digamma_f64(double x) {
-  double r = 0;
-  if (x <= 0) {
-    if (x == 0) return copysign(INFINITY, -x);
-    if (x == floor(x)) return NAN;
-    return m_digamma_f64(1 - x) - 3.14159265358979323846 / tan(3.14159265358979323846 * x);
-  }
-  for (; x < 10; x++) r -= 1 / x;
-  double i = 1 / x, i2 = i * i;
-  return r + log(x) - 0.5 * i -
-         i2 * (1.0 / 12 -
-               i2 * (1.0 / 120 - i2 * (1.0 / 252 - i2 * (1.0 / 240 - i2 * (1.0 / 132 - i2 * (691.0 / 32760 - i2 / 12))))));
-}
-static inline float m_digamma_f32(float x) { return (float)m_digamma_f64(x); }
-
 /* Quotients are rounded down, remainders have the sign of y and are exact: x = floor_div(x, y) y + remainder(x, y).
  * Whole numbers: division by 0 gives 0, by -1 cannot trap (the least number wraps to itself). */
 MS_F int64_t m_itself(int64_t x) { return x; }
+MS_F bool m_signbit_f32(float x) { return signbit(x) != 0; }
+MS_F bool m_signbit_f64(double x) { return signbit(x) != 0; }
+MS_F bool m_signbit_i64(int64_t x) { return x < 0; }
 MS_F int64_t m_fmod_i64(int64_t x, int64_t y) { return y == 0 || y == -1 ? 0 : x % y; }
 MS_F int64_t m_remainder_i64(int64_t x, int64_t y) {
   int64_t r = m_fmod_i64(x, y);
@@ -214,6 +202,19 @@ MS_F float m_floor_div_f32(float x, float y) {
 #define m_erf(x)                MS_PICK(x, erff, erf)(x)
 #define m_erfc(x)               MS_PICK(x, erfcf, erfc)(x)
 #define m_lgamma(x)             MS_PICK(x, lgammaf, lgamma)(x)
+#define m_erfcx(x)              MS_PICK(x, m_erfcx_f32, m_erfcx_f64)(x)
+#define m_erfinv(x)             MS_PICK(x, m_erfinv_f32, m_erfinv_f64)(x)
+#define m_ndtri(x)              MS_PICK(x, m_ndtri_f32, m_ndtri_f64)(x)
+#define m_ndtr(x)               MS_PICK(x, m_ndtr_f32, m_ndtr_f64)(x)
+#define m_log_ndtr(x)           MS_PICK(x, m_log_ndtr_f32, m_log_ndtr_f64)(x)
+#define m_tanhshrink(x)         MS_PICK(x, m_tanhshrink_f32, m_tanhshrink_f64)(x)
+#define m_sinc(x)               MS_PICK(x, m_sinc_f32, m_sinc_f64)(x)
+#define m_zeta(x, y)            MS_PICK(x, m_zeta_f32, m_zeta_f64)(x, y)
+#define m_sinc_slope(x, n)      MS_PICK(x, m_sinc_slope_f32, m_sinc_slope_f64)(x, n)
+#define m_bessel_i(x, n)        MS_PICK(x, m_bessel_i_f32, m_bessel_i_f64)(x, n)
+#define m_bessel_ie(x, n)       MS_PICK(x, m_bessel_ie_f32, m_bessel_ie_f64)(x, n)
+#define m_hypot(x, y)           MS_PICK(x, hypotf, hypot)(x, y)
+#define m_copysign(x, y)        MS_PICK(x, copysignf, copysign)(x, y)
 #define m_pow(x, y)             MS_PICK(x, powf, pow)(x, y)
 #define MS_PICK_ANY(x, f, d, w) _Generic((x), float : f, double : d, default : w)
 #define m_fmod(x, y)            MS_PICK_ANY(x, fmodf, fmod, m_fmod_i64)(x, y)
@@ -223,6 +224,7 @@ MS_F float m_floor_div_f32(float x, float y) {
 #define m_ceil(x)               MS_PICK_ANY(x, ceilf, ceil, m_itself)(x)
 #define m_round(x)              MS_PICK_ANY(x, rintf, rint, m_itself)(x)
 #define m_trunc(x)              MS_PICK_ANY(x, truncf, trunc, m_itself)(x)
+#define m_signbit(x)            MS_PICK_ANY(x, m_signbit_f32, m_signbit_f64, m_signbit_i64)(x)
 #define m_max(x, y)             ((x) >= (y) || (x) != (x) ? (x) : (y)) /* NaN where one is; of 0 and -0 the first */
 #define m_min(x, y)             ((x) <= (y) || (x) != (x) ? (x) : (y))
 

@@ -2,6 +2,7 @@
 #ifndef MS_HALF_H
 #define MS_HALF_H
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 

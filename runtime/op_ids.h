@@ -2,18 +2,13 @@
  * files that name operations include it. */
 #ifndef MS_OP_IDS_H
 #define MS_OP_IDS_H
+#include "elementwise_ids.h"
 
 enum {
+  MS_OP_last_elementwise = MS_ELEMENTWISE_COUNT - 1,
 #define OP(name, ...) MS_OP_##name,
-#define E1(name, ...) MS_OP_##name,
-#define E2(name, ...) MS_OP_##name,
-#define E3(name, ...) MS_OP_##name,
-#include "elementwise.def"
 #include "ops.def"
 #undef OP
-#undef E1
-#undef E2
-#undef E3
   MS_OP_COUNT
 };
 

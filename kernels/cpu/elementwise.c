@@ -3,7 +3,7 @@
  * A line becomes, for each type T, a function `NAME_of_T` of one element (the formula) and a loop `NAME_T`, which hands that
  * function to one of the loops of elementwise_template.h, where it is inlined. A debugger can enter both. */
 #include "loops.h"
-#include "op_ids.h"
+#include "elementwise_ids.h"
 #include "../math.h"
 
 #define K(v) ((T)(v))                          /* a constant in a formula */
@@ -108,6 +108,11 @@
   ONE(name, f32, float, F)                                                                                                         \
   ONE(name, f64, double, F)                                                                                                        \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_F32] = name##_f32, [MS_F64] = name##_f64};
+#define INTEGERS(ONE, name, F)                                                                                                     \
+  ONE(name, i64, int64_t, F)                                                                                                       \
+  ONE(name, i32, int32_t, F)                                                                                                       \
+  ONE(name, u8, uint8_t, F)                                                                                                        \
+  static const walk_inner name##_loops[MS_DTYPES] = {[MS_I64] = name##_i64, [MS_I32] = name##_i32, [MS_U8] = name##_u8};
 #define BOOLS(ONE, name, F)                                                                                                        \
   ONE(name, u8, uint8_t, F)                                                                                                        \
   static const walk_inner name##_loops[MS_DTYPES] = {[MS_BOOL] = name##_u8};
@@ -124,6 +129,7 @@
 #define CHOOSE3(name, F)  NUMBERS(CHOICE3, name, F)
 #define LOGIC1(name, F)   BOOLS(SAME1, name, F)
 #define LOGIC2(name, F)   BOOLS(SAME2, name, F)
+#define WHOLE2(name, F)   INTEGERS(SAME2, name, F)
 
 static const walk_inner square_loops[MS_DTYPES], reciprocal_loops[MS_DTYPES], sqrt_loops[MS_DTYPES], rsqrt_loops[MS_DTYPES];
 FLOAT1(power_of_3, x *x *x) /* not names that a row may want */
@@ -181,6 +187,7 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
 #define COST_COMPARE 1
 #define COST_LOGIC   1
 #define COST_CHOOSE  1
+#define COST_WHOLE   1
 #define KERNEL(name, cls)                                                                                                          \
   static bool supports_##name(const ms_call *c) { return name##_loops[c->in[c->n_in - 1].dtype] != NULL; }                         \
   static int run_##name(ms_call *c) { return run_loops(c, name##_loops, COST_##cls); }                                             \
@@ -204,10 +211,11 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
 static const struct {
   const walk_inner *loops;
   int cost;
-} rows[MS_OP_COUNT] = {
+} rows[MS_ELEMENTWISE_COUNT] = {
 #include "elementwise.def"
 };
 
 ms_loop MS_NAME(ms_cpu_loop)(const ms_call *c) {
-  return rows[c->op->id].loops ? choose(c, rows[c->op->id].loops, rows[c->op->id].cost) : (ms_loop){0};
+  const int id = c->op->id;
+  return id < MS_ELEMENTWISE_COUNT && rows[id].loops ? choose(c, rows[id].loops, rows[id].cost) : (ms_loop){0};
 }

@@ -30,6 +30,9 @@ double MS_NAME(ms_cpu_sum_chunks)(const double *chunk, int64_t numel) {
   return total;
 }
 
+#pragma GCC diagnostic ignored "-Wtautological-compare" /* v != v of whole numbers: one formula serves all types */
+enum { PRODUCTS = 8 };                                  /* partial products of a run */
+
 /* ---- what every dtype has ---------------------------------------------------------------------------------------- */
 
 #define T    float
@@ -68,6 +71,11 @@ double MS_NAME(ms_cpu_sum_chunks)(const double *chunk, int64_t numel) {
 #undef SUM
 #undef WIDE
 
+/* The dtypes of results: what the kernels give. */
+static bool natural(const ms_call *c) {
+  const uint8_t in = c->in[0].dtype, out = c->out[0].dtype;
+  return in == MS_F32 || in == MS_F64 ? out == in : in != MS_F16 && in != MS_BF16 && out == MS_I64;
+}
 static bool not_half(const ms_call *c) { return c->in[0].dtype != MS_F16 && c->in[0].dtype != MS_BF16; }
 
 /* ---- the kernels ------------------------------------------------------------------------------------------------- */
@@ -98,8 +106,16 @@ static int run_scaled_sum(ms_call *c, bool mean) {
 }
 static int run_sum(ms_call *c) { return run_scaled_sum(c, false); }
 static int run_mean(ms_call *c) { return run_scaled_sum(c, true); }
-MS_KERNEL(sum, .prepare = prepare_sum, .run = run_sum, .supports = not_half);
-MS_KERNEL(mean, .prepare = prepare_sum, .run = run_mean, .supports = f32_or_f64);
+MS_KERNEL(sum, .prepare = prepare_sum, .run = run_sum, .supports = natural);
+MS_KERNEL(mean, .prepare = prepare_sum, .run = run_mean, .supports = natural);
+
+static int run_prod(ms_call *c) {
+  static void (*const product[MS_DTYPES])(const reduction *, const void *, void *) = BY_DTYPE(product);
+  const reduction p = make_reduction(&c->in[0], &c->attr[0].v);
+  product[c->in[0].dtype](&p, c->in[0].data, c->out[0].data);
+  return 0;
+}
+MS_KERNEL(prod, .run = run_prod, .supports = natural);
 
 static int run_any_or_all(const ms_call *c, bool any) {
   static void (*const any_or_all[MS_DTYPES])(const reduction *, const void *, uint8_t *, bool) = BY_DTYPE(any_or_all);
@@ -112,15 +128,49 @@ static int run_all(ms_call *c) { return run_any_or_all(c, false); }
 MS_KERNEL(any, .run = run_any, .supports = not_half);
 MS_KERNEL(all, .run = run_all, .supports = not_half);
 
-static int run_cumsum(ms_call *c) {
-  static void (*const cumsum[MS_DTYPES])(const reduction *, const void *, int64_t, int64_t, void *, int64_t) = BY_DTYPE(cumsum);
-  const ms_view *x = &c->in[0];
-  const int dim = (int)c->attr[0].i;
-  const ms_ints dims = {.n = 1, .at = {dim}};
-  const reduction p = make_reduction(x, &dims);
-  int64_t after = 1; /* elements of the result from one to the next along dim */
-  for (int i = dim + 1; i < x->rank; i++) after *= x->shape[i];
-  cumsum[x->dtype](&p, x->data, x->stride[dim], x->shape[dim], c->out[0].data, after);
+/* Running results: the dimension that is run along, by itself, and elements of the results from one to the next along it. */
+typedef struct running {
+  reduction p;
+  int64_t step, n, after;
+} running;
+
+static running running_along(const ms_view *x, int dim) {
+  running r = {
+      .p = make_reduction(x, &(const ms_ints){.n = 1, .at = {dim}}), .step = x->stride[dim], .n = x->shape[dim], .after = 1};
+  for (int i = dim + 1; i < x->rank; i++) r.after *= x->shape[i];
+  return r;
+}
+
+typedef void (*running_fn)(const reduction *, const void *, int64_t, int64_t, void *, int64_t);
+static int run_running(ms_call *c, const running_fn *f) {
+  const running r = running_along(&c->in[0], (int)c->attr[0].i);
+  f[c->in[0].dtype](&r.p, c->in[0].data, r.step, r.n, c->out[0].data, r.after);
   return 0;
 }
-MS_KERNEL(cumsum, .run = run_cumsum, .supports = not_half);
+static int run_cumsum(ms_call *c) {
+  static const running_fn cumsum[MS_DTYPES] = BY_DTYPE(cumsum);
+  return run_running(c, cumsum);
+}
+static int run_cumprod(ms_call *c) {
+  static const running_fn cumprod[MS_DTYPES] = BY_DTYPE(cumprod);
+  return run_running(c, cumprod);
+}
+MS_KERNEL(cumsum, .run = run_cumsum, .supports = natural);
+MS_KERNEL(cumprod, .run = run_cumprod, .supports = natural);
+
+typedef void (*extreme_fn)(const reduction *, const void *, int64_t, int64_t, void *, int64_t *, int64_t);
+static int run_extreme(ms_call *c, const extreme_fn *f) {
+  const running r = running_along(&c->in[0], (int)c->attr[0].i);
+  f[c->in[0].dtype](&r.p, c->in[0].data, r.step, r.n, c->out[0].data, c->out[1].data, r.after);
+  return 0;
+}
+static int run_cummax(ms_call *c) {
+  static const extreme_fn largest_so_far[MS_DTYPES] = BY_DTYPE(largest_so_far);
+  return run_extreme(c, largest_so_far);
+}
+static int run_cummin(ms_call *c) {
+  static const extreme_fn smallest_so_far[MS_DTYPES] = BY_DTYPE(smallest_so_far);
+  return run_extreme(c, smallest_so_far);
+}
+MS_KERNEL(cummax, .run = run_cummax, .supports = not_half);
+MS_KERNEL(cummin, .run = run_cummin, .supports = not_half);

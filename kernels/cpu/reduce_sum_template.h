@@ -1,7 +1,7 @@
 /* reduce_sum_template.h -- the sums of reduce.c. A template: the includer defines T (float, double) and G(name) (the name for that
  * type). sum_order.h says in which order they add up. */
 
-/* The sum of n elements, `stride` apart. A chunk of adjacent ones goes through LANES partial sums, which are then added pairwise.
+/* The sum of n elements, `stride` apart. A chunk goes through LANES partial sums, which are then added pairwise.
  */
 static double G(sum_run)(const T *x, int64_t n, int64_t stride) {
   enum { LANES = 128 / sizeof(T) };
@@ -13,6 +13,9 @@ static double G(sum_run)(const T *x, int64_t n, int64_t stride) {
     if (stride == 1)
       for (; i + LANES <= m; i += LANES)
         for (int l = 0; l < LANES; l++) lane[l] += a[i + l];
+    else
+      for (; i + LANES <= m; i += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] += a[(i + l) * stride];
     for (; i < m; i++) rest += a[i * stride];
     for (int w = LANES / 2; w; w /= 2)
       for (int l = 0; l < w; l++) lane[l] += lane[l + w];

@@ -61,8 +61,9 @@ static int run(ms_call *c, bool logarithm) {
   }
   int64_t inner = 1;
   for (int i = d + 1; i < r->rank; i++) inner *= r->shape[i];
-  if (inner == 1) rows(x, r, r->shape[d], logarithm);
-  else columns(x, r, r->shape[d], inner, logarithm);
+  const int64_t n = r->rank ? r->shape[d] : 1;
+  if (inner == 1) rows(x, r, n, logarithm);
+  else columns(x, r, n, inner, logarithm);
   return 0;
 }
 

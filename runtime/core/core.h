@@ -16,6 +16,9 @@
 #include "observer.h"
 #include "op_ids.h"
 
+/* A class of elementwise operations beside those of backend.h: integers only. */
+#define MS_CLASS_WHOLE ((int)MS_CLASS_CHOOSE + 1)
+
 typedef struct ms_storage {
   int refs;
   uint32_t version;       /* grows with each change in place */
@@ -105,7 +108,7 @@ typedef struct ms_ref {
   const ms_op *op;
   int n_in, n_out;
   ms_tensor *const *in;
-  const ms_attr *attr;
+  const ms_attr *attr; /* an optional dtype: 0 where it is not given, else the dtype + 1 */
   ms_device *device;
   ms_tensor **out; /* to fill */
 } ms_ref;
@@ -179,7 +182,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
 
 #define MS_IN(...)                                                                                                                 \
   (int)(sizeof((ms_tensor *[]){__VA_ARGS__}) / sizeof(ms_tensor *)), (ms_tensor *[]) { __VA_ARGS__ }
-#define MS_ATTR(...) ((ms_attr[]){__VA_ARGS__})
+#define MS_ATTR(...) ((ms_attr[MS_MAX_ARGS]){__VA_ARGS__}) /* those left out at the end are 0 */
 #define A_INT(x)     ((ms_attr){.i = (x)})
 #define A_NUM(x)     ((ms_attr){.s = ms_scalar_of(x)})
 #define A_INTS(x)    ((ms_attr){.v = (x)})

@@ -192,6 +192,8 @@ static int common_dtype(const ms_op *op, int n, ms_tensor *const *in, ms_tensor 
     if (!in[i]->is_number) t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
     else float_number |= !in[i]->is_integer_number && !unbounded(op, in[i]);
   if (t < 0) t = float_number || !first ? MS_F32 : MS_I64;
+  if (class == MS_CLASS_WHOLE && (float_number || t == MS_BOOL || ms_dtype_is_float(t)))
+    return ms_fail("%s: expected integers, got %s", op->name, float_number ? "a number that is none" : ms_dtype_name(t)), -1;
   if (class == MS_CLASS_LOGIC) t = MS_BOOL;
   else if (class == MS_CLASS_FLOAT) t = ms_dtype_is_float(t) ? t : MS_F32;
   else if (class == MS_CLASS_COMPARE) {
@@ -230,7 +232,8 @@ static ms_tensor *apply_to_numbers(const ms_op *op, int n, ms_tensor *const *in)
   }
   const int class = op->elementwise_class;
   if (class == MS_CLASS_CHOOSE) return in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2];
-  whole &= class == MS_CLASS_ARITH || class == MS_CLASS_BOUND || class == MS_CLASS_COMPARE;
+  if (class == MS_CLASS_WHOLE && !whole) return ms_fail("%s: expected integers, got numbers that are none", op->name);
+  whole &= class == MS_CLASS_ARITH || class == MS_CLASS_BOUND || class == MS_CLASS_COMPARE || class == MS_CLASS_WHOLE;
   const int dtype = class == MS_CLASS_LOGIC ? MS_BOOL : whole ? MS_I64 : MS_F64;
   ms_device *cpu = ms_device_get("cpu");
   ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : (ms_dtype)dtype, 0, NULL, cpu) : NULL;

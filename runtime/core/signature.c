@@ -101,7 +101,7 @@ static bool default_of(ms_arg *a, const char *s, size_t n) {
   memcpy(text, s, n), text[n] = 0;
   a->has_default = true;
   const bool one = a->kind == MS_K_DIM || a->kind == MS_K_INT;
-  if (!strcmp(text, "none") && (a->is_tensor || a->kind == MS_K_INTS || a->kind == MS_K_NUMBERS || one)) {
+  if (!strcmp(text, "none") && (a->is_tensor || a->kind == MS_K_INTS || a->kind == MS_K_NUMBERS || a->kind == MS_K_DTYPE || one)) {
     a->optional = true;
     if (one) a->value.i = MS_NO_DIM;
     return true;
@@ -188,6 +188,23 @@ static int parse_argument(ms_op *op, ms_arg *a, const char **s) {
   return 0;
 }
 
+/* What is said of the operand with the letter *s: n characters, "y=0.01", "y:name=0.01" or "y:name". */
+static int parse_operand(ms_op *op, const char *s, size_t n) {
+  ms_arg *a = NULL;
+  for (int i = 0; i < op->n_arg; i++)
+    if (op->arg[i].name[0] == *s && !op->arg[i].name[1]) a = &op->arg[i];
+  if (!a || n < 2) return -1;
+  const char *p = s + 1;
+  if (*p == ':') {
+    const size_t m = strspn(++p, "abcdefghijklmnopqrstuvwxyz_0123456789");
+    if (m < 2 || m >= sizeof a->name) return -1;
+    snprintf(a->name, sizeof a->name, "%.*s", (int)m, p);
+    p += m;
+    if (p == s + n) return 0;
+  }
+  return *p == '=' && default_of(a, p + 1, n - (size_t)(p + 1 - s)) ? 0 : -1;
+}
+
 int ms_signature_parse(ms_op *op) {
   const char *s = op->signature;
   op->mutates = op->name[strlen(op->name) - 1] == '_';
@@ -202,13 +219,10 @@ int ms_signature_parse(ms_op *op) {
     else op->n_attr++;
     s += strspn(s, " ");
   }
-  if (*s == '|') /* defaults of operands: "y=0.01 z=1" */
+  if (*s == '|') /* names and defaults of operands: "y=0.01 z:max=1" */
     for (s++; *s; s += strspn(s, " ")) {
-      ms_arg *a = NULL;
       const size_t n = strcspn(s, " ");
-      for (int i = 0; i < op->n_arg; i++)
-        if (op->arg[i].name[0] == *s && !op->arg[i].name[1] && s[1] == '=') a = &op->arg[i];
-      if (!a || !default_of(a, s + 2, n - 2)) return bad_signature(op, s, "no default of an operand");
+      if (parse_operand(op, s, n) < 0) return bad_signature(op, s, "no default of an operand, nor a name");
       s += n;
     }
   return 0;

@@ -63,8 +63,8 @@ MS_RULE(bce_loss, .shape = yes_no_shape, .ref = bce_ref, .vjp = bce_vjp, .keep_i
 
 static ms_tensor *positive_factor(ms_tensor *t, ms_tensor *p) { return ms_add(ms_mul(ms_sub(p, ms_number(1)), t), ms_number(1)); }
 static ms_tensor *logits_loss(ms_tensor *x, ms_tensor *t, ms_tensor *p) {
-  if (!p) return ms_sub(ms_softplus(x), ms_mul(t, x));
-  return ms_add(ms_mul(positive_factor(t, p), ms_softplus(ms_neg(x))), ms_mul(ms_one_less(t), x));
+  if (!p) return ms_sub(ms_log_one_more(x), ms_mul(t, x));
+  return ms_add(ms_mul(positive_factor(t, p), ms_log_one_more(ms_neg(x))), ms_mul(ms_one_less(t), x));
 }
 static int bce_logits_ref(ms_ref *c) {
   ms_tensor *w = c->in[2], *each = logits_loss(c->in[0], c->in[1], c->in[3]);
@@ -77,7 +77,7 @@ static int bce_logits_vjp(ms_vjp *c) {
     if (c->need[0]) c->dx[0] = ms_bce_with_logits_grad(x, t, g);
     if (c->need[1]) c->dx[1] = ms_neg(ms_mul(g, x));
   } else {
-    ms_tensor *soft = ms_softplus(ms_neg(x));
+    ms_tensor *soft = ms_log_one_more(ms_neg(x));
     if (c->need[0]) c->dx[0] = ms_mul(g, ms_sub(ms_one_less(t), ms_mul(positive_factor(t, p), ms_sigmoid(ms_neg(x)))));
     if (c->need[1]) c->dx[1] = ms_mul(g, ms_sub(ms_mul(ms_sub(p, ms_number(1)), soft), x));
     if (c->need[3]) c->dx[3] = ms_sum_to(ms_mul(ms_mul(g, t), soft), p);
@@ -124,6 +124,6 @@ MS_RULE(multilabel_soft_margin_loss, .ref = multilabel_soft_margin_ref);
 
 static int soft_margin_ref(ms_ref *c) {
   if (ms_equal_shapes(c->op, c->in, 2) < 0) return -1;
-  return ms_give(c, ms_reduced(ms_softplus(ms_neg(ms_mul(c->in[1], c->in[0]))), c->attr[0].i));
+  return ms_give(c, ms_reduced(ms_log_one_more(ms_neg(ms_mul(c->in[1], c->in[0]))), c->attr[0].i));
 }
 MS_RULE(soft_margin_loss, .ref = soft_margin_ref);

@@ -47,6 +47,30 @@ static ms_tensor *power_log(ms_tensor *x, ms_tensor *y) {
   return ms_log(ms_where(flat, ms_number(1), x));
 }
 
+/* x - y, and 0 where they are equal, infinite ones too. */
+static ms_tensor *apart(ms_tensor *x, ms_tensor *y) { return ms_where(ms_eq(x, y), ms_number(0), ms_sub(x, y)); }
+
+/* The share of x in fmax and fmin: all of it where y is NaN, none where x is; else as between numbers. */
+static ms_tensor *first_share(ms_tensor *x, ms_tensor *y, ms_tensor *of_numbers) {
+  return ms_where(ms_isnan(y), ms_number(1), ms_where(ms_isnan(x), ms_number(0), of_numbers));
+}
+
+static ms_tensor *between(ms_tensor *x, ms_tensor *low, ms_tensor *high) { return ms_logical_and(ms_gt(x, low), ms_lt(x, high)); }
+/* |x| > y */
+static ms_tensor *outside(ms_tensor *x, ms_tensor *y) { return ms_logical_or(ms_gt(x, y), ms_lt(x, ms_neg(y))); }
+
+static ms_tensor *mish_slope(ms_tensor *x) {
+  ms_tensor *t = ms_tanh(ms_softplus(x, ms_number(1), ms_number(INFINITY)));
+  return ms_add(t, ms_mul(ms_mul(x, ms_sub(ms_number(1), ms_square(t))), ms_sigmoid(x)));
+}
+/* gelu_tanh is x s(u) with s the sigmoid and u = c (x + 0.044715 x^3); s' = s (1 - s). */
+static ms_tensor *gelu_tanh_slope(ms_tensor *x) {
+  const double c = 1.59576912160573071176;
+  ms_tensor *z = ms_square(x), *one = ms_number(1), *u = ms_mul(x, ms_add(ms_number(c), ms_mul(z, ms_number(c * 0.044715))));
+  ms_tensor *s = ms_sigmoid(u), *slope = ms_mul(x, ms_add(ms_number(c), ms_mul(z, ms_number(3 * c * 0.044715))));
+  return ms_mul(s, ms_add(one, ms_mul(slope, ms_sub(one, s))));
+}
+
 /* x (1 - x), at least 1e-12, and its slope. */
 static ms_tensor *bce_divisor(ms_tensor *x) { return ms_maximum(ms_mul(x, ms_sub(ms_number(1), x)), ms_number(1e-12)); }
 static ms_tensor *bce_slope(ms_tensor *x) {

@@ -3,6 +3,7 @@
 #ifndef MS_OPS_LOSS_H
 #define MS_OPS_LOSS_H
 #include "core/core.h"
+#include <math.h>
 
 enum { LOSS_MEAN, LOSS_SUM, LOSS_NONE };
 
@@ -28,6 +29,9 @@ static inline int ms_equal_shapes(const ms_op *op, ms_tensor *const *in, int n) 
              -1;
   return 0;
 }
+
+/* log(1 + exp(x)) for all x. */
+static inline ms_tensor *ms_log_one_more(ms_tensor *x) { return ms_softplus(x, ms_number(1), ms_number(INFINITY)); }
 
 /* 1 - x */
 static inline ms_tensor *ms_one_less(ms_tensor *x) { return ms_sub(ms_number(1), x); }

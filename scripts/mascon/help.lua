@@ -26,12 +26,12 @@ local function arguments(r)
   local signature = r.signature:gsub("%b()", function(words) return (words:gsub("|", "/")) end) -- the other | begins defaults of operands
   local lines, plain = {}, signature:gsub("|.*", "")
   local defaults = {}
-  for k, v in (signature:match("|(.*)") or ""):gmatch("(%a)=(%S+)") do defaults[k] = v end
+  for k, v in (signature:match("|(.*)") or ""):gmatch("(%a):?[%a_]*=(%S+)") do defaults[k] = v end
   local i = 0
   for item in plain:gmatch("%S+") do
     i = i + 1
     local arg = r.args[i]
-    local default = item:match("=(.*)$") or defaults[arg.name]
+    local default = item:match("=(.*)$") or r.elementwise and defaults[item:sub(1, 1)]
     local words = item:match("enum%((.-)%)")
     lines[i] = ("  %-14s %s%s"):format(arg.name, words and words:gsub("/", " | ") or kinds[arg.kind] or "?",
       default == "none" and ", may be left out" or default and ", default " .. default or "")

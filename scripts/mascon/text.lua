@@ -14,12 +14,14 @@ function text.show(v)
   return type(v) == "string" and "'" .. s .. "'" or s
 end
 
--- Number of insertions, deletions, changes and swaps of neighbours that turn a into b (optimal string alignment).
-function text.distance(a, b)
-  local before, row = {}, {}
+-- Number of insertions, deletions, changes and swaps of neighbours that turn a into b (optimal string alignment); more than `limit`, if
+-- that is given, may come out as any number above it.
+function text.distance(a, b, limit)
+  local before, row, last = {}, {}, 0
+  if limit and math.abs(#a - #b) > limit then return math.abs(#a - #b) end
   for j = 0, #b do row[j] = j end
   for i = 1, #a do
-    local new = { [0] = i }
+    local new, least = { [0] = i }, i
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
       local d = math.min(row[j] + 1, new[j - 1] + 1, row[j - 1] + cost)
@@ -27,8 +29,10 @@ function text.distance(a, b)
         d = math.min(d, before[j - 2] + 1)
       end
       new[j] = d
+      least = d < least and d or least
     end
-    before, row = row, new
+    if limit and least > limit and last > limit then return least end -- what follows comes of these two rows
+    before, row, last = row, new, least
   end
   return row[#b]
 end
@@ -40,7 +44,7 @@ function text.nearest(name, names)
   local lower = name:lower()
   for _, candidate in ipairs(names) do
     if type(candidate) == "string" then
-      local d = text.distance(lower, candidate:lower())
+      local d = text.distance(lower, candidate:lower(), least)
       if d < least or (d == least and best and candidate < best) then
         best, least = candidate, d
       end

@@ -220,10 +220,10 @@ static void expect_order(int id, ms_tensor *x, const ms_attr *a, int n, const do
   expect(out[0], n, values);
   expect(out[1], n, at);
 }
-#define UP(d)     MS_ATTR(A_INT(d), A_INT(0))
-#define DOWN(d)   MS_ATTR(A_INT(d), A_INT(1))
-#define TOP(k, d) MS_ATTR(A_INT(k), A_INT(d), A_INT(1))
-#define LOW(k, d) MS_ATTR(A_INT(k), A_INT(d), A_INT(0))
+#define UP(d)     MS_ATTR(A_INT(d), A_INT(0), A_INT(0))
+#define DOWN(d)   MS_ATTR(A_INT(d), A_INT(1), A_INT(0))
+#define TOP(k, d) MS_ATTR(A_INT(k), A_INT(d), A_INT(1), A_INT(1))
+#define LOW(k, d) MS_ATTR(A_INT(k), A_INT(d), A_INT(0), A_INT(1))
 
 static void test_sort_values(void **state) {
   (void)state;

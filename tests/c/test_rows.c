@@ -115,7 +115,7 @@ static void test_sort_of_one_line_takes_scratch_once(void **state) {
     ms_memory_release_cache();
     ms_memory_reset_peak();
     const size_t live = ms_memory_stats(NULL).live;
-    assert_int_equal(ms_apply_n(MS_OP_sort, NULL, MS_IN(x), MS_ATTR(A_INT(0), A_INT(0)), out), 2);
+    assert_int_equal(ms_apply_n(MS_OP_sort, NULL, MS_IN(x), MS_ATTR(A_INT(0), A_INT(0), A_INT(0)), out), 2);
     peak[k] = ms_memory_stats(NULL).peak - live + ms_memory_stats(NULL).cached;
   }
   ms_set_threads(threads);

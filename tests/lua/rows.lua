@@ -9,7 +9,10 @@ local rows = {}
 
 rows.all = ms.ops()
 rows.by_name = {}
-for _, row in ipairs(rows.all) do rows.by_name[row.name] = row end
+for _, row in ipairs(rows.all) do
+  rows.by_name[row.name] = row
+  row.integers = row.class == "whole" or row.name:find "^bitwise_" ~= nil -- takes no floating tensors
+end
 
 -- ---- random numbers --------------------------------------------------------------------------------------------------
 
@@ -111,7 +114,7 @@ function rows.intervals(row, sample)
   local list = {}
   for part in ((sample or row.sample) .. ","):gmatch "([^,]*)," do
     local lo, hi = part:match "^%s*(-?[%d.]+):(-?[%d.]+)"
-    list[#list + 1] = { tonumber(lo), tonumber(hi), part:find("!0", 1, true) and 0.1 or 0 }
+    list[#list + 1] = { math.tointeger(lo) or tonumber(lo), math.tointeger(hi) or tonumber(hi), part:find("!0", 1, true) and 0.1 or 0 }
   end
   for k = #list + 1, row.arity do list[k] = list[k - 1] end
   return list
@@ -128,7 +131,10 @@ local plans = {
 local defaults = { [2] = { { 2, 3 }, "default" }, [3] = { { 2, 3 }, "default", "default" } }
 
 local function operand(g, shape, interval, phase, dtype)
-  local function number() return g:number(interval[1], interval[2], phase, interval[3]) end
+  local function number()
+    if dtype == "i64" then return interval[1] + g:below(interval[2] - interval[1] + 1) end
+    return g:number(interval[1], interval[2], phase, interval[3])
+  end
   local function truth() return g:below(2) == 1 end
   if shape == "number" then return number() end
   local sizes = shape.transposed or shape
@@ -149,7 +155,7 @@ local function cases_of_intervals(row, dtype, sample)
       if shape ~= "default" then
         local choice = row.class == "choose" and k == 1
         if row.class == "choose" and shape == "number" and plan[3] == "number" and plan[2] == "number" then return end
-        args[k] = operand(g, shape, of[k], k - 1, choice and "bool" or dtype)
+        args[k] = operand(g, shape, of[k], k - 1, choice and "bool" or row.class == "whole" and "i64" or dtype)
         args.n = k
       end
       words[k] = describe(shape)
@@ -194,9 +200,17 @@ function rows.each_tensor(args, f)
   end
 end
 
--- May a derivative be asked of the row? Operations that make tensors, change them in place or give no numbers have none.
+-- Has the row a derivative in its k-th argument? Those of lines of elementwise.def that say NONE have none.
+function rows.derivable(row, k) return not row.derivatives or row.derivatives[k] ~= "NONE" end
+
+-- May a derivative be asked of the row? Operations that make tensors, change them in place or give no numbers have none, nor those of
+-- integers.
 function rows.differentiable(row)
-  return not (row.no_grad or row.create or row.mutates) and not (row.derivative or ""):find("NONE", 1, true)
+  if row.no_grad or row.create or row.mutates or row.integers then return false end
+  for k = 1, row.elementwise and row.arity or 1 do
+    if rows.derivable(row, k) then return true end
+  end
+  return false
 end
 
 return rows

@@ -141,7 +141,7 @@ function TestNames.test_a_name_that_is_not_there_raises_with_a_hint()
   local x = ms.zeros { 2 }
   fails("ms has no 'matmull'; did you mean ms.matmul?", function() return ms.matmull end)
   fails("ms has no 'manual_seed'; did you mean ms.seed?", function() return ms.manual_seed end)
-  fails("ms has no 'clip'; did you mean ms.clamp?", function() return ms.clip end)
+  fails("ms has no 'swish'; did you mean ms.silu?", function() return ms.swish end)
   fails("ms has no 'Tensor'; did you mean ms.tensor?", function() return ms.Tensor end)
   fails("did you mean ms.nn.sequential?", function() return ms.sequential end)
   fails("did you mean ms.ml.pca?", function() return ms.PCA end)

@@ -15,13 +15,15 @@ local cases = json.decode(file:read "a").layers
 local function tensor(t, dtype) return rows.tensor(t.shape, t.v, t.dtype == "f64" and dtype or t.dtype) end
 
 local RTOL = { f64 = 1e-12, f32 = 1e-5 }
-local function compare(what, got, want, dtype)
+-- Layers whose constants PyTorch rounds to f32 (1 / 6, 1 / alpha), so that its derivatives in f64 are exact to that only.
+local ROUNDED = { ["nn.hardsigmoid()"] = 1e-7, ["nn.celu(0.7)"] = 1e-7 }
+local function compare(what, got, want, dtype, rtol)
   lu.assertEquals(got.dtype, want.dtype == "f64" and dtype or want.dtype, what .. ": dtype")
   lu.assertEquals(got.shape, want.shape, what .. ": shape")
   local largest = 0
   for _, v in ipairs(want.v) do largest = math.max(largest, math.abs(v)) end
   for k, v in ipairs(rows.flat(got:detach())) do
-    local near = math.abs(v - want.v[k]) <= RTOL[dtype] * math.max(largest, dtype == "f32" and 1e-2 or 1e-4)
+    local near = math.abs(v - want.v[k]) <= (rtol or RTOL[dtype]) * math.max(largest, dtype == "f32" and 1e-2 or 1e-4)
     if not near then lu.fail(("%s: element %d: got %.17g, PyTorch gives %.17g"):format(what, k, v, want.v[k])) end
   end
 end
@@ -71,7 +73,7 @@ local function check(c, dtype, through)
   local expected = 0
   for _ in pairs(c.grad) do expected = expected + 1 end
   lu.assertEquals(count, expected, "parameters with gradients")
-  for i, want in ipairs(c.dx) do compare("gradient of input " .. i, leaves[i].grad, want, dtype) end
+  for i, want in ipairs(c.dx) do compare("gradient of input " .. i, leaves[i].grad, want, dtype, dtype == "f64" and ROUNDED[c.layer]) end
 end
 
 TestLayers64, TestLayers32 = {}, {}

@@ -88,6 +88,7 @@ function TestLayouts.test_a_broadcast_argument_equals_its_copy()
       local a, b = { n = row.arity }, { n = row.arity }
       for k = 1, row.arity do
         local value = row.class == "choose" and k == 1 and ms.tensor { { true }, { false } } or ms.tensor { { of[k][2] }, { of[k][1] } }
+        if row.class == "whole" then value = value:cast "i64" end
         a[k] = value:expand { 2, 5 }
         b[k] = a[k]:clone()
         lu.assertFalse(a[k]:is_contiguous())
@@ -108,6 +109,7 @@ function TestLayouts.test_elements_do_not_depend_on_their_neighbours()
         for j = 1, n do flat[j] = g:number(of[k][1], of[k][2], k - 1, of[k][3]) end
         args[k] = ms.tensor(flat)
         if row.class == "choose" and k == 1 then args[k] = args[k]:gt(0) end
+        if row.class == "whole" then args[k] = args[k]:cast "i64" end
       end
       local whole = rows.call(row, args)
       for at = 1, n, n // 7 do
@@ -125,7 +127,7 @@ function TestLayouts.test_empty_arguments_give_empty_results()
     if row.elementwise then
       local args, broadcast = { n = row.arity }, { n = row.arity }
       for k = 1, row.arity do
-        local dtype = row.class == "choose" and k == 1 and "bool" or "f32"
+        local dtype = row.class == "choose" and k == 1 and "bool" or row.class == "whole" and "i64" or "f32"
         args[k] = ms.zeros({ 2, 0, 3 }, { dtype = dtype })
         broadcast[k] = ms.zeros(k == 1 and { 0, 1 } or { 1, 3 }, { dtype = dtype })
       end

@@ -39,7 +39,9 @@ function TestPublic.test_private_rows_are_inside_and_nowhere_else()
     for where, room in pairs(rooms()) do lu.assertNil(rawget(room, name), where .. "." .. name) end
     lu.assertFalse((pcall(function() return x[name .. "_"] end)), name .. "_ is a method")
   end
-  for _, name in ipairs(public) do lu.assertNil(inside[name], name) end
+  for _, name in ipairs(public) do
+    if name ~= "mode" then lu.assertNil(inside[name], name) end -- inside.mode is how the library switches its modes, ms.mode a row
+  end
 end
 
 local function offered(line)

@@ -65,8 +65,8 @@ local function cases_of(row)
   if row.sample ~= "" then add_all(rows.cases(row, "f64")) end
   if more[row.name] then add_all(rows.cases(row, "f64", more[row.name])) end
   local function f64(flat) return rows.tensor({ #flat }, flat, "f64") end
-  if row.elementwise and row.arity == 1 then add { n = 1, f64(special) } end
-  if row.elementwise and row.arity == 2 then
+  if row.elementwise and not row.integers and row.arity == 1 then add { n = 1, f64(special) } end
+  if row.elementwise and not row.integers and row.arity == 2 then
     local x, y = {}, {}
     for _, a in ipairs(pairs_of) do
       for _, b in ipairs(pairs_of) do x[#x + 1], y[#y + 1] = a, b end

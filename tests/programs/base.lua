@@ -6,7 +6,9 @@ local base = {}
 
 local unary, binary, ternary = {}, {}, {}
 for _, row in ipairs(rows.all) do
-  if row.elementwise then
+  local whole = row.integers -- or has an operand that must be whole, in which it says to have no derivative
+  for k = 1, row.elementwise and row.arity or 0 do whole = whole or not rows.derivable(row, k) end
+  if row.elementwise and not whole then
     local of = row.arity == 1 and unary or row.arity == 2 and binary or ternary
     of[#of + 1] = row
   end

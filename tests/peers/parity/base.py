@@ -27,19 +27,20 @@ def base0(v):
 
 
 def parse(signature):
-    """ "x:tensor dim:dim=-1|y=0.5" -> [(name, kind, default or None)]"""
+    """ "x:tensor y:operand|y:alpha=0.5" -> [(name, kind, default or None)]"""
     rows, late = re.fullmatch(r"((?:[^|(]|\([^)]*\))*)\|?(.*)", signature).groups()
-    late = dict(part.split("=") for part in late.split())
+    late = {letter: (name or letter, default) for letter, name, default in re.findall(r"(\w)(?::(\w+))?(?:=(\S+))?", late)}
     out = []
     for part in rows.split():
         name, kind = part.split(":", 1)
         kind, _, default = kind.partition("=")
-        out.append((name, kind, default or late.get(name)))
+        name, default = (late[name][0], late[name][1] or None) if name in late else (name, default)
+        out.append((name, kind, default or None))
     return out
 
 
 def default_of(kind, text):
-    if text is not None and (kind == "dtype" or kind.startswith("enum")):
+    if text is not None and text != "none" and kind == "dtype" or kind.startswith("enum"):
         return text
     if text is None or text in ("none", "all"):
         return None
@@ -67,7 +68,7 @@ def bind(signature, given, dtype):
         elif v is not None and (kind in ("dim", "position") or kind == "dims"):
             v = base0(int(v) if kind != "dims" else v) if written or int(v) > 0 else int(v)
             v = [v] if kind == "dims" and not isinstance(v, list) else v
-        elif kind == "dtype":
+        elif kind == "dtype" and v is not None:
             v = DTYPES[v]
         elif isinstance(v, str):
             v = number(v)

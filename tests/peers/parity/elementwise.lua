@@ -1,5 +1,10 @@
 -- Samples of these rows in addition to their own, for the values PyTorch gives.
 return {
+  frac = "-7:7",
+  divide = "{n(2,3), n(2,3), 'trunc'}, {n(2,3), n(2,3), 'floor'}, {i(9,5), i(3,5), 'trunc'}, {i(9,5), -2, 'trunc'}, {i(9,5), -2, 'floor'}",
+  nan_to_num = "{z(3) / z(3)}, {z(3) / z(3), 2}, {u(1,2,3) / z(3), {posinf=7}}, {u(-2,-1,3) / z(3), {neginf=7}}",
+  clamp_min = "{i(9,5), 4}, {n(3), n(2,3)}",
+  clamp_max = "{i(9,5), 4}, {n(3), n(2,3)}",
   acos = "-1:1",
   asin = "-1:1",
   atan = "-50:50",
@@ -16,10 +21,6 @@ return {
   log = "0.001:900",
   log1p = "-0.99:90",
   sigmoid = "-30:30",
-  softplus = "-30:30",
-  logsigmoid = "-30:30",
-  gelu = "-6:6",
-  silu = "-20:20",
   erf = "-4:4",
   lgamma = "-3.9:30",
   digamma = "-3.9:30",

@@ -1,0 +1,20 @@
+-- Samples of these rows in addition to their own, for the values PyTorch gives.
+return {
+  erfc = "-4:9",
+  erfcx = "-5:40",
+  erfinv = "-0.999:0.999",
+  ndtr = "-20:9",
+  ndtri = "0.001:0.999",
+  log_ndtr = "-40:9",
+  sinc = "-9:9",
+  entr = "0:9",
+  zeta = "1.1:20,0.1:40",
+  log_odds = "0:1",
+  xlog1py = "-9:9,-0.9:90",
+  polygamma = "{1, u(-5,-0.1,7)}, {2, u(-5,-0.1,7)}, {5, u(0.1,50,9)}, {0, u(-9,9,9)}, {12, u(0.5,30,5)}",
+  multigammaln = "{u(3,90,9), 6}",
+  i0 = "{u(-50,50,9)}",
+  i1 = "{u(-50,50,9)}",
+  i0e = "{u(-500,500,9)}",
+  i1e = "{u(-500,500,9)}",
+}
