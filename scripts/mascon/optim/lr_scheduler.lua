@@ -13,6 +13,8 @@ local function whole(v) return type(v) == "number" and math.tointeger(v) or nil 
 local function share(v) return type(v) == "number" and v >= 0 and v <= 1 and v or nil, "a number from 0 to 1" end
 local function above(v) return kinds.number(v) and v > 0 and v or nil, "a finite number above 0" end
 local function above_0(v) return type(v) == "number" and v > 0 and v <= 1 and v or nil, "a number above 0, 1 at most" end
+local function below_1(v) return type(v) == "number" and v >= 0 and v < 1 and v or nil, "0 <= factor < 1" end
+local function from_0(v) return whole(v) and v >= 0 and whole(v) or nil, "a whole number from 0 on" end
 local function per_group(v)
   local words = "a finite number from 0 on or a list of them, one for each group of parameters"
   if type(v) ~= "table" then return kinds.positive(v), words end
@@ -247,11 +249,9 @@ end
 -- cooldown = 0, min_lr = 0, eps = 1e-8 }): s:step(loss), a number or a tensor of one element: times factor when it was not better than the
 -- best (by threshold, a share of it or, "abs", a number) for more than patience steps; then it rests for cooldown steps
 lr_scheduler.reduce_lr_on_plateau = schedule.kind("reduce_lr_on_plateau", 1, { { "mode", kinds.one_of("min", "max"), "min" },
-  { "factor", function(v) return kinds.probability(v), "0 <= factor < 1" end, 0.1 }, { "patience", function(v)
-    return whole(v) and v >= 0 and whole(v) or nil, "a whole number from 0 on"
-  end, 10 }, { "threshold", kinds.positive, 1e-4 }, { "threshold_mode", kinds.one_of("rel", "abs"), "rel" },
-  { "cooldown", function(v) return whole(v) and v >= 0 and whole(v) or nil, "a whole number from 0 on" end, 0 },
-  { "min_lr", per_group, 0 }, { "eps", kinds.positive, 1e-8 } }, {
+  { "factor", below_1, 0.1 }, { "patience", from_0, 10 }, { "threshold", kinds.positive, 1e-4 },
+  { "threshold_mode", kinds.one_of("rel", "abs"), "rel" }, { "cooldown", from_0, 0 }, { "min_lr", per_group, 0 },
+  { "eps", kinds.positive, 1e-8 } }, {
   remembers = { "best", "num_bad_epochs", "cooldown_counter" },
   begin = function(s, sets)
     s.least = schedule.per_group(s, "min_lr", sets)
