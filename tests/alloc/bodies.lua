@@ -231,6 +231,26 @@ add("checkpoint-load", function(folder)
   return digest(rest.epoch, model:parameters()[1], model:parameters()[4])
 end)
 
+add("modules", function()
+  ms.seed(6)
+  local m = nn.sequential { nn.spectral_norm(nn.linear(4, 6)), nn.layer_norm(6), nn.weight_norm(nn.linear(6, 6)), nn.unflatten(2, { 3, 2 }),
+    nn.instance_norm1d(3, { affine = true, track = true }), nn.group_norm(3, 3), nn.batch_norm1d(3, { momentum = false }) }
+  local x = ms.randn { 5, 4 }
+  m[2]:register_forward_hook(function(_, _, y) return y * 2 end)
+  m[3]:register_full_backward_hook(function(_, dx) return dx[1] * 2 end)
+  local c = m:clone()
+  local step = ms.compile(function(v)
+    local y = c(v):sum()
+    y:backward()
+    return y
+  end)
+  m(x):square():sum():backward()
+  for _ = 1, 4 do step(x) end
+  c:append(nn.dropout(0.5)):eval()
+  step(x)
+  return digest(m[1].bias.grad, m[7].running_mean, c(x), c[5].running_var)
+end)
+
 local image, before_image, check_image = kept("x.png", function(path) ms.seed(3) ms.image.save(path, ms.rand { 3, 8, 8 }) end)
 add("image", image, before_image, check_image)
 add("image-load", function(folder)
