@@ -205,7 +205,7 @@ function TestEmbedding.test_padding_and_tables_from_elsewhere()
   lu.assertStrContains(tostring(nn.embedding(4, 3, { padding_idx = 2, max_norm = 1 })), "embedding(4, 3, padding_idx = 2, max_norm = 1)")
   fails("padding_idx: expected a row, 1..4 or from the end, got 5", nn.embedding, 4, 3, { padding_idx = 5 })
   fails("expected a floating tensor count x width, got 2 f32", nn.embedding.from_pretrained, ms.ones { 2 })
-  fails("index[1] = 5, expected 1..4", e, ms.tensor({ 5 }, { dtype = "i64" }))
+  fails("index[1] = 5, expected 1..4", function() e(ms.tensor({ 5 }, { dtype = "i64" })):totable() end)
 end
 
 -- ---- shapes that are none -------------------------------------------------------------------------------------------------------------
