@@ -173,6 +173,11 @@ void ms_record_refuse(const char *why) {
 int ms_record_end(ms_record *r, int n_results, ms_tensor *const *results) {
   stop();
   r->args = NULL;
+  int leaves = 0; /* what was a leaf, and has been changed in place by an operation with a graph since, would hold that */
+  for (int i = 0; i < r->n_leaf; i++)
+    if (r->leaf[i]->node) ms_release(r->leaf[i]);
+    else r->leaf[leaves++] = r->leaf[i];
+  r->n_leaf = leaves;
   if (*r->refused) return ms_fail("%s", r->refused), -1;
   if (!(r->result = calloc((size_t)n_results + 1, sizeof *r->result))) return no_memory();
   r->n_results = n_results;

@@ -105,6 +105,18 @@ function TestReplayMemory.test_a_gradient_of_a_gradient_through_slices()
   end)
 end
 
+-- What begins as another tensor's memory becomes part of a graph, which must not outlive the call.
+function TestReplayMemory.test_a_detached_tensor_that_joins_a_graph_in_place()
+  right(function()
+    local p, t = ms.tensor({ 1, 2 }, { requires_grad = true }), ms.tensor { 3, 0 }
+    return function(x)
+      local v = t:detach()
+      v:maximum_(p * x)
+      return v:sum()
+    end, { ms.ones { 2 } }, { t }
+  end)
+end
+
 function TestReplayMemory.test_tensors_without_elements()
   right(function()
     local w = ms.ones({ 3, 0 }, { requires_grad = true })
