@@ -89,6 +89,16 @@ function TestLosses.test_a_distance_of_ones_own()
   near(nn.triplet_margin_with_distance(a, p, n), nn.triplet_margin(a, p, n):item())
 end
 
+function TestLosses.test_ssim_of_a_long_image()
+  ms.seed(4)
+  local x, y = ms.rand({ 1, 1, 1030, 12 }, { dtype = "f64" }):requires_grad_(), ms.rand({ 1, 1, 1030, 12 }, { dtype = "f64" })
+  local function part(first, last) return ms.ssim(x[{ {}, {}, { first, last } }], y[{ {}, {}, { first, last } }]) end
+  local whole, halves = ms.ssim(x, y), (part(1, 520) + part(511, 1030)) / 2 -- 1020 places of the window: 510 and 510
+  lu.assertAlmostEquals(whole:item(), halves:item(), 1e-13)
+  lu.assertTrue((ms.grad(whole, x) - ms.grad(halves, x)):abs():max():item() < 1e-13)
+  lu.assertAlmostEquals(ms.ssim(x:transpose(3, 4), y:transpose(3, 4)):item(), whole:item(), 1e-13)
+end
+
 function TestLosses.test_in_a_replay()
   ms.seed(3)
   local w = ms.randn({ 6, 4 }, { requires_grad = true })
