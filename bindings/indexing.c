@@ -22,8 +22,7 @@ typedef struct choice {
   ms_ints name;      /* and that of x, for messages */
 } choice;
 
-/* ---- reading an index from Lua -------------------------------------------------------------------------------------------------
- */
+/* ---- reading an index from Lua ---------------------------------------------------------------------------------- */
 
 static void too_many(lua_State *L, int mark, const ms_tensor *x) {
   msl_raise(L, mark, "index: more entries than %s has dimensions", ms_shape_str(x));

@@ -81,7 +81,7 @@ one() { # one KIND FILE COMMAND...
 }
 
 LAZY='core devices compile compile_memory compile_training compile_traps replay_captured replay_lua replay_numbers replay_right fold fuse heads traits
-  layout layouts coroutine empty grad gradients optim optim_class optim_tools parity random steps precision save indexing'
+  layout layouts coroutine empty grad gradients optim optim_class optim_tools parity random steps precision save indexing choosing'
 printf '%-44s %7s %7s %7s %8s\n' "file${SAN:+ (sanitized)}${STRESS:+ (collecting)}" passed failed skipped seconds
 shopt -s nullglob
 for kind in $KINDS; do

@@ -2,7 +2,7 @@
 #include "grid.h"
 #include <string.h>
 
-/* How many elements stand before the first that is not less than v, or (right) that is greater. NaN counts as the largest. */
+/* How many elements stand before the first that is not less than v, or (right) that is greater. */
 #define T    float
 #define G(x) x##_f32
 #include "search_template.h"
@@ -80,8 +80,7 @@ static int row_order_run(ms_call *c) {
 }
 MS_KERNEL(row_order, .prepare = row_order_prepare, .run = row_order_run, .supports = compares);
 
-/* ---- triangles -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- triangles -------------------------------------------------------------------------------------------------- */
 
 static void put_position(const ms_view *r, int64_t at, int64_t v) {
   if (r->dtype == MS_I64) ((int64_t *)r->data)[at] = v + MS_INDEX_BASE;

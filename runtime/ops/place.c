@@ -8,8 +8,7 @@
  * a gradient. */
 #include "place.h"
 
-/* ---- positions -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- positions -------------------------------------------------------------------------------------------------- */
 
 static int positions_shape(ms_infer *s) {
   const ms_ints *size = &s->attr[0].v;
@@ -32,8 +31,7 @@ static int positions_shape(ms_infer *s) {
 }
 MS_RULE(positions, .shape = positions_shape);
 
-/* ---- pick, place ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- pick, place ------------------------------------------------------------------------------------------------ */
 
 /* Check the dimensions d .. d + n - 1 of x that an index stands for, resolve d, set the bound of the index, and give the shape of
  * the slices that it names. */
@@ -117,9 +115,10 @@ static int derivative(ms_vjp *c, int dims, bool adds) {
 
 static int place_vjp(ms_vjp *c) { return derivative(c, (int)c->attr[1].i, c->attr[2].i); }
 MS_RULE(place, .shape = place_shape, .vjp = place_vjp, .keep_in = 2);
-MS_RULE(place_, .shape = place_shape);
+static int place__ref(ms_ref *c) { return ms_ref_in_place(c, MS_OP_place); }
+MS_RULE(place_, .shape = place_shape, .ref = place__ref);
 
-/* ---- index_copy, index_fill: along one dimension --------------------------------------------------------------------------- */
+/* ---- index_copy, index_fill: along one dimension ---------------------------------------------------------------- */
 
 static int one_dimension(const ms_infer *s) {
   if (s->in[1]->rank == 1) return 0;
@@ -149,7 +148,8 @@ static int index_add__shape(ms_infer *s) {
   if (s->in[0]->dtype == MS_BOOL) return ms_fail("index_add_: x is %s; bool has no addition", ms_shape_str(s->in[0])), -1;
   return index_copy_shape(s);
 }
-MS_RULE(index_add_, .shape = index_add__shape);
+static int index_add__ref(ms_ref *c) { return ms_ref_in_place(c, MS_OP_index_add); }
+MS_RULE(index_add_, .shape = index_add__shape, .ref = index_add__ref);
 
 /* ---- as C functions
  * -------------------------------------------------------------------------------------------------------------- */
@@ -163,6 +163,10 @@ int ms_check_value(const ms_op *op, const ms_tensor *x, const ms_tensor *value) 
                    ms_dtype_name(x->dtype)),
            -1;
   return 0;
+}
+
+int ms_ref_in_place(ms_ref *c, int functional) {
+  return ms_copy_(c->in[0], ms_apply(functional, c->n_in, c->in, c->attr)) ? 0 : -1;
 }
 
 ms_ints ms_padded_shape(const ms_tensor *x, int before, int after) {

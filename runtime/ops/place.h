@@ -14,6 +14,10 @@ ms_tensor *ms_place_number(ms_tensor *x, int64_t d, int dims, ms_tensor *index, 
 /* The positions (flat, i64) where a mask is true. Reads the mask on the host, so that a step cannot be recorded. */
 ms_tensor *ms_true_positions(ms_tensor *mask);
 
+/* A ref of a row that works in place, for dtypes without a kernel (f16 and bf16 are added up in f32): the row `functional`, and its
+ * result copied. */
+int ms_ref_in_place(ms_ref *c, int functional);
+
 /* Are x and src of one dtype, and one with an addition? -1 after ms_fail. */
 int ms_check_addable(const ms_infer *s, const ms_tensor *x, const ms_tensor *src);
 /* Is value, for elements of x, a number that its dtype holds, or a scalar of that dtype? -1 after ms_fail. */

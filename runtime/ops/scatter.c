@@ -4,7 +4,7 @@
 #include "place.h"
 #include <math.h>
 
-/* ---- gather, scatter_add: element by element --------------------------------------------------------------------- */
+/* ---- gather, scatter_add: element by element -------------------------------------------------------------------- */
 
 /* index may be smaller than `t` in any dimension but `free` (-1: none is free). */
 static int index_within(const ms_infer *s, const ms_tensor *index, const ms_tensor *t, const char *name, int d) {
@@ -54,13 +54,10 @@ static int scatter_add_vjp(ms_vjp *c) {
 }
 MS_RULE(scatter_add, .shape = scatter_add_shape, .vjp = scatter_add_vjp, .keep_in = 2);
 
-/* In place, where there is no kernel for the dtype: the functional row, and its result copied. */
-static int ref_by(ms_ref *c, int functional) { return ms_copy_(c->in[0], ms_apply(functional, c->n_in, c->in, c->attr)) ? 0 : -1; }
-static int scatter_add__ref(ms_ref *c) { return ref_by(c, MS_OP_scatter_add); }
+static int scatter_add__ref(ms_ref *c) { return ms_ref_in_place(c, MS_OP_scatter_add); }
 MS_RULE(scatter_add_, .shape = scatter_add_shape, .ref = scatter_add__ref);
 
-/* ---- scatter ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- scatter ---------------------------------------------------------------------------------------------------- */
 
 /* src: a tensor like x, or a number for all places. */
 static int scatter_shape(ms_infer *s) {
@@ -102,8 +99,7 @@ static int scatter_vjp(ms_vjp *c) {
 MS_RULE(scatter, .shape = scatter_shape, .vjp = scatter_vjp, .keep_in = 2);
 MS_RULE(scatter_, .shape = scatter_shape);
 
-/* ---- scatter_reduce ------------------------------------------------------------------------------------------------------------
- */
+/* ---- scatter_reduce --------------------------------------------------------------------------------------------- */
 
 enum { PROD, AMAX, AMIN };                      /* of scatter_fold */
 enum { R_SUM, R_PROD, R_MEAN, R_AMAX, R_AMIN }; /* of scatter_reduce */
@@ -176,9 +172,38 @@ static int scatter_reduce_ref(ms_ref *c) {
 MS_RULE(scatter_reduce, .ref = scatter_reduce_ref);
 
 static int scatter_reduce__shape(ms_infer *s) { return scatter_add_shape(s); }
-static int scatter_reduce__ref(ms_ref *c) { return ref_by(c, MS_OP_scatter_reduce); }
+static int scatter_reduce__ref(ms_ref *c) { return ms_ref_in_place(c, MS_OP_scatter_reduce); }
 MS_RULE(scatter_reduce_, .shape = scatter_reduce__shape, .ref = scatter_reduce__ref);
-/* ---- as C functions ----------------------------------------------------------------------------------------------------- */
+
+/* index_reduce: whole slices, by an index of one dimension. */
+static ms_tensor *index_reduce(const ms_op *op, ms_tensor *const *in, const ms_attr *attr) {
+  ms_tensor *x = in[0], *index = in[1], *src = in[2];
+  static const int reduce[] = {R_PROD, R_MEAN, R_AMAX, R_AMIN};
+  const int d = ms_dim(attr[0].i, x->rank, op->name);
+  if (d < 0) return NULL;
+  if (index->rank != 1 || src->rank != x->rank || src->shape[d] != index->shape[0])
+    return ms_fail("%s: x is %s, index %s, src %s; expected index to have one dimension, and src a slice for each of its positions",
+                   op->name, ms_shape_str(x), ms_shape_str(index), ms_shape_str(src));
+  for (int i = 0; i < x->rank; i++)
+    if (i != d && x->shape[i] != src->shape[i])
+      return ms_fail("%s: x is %s, src %s; expected equal sizes except along dimension %d", op->name, ms_shape_str(x),
+                     ms_shape_str(src), d + 1);
+  ms_ints v = {.n = x->rank};
+  for (int i = 0; i < x->rank; i++) v.at[i] = i == d ? index->shape[0] : 1;
+  return scatter_reduce(x, d, ms_expand(ms_reshape(index, v), ms_sizes(src)), src, reduce[attr[1].i], attr[2].i);
+}
+static int index_reduce_ref(ms_ref *c) {
+  c->n_out = 1;
+  return (c->out[0] = index_reduce(c->op, c->in, c->attr)) ? 0 : -1;
+}
+MS_RULE(index_reduce, .ref = index_reduce_ref);
+static int index_reduce__ref(ms_ref *c) {
+  c->n_out = 0;
+  return ms_copy_(c->in[0], index_reduce(c->op, c->in, c->attr)) ? 0 : -1;
+}
+MS_RULE(index_reduce_, .ref = index_reduce__ref);
+
+/* ---- as C functions --------------------------------------------------------------------------------------------- */
 
 ms_tensor *ms_gather(ms_tensor *x, int64_t dim, ms_tensor *index) {
   return ms_apply(MS_OP_gather, MS_IN(x, index), MS_ATTR(A_INT(dim)));

@@ -46,6 +46,8 @@ ROWS = {
     "index_add_": change("index_add_"),
     "index_copy": lambda a: a.x.index_copy(a.dim, a["index"], a.src),
     "index_copy_": change("index_copy_"),
+    "index_reduce": lambda a: a.x.index_reduce(a.dim, a["index"], a.src, a.reduce, include_self=a.include_self),
+    "index_reduce_": lambda a: (a["x"].index_reduce_(a.dim, a["index"], a.src, a.reduce, include_self=a.include_self), ())[1],
     "index_fill": lambda a: a.x.index_fill(a.dim, a["index"], a.value),
     "index_fill_": change("index_fill_"),
     "gather": lambda a: a.x.gather(a.dim, a["index"]),
