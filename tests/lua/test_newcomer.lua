@@ -84,7 +84,7 @@ end
 function TestNewcomer.test_texts_are_no_numbers()
   fails("zeros: expected a list", ms.zeros, { "2" })
   fails("ones: a result of negative size -1", ms.ones, { 2, -1 })
-  fails("clamp: unknown option 'max'; expected x, y, z", ms.clamp, ms.ones { 1 }, { max = 1 })
+  fails("clamp: unknown option 'most'", ms.clamp, ms.ones { 1 }, { most = 1 })
   fails("got '1'", ms.sum, ms.ones { 2 }, "1")
   fails("eye: argument n: expected an integer, got '3'", ms.eye, "3")
   fails("threads: expected a whole number from 1 to 1024", ms.threads, "2")
