@@ -186,7 +186,6 @@ function TestOptimParameters.test_what_is_no_list_of_parameters_is_refused()
     fails("got a tensor", make, a)
     fails("got a module", make, ms.nn.linear(1, 1))
     fails("parameter 1: expected f32 or f64, got 2 i64", make, { ms.zeros({ 2 }, { dtype = "i64" }) })
-    fails("parameter 1 does not require gradients", make, { ms.zeros { 2 } })
     fails("parameter 1 is the result of an operation", make, { a * 2 })
     fails("parameters 1 and 3 are the same tensor", make, { a, b, a })
     fails("without holes and names, got an entry weight", make, { a, weight = b })
@@ -194,6 +193,49 @@ function TestOptimParameters.test_what_is_no_list_of_parameters_is_refused()
   end
   local bf = ms.tensor(ms.ones { 2 }, { dtype = "bf16" }):requires_grad_()
   fails("parameter 1: expected f32 or f64, got 2 bf16", optim.sgd, { bf })
+end
+
+-- What PyTorch does with frozen parameters: they are listed, and steps pass them by until they learn.
+function TestOptimParameters.test_frozen_parameters_are_passed_by()
+  local x, y = ms.tensor { { 1, 2 }, { 3, -1 } }, ms.tensor { { 1 }, { -1 } }
+  for name in pairs { sgd = 1, adam = 1, adamw = 1, nadam = 1, radam = 1, adamax = 1, rmsprop = 1, adagrad = 1, adadelta = 1, asgd = 1,
+    rprop = 1, lion = 1, muon = 1, lbfgs = 1 } do
+    for _, compiled in ipairs { false, true } do
+      local bias = name ~= "muon" -- trains matrices only
+      local net = ms.nn.sequential { ms.nn.linear(2, 3, { bias = bias }), ms.nn.linear(3, 1, { bias = bias }) }
+      net[1]:requires_grad_(false)
+      local o = optim[name](net:parameters(), { lr = 0.1 })
+      lu.assertEquals(#o.parameters, bias and 4 or 2)
+      local function loss()
+        o:zero_grad()
+        local l = ms.nn.mse(net(x), y)
+        l:backward()
+        return l
+      end
+      local function once()
+        if name == "lbfgs" then return o:step(loss) end
+        local l = loss()
+        o:step()
+        return l
+      end
+      local step = compiled and name ~= "lbfgs" and ms.compile(once) or once
+      local frozen, learns = net[1].weight, net[2].weight
+      local before, at_first = frozen:clone(), learns:clone()
+      for _ = 1, 5 do step(x, y) end
+      lu.assertTrue(frozen:equal(before), name)
+      lu.assertFalse(learns:equal(at_first), name)
+      lu.assertNil(frozen.grad)
+      if name == "lbfgs" then break end -- has converged; and its state is one vector
+      lu.assertNil(o:state_dict()["step.1"], name)
+      net[1]:requires_grad_(true)
+      net[2]:requires_grad_(false)
+      o:zero_grad()
+      local now = learns:clone()
+      for _ = 1, 5 do step(x, y) end
+      lu.assertFalse(frozen:equal(before), name)
+      lu.assertTrue(learns:equal(now), name)
+    end
+  end
 end
 
 function TestOptimParameters.test_parameters_that_share_memory_are_refused()

@@ -162,7 +162,8 @@ end
 
 -- ---- making --------------------------------------------------------------------------------------------------------------------------
 
--- A checked copy of a list of parameters; seen: parameter -> words for where it was listed already.
+-- A checked copy of a list of parameters; seen: parameter -> words for where it was listed already. Frozen ones are taken, as PyTorch
+-- takes them: they get no gradient, so that steps pass them by until requires_grad_() lets them learn.
 local function parameter_list(what, class, parameters, seen)
   local empty = type(parameters) == "table" and next(parameters) == nil and debug.getmetatable(parameters) == nil
   if type(parameters) ~= "table" or empty or debug.getmetatable(parameters) then
@@ -179,7 +180,6 @@ local function parameter_list(what, class, parameters, seen)
     local p = parameters[i]
     if not is_tensor(p) then options.raise("%s: parameter %d: expected a tensor, got %s", what, i, states.word(p)) end
     if p.dtype ~= "f32" and p.dtype ~= "f64" then options.raise("%s: parameter %d: expected f32 or f64, got %s", what, i, sizes(p)) end
-    if not p.requires_grad then options.raise("%s: parameter %d does not require gradients", what, i) end
     if not p.is_leaf then
       options.raise("%s: parameter %d is the result of an operation: only leaves (nn.parameter, requires_grad_) can be trained", what, i)
     end
