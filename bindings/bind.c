@@ -182,6 +182,7 @@ static int push_outputs(lua_State *L, int mark, int n, ms_tensor **out, ms_tenso
 
 static int call_row(lua_State *L) {
   const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
+  if (op->id == MS_OP_bernoulli && msl_to(L, 1)) op = ms_op_at(MS_OP_bernoulli_of);
   int top = lua_gettop(L), mark = msl_enter(L), next = 1, n_in = 0, n_attr = 0;
   const call_options o = find_options(L, mark, op, top);
   ms_tensor *few[FEW] = {0}, **in = few, *out[MS_MAX_OUT];
@@ -441,6 +442,8 @@ void msl_open_ops(lua_State *L) { /* stack: module, methods */
       lua_setfield(L, -2, name);
     }
   }
+  lua_getfield(L, -2, "bernoulli"); /* of a tensor, too: call_row */
+  lua_setfield(L, -2, "bernoulli");
   for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
     const ms_op *op = ms_op_at(aliases[i].id);
     lua_getfield(L, -2, op->name);

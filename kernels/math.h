@@ -136,6 +136,14 @@ MS_F bool m_signbit_f32(float x) { return signbit(x) != 0; }
 MS_F bool m_signbit_f64(double x) { return signbit(x) != 0; }
 MS_F bool m_signbit_i64(int64_t x) { return x < 0; }
 MS_F int64_t m_fmod_i64(int64_t x, int64_t y) { return y == 0 || y == -1 ? 0 : x % y; }
+/* By squaring; wraps. To a negative power 1 and -1 are what they are, and all others less than 1: 0. */
+MS_F int64_t m_pow_i64(int64_t x, int64_t y) {
+  if (y < 0) return x == 1 ? 1 : x == -1 ? (y & 1 ? -1 : 1) : 0;
+  uint64_t r = 1, b = (uint64_t)x;
+  for (; y; y >>= 1, b *= b)
+    if (y & 1) r *= b;
+  return (int64_t)r;
+}
 MS_F int64_t m_remainder_i64(int64_t x, int64_t y) {
   int64_t r = m_fmod_i64(x, y);
   return r && (r < 0) != (y < 0) ? r + y : r;
@@ -215,8 +223,8 @@ MS_F float m_floor_div_f32(float x, float y) {
 #define m_bessel_ie(x, n)       MS_PICK(x, m_bessel_ie_f32, m_bessel_ie_f64)(x, n)
 #define m_hypot(x, y)           MS_PICK(x, hypotf, hypot)(x, y)
 #define m_copysign(x, y)        MS_PICK(x, copysignf, copysign)(x, y)
-#define m_pow(x, y)             MS_PICK(x, powf, pow)(x, y)
 #define MS_PICK_ANY(x, f, d, w) _Generic((x), float : f, double : d, default : w)
+#define m_pow(x, y)             MS_PICK_ANY(x, powf, pow, m_pow_i64)(x, y)
 #define m_fmod(x, y)            MS_PICK_ANY(x, fmodf, fmod, m_fmod_i64)(x, y)
 #define m_remainder(x, y)       MS_PICK_ANY(x, m_remainder_f32, m_remainder_f64, m_remainder_i64)(x, y)
 #define m_floor_div(x, y)       MS_PICK_ANY(x, m_floor_div_f32, m_floor_div_f64, m_floor_div_i64)(x, y)

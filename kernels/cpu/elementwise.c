@@ -147,13 +147,21 @@ static const walk_inner *power_loops(double y) {
                      : NULL;
 }
 
+#define COST_FLOAT   8 /* a division or an exponential, vectorised, against an addition */
+#define COST_ARITH   1
+#define COST_BOUND   1
+#define COST_COMPARE 1
+#define COST_LOGIC   1
+#define COST_CHOOSE  1
+#define COST_WHOLE   1
+
 /* The dtype that decides is the last operand's (the first may be the bool of a choice). */
 static ms_loop choose(const ms_call *c, const walk_inner *loops, int cost) {
   ms_loop l = {loops[c->in[c->n_in - 1].dtype], c->n_in, cost};
-  if (c->op->id == MS_OP_pow && c->in[1].number) {
-    const walk_inner *power = power_loops(ms_scalar_value(*c->in[1].number));
-    if (power) l.n_in = 1, l.run = power[c->in[0].dtype];
-  }
+  if (c->op->id != MS_OP_pow) return l;
+  const walk_inner *power = c->in[1].number ? power_loops(ms_scalar_value(*c->in[1].number)) : NULL;
+  if (power && power[c->in[0].dtype]) l.n_in = 1, l.run = power[c->in[0].dtype]; /* of integers there are fewer */
+  else l.cost = COST_FLOAT;
   return l;
 }
 
@@ -177,17 +185,10 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
   walk_add(&w, out, out);
   for (int k = 0; k < n_in; k++) walk_add(&w, out, &c->in[k]);
   walk_merge(&w, out);
-  walk_run(&w, f, cost);
+  walk_run(&w, f, l.cost);
   return 0;
 }
 
-#define COST_FLOAT   8 /* a division or an exponential, vectorised, against an addition */
-#define COST_ARITH   1
-#define COST_BOUND   1
-#define COST_COMPARE 1
-#define COST_LOGIC   1
-#define COST_CHOOSE  1
-#define COST_WHOLE   1
 #define KERNEL(name, cls)                                                                                                          \
   static bool supports_##name(const ms_call *c) { return name##_loops[c->in[c->n_in - 1].dtype] != NULL; }                         \
   static int run_##name(ms_call *c) { return run_loops(c, name##_loops, COST_##cls); }                                             \

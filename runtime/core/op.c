@@ -182,16 +182,27 @@ static ms_tensor *bounded(const ms_op *op, int i, ms_tensor *x, int t) {
                  (long long)low, (long long)high);
 }
 
-/* Bring the operands of an elementwise row to one dtype: fills to[] and gives that dtype, -1 on failure. Numbers take the dtype of
- * the tensors, but one with a fraction makes integers f32; a number that does not fit is an error when it is written (scalar.c). */
+/* The dtype that tensors of dtype a meet at with tensors of rank 0 of dtype b: of the same kind (truth values, integers, floating
+ * numbers) or a higher one, a decides alone. (-1: there are none.) */
+static int with_scalars(int a, int b) {
+  if (a < 0 || b < 0) return a < 0 ? b : a;
+  const int kind_a = ms_dtype_is_float(a) ? 2 : a != MS_BOOL, kind_b = ms_dtype_is_float(b) ? 2 : b != MS_BOOL;
+  return kind_a >= kind_b ? a : ms_promote(a, b);
+}
+
+/* Bring the operands of an elementwise row to one dtype: fills to[] and gives that dtype, -1 on failure. Tensors of rank 0
+ * and numbers take the dtype of the tensors, but one with a fraction makes integers f32; a number that does not fit is an error
+ * when it is written (scalar.c). */
 static int common_dtype(const ms_op *op, int n, ms_tensor *const *in, ms_tensor **to) {
   const int class = op->elementwise_class;
-  int t = -1, first = class == MS_CLASS_CHOOSE; /* the condition of a choice does not count */
+  int t = -1, scalar = -1, first = class == MS_CLASS_CHOOSE; /* the condition of a choice does not count */
   bool float_number = false;
   for (int i = first; i < n; i++)
-    if (!in[i]->is_number) t = t < 0 ? in[i]->dtype : ms_promote(t, in[i]->dtype);
-    else float_number |= !in[i]->is_integer_number && !unbounded(op, in[i]);
-  if (t < 0) t = float_number || !first ? MS_F32 : MS_I64;
+    if (!in[i]->is_number) {
+      int *of = in[i]->rank ? &t : &scalar;
+      *of = *of < 0 ? in[i]->dtype : ms_promote(*of, in[i]->dtype);
+    } else float_number |= !in[i]->is_integer_number && !unbounded(op, in[i]);
+  if ((t = with_scalars(t, scalar)) < 0) t = float_number || !first ? MS_F32 : MS_I64;
   if (class == MS_CLASS_WHOLE && (float_number || t == MS_BOOL || ms_dtype_is_float(t)))
     return ms_fail("%s: expected integers, got %s", op->name, float_number ? "a number that is none" : ms_dtype_name(t)), -1;
   if (class == MS_CLASS_LOGIC) t = MS_BOOL;
@@ -233,7 +244,8 @@ static ms_tensor *apply_to_numbers(const ms_op *op, int n, ms_tensor *const *in)
   const int class = op->elementwise_class;
   if (class == MS_CLASS_CHOOSE) return in[ms_scalar_value(in[0]->number) != 0 ? 1 : 2];
   if (class == MS_CLASS_WHOLE && !whole) return ms_fail("%s: expected integers, got numbers that are none", op->name);
-  whole &= class == MS_CLASS_ARITH || class == MS_CLASS_BOUND || class == MS_CLASS_COMPARE || class == MS_CLASS_WHOLE;
+  whole &= (class == MS_CLASS_ARITH && op->id != MS_OP_pow) || class == MS_CLASS_BOUND || class == MS_CLASS_COMPARE ||
+           class == MS_CLASS_WHOLE;
   const int dtype = class == MS_CLASS_LOGIC ? MS_BOOL : whole ? MS_I64 : MS_F64;
   ms_device *cpu = ms_device_get("cpu");
   ms_tensor *r = cpu ? ms_empty(truth ? MS_BOOL : (ms_dtype)dtype, 0, NULL, cpu) : NULL;

@@ -6,6 +6,11 @@ static int elementwise_shape(ms_infer *s) {
   int rank;
   int64_t size[MS_MAX_RANK];
   if (ms_broadcast(s->op->name, s->n_in, s->in, &rank, size) < 0) return -1;
+  ms_plain power; /* what an integer would lose is an error where the power is plain to see */
+  if (s->op->id == MS_OP_pow && !ms_dtype_is_float(s->dtype) && s->in[1]->is_number &&
+      ms_scalar_constant(s->in[1]->number, &power) && power.value < 0)
+    return ms_fail("pow: %s to the power %g, expected a power from 0 on; of x:float() any", ms_shape_str(s->in[0]), power.value),
+           -1;
   return ms_out(s, 0, s->op->flags & MS_NO_GRAD ? MS_BOOL : s->dtype, rank, size);
 }
 

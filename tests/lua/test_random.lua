@@ -149,6 +149,13 @@ local draws = {
   bernoulli = function() return ms.bernoulli { 1001 } end,
   randperm = function() return ms.randperm(1001) end,
   dropout = function() return ms.ones({ 1001 }):dropout(0.5) end,
+  bernoulli_of = function() return ms.full({ 1001 }, 0.5):bernoulli() end,
+  multinomial = function() return ms.ones({ 50 }):multinomial(1001, true) end,
+  normal = function() return ms.normal(ms.zeros { 1001 }, 1) end,
+  uniform_ = function() return ms.zeros({ 1001 }):uniform_() end,
+  normal_ = function() return ms.zeros({ 1001 }):normal_() end,
+  bernoulli_ = function() return ms.zeros({ 1001 }):bernoulli_() end,
+  random_ = function() return ms.zeros({ 1001 }):random_(1, 1000000) end,
 }
 
 function TestSeeds.test_every_random_row_is_here()
@@ -195,8 +202,8 @@ function TestSeeds.test_numbers_do_not_depend_on_the_number_of_threads()
     for _, threads in ipairs { 1, 2, 3 } do
       ms.threads(threads)
       ms.seed(8)
-      local long = ms[name == "dropout" and "bernoulli" or name]
-      local x = (name == "randint" or name == "randperm") and draw() or long { 300001 } -- enough work for several threads
+      local long = (name == "rand" or name == "randn" or name == "bernoulli") and ms[name]
+      local x = long and long { 300001 } or draw() -- enough work for several threads
       results[#results + 1] = x:totable()
     end
     ms.threads(before)
