@@ -12,6 +12,7 @@
  * single calls of other rows (the rule's `composes`). */
 #define MS_INSIDE
 #include "core.h"
+#include "inplace.h"
 #include "numerics.h"
 #include <math.h>
 #include <stdio.h>
@@ -257,49 +258,6 @@ static ms_tensor *apply_to_numbers(const ms_op *op, int n, ms_tensor *const *in)
   return whole ? ms_whole_number(*(int64_t *)ms_data(r)) : ms_number(*(double *)ms_data(r));
 }
 
-static bool any_needs_grad(int n, ms_tensor *const *in) {
-  for (int i = 0; i < n; i++)
-    if (in[i] && in[i]->requires_grad) return true;
-  return false;
-}
-
-/* Refuse what is expanded, or unfolded into windows that overlap: several of its elements are one in memory, which a change in
- * place would change several times. A dimension, taken in the order of strides, must reach over all that the ones before it span.
- */
-static int check_overlap(const ms_op *op, const ms_tensor *x) {
-  bool seen[MS_MAX_RANK] = {false};
-  int64_t span = 1;
-  for (int left = ms_is_contiguous(x) || ms_numel(x) < 2 ? 0 : x->rank; left > 0; left--) {
-    int k = -1;
-    for (int i = 0; i < x->rank; i++)
-      if (!seen[i] && (k < 0 || x->stride[i] < x->stride[k])) k = i;
-    seen[k] = true;
-    if (x->shape[k] == 1) continue;
-    if (x->stride[k] < span)
-      return ms_fail(
-                 "%s: %s is expanded or unfolded: several of its elements are one in memory; clone it before changing it in place",
-                 op->name, ms_shape_str(x)),
-             -1;
-    span += (x->shape[k] - 1) * x->stride[k];
-  }
-  return 0;
-}
-
-static int check_mutation(const ms_op *op, int n_in, ms_tensor *const *in) {
-  if (ms_grad_enabled() && any_needs_grad(n_in, in))
-    return ms_fail("%s: keeps no record for gradients; do it inside ms.no_grad(), or on :detach()ed tensors", op->name), -1;
-  for (int i = 0; i < n_in; i++)
-    if (in[i] && in[i]->storage && ms_op_changes(op, i) && check_overlap(op, in[i]) < 0) return -1;
-  return 0;
-}
-
-/* After a call that changed its arguments in place: their versions grow, so that a gradient that needs the old values notices. A
- * call that failed has changed nothing. */
-static void mutated(const ms_op *op, int n_in, ms_tensor *const *in) {
-  for (int i = 0; i < n_in; i++)
-    if (in[i] && in[i]->storage && ms_op_changes(op, i)) in[i]->storage->version++;
-}
-
 static ms_tensor *make_view(const ms_tensor *x, const ms_spec *s) {
   int64_t n = 1;
   for (int i = 0; i < s->rank; i++)
@@ -432,49 +390,6 @@ static int compute(const checked_call *c, ms_tensor **out, bool *recorded) {
   return s->n_out;
 }
 
-/* Of a row NAME_ that changes its first argument in place, the row NAME, which gives a new tensor from the same arguments; -1:
- * there is none. */
-static int functional_of(const ms_op *op) {
-  static int16_t known[MS_OP_COUNT]; /* 0: not looked for; else the answer + 2 */
-  const size_t n = strlen(op->name) - 1;
-  for (int k = 0; !known[op->id] && k < ms_op_count(); k++) {
-    const ms_op *f = ms_op_at(k);
-    if (strlen(f->name) == n && !memcmp(f->name, op->name, n) && op->name[n] == '_' && f->n_arg == op->n_arg &&
-        f->n_tensor == op->n_tensor)
-      known[op->id] = (int16_t)(k + 2);
-  }
-  if (!known[op->id]) known[op->id] = 1;
-  return known[op->id] - 2;
-}
-
-/* What shares memory with in[0], which is about to change, as a copy. */
-static int keep_apart(int n_in, ms_tensor *const *in, ms_tensor **apart) {
-  for (int i = 0; i < n_in; i++) {
-    const bool shares = i && in[i] && in[i]->storage && in[i]->storage == in[0]->storage;
-    apart[i] = shares ? ms_apply(MS_OP_clone, MS_IN(in[i]), NULL) : in[i];
-    if (in[i] && !apart[i]) return -1;
-  }
-  return 0;
-}
-
-/* A change in place that is part of a graph: x takes the values of y, a new tensor, and y's place in the graph. */
-static int become(const ms_op *op, ms_tensor *x, ms_tensor *y) {
-  if (!y || check_overlap(op, x) < 0) return -1;
-  if (x->requires_grad && !x->node)
-    return ms_fail("%s: a leaf that requires gradients cannot be changed in place; do it inside ms.no_grad()", op->name), -1;
-  if (x->is_view)
-    return ms_fail("%s: a view cannot be changed in place while gradients are recorded; change what it is a view of", op->name), -1;
-  const bool was = ms_set_grad_enabled(false);
-  const ms_tensor *same = ms_copy_(x, ms_detach(y));
-  ms_set_grad_enabled(was);
-  if (!same) return -1;
-  if (y->node) y->node->refs++;
-  if (x->node) ms_node_release(x->node);
-  x->node = y->node, x->out_index = y->out_index, x->requires_grad = y->requires_grad;
-  x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */
-  return 0;
-}
-
 static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, const ms_attr *attr, ms_tensor **out) {
   const ms_op *op = ms_op_at(id);
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return -1;
@@ -482,12 +397,12 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
   if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
   ms_attr a[MS_MAX_ARGS];
   take_attributes(op, attr, a);
-  if (op->mutates && ms_grad_enabled() && any_needs_grad(n_in, in) && functional_of(op) >= 0)
-    return become(op, in[0], ms_apply(functional_of(op), n_in, in, a));
-  if (op->mutates && check_mutation(op, n_in, in) < 0) return -1;
+  if (op->mutates && ms_grad_enabled() && ms_any_needs_grad(n_in, in) && ms_functional_of(op) >= 0)
+    return ms_become(op, in[0], ms_apply(ms_functional_of(op), n_in, in, a));
+  if (op->mutates && ms_check_mutation(op, n_in, in) < 0) return -1;
   ms_tensor *apart[FEW_INPUTS];
-  if (op->mutates && functional_of(op) >= 0) {
-    if (keep_apart(n_in, in, apart) < 0) return -1;
+  if (op->mutates && ms_functional_of(op) >= 0) {
+    if (ms_keep_apart(n_in, in, apart) < 0) return -1;
     in = apart;
   }
   if (op->rule->composes) {
@@ -515,7 +430,7 @@ static int apply(int id, ms_device *device, int n_in, ms_tensor *const *in, cons
 
   ms_infer s = {.op = op, .n_in = n_in, .in = in, .attr = a, .dtype = number_dtype};
   if (op->rule->shape(&s) < 0 || check_values(op, device, n_in, in, s.bound) < 0) return -1;
-  const bool grad = ms_grad_enabled() && !(op->flags & MS_NO_GRAD) && !op->mutates && any_needs_grad(n_in, in);
+  const bool grad = ms_grad_enabled() && !(op->flags & MS_NO_GRAD) && !op->mutates && ms_any_needs_grad(n_in, in);
   bool recorded = false;
   int n = s.n_out;
   if (op->flags & MS_VIEW) {
@@ -530,7 +445,7 @@ int ms_apply_n(int id, ms_device *device, int n_in, ms_tensor *const *in, const 
   ms_given given;
   if (watched && ms_numerics_before(n_in, in, &given) < 0) return -1;
   const int n = apply(id, device, n_in, in, attr, out);
-  if (n >= 0 && op->mutates) mutated(op, n_in, in);
+  if (n >= 0 && op->mutates) ms_mutated(op, n_in, in);
   return n >= 0 && watched && ms_numerics_after(op, n_in, in, attr, 0, NULL, &given) < 0 ? -1 : n;
 }
 
@@ -540,24 +455,6 @@ ms_tensor *ms_apply(int id, int n_in, ms_tensor *const *in, const ms_attr *attr)
   return n < 0 ? NULL : n == 0 ? in[0] : out[0];
 }
 
-/* x was changed in place by a call on converted[]. From now on x is the result of that call's node. The node's input is x as it was
- * before: an alias of the same bytes (whose version tells that they have changed) that keeps the old link into the graph. On
- * failure x keeps its old link. */
-static int join_graph(const ms_op *op, int n_in, ms_tensor **converted, const ms_attr *attr, ms_tensor *x) {
-  ms_tensor *before = ms_autorelease(ms_alias(x));
-  if (!before) return -1;
-  before->requires_grad = x->requires_grad;
-  before->node = x->node, before->out_index = x->out_index;
-  x->node = NULL;
-  for (int i = 0; i < n_in; i++)
-    if (converted[i] == x) converted[i] = before;
-  if (ms_node_record(op, n_in, converted, attr, 1, &x) == 0) return 0;
-  if (x->node) ms_node_release(x->node);
-  x->node = before->node, x->out_index = before->out_index, x->requires_grad = before->requires_grad;
-  before->node = NULL;
-  return -1;
-}
-
 ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_attr *attr) {
   const ms_op *op = ms_op_at(id);
   ms_device *device = NULL;
@@ -565,8 +462,8 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
   if (ms_error() || check_inputs(op, n_in, in, &device) < 0) return NULL;
   if (ms_observer_now && ms_grad_enabled()) ms_observer_now->operands(n_in, in);
   if (x->is_number) return ms_fail("%s_: a number cannot be changed in place", op->name);
-  if (check_overlap(op, x) < 0) return NULL;
-  bool grad = ms_grad_enabled() && any_needs_grad(n_in, in);
+  if (ms_check_overlap(op, x) < 0) return NULL;
+  bool grad = ms_grad_enabled() && ms_any_needs_grad(n_in, in);
   if (grad && x->requires_grad && !x->node)
     return ms_fail("%s_: a leaf that requires gradients cannot be changed in place; do it inside ms.no_grad()", op->name);
   if (grad && x->is_view)
@@ -605,7 +502,7 @@ ms_tensor *ms_apply_inplace(int id, int n_in, ms_tensor *const *in, const ms_att
     ms_set_grad_enabled(was);
     if (!y) return NULL;
   }
-  if (grad && join_graph(op, n_in, converted, attr, x) < 0) return NULL;
+  if (grad && ms_join_graph(op, n_in, converted, attr, x) < 0) return NULL;
   x->storage->version++;
   if (grad && x->node) x->node->out_version[0] = x->storage->version;
   if (grad) x->storage->graph_version = x->storage->version; /* views made before this know nothing of it */
