@@ -1,4 +1,5 @@
-/* custom.c -- functions of a script with a derivative of its own: the C half of ms.custom_function (derivatives.lua is the other).
+/* custom.c -- functions of a script with a derivative of its own: the C half of ms.custom_function (scripts/mascon/custom.lua is
+ * the other).
  *
  * inside.record_custom makes a node in the graph whose derivative is a Lua function; vjp below calls that in a backward pass. It is
  * held by the registry until the node goes. */
@@ -96,7 +97,7 @@ static void drop(ms_custom *c) {
   free(s);
 }
 
-/* ---- for derivatives.lua ----------------------------------------------------------------------------------------- */
+/* ---- for custom.lua ---------------------------------------------------------------------------------------------- */
 
 /* The tensors of the list at i, in memory that Lua owns (pushed). */
 static ms_tensor **list_of(lua_State *L, int i, int *n, const char *what) {

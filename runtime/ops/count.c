@@ -24,8 +24,8 @@ static int bincount_ref(ms_ref *c) {
 }
 MS_RULE(bincount, .ref = bincount_ref);
 
-/* low == high: from the smallest to the largest element. The last interval has both its ends; what lies outside, and NaN, is not
- * counted. */
+/* low == high: from the smallest to the largest element; if these are not finite there are no such intervals, and all counts are
+ * NaN. The last interval has both its ends; what lies outside, and NaN, is not counted. */
 static int histc_ref(ms_ref *c) {
   ms_tensor *x = ms_reshape(ms_detach(c->in[0]), MS_INTS(-1));
   const int64_t bins = c->attr[0].i;
@@ -42,6 +42,7 @@ static int histc_ref(ms_ref *c) {
     from = ms_apply(MS_OP_amin, MS_IN(x), NULL), to = ms_amax(x, MS_ALL, false);
     ms_tensor *same = ms_eq(from, to), *half = ms_number(1);
     from = ms_where(same, ms_sub(from, half), from), to = ms_where(same, ms_add(to, half), to);
+    zero = ms_add(zero, ms_mul(ms_sub(to, from), ms_number(0)));
   }
   ms_tensor *at = ms_div(ms_mul(ms_sub(x, from), ms_whole_number(bins)), ms_sub(to, from));
   ms_tensor *inside = ms_logical_and(ms_ge(x, from), ms_le(x, to));

@@ -6,6 +6,7 @@
  * but each begins inside the image or its padding before it). Padding is at most half a window. Adaptive pooling has as many
  * windows as asked for: window o of n begins at floor(o size / n) and ends before ceil((o + 1) size / n). */
 #include "images.h"
+#include <math.h>
 
 /* Places of the attributes of avg_pool2d, and of max_pool2d where others stand. */
 enum { KERNEL, STRIDE, PADDING, CEIL, COUNT_PAD, DIVISOR, AVG_ATTRS, MAX_DILATION = 3, MAX_CEIL = 4 };
@@ -130,6 +131,7 @@ static ms_tensor *power_mean(ms_tensor *mean, double elements, double p) {
 static int lp_pool(ms_ref *c, int id, int dims) { /* attributes: norm_type, kernel_size, stride, ceil_mode */
   const double p = ms_decided(c->attr[0].s);
   double elements = 1;
+  if (p == 0 || !isfinite(p)) return ms_fail("%s: norm_type is %g, expected a finite number other than 0", c->op->name, p), -1;
   for (int i = 0; i < dims; i++) elements *= (double)c->attr[1].v.at[c->attr[1].v.n == dims ? i : 0];
   ms_attr a[AVG_ATTRS] = {c->attr[1], c->attr[2], A_INTS(MS_INTS(0)), c->attr[3], A_INT(1), A_INT(MS_NO_DIM)};
   ms_tensor *mean = ms_apply(id, MS_IN(ms_pow(c->in[0], ms_number(p))), a);

@@ -191,6 +191,7 @@ static int quantile(ms_ref *c, bool nan_counts) {
   if (q->is_number) q = ms_mul(q, ms_full((ms_ints){0}, 1, MS_F64, x->device));
   q = ms_reshape(ms_cast(q, MS_F64), line);
   ms_tensor *r = ms_cast(quantile_along(x, d, q, (int)c->attr[2].i, nan_counts), c->in[0]->dtype);
+  if (!r && several) ms_error_prefix("%s of q, expected 0 to 1", c->op->name);
   if (!r) return -1;
   if (several) r = ms_transpose(ms_unsqueeze(r, 0), 0, d + 1); /* now d + 1 has one element */
   ms_ints one = {.n = keep ? c->in[0]->rank : 0, .at = {1, 1, 1, 1, 1, 1, 1, 1}};

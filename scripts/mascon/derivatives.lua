@@ -112,7 +112,8 @@ end
 -- ms.jacobian(f, x) -> J: for f(x) of sizes a and x of sizes b a tensor of sizes a, b: J[i][j] = d f(x)[i] / d x[j]
 -- x may be a list, f is then called with its tensors, and J is a list, one for each; f may give several tensors, and J is then a list of
 -- these. One backward pass for each element of f(x). Differentiable again, in what f uses too.
-function derivatives.jacobian(f, x)
+function derivatives.jacobian(f, x, ...)
+  options.none("jacobian", ...)
   local list, single = inputs("jacobian", x)
   local y, alone = call("jacobian", f, list)
   local result = {}
@@ -135,7 +136,8 @@ end
 
 -- ms.hessian(f, x) -> H: for f(x) of one element and x of sizes a, a tensor of sizes a, a: H[i][j] = d2 f(x) / d x[i] d x[j]
 -- For a list x a list of lists. One backward pass for each element of x.
-function derivatives.hessian(f, x)
+function derivatives.hessian(f, x, ...)
+  options.none("hessian", ...)
   local list, single = inputs("hessian", x)
   local g = first_gradient(scalar("hessian", f, list), list)
   local result = {}
@@ -144,14 +146,16 @@ function derivatives.hessian(f, x)
 end
 
 -- ms.vjp(f, x, v) -> f(x), v J: v is like f(x) (may be left out if that has one element), v J like x
-function derivatives.vjp(f, x, v)
+function derivatives.vjp(f, x, v, ...)
+  options.none("vjp", ...)
   local list, single = inputs("vjp", x)
   local y, alone = call("vjp", f, list)
   return one_or_all(y, alone), one_or_all(gradients(y, list, vectors("vjp", v, y, "v")), single)
 end
 
 -- ms.jvp(f, x, v) -> f(x), J v: v is like x, J v like f(x). Two backward passes, whatever the sizes are.
-function derivatives.jvp(f, x, v)
+function derivatives.jvp(f, x, v, ...)
+  options.none("jvp", ...)
   local list = inputs("jvp", x)
   local y, alone = call("jvp", f, list)
   local direction, u = vectors("jvp", v, list, "v"), {}
@@ -161,7 +165,8 @@ function derivatives.jvp(f, x, v)
 end
 
 -- ms.hvp(f, x, v) -> f(x), H v: for f(x) of one element; v and H v are like x. Two backward passes.
-function derivatives.hvp(f, x, v)
+function derivatives.hvp(f, x, v, ...)
+  options.none("hvp", ...)
   local list, single = inputs("hvp", x)
   local y = scalar("hvp", f, list)
   local g = first_gradient(y, list)
@@ -207,6 +212,13 @@ local function checked_inputs(what, x)
 end
 
 local OPTIONS = { eps = 1e-6, atol = 1e-5, rtol = 1e-3, raise_exception = true }
+
+local function read(what, given, ...)
+  options.none(what, ...)
+  local o = options.read(what, given, OPTIONS)
+  if not (o.eps > 0 and o.eps < math.huge) then options.raise("%s: eps: expected a number above 0, got %s", what, o.eps) end
+  return o
+end
 
 -- The floating results of f, each as a list of numbers.
 local function numbers(f, x)
@@ -266,16 +278,16 @@ end
 -- Compares the derivatives of f(inputs...) with central differences, |a - n| <= atol + rtol |n|, in each element of each input that
 -- requires gradients (of all, if none does); inputs is a tensor or a list, in f64. What differs is an error that names the result, the
 -- input, the element and both numbers; with raise_exception = false the answer is false, and that text.
-function derivatives.gradcheck(f, x, given)
-  local o = options.read("gradcheck", given, OPTIONS)
+function derivatives.gradcheck(f, x, given, ...)
+  local o = read("gradcheck", given, ...)
   return judge(check("gradcheck", f, x, o), o)
 end
 
 -- ms.gradgradcheck(f, inputs, {...}) -> true
 -- The same for the derivatives of the derivatives, in the inputs and in the gradients that backward starts from, which are drawn. (Inputs
 -- of the check behind those given are these.)
-function derivatives.gradgradcheck(f, x, given)
-  local o = options.read("gradgradcheck", given, OPTIONS)
+function derivatives.gradgradcheck(f, x, given, ...)
+  local o = read("gradgradcheck", given, ...)
   local list, at = checked_inputs("gradgradcheck", x)
   local n, y = #list, call("gradgradcheck", f, list)
   local all = { table.unpack(list) }

@@ -181,6 +181,9 @@ end
 function TestCounts.test_histc_and_one_hot()
   says(ms.tensor({ 1, 2, 2.5, 3, nan }):histc(2, 1, 3), { 1, 3 })
   says(ms.tensor({ -1, 7, 7 }):histc(4, 0, 8), { 0, 0, 0, 2 })
+  for _, odd in ipairs { nan, math.huge } do -- no intervals from the smallest to the largest element
+    lu.assertTrue(ms.tensor({ 1, 2, odd }):histc(2):isnan():all():item())
+  end
   says(long(1, 3):one_hot(), { { 1, 0, 0 }, { 0, 0, 1 } })
   fails("without labels, classes must be given", function() return ms.zeros({ 0 }):long():one_hot() end)
   fails("histc: 0 bins, expected 1 or more", function() return ms.ones({ 2 }):histc(0) end)

@@ -22,7 +22,7 @@ local function list(r) return rows.is_tensor(r) and { r } or r end
 local function near(what, got, want, tolerance)
   lu.assertEquals(got.shape, want.shape, what .. ": shape")
   for k, v in ipairs(rows.flat(got:detach())) do
-    if math.abs(v - want.v[k]) > tolerance * math.max(1, math.abs(want.v[k])) then
+    if not (math.abs(v - want.v[k]) <= tolerance * math.max(1, math.abs(want.v[k]))) then
       lu.fail(("%s: element %d: got %.17g, PyTorch gives %.17g"):format(what, k, v, want.v[k]))
     end
   end
@@ -111,6 +111,9 @@ function TestLists.test_errors()
     ["unbind: argument x: expected a tensor, got number"] = function() ms.unbind(5) end,
     ["meshgrid: option indexing: expected 'ij' or 'xy', got 'ji'"] = function() ms.meshgrid({ x[1] }, { indexing = "ji" }) end,
     ["meshgrid: tensor 1 is {4, 6}, expected one dimension at most"] = function() ms.meshgrid(x) end,
+    ["broadcast_tensors: tensor 2: expected a tensor, got nil"] = function() ms.broadcast_tensors(x, nil, x) end,
+    ["broadcast_tensors: expected no more arguments, got userdata"] = function() ms.broadcast_tensors({ x }, x) end,
+    ["meshgrid: expected a list of vectors, got nil"] = function() ms.meshgrid(x, nil, x) end,
     ["broadcast_tensors: tensor 2 is {5}, which does not fit"] = function() ms.broadcast_tensors { x, ms.zeros { 5 } } end,
     ["cartesian_prod: expected a list of tensors, got nil"] = function() ms.cartesian_prod() end,
     ["combinations: expected one dimension"] = function() ms.combinations(x) end,
@@ -209,6 +212,7 @@ function TestCompare.test_assert_close()
     ["assert_close: the dtypes differ: f32 and f64"] = function() ms.assert_close(x, x:double()) end,
     ["rtol and atol come together"] = function() ms.assert_close(x, x, { rtol = 1 }) end,
     ["the one element: 1.0 and 2.0"] = function() ms.assert_close(ms.tensor(1), ms.tensor(2)) end,
+    ["allclose: the shapes {2} and {3} do not fit together"] = function() x:allclose(ms.ones { 3 }) end,
     ["allclose: argument y: expected a tensor, got number"] = function() x:allclose(1) end,
     ["allclose: unknown option 'tol'"] = function() x:allclose(x, { tol = 1 }) end,
   } do lu.assertErrorMsgContains(message, f) end

@@ -238,6 +238,7 @@ function TestScheduleErrors.test_impossible_settings_are_refused()
     { "cosine_annealing_warm_restarts: T_mult: expected a whole number from 1 on, got 1.5", S.cosine_annealing_warm_restarts, 4,
       { T_mult = 1.5 } },
     { "lambda_lr: lr_lambda: expected a function of the number of steps", S.lambda_lr, 3 },
+    { "lambda_lr: lr_lambda gave nil for 0 steps, expected a number", S.lambda_lr, function() end },
     { "lambda_lr: lr_lambda: expected a number or a list of 2, one for each group of parameters, got 1", S.lambda_lr,
       { function() return 1 end } },
     { "cyclic_lr: argument max_lr is missing", S.cyclic_lr, 0.1 },

@@ -98,16 +98,22 @@ lr_scheduler.polynomial_lr = schedule.kind("polynomial_lr", 2, { { "total_iters"
 
 -- ---- by functions -------------------------------------------------------------------------------------------------------------------
 
-local function of_group(f, i) return type(f) == "table" and f[i] or f end
+-- What the function of group i gives after e steps.
+local function factor(s, e, i)
+  local f = s.lr_lambda
+  local v = (type(f) == "table" and f[i] or f)(e)
+  if type(v) ~= "number" then options.raise("%s: lr_lambda gave %s for %d steps, expected a number", s.what, states.word(v), e) end
+  return v
+end
 local function check_functions(s, sets) schedule.per_group(s, "lr_lambda", sets) end
 
 -- optim.lr_scheduler.lambda_lr(o, f): the rate to begin with, times f(number of steps); f: a function, or a list, one for each group
 lr_scheduler.lambda_lr = schedule.kind("lambda_lr", 1, { { "lr_lambda", function_of_step } }, {
-  begin = check_functions, rate = function(s, e, _, base, i) return base * of_group(s.lr_lambda, i)(e) end })
+  begin = check_functions, rate = function(s, e, _, base, i) return base * factor(s, e, i) end })
 
 -- optim.lr_scheduler.multiplicative_lr(o, f): times f(number of steps) at each step; f: a function, or a list, one for each group
 lr_scheduler.multiplicative_lr = schedule.kind("multiplicative_lr", 1, { { "lr_lambda", function_of_step } }, {
-  begin = check_functions, rate = function(s, e, lr, _, i, first) return first and lr or lr * of_group(s.lr_lambda, i)(e) end })
+  begin = check_functions, rate = function(s, e, lr, _, i, first) return first and lr or lr * factor(s, e, i) end })
 
 -- ---- waves -----------------------------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,16 @@ local function want(what, x, y)
   if not ms.is_tensor(y) then raise("%s: argument y: expected a tensor, got %s", what, type(y)) end
 end
 
+-- Raises unless x and y broadcast to one shape.
+local function want_broadcast(what, x, y)
+  for i = 1, math.min(x:dim(), y:dim()) do
+    local a, b = x:size(-i), y:size(-i)
+    if a ~= b and a ~= 1 and b ~= 1 then
+      raise("%s: the shapes %s and %s do not fit together", what, tostring(x.shape), tostring(y.shape))
+    end
+  end
+end
+
 local function inexact(t) return t.dtype:find "^b?f%d" ~= nil end
 
 -- True where |x - y| <= atol + rtol |y|, both are the same (infinities), or, with equal_nan, both are NaN.
@@ -37,6 +47,7 @@ end
 -- themselves
 function compare.isclose(x, y, ...)
   want("isclose", x, y)
+  want_broadcast("isclose", x, y)
   return close(x, y, read("isclose", ...))
 end
 
@@ -75,6 +86,7 @@ end
 -- says which element is worst. Like all that answers yes or no about values it waits for them.
 function compare.allclose(x, y, ...)
   want("allclose", x, y)
+  want_broadcast("allclose", x, y)
   local o = read("allclose", ...)
   local words = difference(x, y, o)
   if words then return false, "allclose: " .. words end

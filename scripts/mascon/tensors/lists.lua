@@ -37,10 +37,13 @@ end
 
 -- A list of tensors: the one argument there is, or all of them.
 local function tensors(what, first, ...)
-  local list = is_tensor(first) and { first, ... } or first
-  if type(list) ~= "table" or #list == 0 then raise("%s: expected a list of tensors, got %s", what, type(first)) end
-  for k, t in ipairs(list) do
-    if not is_tensor(t) then raise("%s: tensor %d: expected a tensor, got %s", what, k, type(t)) end
+  local alone = not is_tensor(first)
+  if alone then options.none(what, ...) end
+  local list = alone and first or { first, ... }
+  local n = alone and (type(list) == "table" and #list or 0) or 1 + select("#", ...)
+  if n == 0 then raise("%s: expected a list of tensors, got %s", what, type(first)) end
+  for k = 1, n do
+    if not is_tensor(list[k]) then raise("%s: tensor %d: expected a tensor, got %s", what, k, type(list[k])) end
   end
   return list
 end
@@ -184,7 +187,7 @@ function lists.meshgrid(...)
       raise("meshgrid: expected a list of vectors, got %s", type(v))
     end
   end
-  for _, v in ipairs { ... } do take(v) end
+  for k = 1, select("#", ...) do take((select(k, ...))) end
   tensors("meshgrid", vectors)
   local o = options.read("meshgrid", given, { indexing = "ij" })
   if o.indexing ~= "ij" and o.indexing ~= "xy" then raise("meshgrid: option indexing: expected 'ij' or 'xy', got '%s'", o.indexing) end
