@@ -100,6 +100,11 @@ static int tensor_new(lua_State *L) {
     const char *complaint = NULL;
     lua_pushvalue(L, 1);
     if (!read_table(L, &v, 0, &d, &l, &complaint)) return msl_raise(L, mark, "tensor: the list holds %s", complaint);
+    const bool guessed = first == MS_BOOL && msl_dtype(L, options, "dtype", -1) < 0;
+    for (int64_t k = 0; guessed && k < n; k++)
+      if (((int64_t *)buffer)[k] & ~(int64_t)1)
+        return msl_raise(L, mark, "tensor: the list begins with a boolean and holds %lld; say which dtype is meant",
+                         (long long)((int64_t *)buffer)[k]);
     int64_t low = dtype == MS_U8 ? 0 : INT32_MIN, high = dtype == MS_U8 ? 255 : INT32_MAX;
     for (int64_t k = 0; k < n && (dtype == MS_U8 || dtype == MS_I32); k++)
       if (((int64_t *)buffer)[k] < low || ((int64_t *)buffer)[k] > high)

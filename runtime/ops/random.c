@@ -1,6 +1,7 @@
 /* random.c -- random numbers whose distribution a tensor gives, and random numbers written into a tensor. (Those that make a tensor
  * of a given shape are in create.c.) */
 #include "compose.h"
+#include <math.h>
 
 /* ---- by a tensor --------------------------------------------------------------------------------------------------------------
  */
@@ -32,7 +33,7 @@ static ms_tensor *random_like(int id, ms_ints shape, ms_attr a, ms_attr b, int d
   return ms_apply_n(id, device, 0, NULL, attr, out) < 0 ? NULL : out[0];
 }
 
-/* mean + std times normal numbers; one of both is a tensor. */
+/* mean + std times normal numbers; one of both is a tensor. Where a tensor std is below 0 the result is NaN. */
 static int normal_ref(ms_ref *c) {
   ms_tensor *x[2], *like = NULL;
   int rank, dtype = -1;
@@ -47,7 +48,11 @@ static int normal_ref(ms_ref *c) {
     like = x[i];
   }
   if (!like) return ms_fail("normal: mean and std are numbers; ms.randn(shape, mean, std) takes those"), -1;
+  ms_plain plain;
+  if (x[1]->is_number && ms_scalar_constant(x[1]->number, &plain) && !(plain.value >= 0))
+    return ms_fail("normal: std = %g, expected 0 or more", plain.value), -1;
   if (ms_broadcast("normal", 2, x, &rank, v.at) < 0) return -1;
+  if (!x[1]->is_number) x[1] = ms_where(ms_ge(x[1], ms_number(0)), x[1], ms_number(NAN));
   v.n = rank;
   ms_tensor *r = random_like(MS_OP_randn, v, A_NUM(0), A_NUM(1), dtype, like->device);
   return ms_give(c, ms_add(x[0], ms_mul(x[1], ms_cast(r, dtype))));

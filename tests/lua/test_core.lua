@@ -32,6 +32,8 @@ function TestMaking.test_a_number_makes_a_tensor_without_dimensions()
 end
 
 function TestMaking.test_dtypes_follow_the_option_and_booleans_make_bool()
+  lu.assertErrorMsgContains("begins with a boolean and holds 2", ms.tensor, { true, 2 })
+  lu.assertEquals(ms.tensor({ true, 2 }, { dtype = "i64" }):totable(), { 1, 2 })
   lu.assertEquals(ms.tensor({ 1, 2 }, { dtype = "i64" }):totable(), { 1, 2 })
   lu.assertEquals(math.type(ms.tensor({ 1 }, { dtype = "i64" }):item()), "integer")
   lu.assertEquals(math.type(ms.tensor({ 1 }):item()), "float")

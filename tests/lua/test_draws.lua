@@ -93,6 +93,8 @@ function TestNormal.test_means_and_deviations_by_tensors()
     lu.assertAlmostEquals(y:select(2, k):std():item(), want[2], 0.05 * want[2])
   end
   lu.assertErrorMsgContains("ms.randn(shape, mean, std) takes those", function() ms.normal(0, 1) end)
+  lu.assertErrorMsgContains("normal: std = -1, expected 0 or more", function() ms.normal(ms.zeros { 2 }, -1) end)
+  lu.assertEquals(ms.normal(0, ms.tensor { 1, -1, 0 }):isnan():totable(), { false, true, false })
 end
 
 function TestFill.test_tensors_are_overwritten_where_they_are()

@@ -331,6 +331,7 @@ function TestOptimFields.test_arguments_that_nobody_reads_are_refused()
   local o = optim.sgd { leaf(1) }
   fails("optim.sgd: step: expected no argument, or a function that computes the loss, got 3", o.step, o, 3)
   fails("optim.sgd: step: expected no more arguments, got number", o.step, o, print, 3)
+  fails("optim.sgd: step: expected no more arguments, got number", o.step, o, nil, 3)
   fails("optim.sgd: zero_grad: expected no more arguments, got boolean", o.zero_grad, o, false)
   fails("optim.sgd: load_state_dict: expected no more arguments, got table", o.load_state_dict, o, {}, { strict = false })
 end

@@ -5,13 +5,9 @@ local states = require "mascon.state"
 local kit = require "mascon.layers.kit"
 local nn, layer, kinds = kit.nn, kit.layer, kit.kinds
 
-local rows = {}
-for _, row in ipairs(ms.ops()) do rows[row.name] = row end
-
--- The operation `name` with these arguments behind x, as many as its row has, by position or by name, kept as fields. No row, no layer.
+-- The operation `name` with these arguments behind x, by position or by name, kept as fields.
 local function activation(name, ...)
-  if not rows[name] then return end
-  local takes, f = { table.unpack({ ... }, 1, #rows[name].args - 1) }, ms[name]
+  local takes, f = { ... }, ms[name]
   local a, b = takes[1] and takes[1][1], takes[2] and takes[2][1]
   local class = layer(name, #takes, takes)
   if b then
@@ -62,16 +58,12 @@ function Softmax2d.forward(_, x)
 end
 
 -- nn.prelu([num_parameters = 1 [, init = 0.25]]): x where x > 0, else weight x; one weight, or one per channel
-if rows.prelu then
-  local Prelu = layer("prelu", 2, { { "num_parameters", kinds.count, 1 }, { "init", kinds.number, 0.25 } }, function(self)
-    self.weight = nn.parameter(ms.full({ self.num_parameters }, self.init))
-  end)
-  function Prelu:forward(x) return ms.prelu(x, self.weight) end
-end
+local Prelu = layer("prelu", 2, { { "num_parameters", kinds.count, 1 }, { "init", kinds.number, 0.25 } }, function(self)
+  self.weight = nn.parameter(ms.full({ self.num_parameters }, self.init))
+end)
+function Prelu:forward(x) return ms.prelu(x, self.weight) end
 
 -- nn.rrelu([lower = 1/8 [, upper = 1/3]]): x where x > 0, else a slope times x: while training a random one for each element, else the
 -- middle
-if rows.rrelu then
-  local Rrelu = layer("rrelu", 2, { { "lower", kinds.number, 1 / 8 }, { "upper", kinds.number, 1 / 3 } })
-  function Rrelu:forward(x) return ms.rrelu(x, self.lower, self.upper, self.training) end
-end
+local Rrelu = layer("rrelu", 2, { { "lower", kinds.number, 1 / 8 }, { "upper", kinds.number, 1 / 3 } })
+function Rrelu:forward(x) return ms.rrelu(x, self.lower, self.upper, self.training) end

@@ -9,7 +9,8 @@ local nn = kit.nn
 -- nn.lambda(f [, name]): any function as a module
 local Lambda = nn.class "lambda"
 nn.lambda = Lambda
-function Lambda:init(f, name)
+function Lambda:init(f, name, ...)
+  options.none("nn.lambda", ...)
   if type(f) ~= "function" then options.raise("nn.lambda: expected a function, got %s", type(f)) end
   if name ~= nil and type(name) ~= "string" then options.raise("nn.lambda: name: expected a text, got %s", type(name)) end
   self.f, self.name = f, name or ""
@@ -86,13 +87,15 @@ function List:_check_entry(key, value)
   return i and value ~= nil and self._entry(self.__name, ("[%d]"):format(i), value) or value
 end
 
-function List:append(x)
+function List:append(x, ...)
+  options.none(self.__name .. ":append", ...)
   self[#self + 1] = self._entry(self.__name .. ":append", "argument 1", x)
   return self
 end
 
-function List:insert(i, x)
+function List:insert(i, x, ...)
   local what, n = self.__name .. ":insert", #self
+  options.none(what, ...)
   local at = math.tointeger(i)
   if at and at < 0 then at = n + 1 + at end
   if not at or at < 1 or at > n + 1 then options.raise("%s: expected a place 1..%d, got %s", what, n + 1, tostring(i)) end
@@ -102,7 +105,8 @@ function List:insert(i, x)
   return self
 end
 
-function List:extend(list)
+function List:extend(list, ...)
+  options.none(self.__name .. ":extend", ...)
   local what = self.__name .. ":extend"
   if not (nn.is_module(list) and list._entry) then entries_of(what, self._words, list) end
   local new = {}
@@ -112,7 +116,8 @@ function List:extend(list)
 end
 
 -- l:pop([i = -1]) -> the entry, which is taken out; those behind it move up.
-function List:pop(i)
+function List:pop(i, ...)
+  options.none(self.__name .. ":pop", ...)
   local n = #self
   local at = i == nil and n or math.tointeger(i)
   if at and at < 0 then at = n + 1 + at end
@@ -166,7 +171,8 @@ function Dict:_check_entry(key, value)
 end
 
 -- d:update { name = m, ... }, or a list of pairs { { "name", m }, ... } where the order matters: by name otherwise.
-function Dict:update(t)
+function Dict:update(t, ...)
+  options.none(self.__name .. ":update", ...)
   local what = self.__name .. ":update"
   if type(t) ~= "table" then options.raise("%s: expected a table of %s by name, got %s", what, self._words, type(t)) end
   local list = {}
@@ -195,26 +201,33 @@ function Dict:init(t, ...)
 end
 
 -- for name, m in d:items() do; d:keys() and d:values() -> lists
-function Dict:items()
+function Dict:items(...)
+  options.none(self.__name .. ":items", ...)
   local keys, i = keys_of(self), 0
   return function()
     i = i + 1
     if keys[i] then return keys[i], self[keys[i]] end
   end
 end
-function Dict:keys() return keys_of(self) end
-function Dict:values()
+function Dict:keys(...)
+  options.none(self.__name .. ":keys", ...)
+  return keys_of(self)
+end
+function Dict:values(...)
+  options.none(self.__name .. ":values", ...)
   local list = {}
   for _, v in self:items() do list[#list + 1] = v end
   return list
 end
-function Dict:pop(key)
+function Dict:pop(key, ...)
+  options.none(self.__name .. ":pop", ...)
   local v = Dict[key] == nil and self[key] or nil
   if v == nil then options.raise("%s:pop: there is no '%s'", self.__name, tostring(key)) end
   self[key] = nil
   return v
 end
-function Dict:clear()
+function Dict:clear(...)
+  options.none(self.__name .. ":clear", ...)
   for _, key in ipairs(keys_of(self)) do self[key] = nil end
 end
 function Dict:__len() return #keys_of(self) end

@@ -98,5 +98,8 @@ for dims, name in ipairs { "conv_transpose1d", "conv_transpose2d" } do
     local extra = output_size == nil and self.output_padding or padding_for(self, x, output_size, dims)
     return f(x, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
   end
-  function class:__call(x, output_size) return self:forward(x, output_size) end
+  function class:__call(x, output_size, ...)
+    options.none(self.__name, ...)
+    return self:forward(x, output_size)
+  end
 end

@@ -20,8 +20,9 @@ local REDUCED = { mean = function(x) return x:mean() end, sum = function(x) retu
 -- nn.triplet_margin_with_distance(anchor, positive, negative, { distance_function = f, margin = 1, swap = false, reduction = "mean" }):
 -- max(f(anchor, positive) - f(anchor, negative) + margin, 0); swap: of f(anchor, negative) and f(positive, negative) the smaller.
 -- f gives a distance for each pair; without one it is ms.pairwise_distance.
-function nn.triplet_margin_with_distance(anchor, positive, negative, given)
+function nn.triplet_margin_with_distance(anchor, positive, negative, given, ...)
   local what = "nn.triplet_margin_with_distance"
+  options.none(what, ...)
   local o = options.read(what, given, { distance_function = ms.pairwise_distance, margin = 1, swap = false, reduction = "mean" })
   local f, reduce = o.distance_function, REDUCED[o.reduction]
   if not (o.margin > 0) then options.raise("%s: margin: expected more than 0, got %g", what, o.margin) end

@@ -228,7 +228,8 @@ local function add_group(o, what, parameters, values)
   for _, p in ipairs(list) do o.parameters[#o.parameters + 1] = p end
 end
 
-function make(class, parameters, opts)
+function make(class, parameters, opts, ...)
+  options.none(class.name, ...)
   local what = class.name
   if not class.options or not (class.update or class.advance or class.step) then
     options.raise("%s: this class of optimizers has no %s yet", what, class.options and "update" or "options")
@@ -345,8 +346,8 @@ end
 function Optimizer:step(closure, ...)
   local o = own(self, "step")
   local loss
+  options.none(o.what .. ": step", ...)
   if closure ~= nil then
-    options.none(o.what .. ": step", ...)
     if type(closure) ~= "function" then
       options.raise("%s: step: expected no argument, or a function that computes the loss, got %s", o.what, states.word(closure))
     end

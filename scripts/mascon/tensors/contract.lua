@@ -301,10 +301,12 @@ end
 -- ms.chain_matmul { a, b, c, ... } -> the product of these matrices, in the order that takes the fewest multiplications. The first one
 -- may be a vector (a row), and the last one (a column), as in PyTorch's linalg.multi_dot.
 function contract.chain_matmul(first, ...)
-  local list = ms.is_tensor(first) and { first, ... } or first
+  local list = ms.is_tensor(first) and table.pack(first, ...) or first
+  if list == first then options.none("chain_matmul", ...) end
   if type(list) ~= "table" or #list == 0 then raise("chain_matmul: expected a list of matrices, got %s", type(first)) end
-  local n, size, xs = #list, {}, {}
-  for k, x in ipairs(list) do
+  local n, size, xs = list.n or #list, {}, {}
+  for k = 1, n do
+    local x = list[k]
     if not ms.is_tensor(x) then raise("chain_matmul: matrix %d: expected a tensor, got %s", k, type(x)) end
     local vector = x:dim() == 1 and n > 1 and (k == 1 or k == n)
     if x:dim() ~= 2 and not vector then raise("chain_matmul: matrix %d is %s, expected two dimensions", k, tostring(x.shape)) end
