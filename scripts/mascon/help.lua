@@ -84,13 +84,15 @@ local function resolve(path)
   return v
 end
 
--- ms.help(name) -> text: an operation ("softmax"), a function ("nn.linear"), or nothing for an overview.
+-- ms.help(name) -> text: an operation ("softmax"), a function ("nn.linear"), "operations" for all of their names, or nothing for an
+-- overview.
 return function(name)
+  local list = {}
+  for _, r in ipairs(ms.ops()) do list[#list + 1] = not r.private and r.name or nil end
+  table.sort(list)
+  if name == "operations" then return table.concat(list, " ") end
   if name == nil or name == "" then
-    local list = {}
-    for _, r in ipairs(ms.ops()) do list[#list + 1] = not r.private and r.name or nil end
-    table.sort(list)
-    return "operations: " .. table.concat(list, " ")
+    return ("operations: %d, such as matmul conv2d softmax; ms.help(\"operations\") or ?operations lists them"):format(#list)
       .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.plot ms.image ms.args ms.run ms.tensorboard ms.checkpoint ms.progress ms.meter"
       .. "\nmore: ms.tensor ms.zeros ms.ones ms.grad ms.no_grad ms.scope ms.compile ms.seed ms.save ms.load ms.threads ms.precision; "
       .. "x:backward x:item x:totable x:to x:detach"
@@ -105,13 +107,11 @@ return function(name)
   if t then return t end
   local v = resolve(name)
   if r then return of_row(r) end
-  local names = {}
-  for _, q in ipairs(ms.ops()) do names[#names + 1] = not q.private and q.name or nil end
   for _, q in ipairs(type(v) == "function" and ms.ops() or {}) do -- nn.huber is ms.huber_loss
     if not q.private and ms[q.name] == v then return of_row(q) end
   end
   if v ~= nil then return ("ms.%s is a %s"):format(name, type(v)) end
-  return ("nothing is known of '%s'%s"):format(name, text.hint(name, names))
+  return ("nothing is known of '%s'%s"):format(name, text.hint(name, list))
 end
 
 -- ms.compile(f) -> step, which is called as f is
