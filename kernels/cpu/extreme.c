@@ -6,31 +6,9 @@
 
 enum { LANES = 32 }; /* the best so far of so many adjacent terms, side by side */
 
-#define T    float
-#define G(x) x##_f32
-#include "extreme_template.h"
-#undef T
-#undef G
-#define T    double
-#define G(x) x##_f64
-#include "extreme_template.h"
-#undef T
-#undef G
-#define T    int64_t
-#define G(x) x##_i64
-#include "extreme_template.h"
-#undef T
-#undef G
-#define T    int32_t
-#define G(x) x##_i32
-#include "extreme_template.h"
-#undef T
-#undef G
-#define T    uint8_t
-#define G(x) x##_u8
-#include "extreme_template.h"
-#undef T
-#undef G
+#define TEMPLATE "extreme_template.h"
+#include "each_number.h"
+#undef TEMPLATE
 
 typedef void (*extreme_fn)(const reduction *p, const void *x, void *o, bool largest);
 static const extreme_fn extremes[MS_DTYPES] = BY_DTYPE(extremes), positions[MS_DTYPES] = BY_DTYPE(positions);

@@ -28,40 +28,14 @@ static bool evenly(const ms_view *v, int64_t *step) {
   return true;
 }
 
-#define T    uint8_t
-#define G(x) x##_u8
-#include "index_template.h"
-#undef T
-#undef G
-#define T    uint16_t
-#define G(x) x##_u16
-#include "index_template.h"
-#undef T
-#undef G
-#define T    uint32_t
-#define G(x) x##_u32
-#include "index_template.h"
-#undef T
-#undef G
-#define T    uint64_t
-#define G(x) x##_u64
-#include "index_template.h"
-#undef T
-#undef G
-#define T    float
-#define G(x) x##_f32
-#include "index_template.h"
-#undef T
-#undef G
-#define T    double
-#define G(x) x##_f64
-#include "index_template.h"
-#undef T
-#undef G
+#define TEMPLATE "index_template.h"
+#include "each_size.h"
+#include "each_float.h"
+#undef TEMPLATE
 
 /* A template's function f for the dtypes that can be added, as a table. */
 #define BY_DTYPE(f)                                                                                                                \
-  { [MS_F32] = f##_f32, [MS_F64] = f##_f64, [MS_I64] = f##_u64, [MS_I32] = f##_u32, [MS_U8] = f##_u8, [MS_BOOL] = f##_u8 }
+  { [MS_F32] = f##_f32, [MS_F64] = f##_f64, [MS_I64] = f##_8, [MS_I32] = f##_4, [MS_U8] = f##_1, [MS_BOOL] = f##_1 }
 
 /* ---- index_select ------------------------------------------------------------------------------------------------ */
 
@@ -79,7 +53,7 @@ static int index_select_run(ms_call *c) {
   int64_t distance;
   if (!rows || !n || !count) return 0;
   if (count == 1) {
-    const pick_fn pick = size == 8 ? pick_u64 : size == 4 ? pick_u32 : size == 2 ? pick_u16 : pick_u8;
+    const pick_fn pick = size == 8 ? pick_8 : size == 4 ? pick_4 : size == 2 ? pick_2 : pick_1;
     MS_PARALLEL(ms_team(rows * n * 2), o, rows,
                 pick(index, n, from + (size_t)ms_offset(&outer, o) * size, step, to + (size_t)(o * n) * size););
   } else if (evenly(&inner, &distance) && distance == 1) {

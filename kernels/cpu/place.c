@@ -16,44 +16,18 @@ typedef struct places {
   grid at_index, outer[2], middle[2], inner[2]; /* middle[TABLE]: over positions; middle[PARTNER]: over elements of the index */
 } places;
 
-#define T    uint8_t
-#define G(x) x##_u8
-#include "place_template.h"
-#undef T
-#undef G
-#define T    uint16_t
-#define G(x) x##_u16
-#include "place_template.h"
-#undef T
-#undef G
-#define T    uint32_t
-#define G(x) x##_u32
-#include "place_template.h"
-#undef T
-#undef G
-#define T    uint64_t
-#define G(x) x##_u64
-#include "place_template.h"
-#undef T
-#undef G
-#define T    float
-#define G(x) x##_f32
-#include "place_template.h"
-#undef T
-#undef G
-#define T    double
-#define G(x) x##_f64
-#include "place_template.h"
-#undef T
-#undef G
+#define TEMPLATE "place_template.h"
+#include "each_size.h"
+#include "each_float.h"
+#undef TEMPLATE
 
 typedef void (*slices_fn)(const places *w, int64_t outer, int64_t from, int64_t to, int64_t first, int64_t end);
 
 #define BY_SIZE(f)                                                                                                                 \
-  { [1] = f##_u8, [2] = f##_u16, [4] = f##_u32, [8] = f##_u64 }
+  { [1] = f##_1, [2] = f##_2, [4] = f##_4, [8] = f##_8 }
 static const slices_fn take[] = BY_SIZE(take_slices), put[] = BY_SIZE(put_slices);
-static const slices_fn add[MS_DTYPES] = {[MS_F32] = add_slices_f32, [MS_F64] = add_slices_f64, [MS_I64] = add_slices_u64,
-                                         [MS_I32] = add_slices_u32, [MS_U8] = add_slices_u8,   [MS_BOOL] = add_slices_u8};
+static const slices_fn add[MS_DTYPES] = {[MS_F32] = add_slices_f32, [MS_F64] = add_slices_f64, [MS_I64] = add_slices_8,
+                                         [MS_I32] = add_slices_4,   [MS_U8] = add_slices_1,    [MS_BOOL] = add_slices_1};
 
 /* dims: how many dimensions of the table are indexed, from d on. */
 static places places_of(const ms_view *table, const ms_view *index, const ms_view *partner, int d, int dims) {

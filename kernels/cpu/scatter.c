@@ -5,54 +5,15 @@
 
 enum { TAKE, PUT, ADD, MULTIPLY, LARGER, SMALLER };
 
-#define MOVES /* by the size of an element */
-#define T     uint8_t
-#define G(x)  x##_1
-#include "scatter_template.h"
-#undef T
-#undef G
-#define T    uint16_t
-#define G(x) x##_2
-#include "scatter_template.h"
-#undef T
-#undef G
-#define T    uint32_t
-#define G(x) x##_4
-#include "scatter_template.h"
-#undef T
-#undef G
-#define T    uint64_t
-#define G(x) x##_8
-#include "scatter_template.h"
-#undef T
-#undef G
+#define MOVES    /* by the size of an element */
+#define TEMPLATE "scatter_template.h"
+#include "each_size.h"
+#undef TEMPLATE
 #undef MOVES
 
-#define T    uint8_t
-#define G(x) x##_u8
-#include "scatter_template.h"
-#undef T
-#undef G
-#define T    int32_t
-#define G(x) x##_i32
-#include "scatter_template.h"
-#undef T
-#undef G
-#define T    int64_t
-#define G(x) x##_i64
-#include "scatter_template.h"
-#undef T
-#undef G
-#define T    float
-#define G(x) x##_f32
-#include "scatter_template.h"
-#undef T
-#undef G
-#define T    double
-#define G(x) x##_f64
-#include "scatter_template.h"
-#undef T
-#undef G
+#define TEMPLATE "scatter_template.h"
+#include "each_number.h"
+#undef TEMPLATE
 
 #define BY_SIZE(f)                                                                                                                 \
   { [1] = f##_1, [2] = f##_2, [4] = f##_4, [8] = f##_8 }

@@ -3,31 +3,9 @@
 #include <string.h>
 
 /* How many elements stand before the first that is not less than v, or (right) that is greater. */
-#define T    float
-#define G(x) x##_f32
-#include "search_template.h"
-#undef T
-#undef G
-#define T    double
-#define G(x) x##_f64
-#include "search_template.h"
-#undef T
-#undef G
-#define T    int64_t
-#define G(x) x##_i64
-#include "search_template.h"
-#undef T
-#undef G
-#define T    int32_t
-#define G(x) x##_i32
-#include "search_template.h"
-#undef T
-#undef G
-#define T    uint8_t
-#define G(x) x##_u8
-#include "search_template.h"
-#undef T
-#undef G
+#define TEMPLATE "search_template.h"
+#include "each_number.h"
+#undef TEMPLATE
 
 #define BY_DTYPE(f)                                                                                                                \
   { [MS_F32] = f##_f32, [MS_F64] = f##_f64, [MS_I64] = f##_i64, [MS_I32] = f##_i32, [MS_U8] = f##_u8, [MS_BOOL] = f##_u8 }
