@@ -145,10 +145,14 @@ static int local_response_norm_ref(ms_ref *c) {
   c->n_out = 1;
   if (x->rank < 3) return ms_fail("local_response_norm: expected N x C x ..., got %s", ms_shape_str(x)), -1;
   if (size < 1) return ms_fail("local_response_norm: size is %lld, expected 1 or more", (long long)size), -1;
+  /* So many channels before and after, all there are at most. */
+  int64_t channels = x->shape[1], before = size / 2, after = (size - 1) / 2;
+  if (before > channels) before = channels;
+  if (after > channels) after = channels;
   ms_ints pads = {.n = 2 * (x->rank - 1)};
-  pads.at[pads.n - 2] = size / 2, pads.at[pads.n - 1] = (size - 1) / 2;
+  pads.at[pads.n - 2] = before, pads.at[pads.n - 1] = after;
   ms_tensor *squares = ms_constant_pad(ms_square(x), pads, 0), *sum = NULL;
-  for (int64_t i = 0; i < size; i++) {
+  for (int64_t i = 0; i <= before + after; i++) {
     ms_tensor *t = ms_slice(squares, 1, i, x->shape[1], 1);
     sum = sum ? ms_add(sum, t) : t;
   }

@@ -213,7 +213,21 @@ static bool kept_elsewhere(const ms_record *r, int slot) {
   return ms_storage_users(s->storage) > ours;
 }
 
+/* Views of memory from outside (x:detach()) that the function made and dropped: nobody can freeze them any more, and the next call
+ * makes others. */
+static void drop_lost_leaves(ms_record *r) {
+  int n = 0;
+  for (int i = 0; i < r->n_leaf; i++) {
+    int ours = 1;
+    for (int k = 0; k < r->n_grad && r->leaf[i]->refs == 2; k++) ours += r->grad[k].arg < 0 && r->grad[k].leaf == r->leaf[i];
+    if (r->leaf[i]->refs == ours) ms_release(r->leaf[i]);
+    else r->leaf[n++] = r->leaf[i];
+  }
+  r->n_leaf = n;
+}
+
 int ms_record_settle(ms_record *r) {
+  drop_lost_leaves(r);
   int n = 0;
   for (int i = 0; i < r->n_grad; i++) { /* leaves that the function made and dropped */
     ms_rgrad *g = &r->grad[i];

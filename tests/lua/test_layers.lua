@@ -226,8 +226,30 @@ function TestRanks.test_are_said()
     ["bilinear: x1 is 2 x 3 f32, x2 2 x 3 f32, weight 4 x 3 x 2 f32"] = function() nn.bilinear(3, 2, 4)(rows_, rows_) end,
     ["bilinear: expected two tensors, got nil as the second"] = function() nn.bilinear(3, 2, 4)(rows_) end,
     ["batch_norm: evaluation needs running_mean and running_var"] = function() ms.batch_norm(rows_) end,
+    ["nn.celu: alpha: expected a finite number that is not 0, got 0"] = function() nn.celu(0) end,
+    ["nn.hardtanh: min_val is 1, max_val -1, expected min_val < max_val"] = function() nn.hardtanh(1, -1) end,
+    ["nn.hardtanh: min_val is 2, max_val 1"] = function() nn.hardtanh { min_val = 2 } end,
     ["nn.unflatten: one size may be -1, not several"] = function() nn.unflatten(2, { -1, -1 }) end,
   } do
     fails(expected, call)
   end
+end
+
+function TestRanks.test_a_batch_that_is_refused_is_not_counted()
+  for _, momentum in ipairs { 0.1, false } do
+    local m = nn.batch_norm(3, { momentum = momentum })
+    fails("one value per channel", m, ms.ones { 1, 3 })
+    fails("", m, ms.ones { 2, 4 })
+    lu.assertEquals(m.num_batches_tracked:item(), 0)
+    m(ms.arange(1, 6):reshape { 2, 3 })
+    lu.assertEquals(m.num_batches_tracked:item(), 1)
+  end
+end
+
+function TestRanks.test_a_window_wider_than_there_are_channels()
+  local x = ms.arange(1, 12):reshape { 2, 3, 2 }
+  local scale = 1 + x:square():sum(2, { keepdim = true }) * (0.5 / 100)
+  assert(nn.local_response_norm(100, { alpha = 0.5 })(x):allclose(x / scale ^ 0.75))
+  local wide = math.tointeger(2 ^ 40)
+  assert(nn.local_response_norm(wide)(x):allclose(x))
 end

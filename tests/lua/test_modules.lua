@@ -474,6 +474,16 @@ function TestParametrized.test_errors()
   fails("linear has no floating parameter 'scale'", nn.register_parametrization, m, "scale", Double())
   fails("nn.register_parametrization: expected a module, got a function", nn.register_parametrization, m, "weight", function() end)
   fails("linear has no parametrized 'weight'", nn.remove_parametrizations, m, "weight")
+  local Total = nn.class "total" -- what does not fit is refused before anything has changed
+  function Total.forward(_, w) return w:sum() end
+  local before = tostring(m)
+  fails("total of 'weight' gives scalar f32, expected 2 x 2 f32 as the parameter is", nn.register_parametrization, m, "weight", Total())
+  fails("gives 2 x 2 f64, expected 2 x 2 f32", nn.register_parametrization, m, "weight", nn.lambda(function(w) return w:to "f64" end))
+  fails("broken", nn.register_parametrization, m, "weight", nn.lambda(function() error "broken" end))
+  lu.assertEquals(tostring(m), before)
+  local other = nn.register_parametrization(nn.linear(2, 2), "weight", Double())
+  fails("gives scalar f32, expected 2 x 2 f32", nn.register_parametrization, other, "weight", Total())
+  lu.assertEquals(nn.register_parametrization(other, "weight", Total(), { unsafe = true }).weight.shape, {})
   local One = nn.class "one"
   function One.forward(_, w) return w end
   nn.register_parametrization(m, "weight", One())

@@ -250,6 +250,29 @@ function TestReplayGradients.test_a_grad_that_is_an_argument_or_part_of_one()
 end
 
 -- The gradient that is found lies in memory that the step has touched as something captured.
+-- x:detach() inside the step is a new leaf in each call, in memory that was there before: no call waits for the last one's.
+function TestReplayGradients.test_leaves_made_of_memory_from_outside()
+  for _, source in ipairs { "argument", "parameter", "row" } do
+    for _, kind in ipairs { "kept", "dropped", "grad", "penalty" } do
+      right(function()
+        local m = nn.linear(3, 2)
+        m.weight:detach():copy_(ms.arange(1, 6):reshape { 2, 3 } / 5)
+        return function(x)
+          local from = source == "argument" and x or source == "parameter" and m.weight or x[{ { 1, 1 } }]
+          local leaf = from:detach():requires_grad_()
+          local loss = ms.matmul(leaf, m.weight:t()):square():sum()
+          if kind == "grad" then return (ms.grad(loss, leaf)) end
+          if kind == "penalty" then ms.grad(loss, leaf):square():sum():backward() else loss:backward() end
+          local g = leaf.grad
+          if kind == "dropped" then leaf.grad = nil end
+          m.weight.grad = nil
+          return g
+        end, function(i) return { ms.arange(i, i + 5):reshape { 2, 3 } } end
+      end)
+    end
+  end
+end
+
 function TestReplayGradients.test_a_grad_that_is_found_in_something_captured()
   like_eager(function()
     local w, all, call = ms.ones({ 4 }):requires_grad_(), ms.arange(1, 100):reshape { 25, 4 }, 0

@@ -30,12 +30,21 @@ activation("gelu", { "approximate", kinds.one_of("none", "tanh"), "none" })
 activation("leaky_relu", { "negative_slope", kinds.number, 0.01 })
 -- nn.elu([alpha = 1]): x where x > 0, else alpha (exp(x) - 1)
 activation("elu", { "alpha", kinds.number, 1.0 })
+local function not_0(v) return v ~= 0 and kinds.number(v) or nil, "a finite number that is not 0" end
 -- nn.celu([alpha = 1]): x where x > 0, else alpha (exp(x / alpha) - 1)
-activation("celu", { "alpha", kinds.number, 1.0 })
+activation("celu", { "alpha", not_0, 1.0 })
 -- nn.softplus([beta = 1 [, threshold = 20]]): log(1 + exp(beta x)) / beta; x where beta x > threshold
 activation("softplus", { "beta", kinds.number, 1.0 }, { "threshold", kinds.number, 20 })
 -- nn.hardtanh([min_val = -1 [, max_val = 1]]): x kept between the two
 activation("hardtanh", { "min_val", kinds.number, -1 }, { "max_val", kinds.number, 1 })
+local Hardtanh = nn.hardtanh
+local read_bounds = Hardtanh.init
+function Hardtanh:init(...)
+  read_bounds(self, ...)
+  if not (self.min_val < self.max_val) then
+    options.raise("nn.hardtanh: min_val is %g, max_val %g, expected min_val < max_val", self.min_val, self.max_val)
+  end
+end
 -- nn.hardshrink([lambd = 0.5]): x, 0 where |x| <= lambd
 activation("hardshrink", { "lambd", kinds.positive, 0.5 })
 -- nn.softshrink([lambd = 0.5]): x moved by lambd towards 0, 0 where |x| <= lambd

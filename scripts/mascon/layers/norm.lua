@@ -53,6 +53,7 @@ local function cumulative(self, x)
   if n <= 1 then options.raise("%s: %s has one value per channel, expected more while training", self.__name, states.sizes(x)) end
   local y, mean, rstd = inside.batch_normalize(x, self.weight, self.bias, self.eps)
   local guard <close> = ms.no_grad()
+  self.num_batches_tracked:add_(1)
   local share = self.num_batches_tracked:to(x.dtype):reciprocal()
   self.running_mean:lerp_(mean, share)
   self.running_var:lerp_((rstd:square():reciprocal() - self.eps) * (n / (n - 1)), share)
@@ -64,12 +65,12 @@ end
 local BatchNorm = layer("batch_norm", 1, takes(true, true), per_channel)
 function BatchNorm:forward(x)
   local training = self.training
-  if training and self.track then
-    self.num_batches_tracked:add_(1)
-    if not self.momentum then return cumulative(self, x) end
-  end
-  return ms.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training or not self.track, self.momentum or 0,
-    self.eps)
+  local counts = training and self.track
+  if counts and not self.momentum then return cumulative(self, x) end
+  local y = ms.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training or not self.track,
+    self.momentum or 0, self.eps)
+  if counts then self.num_batches_tracked:add_(1) end -- a batch that was refused is not counted
+  return y
 end
 
 -- nn.batch_norm1d(channels [, options]): nn.batch_norm for N x C and N x C x L only

@@ -48,14 +48,31 @@ function nn.is_parametrized(m, name, ...)
   return computed ~= nil and (name == nil or computed[name] == true)
 end
 
--- nn.register_parametrization(m, name, p) -> m. From now on m[name] is p(original), p a module; p(original0, original1, ...) if
--- p:right_inverse(value), which gives the originals that make a value, gives several. A parameter may have several, one behind the other.
-function nn.register_parametrization(m, name, p, ...)
+-- Raise unless p makes of these values what stands for t: nothing has been changed then.
+local function check_result(name, p, t, values)
+  local guard <close> = ms.no_grad()
+  local r = p(table.unpack(values))
+  if not states.is_tensor(r) or not states.same_shape(r, t) or r.dtype ~= t.dtype then
+    options.raise("nn.register_parametrization: %s of '%s' gives %s, expected %s as the parameter is", p.__name, name,
+      states.is_tensor(r) and states.sizes(r) or states.word(r), states.sizes(t))
+  end
+end
+
+-- nn.register_parametrization(m, name, p [, { unsafe = false }]) -> m. From now on m[name] is p(original), p a module;
+-- p(original0, original1, ...) if p:right_inverse(value), which gives the originals that make a value, gives several. A parameter may have
+-- several parametrizations, one behind the other.
+-- p is called once, to see that it gives the parameter's shape and dtype; not with unsafe = true.
+function nn.register_parametrization(m, name, p, opts, ...)
   options.none("nn.register_parametrization", ...)
+  local unsafe = options.read("nn.register_parametrization", opts, { unsafe = false }).unsafe
   local f = fields(m)
   if not nn.is_module(p) then options.raise("nn.register_parametrization: expected a module, got %s", states.word(p)) end
   if nn.is_parametrized(m, name) then
     local list = f.parametrizations[name]
+    if not unsafe then
+      local now = list:value()
+      check_result(name, p, now, { now })
+    end
     list[#list + 1] = p
     return m
   end
@@ -69,6 +86,7 @@ function nn.register_parametrization(m, name, p, ...)
     local guard <close> = ms.no_grad()
     values = { p:right_inverse(t) }
   end
+  if not unsafe then check_result(name, p, t, values) end
   if #values == 1 then
     if not rawequal(values[1], t) then
       local guard <close> = ms.no_grad()
@@ -181,7 +199,7 @@ function nn.weight_norm(m, opts, ...)
   for i = 1, w:dim() do
     if i ~= d then p.dims[#p.dims + 1] = i end
   end
-  return nn.register_parametrization(m, o.name, p)
+  return nn.register_parametrization(m, o.name, p, { unsafe = true })
 end
 
 local function unit(x, eps) return x / x:norm():clamp(eps, math.huge) end
@@ -224,5 +242,5 @@ function nn.spectral_norm(m, opts, ...)
     p:register_buffer("_v", unit(ms.randn({ matrix:size(2) }, like), p.eps))
     p:iterate(matrix, 15)
   end
-  return nn.register_parametrization(m, o.name, p)
+  return nn.register_parametrization(m, o.name, p, { unsafe = true })
 end
