@@ -4,6 +4,7 @@
 local lu = require "luaunit"
 local ms = require "mascon"
 local checks = require "checks"
+local like_eager = require "compiled".like_eager
 local nn, optim, fails = ms.nn, ms.optim, checks.fails
 
 local function leaf(...) return ms.tensor({ ... }, { dtype = "f64", requires_grad = true }) end
@@ -117,6 +118,32 @@ function TestOptimClass.test_an_update_may_look_at_its_settings()
   local a = leaf(2)
   give(Mine({ a }, { power = 2 }), 3)
   lu.assertEquals(a:item(), 2 - 9 * 0.5)
+end
+
+-- A number that is handed to the step, such as the weight of a term in the loss, is another one in each replay whatever the optimizer is.
+function TestOptimClass.test_numbers_that_the_step_gets_beside_settings()
+  local makers = { readme = from_readme() }
+  for _, name in ipairs { "sgd", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "asgd", "rprop", "lion" } do
+    makers[name] = optim[name]
+  end
+  for name, make in pairs(makers) do
+    local step = like_eager(function()
+      local p = ms.tensor({ 1, -2, 3 }, { dtype = "f64" }):requires_grad_()
+      local o = make({ p }, { lr = 0.01 })
+      return function(x, weight)
+        o:zero_grad()
+        local loss = (p * x):sum() + p:square():sum() * weight
+        loss:backward()
+        o:step()
+        return loss
+      end, function(i)
+        if i == 9 then o.lr = 0.02 end
+        return { ms.tensor({ i, 1, -i }, { dtype = "f64" }), i / 8 }
+      end, { p }
+    end)
+    local _, recordings = step:report():gsub("replayed of", "")
+    lu.assertEquals(recordings, 1, name)
+  end
 end
 
 -- All that are made of operations: with switches, numbers that are 0 or not, and rates set on the way.

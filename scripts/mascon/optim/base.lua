@@ -336,8 +336,9 @@ function base.each_parameter(o, g)
     end
   end
   if recording then
-    core.look(before)
+    core.look(false) -- note_looks asks the type of a setting: no look of the update's, and none that drops the recording
     settings.note_looks(g)
+    core.look(before)
   end
 end
 
