@@ -36,7 +36,8 @@ static ms_tensor *power_slope(ms_tensor *g, ms_tensor *x, ms_tensor *y, ms_tenso
     if (n == -1) return ms_neg(ms_mul(g, ms_square(r)));
     if (n == -0.5) return ms_mul(g, ms_mul(y, ms_mul(r, ms_square(r))));
   }
-  x = ms_where(ms_eq(y, ms_number(0)), ms_number(1), x);
+  /* at y = 0: 0, also where x is 0 or NaN; elsewhere x stays, by which the slope goes on to change with y */
+  x = ms_where(ms_logical_and(ms_eq(y, ms_number(0)), ms_logical_not(ms_gt(ms_abs(x), ms_number(0)))), ms_number(1), x);
   return ms_mul(g, ms_mul(y, ms_pow(x, ms_sub(y, ms_number(1)))));
 }
 
@@ -52,8 +53,24 @@ static ms_tensor *power_log(ms_tensor *x, ms_tensor *y) {
   return ms_log(ms_where(flat, ms_number(1), x));
 }
 
-/* x - y, and 0 where they are equal, infinite ones too. */
-static ms_tensor *apart(ms_tensor *x, ms_tensor *y) { return ms_where(ms_eq(x, y), ms_number(0), ms_sub(x, y)); }
+/* x - y, and 0 where both are the same infinity; where finite ones are equal it still has its slopes. */
+static ms_tensor *apart(ms_tensor *x, ms_tensor *y) {
+  return ms_where(ms_logical_and(ms_eq(x, y), ms_isinf(y)), ms_number(0), ms_sub(x, y));
+}
+
+/* x / (x^2 + y^2), and 0 at the origin, as in PyTorch. */
+static ms_tensor *over_square(ms_tensor *x, ms_tensor *y) {
+  ms_tensor *sum = ms_add(ms_square(x), ms_square(y));
+  return ms_div(x, ms_where(ms_eq(sum, ms_number(0)), ms_number(INFINITY), sum));
+}
+
+/* The slope of log_ndtr, density / distribution, by the form that neither overflows nor cancels on its side of 0. */
+static ms_tensor *log_ndtr_slope(ms_tensor *x) {
+  ms_tensor *below = ms_lt(x, ms_number(0)), *low = ms_where(below, x, ms_number(-1)), *high = ms_where(below, ms_number(1), x);
+  ms_tensor *left = ms_div(ms_number(0.79788456080286535588), ms_erfcx(ms_mul(low, ms_number(-0.70710678118654752440))));
+  ms_tensor *bell = ms_mul(ms_number(0.39894228040143267794), ms_exp(ms_mul(ms_number(-0.5), ms_square(high))));
+  return ms_where(below, left, ms_div(bell, ms_ndtr(high)));
+}
 
 /* The share of x in fmax and fmin: all of it where y is NaN, none where x is; else as between numbers. */
 static ms_tensor *first_share(ms_tensor *x, ms_tensor *y, ms_tensor *of_numbers) {

@@ -312,3 +312,25 @@ function TestWhole.test_products_of_integers_are_integers()
   lu.assertEquals(ms.tensor({ true, true }):prod(1):item(), 1)
   lu.assertEquals(ms.zeros({ 0 }, { dtype = "i64" }):prod(1):item(), 1)
 end
+
+-- Where two operands are equal the slope still changes with both; beyond, one form of it overflows.
+function TestWhole.test_second_derivatives_at_ties_and_far_out()
+  local function f64(t) return ms.tensor(t, { dtype = "f64", requires_grad = true }) end
+  local x, y = f64 { 0.5, -3 }, f64 { 0.5, -3 }
+  assert(ms.gradgradcheck(function(a, b) return ms.logaddexp(a, b) end, { x, y }))
+  assert(ms.gradgradcheck(function(a, b) return ms.logaddexp2(a, b) end, { x, y }))
+  assert(ms.gradgradcheck(function(a) return a:logcumsumexp(1) end, f64 { 0, 0, 0, 1, 1 }))
+  assert(ms.gradgradcheck(function(a, b) return a:pow(b) end, { f64 { 2, 0.5 }, f64 { 0, 1 } }))
+  local far = f64 { -5, 0, 5, 40, 1e8, 1e300 }
+  local slope = ms.grad(far:log_ndtr():sum(), far)
+  local bend = ms.grad(slope:sum(), far):totable()
+  lu.assertEquals({ bend[4], bend[5], bend[6] }, { 0, 0, 0 })
+  lu.assertAlmostEquals(bend[2], -2 / math.pi, 1e-14)
+  assert(ms.gradgradcheck(function(a) return a:log_ndtr() end, f64 { -5, -0.5, 0.5, 5 }))
+end
+
+function TestWhole.test_the_angle_of_the_origin_has_no_slope()
+  local x, y = ms.zeros({ 2 }, { requires_grad = true }), ms.tensor({ 0, 2 }, { requires_grad = true })
+  local g = ms.grad(ms.atan2(y, x):sum(), { y, x })
+  lu.assertEquals({ g[1]:totable(), g[2]:totable() }, { { 0, 0 }, { 0, -0.5 } })
+end
