@@ -279,7 +279,9 @@ static void push_place(lua_State *L, int k) { lua_pushlightuserdata(L, (void *)(
 static void tensor_to_outline(lua_State *L, int i, ms_tensor *t, results *r) {
   for (int k = 0; k < r->v->n; k++)
     if (r->v->tensor[k] == t) return push_place(L, MAX_TENSORS + k);
-  if (!t->node && t->requires_grad && t->storage &&
+  bool given = false; /* a view of an argument, made anew in each call: x:detach():requires_grad_(true) */
+  for (int k = 0; k < r->v->n && !given; k++) given = r->v->tensor[k]->storage == t->storage;
+  if (!t->node && t->requires_grad && t->storage && !given &&
       t->storage->birth <= r->born) { /* a parameter: itself, for the sake of its .grad */
     lua_pushvalue(L, i);
     return;

@@ -464,3 +464,22 @@ function TestReplayErrors.test_versions()
   l:backward()
   lu.assertEquals(a.grad:totable(), { 5, 5 })
 end
+
+-- A part of an empty argument begins beyond its memory: it is the argument's all the same.
+function TestReplayArguments.test_parts_of_an_empty_argument()
+  right(function()
+    return function(x) return x:narrow(2, 3, 1) * 2, x:select(2, 4), x:transpose(1, 2):diagonal(-1) end, function()
+      return { ms.zeros { 0, 4 } }
+    end
+  end)
+end
+
+-- An argument as a leaf of the step's own is no parameter that could be given back as it is.
+function TestReplayArguments.test_a_leaf_made_of_an_argument_is_a_result()
+  right(function()
+    return function(x)
+      local leaf = x:detach():requires_grad_(true)
+      return leaf, ms.grad((leaf * leaf):sum(), leaf)
+    end, function(i) return { ms.full({ 3 }, i) } end
+  end)
+end
