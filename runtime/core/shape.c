@@ -28,6 +28,7 @@ int ms_dim(int64_t dim, int rank, const char *op) {
 
 int ms_dims(ms_ints *v, int rank, const char *op) {
   bool in[MS_MAX_RANK] = {false};
+  if (!rank && v->n == 1 && (v->at[0] == 0 || v->at[0] == -1)) v->n = 0; /* a scalar's one dimension, as PyTorch allows */
   if (v->n > rank) return ms_fail("%s: %d dimensions were named, the tensor has rank %d", op, v->n, rank), -1;
   for (int i = 0; i < (v->n < 0 ? rank : v->n); i++) {
     int d = v->n < 0 ? i : ms_dim(v->at[i], rank, op);

@@ -84,8 +84,7 @@ static int kl_div_ref(ms_ref *c) {
   if (ms_equal_shapes(c->op, c->in, 2) < 0) return -1;
   ms_tensor *each = c->attr[1].i ? ms_mul(ms_exp(t), ms_sub(t, x)) : ms_sub(t_log_t(t), ms_mul(t, x));
   if (!batch) return ms_give(c, ms_reduced(each, c->attr[0].i));
-  if (!x->rank) return ms_fail("kl_div: x is %s; \"batchmean\" needs a first dimension to divide by", ms_shape_str(x)), -1;
-  return ms_give(c, ms_div(ms_sum_all(each), ms_number((double)x->shape[0])));
+  return ms_give(c, ms_div(ms_sum_all(each), ms_number(x->rank ? (double)x->shape[0] : 1)));
 }
 MS_RULE(kl_div, .ref = kl_div_ref);
 

@@ -36,7 +36,7 @@ static int windows(ms_infer *s, int k, ms_ints *dilation, bool up, const int64_t
   if (size[0] * size[1] > INT32_MAX)
     return ms_fail("%s: a window of %lld x %lld is too large", op, (long long)size[0], (long long)size[1]), -1;
   for (int i = 0; i < 2; i++) {
-    const int64_t reach = (size[i] - 1) * dilation->at[i] + 1, room = in[i] + 2 * padding[i] - reach;
+    const int64_t reach = (size[i] - 1) * dilation->at[i] + 1, room = in[i] + 2 * padding[i] - reach + (up ? stride[i] - 1 : 0);
     if (padding[i] > size[i] / 2)
       return ms_fail("%s: padding %lld is more than half of kernel_size %lld", op, (long long)padding[i], (long long)size[i]), -1;
     if (in[i] > INT32_MAX || in[i] < 1 || room < 0)
@@ -44,7 +44,7 @@ static int windows(ms_infer *s, int k, ms_ints *dilation, bool up, const int64_t
                      (long long)size[0], (long long)size[1], (long long)padding[0], (long long)padding[1],
                      (long long)dilation->at[0], (long long)dilation->at[1], (long long)in[0], (long long)in[1]),
              -1;
-    out[i] = (room + (up ? stride[i] - 1 : 0)) / stride[i] + 1;
+    out[i] = room / stride[i] + 1;
     if (up && (out[i] - 1) * stride[i] >= in[i] + padding[i]) out[i]--;
     if (misses(in[i], out[i], size[i], stride[i], padding[i], dilation->at[i]))
       return ms_fail("%s: with padding %lld and dilation %lld a window of %lld holds no element of %lld", op, (long long)padding[i],

@@ -1,5 +1,7 @@
 /* products.c -- products of vectors and matrices under PyTorch's names: forms of matmul, with the ranks that each name stands for.
  */
+#include <math.h>
+
 #include "compose.h"
 
 static int expect_rank(const ms_ref *c, int input, int rank) {
@@ -56,15 +58,20 @@ MS_RULE(inner, .ref = inner_ref);
 /* ---- beta x + alpha product: x broadcast to the product; with beta = 0 what x holds does not matter, NaN neither ----------------
  */
 
+/* n x; a whole n leaves integers integers. */
+static ms_tensor *times(ms_tensor *x, double n) {
+  if (n == 1 || !x) return x;
+  return ms_mul(x, n == trunc(n) && fabs(n) < 0x1p53 ? ms_whole_number((int64_t)n) : ms_number(n));
+}
+
 static int add_to(ms_ref *c, ms_tensor *product) {
   const double beta = ms_decided(c->attr[0].s), alpha = ms_decided(c->attr[1].s);
   ms_tensor *x = c->in[0];
   if (product && x->rank > product->rank)
     return ms_fail("%s: x is %s, which does not fit to a product of %s", c->op->name, ms_shape_str(x), ms_shape_str(product)), -1;
   if (product && !ms_expand(x, ms_sizes(product))) return ms_give(c, NULL);
-  if (alpha != 1) product = ms_mul(product, ms_number(alpha));
-  if (beta == 0) return ms_give(c, product);
-  return ms_give(c, ms_add(beta == 1 ? x : ms_mul(x, ms_number(beta)), product));
+  product = times(product, alpha);
+  return ms_give(c, beta == 0 ? product : ms_add(times(x, beta), product));
 }
 static ms_tensor *second_by_third(const ms_ref *c, int rank_a, int rank_b) {
   if (expect_rank(c, 1, rank_a) < 0 || expect_rank(c, 2, rank_b) < 0) return NULL;

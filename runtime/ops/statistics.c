@@ -181,7 +181,7 @@ static ms_tensor *covariance(ms_ref *c, double correction, bool weighted) {
   }
   ms_tensor *diff = ms_sub(x, mean), *r = ms_matmul(w ? ms_mul(diff, w) : diff, diff, false, true);
   r = ms_cast(ms_div(r, factor), c->in[0]->dtype);
-  return one ? ms_reshape(r, (ms_ints){0}) : r;
+  return one || x->shape[0] == 1 ? ms_reshape(r, (ms_ints){0}) : r;
 }
 static int cov_ref(ms_ref *c) { return ms_give(c, covariance(c, (double)c->attr[0].i, true)); }
 static int corrcoef_ref(ms_ref *c) {

@@ -239,3 +239,14 @@ for message, f in pairs {
 } do
   TestRefused["test_" .. message] = function() lu.assertErrorMsgContains(message, f) end
 end
+
+function TestLimits.test_with_ceil_mode_a_window_may_be_larger_than_the_image()
+  local line = ms.tensor { { { 1, 3 } } } -- 1 x 1 x 2
+  lu.assertEquals(ms.max_pool1d(line, 3, { ceil_mode = true }):totable(), { { { 3 } } })
+  lu.assertEquals(ms.avg_pool1d(line, 3, { ceil_mode = true }):totable(), { { { 2 } } })
+  local y = ms.tensor({ { { { 1, 2 } } } }, { requires_grad = true })
+  local z = ms.avg_pool2d(y, 2, { ceil_mode = true, divisor_override = 3 })
+  lu.assertEquals({ z:totable(), ms.grad(z:sum(), y).shape }, { { { { { 1 } } } }, { 1, 1, 1, 2 } })
+  lu.assertErrorMsgContains("do not fit", ms.max_pool1d, line, 4, { stride = 1, ceil_mode = true })
+  lu.assertErrorMsgContains("do not fit", ms.max_pool1d, line, 3)
+end

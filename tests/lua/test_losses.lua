@@ -246,4 +246,5 @@ function TestLossRows.test_one_element()
     near(nn.ssim(x:reshape { 1, 1, 1 }, x:reshape { 1, 1, 1 }, reduction, { window_size = 1 }):sum(), 1)
   end
   near(nn.mse(x:squeeze(), y:squeeze()), 0.25) -- rank 0
+  near(nn.kl_div(x:squeeze(), y:squeeze(), "batchmean"), 0.75 * math.log(0.75) - 0.75 * 0.25)
 end

@@ -111,3 +111,10 @@ function TestDistances.test_of_nothing()
   lu.assertEquals(ms.pdist(ms.zeros { 1, 4 }).shape, { 0 })
   lu.assertEquals(ms.cdist(ms.tensor { { 1, 2 } }, ms.tensor { { 1, 3 } }, 0):item(), 1)
 end
+
+function TestProducts.test_whole_factors_leave_integers_integers()
+  local x, a = i64 { { 1, 2 } }, i64 { { 1 << 53 | 1 } }
+  local y = ms.addmm(x, a, i64 { { 1, 1 } }, { beta = 2, alpha = -1 })
+  lu.assertEquals({ y.dtype, y:totable() }, { "i64", { { 2 - (1 << 53 | 1), 4 - (1 << 53 | 1) } } })
+  lu.assertEquals(ms.addmm(x, a, i64 { { 1, 1 } }, { beta = 0.5 }).dtype, "f32")
+end

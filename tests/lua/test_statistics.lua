@@ -261,3 +261,17 @@ function TestStatistics.test_softmax_of_a_single_number_and_of_impossible_rows()
   lu.assertErrorMsgContains("dimension 2", ms.softmax, x, 2)
   same(f64({ { -inf, -inf }, { -inf, 0 } }):softmax(), { nan, nan, 0, 1 })
 end
+
+function TestStatistics.test_one_variable_has_a_number_as_covariance()
+  local x = f64 { { 1, 2, 6 } }
+  lu.assertEquals({ x:cov().shape, x:cov():item(), x:corrcoef().shape }, { {}, 7, {} })
+end
+
+function TestStatistics.test_a_number_has_one_dimension_to_name()
+  local x = f64(3):requires_grad_()
+  for _, f in ipairs { "sum", "mean", "amax", "amin", "prod", "logsumexp", "norm" } do
+    local y = f == "norm" and x:norm(2, 1) or x[f](x, -1, { keepdim = true })
+    lu.assertEquals({ y.shape, y:item(), ms.grad(y, x):item() }, { {}, 3, 1 }, f)
+  end
+  lu.assertErrorMsgContains("dimension", ms.sum, x, 2)
+end
