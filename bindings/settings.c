@@ -1,6 +1,6 @@
 /* settings.c -- fields of modules and optimizers: a recording depends on them although they are no arguments. Setting a field after
- * its object was made (nn.lua and optim.lua do it in one place each) changes a sum that belongs to the key of every compiled
- * function. Numbers that optimizers hand to operations lie in cells, which a replay reads anew. */
+ * its object was made (nn/module.lua and optim/settings.lua do it in one place each) changes a sum that belongs to the key of every
+ * compiled function. Numbers that optimizers hand to operations lie in cells, which a replay reads anew. */
 #include "steps.h"
 #include <stdio.h>
 #include <string.h>

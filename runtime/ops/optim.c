@@ -53,7 +53,7 @@ static int lists(ms_infer *s, int groups, bool counts) {
 
 static int sgd_shape(ms_infer *s) {
   ms_plain v;
-  ms_scalar_constant(s->attr[2].s, &v); /* the optimizer's recordings are by momentum or none (optim.lua) */
+  ms_scalar_constant(s->attr[2].s, &v); /* the optimizer's recordings are by momentum or none (optim/sgd.lua) */
   const bool momentum = v.value != 0;
   return lists(s, momentum ? 4 : 2, momentum);
 }

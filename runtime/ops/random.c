@@ -52,7 +52,9 @@ static int normal_ref(ms_ref *c) {
   if (x[1]->is_number && ms_scalar_constant(x[1]->number, &plain) && !(plain.value >= 0))
     return ms_fail("normal: std = %g, expected 0 or more", plain.value), -1;
   if (ms_broadcast("normal", 2, x, &rank, v.at) < 0) return -1;
-  if (!x[1]->is_number) x[1] = ms_where(ms_ge(x[1], ms_number(0)), x[1], ms_number(NAN));
+  const bool live = x[1]->is_number && !ms_scalar_constant(x[1]->number, &plain); /* another one in each replay */
+  if (live) x[1] = ms_mul(x[1], ms_full((ms_ints){.n = 0}, 1, dtype, like->device));
+  if (live || !x[1]->is_number) x[1] = ms_where(ms_ge(x[1], ms_number(0)), x[1], ms_number(NAN));
   v.n = rank;
   ms_tensor *r = random_like(MS_OP_randn, v, A_NUM(0), A_NUM(1), dtype, like->device);
   return ms_give(c, ms_add(x[0], ms_mul(x[1], ms_cast(r, dtype))));

@@ -94,6 +94,9 @@ function TestNormal.test_means_and_deviations_by_tensors()
   end
   lu.assertErrorMsgContains("ms.randn(shape, mean, std) takes those", function() ms.normal(0, 1) end)
   lu.assertErrorMsgContains("normal: std = -1, expected 0 or more", function() ms.normal(ms.zeros { 2 }, -1) end)
+  local step = ms.compile(function(std) return ms.normal(ms.zeros { 2 }, std) end)
+  for std = 1, 4 do lu.assertFalse(step(std):isnan():any():item()) end
+  lu.assertTrue(step(-1):isnan():all():item())
   lu.assertEquals(ms.normal(0, ms.tensor { 1, -1, 0 }):isnan():totable(), { false, true, false })
 end
 
