@@ -191,7 +191,12 @@ function Dict:update(t, ...)
       if type(key) ~= "string" then options.raise("%s: entry %s: expected names", what, tostring(key)) end
     end
   end
-  for _, pair in ipairs(list) do self[pair[1]] = self._entry(what, pair[1], pair[2]) end
+  local new = {} -- all are checked before the first is put in
+  for i, pair in ipairs(list) do
+    new[i] = self._entry(what, pair[1], pair[2])
+    Dict._check_entry(self, pair[1], new[i])
+  end
+  for i, pair in ipairs(list) do self[pair[1]] = new[i] end
   return self
 end
 
