@@ -91,7 +91,7 @@ ms_tensor *ms_matmul(ms_tensor *a, ms_tensor *b, bool ta, bool tb) {
 
 static int linear(ms_ref *c) {
   ms_tensor *x = c->in[0], *w = c->in[1], *bias = c->in[2];
-  if (x->rank < 2) return ms_fail("linear: x is %s, expected two dimensions or more", ms_shape_str(x)), -1;
+  if (x->rank < 1) return ms_fail("linear: x is %s, expected one dimension or more", ms_shape_str(x)), -1;
   if (w->rank != 2) return ms_fail("linear: w is %s, expected two dimensions: out x in", ms_shape_str(w)), -1;
   if (x->shape[x->rank - 1] != w->shape[1])
     return ms_fail("linear: x is %s, w is %s: expected x with %lld features, got %lld", ms_shape_str(x), ms_shape_str(w),
@@ -101,9 +101,9 @@ static int linear(ms_ref *c) {
     return ms_fail("linear: bias is %s, expected %lld elements", ms_shape_str(bias), (long long)w->shape[0]), -1;
   ms_ints size = ms_sizes(x);
   size.at[size.n - 1] = w->shape[0];
-  ms_tensor *y = ms_matmul(as_matrix(x), w, false, true);
+  ms_tensor *y = ms_matmul(x->rank == 1 ? ms_unsqueeze(x, 0) : as_matrix(x), w, false, true);
   if (bias) y = ms_add(y, bias);
-  if (x->rank > 2) y = ms_reshape(y, size);
+  if (x->rank != 2) y = ms_reshape(y, size);
   return c->n_out = 1, (c->out[0] = y) ? 0 : -1;
 }
 MS_RULE(linear, .ref = linear);

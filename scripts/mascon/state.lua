@@ -46,12 +46,14 @@ function state.check_dict(what, v)
 end
 
 -- Loading in two halves: prepare(self, dict, options) checks everything and makes whatever must be made, changes nothing, and gives a
--- function that cannot fail and puts the values in place. state.loader turns it into a load_state_dict; checkpoints, which load several
--- things or none, find the first half by state.prepare_of.
+-- function that cannot fail and puts the values in place, and perhaps a table that tells what was left. state.loader turns it into a
+-- load_state_dict; checkpoints, which load several things or none, find the first half by state.prepare_of.
 local halves = setmetatable({}, { __mode = "k" })
 function state.loader(prepare)
   local function load_state_dict(self, dict, ...)
-    prepare(self, dict, ...)()
+    local put, left = prepare(self, dict, ...)
+    put()
+    if left then return self, left end
     return self
   end
   halves[load_state_dict] = prepare

@@ -295,7 +295,17 @@ function TestStateDict.test_what_does_not_fit_changes_nothing()
   refused("missing: body.0.bias", good(), { names = "pytorch" })
   refused("names: expected 'mascon' or 'pytorch', got 'torch'", good(), { names = "torch" })
   refused("unknown option 'strickt'; did you mean strict?", good(), { strickt = false })
-  m:load_state_dict(short, { strict = false })
+  local same, left = m:load_state_dict(short, { strict = false })
+  lu.assertTrue(same == m)
+  lu.assertEquals(left, { missing_keys = { "body.1.bias", "head.weight" }, unexpected_keys = {} })
+  -- Names that count from 0 would put each layer's values into the next one, where they fit.
+  local from_0 = of_pytorch()
+  refused("PyTorch's names count from 0", from_0, { strict = false })
+  local two = nn.sequential { nn.linear(2, 2), nn.linear(2, 2) }
+  fails("sequential: load_state_dict: not expected: 0.bias; PyTorch's names count from 0, so that 1 is the second", two.load_state_dict,
+    two, two:state_dict { names = "pytorch" }, { strict = false })
+  from_0.extra = ms.ones { 1 }
+  lu.assertEquals(select(2, net():load_state_dict(from_0, { strict = false, names = "pytorch" })).unexpected_keys, { "extra" })
   lu.assertEquals(m.body[1].weight[{ 1, 1, 1, 1 }]:item(), 1)
   m:load_state_dict(good { ["head.weight"] = ms.full({ 3, 2 }, 1 / 3, { dtype = "f64" }) }) -- between floats: as PyTorch
   lu.assertAlmostEquals(m.head.weight[{ 1, 1 }]:item(), 1 / 3, 1e-7)

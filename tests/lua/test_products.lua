@@ -42,6 +42,17 @@ function TestProducts.test_integers_are_multiplied_exactly()
   lu.assertEquals(i64({ { 2, 1 }, { 0, 1 } }):matrix_power(10):totable(), { { 1024, 1023 }, { 0, 1 } })
 end
 
+function TestProducts.test_linear_of_a_vector()
+  local w, bias = ms.tensor({ { 1, 2, 3 }, { 0, -1, 1 } }, { dtype = "f64" }), ms.tensor({ 10, 20 }, { dtype = "f64" })
+  local x = ms.tensor({ 1, 2, -1 }, { dtype = "f64" })
+  lu.assertEquals(ms.linear(x, w, bias):totable(), { 12, 17 })
+  lu.assertEquals(ms.linear(x, w):totable(), { 2, -3 })
+  lu.assertEquals(ms.linear(ms.zeros({ 0 }, { dtype = "f64" }), ms.zeros({ 2, 0 }, { dtype = "f64" }), bias):totable(), { 10, 20 })
+  lu.assertTrue(ms.gradgradcheck(ms.linear, { x, w, bias }))
+  lu.assertErrorMsgContains("linear: x is scalar f64, expected one dimension or more", ms.linear, x:sum(), w)
+  lu.assertErrorMsgContains("expected x with 3 features, got 2", ms.linear, bias, w)
+end
+
 function TestProducts.test_names_expect_their_ranks()
   local v, m, b = ms.ones { 2 }, ms.ones { 2, 2 }, ms.ones { 3, 2, 2 }
   for message, f in pairs {

@@ -55,9 +55,18 @@ local function misfits(all, state)
   return shapes, dtypes
 end
 
+-- The first of these names with a place 0, which mascon's own never have; or nil.
+local function counts_from_0(names)
+  for _, name in ipairs(names) do
+    if ("." .. name .. "."):find(".0.", 1, true) then return name end
+  end
+end
+
 -- m:load_state_dict(state [, { strict = true, names = "mascon" }]) -> m. Copies the values in: all, or none when something does not fit:
 -- the message lists all that is missing, not expected, of another shape, of another dtype.
--- strict = false ignores names on either side only. names = "pytorch": a state_dict of PyTorch's, where places in lists count from 0.
+-- strict = false ignores names on either side only, and gives a second result, { missing_keys = { ... }, unexpected_keys = { ... } }.
+-- names = "pytorch": a state_dict of PyTorch's, where places in lists count from 0 (without it such names are an error, for the others
+-- would go into the next layer).
 local function prepare(self, state, opts, ...)
   local what = self.__name
   local o, torch = name_kind(what .. ": load_state_dict", opts, { strict = true, names = "mascon" }, ...)
@@ -75,17 +84,22 @@ local function prepare(self, state, opts, ...)
   for name in pairs(state) do
     if not own[name] then unexpected[#unexpected + 1] = name end
   end
+  table.sort(missing)
+  table.sort(unexpected)
+  local from_0 = not torch and counts_from_0(unexpected)
   local shapes, dtypes = misfits(all, state)
-  if #shapes > 0 or #dtypes > 0 or o.strict and (#missing > 0 or #unexpected > 0) then
-    table.sort(missing)
-    table.sort(unexpected)
+  if #shapes > 0 or #dtypes > 0 or from_0 or o.strict and (#missing > 0 or #unexpected > 0) then
     local parts, hint = {}, ""
     if o.strict and #missing + #unexpected > 0 then
       parts[1] = ("missing: %s; not expected: %s"):format(listed(missing), listed(unexpected))
     end
     if #shapes > 0 then parts[#parts + 1] = "of another shape: " .. listed(shapes) end
     if #dtypes > 0 then parts[#parts + 1] = "of another dtype: " .. listed(dtypes) end
-    if not torch and #unexpected > 0 and pcall(prepare, self, state, { names = "pytorch" }) then
+    if from_0 and not o.strict then
+      parts[#parts + 1] = ("not expected: %s"):format(from_0)
+      hint = "; PyTorch's names count from 0, so that 1 is the second: load_state_dict(state, { names = \"pytorch\", strict = false })"
+    end
+    if o.strict and not torch and #unexpected > 0 and pcall(prepare, self, state, { names = "pytorch" }) then
       hint = "; these are PyTorch's names, which count from 0: load_state_dict(state, { names = \"pytorch\" })"
     end
     options.raise("%s: load_state_dict: %s%s", what, table.concat(parts, "; "), hint)
@@ -107,6 +121,6 @@ local function prepare(self, state, opts, ...)
   return function()
     local guard <close> = ms.no_grad()
     for _, c in ipairs(copies) do c[1]:copy_(c[2]) end
-  end
+  end, not o.strict and { missing_keys = missing, unexpected_keys = unexpected } or nil
 end
 Module.load_state_dict = states.loader(prepare)
