@@ -190,6 +190,8 @@ static int quantile(ms_ref *c, bool nan_counts) {
   ms_ints line = {.n = several ? x->rank - d : 0, .at = {several ? q->shape[0] : 1, 1, 1, 1, 1, 1, 1, 1}};
   if (q->is_number) q = ms_mul(q, ms_full((ms_ints){0}, 1, MS_F64, x->device));
   q = ms_reshape(ms_cast(q, MS_F64), line);
+  /* beyond 0 to 1: NaN, whose place is an error however it is rounded */
+  q = ms_where(ms_logical_and(ms_ge(q, ms_number(0)), ms_le(q, ms_number(1))), q, ms_number(NAN));
   ms_tensor *r = ms_cast(quantile_along(x, d, q, (int)c->attr[2].i, nan_counts), c->in[0]->dtype);
   if (!r && several) ms_error_prefix("%s of q, expected 0 to 1", c->op->name);
   if (!r) return -1;

@@ -129,3 +129,8 @@ function TestProducts.test_whole_factors_leave_integers_integers()
   lu.assertEquals({ y.dtype, y:totable() }, { "i64", { { 2 - (1 << 53 | 1), 4 - (1 << 53 | 1) } } })
   lu.assertEquals(ms.addmm(x, a, i64 { { 1, 1 } }, { beta = 0.5 }).dtype, "f32")
 end
+
+function TestProducts.test_tensordot_of_nothing_says_what_is_missing()
+  lu.assertErrorMsgContains("tensordot: argument a: expected a tensor, got nil", ms.tensordot)
+  lu.assertErrorMsgContains("tensordot: argument b: expected a tensor, got nil", ms.tensordot, ms.ones { 2 })
+end

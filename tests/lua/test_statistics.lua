@@ -275,3 +275,13 @@ function TestStatistics.test_a_number_has_one_dimension_to_name()
   end
   lu.assertErrorMsgContains("dimension", ms.sum, x, 2)
 end
+
+function TestStatistics.test_no_quantile_beyond_0_to_1_however_it_is_rounded()
+  lu.skipIf(ms.ones({ 1 }).device == "lazy", "a wrong index is told at the next wait")
+  for _, way in ipairs { "linear", "lower", "higher", "midpoint", "nearest" } do
+    for _, q in ipairs { -0.01, 1.01, nan } do
+      lu.assertErrorMsgContains("expected 1..6", function() return ms.arange(1, 6):quantile(f64 { q }, { interpolation = way }) end)
+    end
+  end
+  lu.assertEquals(ms.arange(1, 6):quantile(f64 { 0, 1 }, { interpolation = "nearest" }):totable(), { 1, 6 })
+end

@@ -247,8 +247,9 @@ end
 -- over these dimensions of a and of b, in pairs
 function contract.tensordot(a, b, dims, ...)
   options.none("tensordot", ...)
-  for name, t in pairs { a = a, b = b } do
-    if not ms.is_tensor(t) then raise("tensordot: argument %s: expected a tensor, got %s", name, type(t)) end
+  for k = 1, 2 do
+    local t = select(k, a, b)
+    if not ms.is_tensor(t) then raise("tensordot: argument %s: expected a tensor, got %s", k == 1 and "a" or "b", type(t)) end
   end
   if type(dims) == "table" and dims.dims ~= nil then dims = options.read("tensordot", dims, { dims = options.any }).dims end
   dims = dims == nil and 2 or dims
