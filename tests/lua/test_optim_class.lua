@@ -237,6 +237,15 @@ function TestOptimClass.test_what_a_class_says_is_checked()
   local Mine = optim.class "mine"
   fails("mine: a class of optimizers has no part 'option'; did you mean options?", function() Mine.option = {} end)
   fails("mine: update: expected a function, got 3", function() Mine.update = 3 end)
+  for _, name in ipairs { "params", "groups", "step" } do
+    fails("mine: options: an option cannot be called '" .. name .. "'", function() Mine.options = { [name] = 1 } end)
+  end
+  fails("mine: options: lr: expected a number, a list of numbers, true, false or a word, got a function",
+    function() Mine.options = { lr = function() end } end)
+  fails("mine: options: lr: expected a number", function() Mine.options = { lr = {} } end)
+  fails("mine: options: lr: expected a number", function() Mine.options = { lr = { a = "x" } } end)
+  fails("mine: states: expected a list of names other than 'step', which is there always, got 3", function() Mine.states = { 3 } end)
+  fails("got 'step'", function() Mine.states = { "step" } end)
   fails("mine: this class of optimizers has no options yet", Mine, { leaf(1) })
   Mine.options = { lr = 0.1, strength = 1, boost = false }
   fails("mine: this class of optimizers has no update yet", Mine, { leaf(1) })

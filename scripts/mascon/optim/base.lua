@@ -44,6 +44,33 @@ local parts = { options = "table", states = "table", update = "function", off_at
   also_in_state = "function", one_group = "boolean" }
 
 local make
+local Optimizer = {}
+
+-- What options and states may be, beyond being tables: raises, and nothing has changed.
+local check_part = {}
+function check_part.options(what, v)
+  for name, default in pairs(v) do
+    if type(name) ~= "string" or name == "params" or name == "parameters" or name == "groups" or Optimizer[name] then
+      options.raise("%s: options: an option cannot be called '%s'", what, tostring(name))
+    end
+    local kind, fits = type(default), false
+    if kind == "table" and not debug.getmetatable(default) then
+      fits = #default > 0
+      for _, x in pairs(default) do fits = fits and type(x) == "number" end
+    end
+    if not fits and kind ~= "number" and kind ~= "boolean" and kind ~= "string" then
+      options.raise("%s: options: %s: expected a number, a list of numbers, true, false or a word, got %s", what, name,
+        states.word(default))
+    end
+  end
+end
+function check_part.states(what, v)
+  for k, name in pairs(v) do
+    if math.type(k) ~= "integer" or type(name) ~= "string" or name == "" or name == "step" then
+      options.raise("%s: states: expected a list of names other than 'step', which is there always, got %s", what, states.word(name))
+    end
+  end
+end
 
 -- optim.class(name) -> a class of optimizers, to be filled in and called with parameters and options
 -- Its fields: options = { lr = 1e-3, ... }, the defaults; states = { "exp_avg", ... }, zeros of each parameter's shape;
@@ -60,6 +87,7 @@ function base.class(name)
         options.raise("%s: a class of optimizers has no part '%s'%s", name, tostring(key), text.hint(tostring(key), text.keys(parts)))
       end
       if type(value) ~= expected then options.raise("%s: %s: expected a %s, got %s", name, key, expected, states.word(value)) end
+      if check_part[key] then check_part[key](name, value) end
       class[key] = value
       if key == "off_at_0" then
         for _, option in ipairs(value) do class.off[option] = true end
@@ -69,7 +97,6 @@ end
 
 -- ---- fields ----------------------------------------------------------------------------------------------------------------------
 
-local Optimizer = {}
 base.methods = Optimizer
 local inside = setmetatable({}, { __mode = "k" }) -- optimizer -> its fields
 
