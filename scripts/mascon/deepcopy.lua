@@ -1,7 +1,8 @@
 -- ms.deepcopy(x) -> a copy that shares nothing with x: of a module, a tensor or a table of them (Python's copy.deepcopy)
 -- A module's copy has parameters and buffers of its own with the same values; what was one tensor, module or table in several places is one
 -- in the copy; frozen parameters stay frozen, hooks stay, gradients do not come along. Tables are copied with all that lies in them;
--- functions, and objects of other kinds (tables with a metatable), are the same in both.
+-- functions, and objects of other kinds (tables with a metatable), are the same in both. Optimizers, schedules and averages of weights are
+-- an error: the same one in both would go on with the old parameters.
 local ms = require "mascon"
 local options = require "mascon.options"
 local states = require "mascon.state"
@@ -16,6 +17,12 @@ local function copy_tensor(t)
   local c = ms.keep(t:detach():clone())
   if core.parameters[t] then core.parameters[c] = true end
   return t.requires_grad and c:requires_grad_() or c
+end
+
+-- Has v a state_dict, as what follows the parameters of a model has?
+local function has_state(v)
+  local ok, load = pcall(function() return v.load_state_dict end)
+  return ok and load ~= nil and states.prepare_of(v) ~= nil
 end
 
 local copy
@@ -51,6 +58,10 @@ function copy(v, met)
   end
   if core.nn.is_module(v) then return copy_module(v, met) end
   if kind == "table" and debug.getmetatable(v) == nil then return copy_table(v, met) end
+  if kind == "table" and has_state(v) then
+    options.raise("deepcopy: %s cannot be copied: make another for the copied parameters, and give it the state: "
+      .. "other:load_state_dict(this:state_dict())", debug.getmetatable(v).__name or "an object with a state")
+  end
   return v
 end
 

@@ -255,6 +255,11 @@ function TestCopies.test_tensors()
   local y = ms.deepcopy(x)
   lu.assertTrue(y.requires_grad and y.is_leaf and y ~= x)
   fails("a tensor that an operation made within a graph cannot be copied", ms.deepcopy, x * 2)
+  local m = nn.linear(1, 1) -- what follows m's parameters would not follow the copy's
+  local o = ms.optim.sgd(m:parameters(), { lr = 1 })
+  fails("deepcopy: optim.sgd cannot be copied: make another for the copied parameters", ms.deepcopy, { m, { o } })
+  fails("cannot be copied", ms.deepcopy, ms.optim.lr_scheduler.step_lr(o, 2))
+  fails("deepcopy: optim.ema cannot be copied", ms.deepcopy, ms.optim.ema(m, { decay = 0.5 }))
 end
 
 -- The copy's replays are its own.
