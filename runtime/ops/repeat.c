@@ -132,7 +132,8 @@ static int repeat_interleave_ref(ms_ref *c) {
   if (!x) return -1;
   if (!times->is_number) return ms_give(c, ms_index_select(x, d, positions_of(times, x->shape[d])));
   int64_t n;
-  if (!ms_plain_whole(ms_decides(&times->number), &n) || n < 0)
+  ms_scalar number = times->number; /* the operand's own keeps its cell, which it gives back */
+  if (!ms_plain_whole(ms_decides(&number), &n) || n < 0)
     return ms_fail("repeat_interleave: %s times, expected a whole number", ms_scalar_str(times->number)), -1;
   ms_tensor *r = repeat_dim(x, d, n, true);
   return ms_give(c, r == c->in[0] ? ms_apply(MS_OP_clone, MS_IN(r), NULL) : r);
