@@ -180,6 +180,12 @@ static int push_outputs(lua_State *L, int mark, int n, ms_tensor **out, ms_tenso
   return n;
 }
 
+/* A word with a default may be left out before a number: x:pad({1, 1}, -1), where the word is the mode and the number the value. */
+static bool word_left_out(lua_State *L, const ms_op *op, int k, int next, int top, int options) {
+  return op->arg[k].kind == MS_K_ENUM && op->arg[k].has_default && k + 1 < op->n_arg && op->arg[k + 1].kind == MS_K_SCALAR &&
+         next <= top && next != options && lua_type(L, next) == LUA_TNUMBER;
+}
+
 static int call_row(lua_State *L) {
   const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
   if (op->id == MS_OP_bernoulli && msl_to(L, 1)) op = ms_op_at(MS_OP_bernoulli_of);
@@ -189,7 +195,7 @@ static int call_row(lua_State *L) {
   ms_attr attr[MS_MAX_ARGS];
   for (int k = 0; k < op->n_arg; k++) {
     const ms_arg *a = &op->arg[k];
-    int i = next_positional(&o, &next, top, takes_list(a));
+    int i = word_left_out(L, op, k, next, top, o.at) ? 0 : next_positional(&o, &next, top, takes_list(a));
     if (o.at && (!i || lua_isnil(L, i))) {
       if (lua_getfield(L, o.at, a->name) != LUA_TNIL) i = lua_gettop(L);
       else lua_pop(L, 1);

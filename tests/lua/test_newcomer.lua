@@ -81,6 +81,14 @@ function TestNewcomer.test_shapes_and_sizes()
   fails("sizes go in a list: x:view", x.view, x, 6, 2)
 end
 
+-- A word with a default may be left out before a number: padding with a value, a loss with its parameter.
+function TestNewcomer.test_a_word_may_be_left_out_before_a_number()
+  local x = ms.tensor { 1, 2 }
+  lu.assertEquals(x:pad({ 0, 1 }, -3):totable(), x:pad({ 0, 1 }, "constant", -3):totable())
+  lu.assertEquals(ms.huber_loss(x, ms.zeros { 2 }, 0.5):item(), ms.huber_loss(x, ms.zeros { 2 }, { delta = 0.5 }):item())
+  fails("pad: argument value is given twice", x.pad, x, { 0, 1 }, -3, { value = 2 })
+end
+
 function TestNewcomer.test_texts_are_no_numbers()
   fails("zeros: expected a list", ms.zeros, { "2" })
   fails("ones: a result of negative size -1", ms.ones, { 2, -1 })

@@ -10,7 +10,7 @@ local rules = require "mascon.optim.settings".rules
 local SGD = base.class "optim.sgd"
 SGD.options = { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false, maximize = false }
 SGD.rules = { dampening = rules.any }
-SGD.states = { "momentum_buffer" }
+SGD.states = { "momentum" } -- PyTorch's momentum_buffer; checkpoints have had this name from the first
 SGD.off_at_0 = { "momentum" }
 
 function SGD.check(values, what)

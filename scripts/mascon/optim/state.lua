@@ -98,8 +98,8 @@ local function places_of(o, state, entries, fail)
       if key == "step" then
         fail "one step count for all parameters: written before each parameter had its own ('step.1', ...); train anew"
       end
-      if key:find "^first%." or key:find "^second%." or key:find "^momentum%." then
-        fail("'%s': written before states had PyTorch's names ('exp_avg.1', 'momentum_buffer.1', ...); train anew", key)
+      if key:find "^first%." or key:find "^second%." then
+        fail("'%s': written before states had PyTorch's names ('exp_avg.1', ...); train anew", key)
       end
       fail("unknown entry '%s': expected %s of each parameter (step.1, ...) and %s", key,
         table.concat({ "step", table.unpack(o.class.states) }, ", "), table.concat(text.keys(entries), ", "))
