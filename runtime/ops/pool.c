@@ -247,6 +247,8 @@ MS_RULE(max_pool2d_grad, .shape = max_pool2d_grad_shape, .vjp = max_pool2d_grad_
 static int max_pool2d_pick_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   if (check_rank(s, "x") < 0 || check_positions(s, NULL, x->shape + 2) < 0) return -1;
+  if (x->shape[2] * x->shape[3] == 0 && ms_numel(s->in[1]))
+    return ms_fail("%s: the planes of x %s have no elements to choose from", s->op->name, ms_shape_str(x)), -1;
   return ms_out(s, 0, x->dtype, 4, s->in[1]->shape);
 }
 static int max_pool2d_vjp_of(ms_vjp *c, ms_tensor *at) {
