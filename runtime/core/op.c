@@ -339,6 +339,10 @@ static int check_values(const ms_op *op, const ms_device *device, int n_in, ms_t
     if (!in[i] || (arg->kind != MS_K_INDEX && arg->kind != MS_K_CLASS)) continue;
     if (in[i]->dtype != MS_I64 && in[i]->dtype != MS_I32 && in[i]->dtype != MS_U8)
       return ms_fail("%s: %s is %s, expected integers (dtype = \"i64\")", op->name, arg->name, ms_shape_str(in[i])), -1;
+    if (!bound[i] && !device->backend->host_memory && ms_numel(in[i])) /* no value could be right, whatever they are */
+      return ms_fail("%s: %s is %s, expected no elements: there are no positions (a size is 0)", op->name, arg->name,
+                     ms_shape_str(in[i])),
+             -1;
     ms_view v;
     tensor_view(in[i], &v);
     if (device->backend->host_memory && ms_check_index(op, i, &v, bound[i]) < 0) return -1;

@@ -42,7 +42,11 @@ end
 local function check(name, text)
   local ok, args = pcall(assert(load("return " .. text, text, "t", env)))
   if not ok then return false end -- the helper cannot draw such a tensor
-  local results = table.pack(pcall(rows.f(rows.by_name[name]), table.unpack(args)))
+  local results = table.pack(pcall(function()
+    local r = table.pack(rows.f(rows.by_name[name])(table.unpack(args)))
+    ms.synchronize() -- a device that works later tells here what was wrong
+    return table.unpack(r, 1, r.n)
+  end))
   if not results[1] then
     local message = tostring(results[2])
     lu.assertTrue(message:find(name, 1, true) ~= nil or message:find("expected", 1, true) ~= nil, text .. ": " .. message)

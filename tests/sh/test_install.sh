@@ -35,7 +35,7 @@ check 'installed program runs' says $'3\t9.0' "$prefix/bin/mascon" -e "$add"
 # LD_PRELOAD: under sanitizers their runtime must come first. Leaks of lua5.4 itself are not ours to find here.
 stock() { env LUA_CPATH="$prefix/lib/lua/5.4/?.so" ${SAN:+LD_PRELOAD=$ASAN_RUNTIME ASAN_OPTIONS=detect_leaks=0} lua5.4 "$@"; }
 check 'require "mascon" from lua5.4' says $'3\t9.0' stock -e "$add"
-folders='local nn = require "mascon.nn"; print(#nn.linear(3, 2):parameters(), require "mascon.layers.kit".nn == nn)'
+folders='require "mascon"; local nn = require "mascon.nn"; print(#nn.linear(3, 2):parameters(), require "mascon.layers.kit".nn == nn)'
 check 'modules in folders, installed program' says $'2\ttrue' "$prefix/bin/mascon" -e "$folders"
 check 'modules in folders, lua5.4' says $'2\ttrue' stock -e "$folders"
 check 'mascon.so brings no second Lua' bash -c "! ldd '$prefix/lib/lua/5.4/mascon.so' | grep -i liblua && ! nm -D --defined-only '$prefix/lib/lua/5.4/mascon.so' | grep ' lua_'"
