@@ -3,6 +3,9 @@
  * element, so the bits do not depend on the number of threads. */
 #include "nest.h"
 
+/* Integers wrap: that is what is meant, so the sanitizer of overflows is told. */
+#define WRAPS __attribute__((no_sanitize("signed-integer-overflow")))
+
 enum { TAKE, PUT, ADD, MULTIPLY, LARGER, SMALLER };
 
 #define MOVES    /* by the size of an element */

@@ -1,7 +1,7 @@
 /* scatter_template.h -- the loops of scatter.c. A template: the includer defines T and G(name) (the name for that type). */
 
 /* One element: out of the table, or into it. */
-static ALWAYS_INLINE void G(exchange)(T *table, T *partner, int what) {
+WRAPS static ALWAYS_INLINE void G(exchange)(T *table, T *partner, int what) {
   const T a = *table, b = *partner;
   switch (what) {
   case TAKE: *partner = a; break;
@@ -14,8 +14,8 @@ static ALWAYS_INLINE void G(exchange)(T *table, T *partner, int what) {
 }
 
 /* Elements first .. end-1 of the inner loop, for all n positions along dim; at: where the three operands begin. */
-static ALWAYS_INLINE void G(nest)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table,
-                                  int what) {
+WRAPS static ALWAYS_INLINE void G(nest)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table,
+                                        int what) {
   for (int64_t j = 0; j < w->n; j++) {
     const int64_t index_at = at[INDEX] + j * w->n_step[INDEX];
     T *p = (T *)partner + at[PARTNER] + j * w->n_step[PARTNER], *t = (T *)table + at[TABLE];
@@ -33,7 +33,7 @@ static ALWAYS_INLINE void G(nest)(const nest *w, const int64_t *at, int64_t firs
 }
 
 #define LOOP(name, what)                                                                                                           \
-  static inline void G(name)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table) {           \
+  WRAPS static inline void G(name)(const nest *w, const int64_t *at, int64_t first, int64_t end, void *partner, void *table) {     \
     G(nest)(w, at, first, end, partner, table, what);                                                                              \
   }
 #ifdef MOVES
