@@ -1,4 +1,5 @@
 -- What someone who comes from PyTorch gets wrong on the first day: never in silence, and told what to write instead.
+-- gcstress: every 200
 local lu = require "luaunit"
 local ms = require "mascon"
 local nn, optim = ms.nn, ms.optim
