@@ -73,18 +73,19 @@ static int labels(lua_State *L) {
   return 2;
 }
 
-/* data.rows(tensor, n) -> i64 tensor in host memory, checked to hold positions 1..n */
+/* data.rows(tensor, n, what) -> i64 tensor in host memory, checked to hold positions 1..n; what: the function, for messages */
 static int rows(lua_State *L) {
-  ms_tensor *t = msl_check(L, 1, "subset");
+  const char *what = msl_string(L, 3, "rows", "a name");
+  ms_tensor *t = msl_check(L, 1, what);
   lua_Integer n = luaL_checkinteger(L, 2);
   int mark = msl_enter(L);
   if (t->rank != 1 || (t->dtype != MS_I64 && t->dtype != MS_I32))
-    return msl_raise(L, mark, "subset: expected positions in one dimension (i64), got %s", ms_shape_str(t));
+    return msl_raise(L, mark, "%s: expected positions in one dimension (i64), got %s", what, ms_shape_str(t));
   ms_tensor *r = msl_on_host(ms_cast(ms_detach(t), MS_I64));
   const int64_t *v = r ? ms_data(r) : NULL;
   for (int64_t i = 0; r && i < r->shape[0]; i++)
     if (v[i] < 1 || v[i] > n)
-      return msl_raise(L, mark, "subset: position %lld is %lld, expected 1..%lld", (long long)(i + 1), (long long)v[i],
+      return msl_raise(L, mark, "%s: position %lld is %lld, expected 1..%lld", what, (long long)(i + 1), (long long)v[i],
                        (long long)n);
   msl_push(L, r);
   msl_leave(L, mark);

@@ -179,4 +179,6 @@ function data.find(which, given)
   not_found("mnist", tried.mnist .. "\nand for Fashion-MNIST in\n" .. tried.fashion_mnist)
 end
 
+for name, sampler in pairs(require "mascon.samplers") do data[name] = sampler end
+
 return require("mascon.names").guard(data, "ms.data")

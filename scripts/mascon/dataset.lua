@@ -1,4 +1,4 @@
--- dataset: samples held in memory as they were in their file, and the loader that walks over them in batches.
+-- dataset: samples held in memory as they were in their file. loader.lua walks over them in batches.
 --
 --   local ds = ms.data.tensors { images, labels, classes = { "cat", "dog" } }
 --   for x, y in ds:loader { batch = 64, shuffle = true } do ... end        -- x f32, y i64 from 1
@@ -9,6 +9,7 @@
 -- Images are u8 (0..255; batches hold 0..1) or f32 (batches hold them as they are), N x anything, on the CPU. A subset shares them.
 local ms = require "mascon"
 local inside = require "mascon.inside"
+local loader = require "mascon.loader"
 local options = require "mascon.options"
 local text = require "mascon.text"
 local core = inside.data
@@ -16,12 +17,6 @@ local any, fail = options.any, options.raise
 local dataset = {}
 
 local Data = { __name = "mascon.data" }
-local Loader = { __name = "mascon.loader" }
-Loader.__index = Loader
-setmetatable(Loader, { __index = function(_, key) -- ipairs would find nothing, and say nothing
-  if type(key) == "number" then fail("loader[%s]: batches have no positions; write for x, y in loader do", tostring(key)) end
-end })
-function Loader.__pairs() fail("pairs(loader): write for x, y in loader do") end
 
 local is_tensor = ms.is_tensor
 dataset.is_tensor = is_tensor
@@ -133,7 +128,7 @@ local function selection(self, sel, last)
     if sel:dim() ~= 1 or #sel ~= n then fail("subset: expected a mask of %d, got %s", n, shape_text(sel)) end
     sel = sel:nonzero():reshape { -1 }
   end
-  sel = core.rows(sel, n)
+  sel = core.rows(sel, n, "subset")
   if #sel == 0 then fail("subset: no position is chosen") end
   return nil, nil, sel
 end
@@ -164,29 +159,47 @@ function Data:subset(sel, last, ...)
   return part(self, selection(self, sel, last))
 end
 
--- Several sets without a common sample. how: a fraction (0.8) or a count of the first of two, or a list of fractions or of counts. Drawn at
--- random, by the default generator or by options.seed; options.shuffle = false takes them in order.
-function Data:split(how, given)
-  local o = options.read("split", given, { seed = any, shuffle = true })
-  local n, counts, sum, total = self._n, {}, 0, 0
+-- How many samples each part gets. Fractions as in PyTorch's random_split: each part is rounded down, and what is left over goes to the
+-- first ones, one each.
+local function part_sizes(n, how)
   local list = type(how) == "table" and how or { how }
   if #list == 0 then fail("split: expected a fraction, a count or a list of them") end
+  local fractions = math.type(list[1]) == "float" and list[1] < 1
+  local counts, sum, total = {}, 0, 0
   for i, v in ipairs(list) do
     if not positive(v) then fail("split: expected fractions or counts above 0, got %s", tostring(v)) end
-    local is_fraction = math.type(v) == "float" and v < 1
-    counts[i] = is_fraction and math.floor(v * n + 0.5) or math.tointeger(v) or fail("split: expected whole counts, got %g", v)
-    sum, total = sum + (is_fraction and v or v / n), total + counts[i]
+    if (math.type(v) == "float" and v < 1) ~= fractions then
+      fail("split: expected all fractions or all counts, got %s and %s", tostring(list[1]), tostring(v))
+    end
+    counts[i] = fractions and math.floor(n * v) or math.tointeger(v) or fail("split: expected whole counts, got %g", v)
+    sum, total = sum + (fractions and v or v / n), total + counts[i]
   end
-  if sum > 1 + 1e-9 then fail("split: the parts are more than the %d samples", n) end
   if type(how) ~= "table" then
-    counts[2] = n - total
-  elseif math.abs(sum - 1) < 1e-9 then
-    counts[#counts] = counts[#counts] + n - total -- what rounding left over
+    if sum > 1 then fail("split: %s is more than the %d samples", tostring(how), n) end
+    if fractions then counts[1] = math.ceil(n * how - 1e-9) end -- the same as of { f, 1 - f }
+    counts[2] = n - counts[1]
+  elseif fractions then
+    if math.abs(sum - 1) > 1e-9 then fail("split: the fractions add up to %g, expected 1", sum) end
+    for i = 1, n - total do counts[(i - 1) % #counts + 1] = counts[(i - 1) % #counts + 1] + 1 end
+  elseif total ~= n then
+    fail("split: the parts have %d samples together, the set has %d", total, n)
   end
-  local order = core.order(n, nil, o.shuffle, o.seed, 0)
-  local sets, at = {}, 1
   for i, c in ipairs(counts) do
     if c < 1 then fail("split: part %d of %d samples would be empty", i, n) end
+  end
+  return counts
+end
+
+-- ds:split(how [, { seed =, shuffle = true }]) -> set, set, ...: all samples, each in one of the sets. how: a list of fractions that add up
+-- to 1 ({ 0.7, 0.2, 0.1 }) or of counts that add up to #ds, as PyTorch's random_split has them; or the fraction (0.8) or count of the first
+-- of two. Drawn at random, by the default generator or by seed; shuffle = false takes them in order.
+function Data:split(how, given)
+  local o = options.read("split", given, { seed = any, shuffle = true })
+  if o.seed ~= nil and math.type(o.seed) ~= "integer" then fail("split: seed: expected a whole number, got %s", tostring(o.seed)) end
+  local counts = part_sizes(self._n, how)
+  local order = core.order(self._n, nil, o.shuffle, o.seed, 0)
+  local sets, at = {}, 1
+  for i, c in ipairs(counts) do
     sets[i] = part(self, nil, nil, order[{ { at, at + c - 1 } }])
     at = at + c
   end
@@ -263,80 +276,15 @@ function Data:__tostring()
     self._labels and self.classes and (", %d classes"):format(#self.classes) or "")
 end
 
--- ---- the loader ------------------------------------------------------------------------------------------------------------------
+-- ---- in batches ------------------------------------------------------------------------------------------------------------------
 
--- ds:loader { batch = 64, shuffle = false, drop_last = false, seed =, normalize = { mean =, std = }, device =, transform = }
+-- ds:loader { batch = 64, shuffle = false, sampler =, drop_last = false, seed =, normalize = { mean =, std = }, device =, transform = }
 -- A loop over it is one walk: for x, y in loader do ... end. shuffle draws a new order at the start of each, from the default generator, or
 -- (seed =) from the seed and loader.epoch, the number of walks begun. transform(x, y) -> x, y changes each batch.
-function Data:loader(given)
-  local o = options.read("loader", given, { batch = 64, shuffle = false, drop_last = false, seed = any, normalize = any, device = "",
-    transform = any })
-  local transform, seed, normalize = o.transform, o.seed, o.normalize
-  if normalize == nil then normalize = self.normalize end
-  if transform ~= nil and type(transform) ~= "function" then fail("loader: transform: expected a function, got %s", type(transform)) end
-  if seed ~= nil and math.type(seed) ~= "integer" then fail("loader: seed: expected a whole number, got %s", tostring(seed)) end
-  local loader = { data = self, batch = options.count("loader", "batch", o.batch), shuffle = o.shuffle, drop_last = o.drop_last,
-    seed = seed, epoch = 0, device = o.device ~= "" and device_of(o.device) or self.device, transform = transform }
-  loader.scale, loader.shift = scaling("loader", self._images, normalize or nil)
-  if loader.drop_last and self._n < loader.batch then
-    fail("loader: drop_last leaves nothing: %d samples, batch = %d", self._n, loader.batch)
-  end
-  return setmetatable(loader, Loader)
-end
-
--- Batches in one walk.
-function Loader:__len()
-  local n = self.data._n
-  return self.drop_last and n // self.batch or (n + self.batch - 1) // self.batch
-end
-
-local function begin(self)
-  self.epoch = self.epoch + 1
-  return { order = core.order(self.data._n, self.data._rows or nil, self.shuffle, self.seed, self.epoch), at = 1, left = #self }
-end
-
-local function next_batch(self, walk)
-  if walk.left == 0 then return nil end
-  local data = self.data
-  local count = math.min(self.batch, data._n - walk.at + 1)
-  local x, y = core.batch(data._images, data._labels or nil, walk.order, walk.at, count, self.scale, self.shift, self.device)
-  walk.at, walk.left = walk.at + count, walk.left - 1
-  if self.transform then
-    local tx, ty = self.transform(x, y)
-    if tx == nil then fail("loader: transform returned nothing") end
-    return tx, ty == nil and y or ty
-  end
-  return x, y
-end
-
--- A walk of its own, for two loops over one loader at the same time.
-function Loader:iter()
-  local walk = begin(self)
-  return function() return next_batch(self, walk) end
-end
-
--- An iterator without an end: walk after walk.
-function Loader:cycle()
-  local walk = begin(self)
-  return function()
-    if walk.left == 0 then walk = begin(self) end
-    return next_batch(self, walk)
-  end
-end
-
--- The generic for calls with the value before: nil is the start of a loop, which begins a walk, wherever the last one was left.
-function Loader:__call(_, before)
-  if before == nil then
-    self.walk = begin(self)
-  elseif not self.walk or before ~= self.walk.last then
-    fail("loader: two loops over one loader at the same time; use loader:iter() for one of them")
-  end
-  local walk = self.walk
-  local x, y = next_batch(self, walk)
-  walk.last = x
-  if x == nil then self.walk = nil end
-  return x, y
-end
+-- sampler chooses the positions of each walk instead: a list of them, an i64 tensor, one of ms.data's samplers, or an iterator of your own:
+-- a function that gives a position each time and nil at the end, one that makes such a function for each walk, or a table with iter or
+-- __call. They may come more than once, without an end, and in any number; each is checked.
+function Data:loader(given) return loader.new(self, scaling, given) end
 
 -- ---- through a function --------------------------------------------------------------------------------------------------------------
 
@@ -380,11 +328,6 @@ function Data:map(fn, given)
   return map(self:loader { batch = o.batch, device = o.device, normalize = o.normalize }:iter(), fn)
 end
 
--- loader:map(fn): the same as the loader walks, shuffled and transformed; the labels come in that order too.
-function Loader:map(fn) return map(self:iter(), fn) end
-
-function Loader:__tostring()
-  return ("loader: %d batches of %d%s"):format(#self, self.batch, self.shuffle and ", shuffled" or "")
-end
+loader.map = map
 
 return dataset

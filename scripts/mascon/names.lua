@@ -62,7 +62,8 @@ local PHRASES = {
     save_checkpoint = "save", load_state_dict = "load" },
   ["ms.data"] = {
     dataloader = "ds:loader{...}", tensordataset = "tensors", dataset = "tensors", subset = "ds:subset(...)",
-    random_split = "ds:split(...)",
+    random_split = "ds:split(...)", randomsampler = "random_sampler", subsetrandomsampler = "subset_random_sampler",
+    weightedrandomsampler = "weighted_random_sampler", sequentialsampler = "sequential_sampler",
     mnist_ = "mnist", fashionmnist = "fashion_mnist", load_mnist = "mnist", gather = "ds:map(fn)", map = "ds:map(fn)",
     load = "ms.load(path)",
     imagefolder = "ms.image.load(path)", loader = "ds:loader{...}", split = "ds:split(...)", train_test_split = "ds:split(...)",

@@ -259,17 +259,39 @@ function TestDataset.test_split_is_a_partition_and_repeatable()
   lu.assertEquals(flat(again.raw), flat(a.raw))
   lu.assertNotEquals(flat(ds:split(80, { seed = 4 }).raw), flat(a.raw))
   local x, y, z = ds:split({ 0.333, 0.333, 0.334 }, { shuffle = false })
-  lu.assertEquals({ #x, #y, #z, flat(z.raw)[1] }, { 33, 33, 34, 67 })
-  local few, some = ds:split { 10, 20 } -- the rest is left out
-  lu.assertEquals({ #few, #some }, { 10, 20 })
+  lu.assertEquals({ #x, #y, #z, flat(z.raw)[1] }, { 34, 33, 33, 68 })
+  local few, some = ds:split { 10, 90 }
+  lu.assertEquals({ #few, #some }, { 10, 90 })
   ms.seed(5)
   local p = flat(ds:split(0.5).raw)
   ms.seed(5)
   lu.assertEquals(flat(ds:split(0.5).raw), p)
-  lu.assertErrorMsgContains("more than the 100 samples", ds.split, ds, { 60, 60 })
+  lu.assertErrorMsgContains("the parts have 120 samples together, the set has 100", ds.split, ds, { 60, 60 })
+  lu.assertErrorMsgContains("the parts have 30 samples together, the set has 100", ds.split, ds, { 10, 20 })
+  lu.assertErrorMsgContains("the fractions add up to 0.9, expected 1", ds.split, ds, { 0.8, 0.1 })
+  lu.assertErrorMsgContains("all fractions or all counts, got 0.5 and 50", ds.split, ds, { 0.5, 50 })
+  lu.assertErrorMsgContains("101 is more than the 100 samples", ds.split, ds, 101)
+  lu.assertErrorMsgContains("seed: expected a whole number, got x", ds.split, ds, 3, { seed = "x" })
   lu.assertErrorMsgContains("would be empty", ds.split, ds, 100)
   lu.assertErrorMsgContains("above 0", ds.split, ds, -1)
   lu.assertErrorMsgContains("expected whole counts, got 1.5", ds.split, ds, 1.5)
+end
+
+-- What torch.utils.data.random_split gives (PyTorch 2.15).
+function TestDataset.test_split_by_fractions_is_pytorchs()
+  for _, case in ipairs { { 10, { 0.3, 0.3, 0.4 }, { 3, 3, 4 } }, { 7, { 0.5, 0.5 }, { 4, 3 } }, { 1083, { 0.8, 0.2 }, { 867, 216 } },
+    { 11, { 0.25, 0.25, 0.25, 0.25 }, { 3, 3, 3, 2 } }, { 100, { 0.29, 0.71 }, { 29, 71 } } } do
+    local n, how, want = table.unpack(case)
+    local sizes, all = {}, {}
+    for k, part in ipairs { counted(n):split(how, { seed = n }) } do
+      sizes[k] = #part
+      for _, v in ipairs(flat(part.raw)) do all[#all + 1] = v end
+    end
+    lu.assertEquals(sizes, want)
+    table.sort(all)
+    lu.assertEquals(all, ms.arange(1, n):totable())
+    if #how == 2 then lu.assertEquals(#counted(n):split(how[1]), want[1]) end
+  end
 end
 
 function TestDataset.test_fields_and_positions()

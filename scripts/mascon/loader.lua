@@ -1,0 +1,202 @@
+-- loader: walks over a data set in batches, in order, shuffled, or as a sampler says.
+--
+--   for x, y in ds:loader { batch = 64, shuffle = true } do ... end
+--   for x, y in ds:loader { batch = 64, sampler = ms.data.weighted_random_sampler(weights, 1000) } do ... end
+local ms = require "mascon"
+local inside = require "mascon.inside"
+local options = require "mascon.options"
+local core = inside.data
+local any, fail = options.any, options.raise
+local loader = {}
+
+local Loader = { __name = "mascon.loader" }
+Loader.__index = Loader
+setmetatable(Loader, { __index = function(_, key) -- ipairs would find nothing, and say nothing
+  if type(key) == "number" then fail("loader[%s]: batches have no positions; write for x, y in loader do", tostring(key)) end
+end })
+function Loader.__pairs() fail("pairs(loader): write for x, y in loader do") end
+
+-- ---- positions by a sampler --------------------------------------------------------------------------------------------------------
+
+-- The rows of the set's memory at these positions (a list or a tensor) of the set, as an i64 tensor on the CPU; checked.
+local function rows_at(data, positions, what)
+  if type(positions) == "table" then positions = ms.tensor(positions, { dtype = "i64" }) end
+  local rows = core.rows(positions, data._n, what)
+  return data._rows and ms.index_select(data._rows, 1, rows) or rows
+end
+
+-- What the option was: the rows of a fixed order, or nothing where an iterator is to be asked.
+local function fixed_rows(data, sampler)
+  if ms.is_tensor(sampler) or type(sampler) == "table" and not getmetatable(sampler) and sampler.iter == nil then
+    if #sampler == 0 then fail("loader: sampler: the list of positions is empty") end
+    return rows_at(data, sampler, "loader: sampler")
+  end
+  local meta = debug.getmetatable(sampler)
+  if type(sampler) == "function" or type(sampler) == "table" and (sampler.iter ~= nil or meta and meta.__call) then return nil end
+  fail("loader: sampler: expected positions (a list, a tensor, a function, a table with iter or __call), got %s", type(sampler))
+end
+
+-- One walk's positions as a function. iter gets the loader's seed (or nil) and the number of the walk.
+local function ask(sampler, seed, epoch)
+  if type(sampler) == "table" and sampler.iter ~= nil then
+    local iter = sampler:iter(seed, epoch)
+    local meta = debug.getmetatable(iter)
+    if type(iter) ~= "function" and not (meta and meta.__call) then
+      fail("loader: sampler: iter: expected a function that gives positions, got %s", type(iter))
+    end
+    return iter
+  end
+  local before, made = nil, nil
+  return function()
+    local p
+    if made then p = made() else p = sampler(nil, before) end
+    if type(p) == "function" and before == nil and not made then -- it makes one for each walk
+      made = p
+      p = made()
+    end
+    before = p
+    return p
+  end
+end
+
+-- Up to `count` positions of an iterator, as rows; nil at its end.
+local function take(self, walk, count)
+  local list = {}
+  while #list < count and not walk.ended do
+    local p = walk.iter()
+    if p == nil then
+      walk.ended = true
+    else
+      local at = math.tointeger(ms.is_tensor(p) and p:item() or p)
+      if not at then fail("loader: sampler: expected a position, a whole number, got %s", tostring(p)) end
+      if at < 1 or at > self.data._n then
+        fail("loader: sampler: position %d of the walk is %d, expected 1..%d", walk.given + #list + 1, at, self.data._n)
+      end
+      list[#list + 1] = at
+    end
+  end
+  if walk.given + #list == 0 then
+    fail("loader: sampler: it gave no position in walk %d; an iterator that is used up? a function that makes one serves every walk",
+      walk.epoch)
+  end
+  walk.given = walk.given + #list
+  if #list == 0 or self.drop_last and #list < count then return nil end
+  return rows_at(self.data, list, "loader: sampler"), #list
+end
+
+-- ---- walks -------------------------------------------------------------------------------------------------------------------------
+
+-- Data:loader. scaling: dataset.lua's, which reads normalize.
+function loader.new(data, scaling, given)
+  local o = options.read("loader", given, { batch = 64, shuffle = false, sampler = any, drop_last = false, seed = any, normalize = any,
+    device = "", transform = any })
+  local transform, seed, normalize = o.transform, o.seed, o.normalize
+  if normalize == nil then normalize = data.normalize end
+  if transform ~= nil and type(transform) ~= "function" then fail("loader: transform: expected a function, got %s", type(transform)) end
+  if seed ~= nil and math.type(seed) ~= "integer" then fail("loader: seed: expected a whole number, got %s", tostring(seed)) end
+  if o.sampler ~= nil and o.shuffle then fail("loader: sampler and shuffle exclude one another: the sampler gives the order") end
+  local self = { data = data, batch = options.count("loader", "batch", o.batch), shuffle = o.shuffle, sampler = o.sampler or false,
+    drop_last = o.drop_last, seed = seed, epoch = 0, transform = transform,
+    device = o.device ~= "" and (ms.device(o.device)) or data.device }
+  self.scale, self.shift = scaling("loader", data._images, normalize or nil)
+  self.rows = self.sampler and fixed_rows(data, self.sampler) or false
+  local n = self.rows and #self.rows or not self.sampler and data._n
+  if self.drop_last and n and n < self.batch then
+    fail("loader: drop_last leaves nothing: %d samples, batch = %d", n, self.batch)
+  end
+  return setmetatable(self, Loader)
+end
+
+-- Batches in one walk. A sampler with a length says how many positions there are.
+function Loader:__len()
+  local n = self.rows and #self.rows or self.data._n
+  if self.sampler and not self.rows then
+    local meta = debug.getmetatable(self.sampler)
+    if not (meta and meta.__len) then fail("#loader: its sampler has no length") end
+    n = #self.sampler
+  end
+  return self.drop_last and n // self.batch or (n + self.batch - 1) // self.batch
+end
+
+-- A walk: order (rows, all of them) and the place in it, or iter (a sampler's positions, asked for batch by batch).
+local function begin(self)
+  self.epoch = self.epoch + 1
+  local walk = { epoch = self.epoch, at = 1, given = 0 }
+  if self.rows then walk.order = self.rows
+  elseif self.sampler then walk.iter = ask(self.sampler, self.seed, self.epoch)
+  else walk.order = core.order(self.data._n, self.data._rows or nil, self.shuffle, self.seed, self.epoch) end
+  return walk
+end
+
+-- The rows of the next batch: a tensor, where they begin in it, how many; nil at the end.
+local function next_rows(self, walk)
+  if walk.iter then
+    local rows, count = take(self, walk, self.batch)
+    return rows, 1, count
+  end
+  local at, count = walk.at, math.min(self.batch, #walk.order - walk.at + 1)
+  if count < 1 or self.drop_last and count < self.batch then return nil end
+  walk.at = at + count
+  return walk.order, at, count
+end
+
+local function next_batch(self, walk)
+  local rows, at, count = next_rows(self, walk)
+  if not rows then
+    walk.over = true
+    return nil
+  end
+  local data = self.data
+  local x, y = core.batch(data._images, data._labels or nil, rows, at, count, self.scale, self.shift, self.device)
+  if self.transform then
+    local tx, ty = self.transform(x, y)
+    if tx == nil then fail("loader: transform returned nothing") end
+    return tx, ty == nil and y or ty
+  end
+  return x, y
+end
+
+-- A walk of its own, for two loops over one loader at the same time.
+function Loader:iter()
+  local walk = begin(self)
+  return function()
+    if walk.over then return nil end
+    return next_batch(self, walk)
+  end
+end
+
+-- An iterator without an end: walk after walk.
+function Loader:cycle()
+  local walk = begin(self)
+  return function()
+    local x, y = next_batch(self, walk)
+    if x ~= nil then return x, y end
+    walk = begin(self)
+    return next_batch(self, walk)
+  end
+end
+
+-- The generic for calls with the value before: nil is the start of a loop, which begins a walk, wherever the last one was left.
+function Loader:__call(_, before)
+  if before == nil then
+    self.walk = begin(self)
+  elseif not self.walk or before ~= self.walk.last then
+    fail("loader: two loops over one loader at the same time; use loader:iter() for one of them")
+  end
+  local walk = self.walk
+  local x, y = next_batch(self, walk)
+  walk.last = x
+  if x == nil then self.walk = nil end
+  return x, y
+end
+
+-- loader:map(fn): ds:map as the loader walks, shuffled and transformed; the labels come in that order too.
+function Loader:map(fn) return loader.map(self:iter(), fn) end
+
+function Loader:__tostring()
+  local ok, batches = pcall(function() return #self end)
+  return ("loader: %s of %d%s"):format(ok and batches .. " batches" or "batches", self.batch,
+    self.shuffle and ", shuffled" or self.sampler and ", by a sampler" or "")
+end
+
+return loader
