@@ -1,0 +1,104 @@
+-- kit: what the estimators share: their classes, the checks of their options and states, their one-line description.
+--
+-- An estimator is a class (kit.class), made by kit.new with its options. fit sets _model, which the C part (bindings/ml_*.c) or Lua
+-- made; an error in fit must leave the old one. Other methods get it from kit.fitted. Each file beside this one returns a table of the
+-- functions that it adds to ms.ml.
+local ms = require "mascon"
+local inside = require "mascon.inside"
+local options = require "mascon.options"
+local text = require "mascon.text"
+local kit = {}
+
+function kit.class(name)
+  local c = { what = "ml." .. name }
+  c.__index, c.__name = c, c.what
+  return c
+end
+
+function kit.new(c, opts, defaults) return setmetatable({ options = options.read(c.what, opts, defaults) }, c) end
+
+-- The words messages of a method begin with, after a look at its self.
+function kit.words(self, c, method)
+  local mt = getmetatable(self)
+  if type(self) ~= "table" or rawget(self, "options") == nil or mt.what == nil then
+    options.raise("%s:%s: call it with a colon on an estimator: model:%s(...)", c.what, method, method)
+  end
+  return mt.what .. ":" .. method
+end
+
+-- The same and the model, which must be there.
+function kit.fitted(self, c, method)
+  local what = kit.words(self, c, method)
+  local model = rawget(self, "_model")
+  if not model then options.raise("%s: not fitted yet: call fit first", what) end
+  return what, model
+end
+
+function kit.one_of(what, name, v, ...)
+  for _, word in ipairs { ... } do
+    if v == word then return v end
+  end
+  options.raise("%s: option %s: expected %s, got %s", what, name, table.concat({ ... }, " or "),
+    type(v) == "string" and "'" .. v .. "'" or tostring(v))
+end
+
+function kit.whole_number(what, name, v, least)
+  local n = type(v) == "number" and math.tointeger(v)
+  if not n or n < least then
+    options.raise("%s: %s: expected a whole number from %d on, got %s", what, name, least,
+      type(v) == "string" and "'" .. v .. "'" or tostring(v))
+  end
+  return n
+end
+
+-- A whole number >= least in options o, nil allowed where the default is nil.
+function kit.whole(what, o, name, least)
+  local v = o[name]
+  if v == nil then return end
+  o[name] = kit.whole_number(what, "option " .. name, v, least)
+end
+
+-- A state that has all of `names`, none but those and `optional`.
+function kit.check_state(what, state, names, optional)
+  if type(state) ~= "table" then options.raise("%s: expected a table of tensors by name, got %s", what, type(state)) end
+  local known = {}
+  for _, name in ipairs(names) do
+    known[name] = true
+    if state[name] == nil then options.raise("%s: '%s' is missing: is this the state of another estimator?", what, name) end
+  end
+  for _, name in ipairs(optional or {}) do known[name] = true end
+  for name in pairs(state) do
+    if not known[name] then
+      options.raise("%s: unknown entry '%s'%s", what, tostring(name), text.hint(tostring(name), text.keys(known)))
+    end
+  end
+end
+
+-- The whole number >= least that the tensor `name` of a state holds.
+function kit.state_number(what, state, name, least)
+  local t = state[name]
+  if type(t) ~= "userdata" then options.raise("%s: '%s': expected a tensor, got %s", what, name, type(t)) end
+  return kit.whole_number(what, "'" .. name .. "'", t:item(), least)
+end
+
+function kit.number_tensor(v) return ms.tensor(v, { dtype = "i64" }) end
+
+function kit.describe(self, names, size)
+  local parts = {}
+  for _, name in ipairs(names) do
+    local v = self.options[name]
+    if v ~= nil then parts[#parts + 1] = ("%s = %s"):format(name, tostring(v)) end
+  end
+  return ("%s{%s}: %s"):format(getmetatable(self).what, table.concat(parts, ", "), rawget(self, "_model") and size() or "not fitted")
+end
+
+-- Gives a class of classifiers its method score.
+function kit.scores(c)
+  -- model:score(X, y) -> share of the samples whose class is told right
+  function c:score(X, y)
+    local what = kit.fitted(self, c, "score")
+    return inside.ml.accuracy(what, self:predict(X), y)
+  end
+end
+
+return kit
