@@ -6,20 +6,20 @@
 #   KINDS='c lua lazy terminal sh'   lazy: Lua tests again, on a device that works only when it is waited for (tests/lazy)
 #   SAN=1 STRESS=1   under sanitizers; under the Lua that collects all the time: longer timeouts, some tests left out by their kind
 #   TIMEOUT=seconds  per file
+#   JOBS=n           so many files of the kinds c, lua and lazy at once (1)
 #   MASCON_COUNTS=f  append `passed failed skipped` to f
 # A shell or terminal test prints lines `ok NAME`, `not ok NAME`, `skipped: WHY` and exits non-zero if it could not finish.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 BUILD=${BUILD:-build} ONLY=${ONLY:-} KINDS=${KINDS:-c lua lazy terminal sh} SAN=${SAN:-} STRESS=${STRESS:-}
-TIMEOUT=${TIMEOUT:-$([ -n "$SAN$STRESS" ] && echo 600 || echo 180)}
+TIMEOUT=${TIMEOUT:-$([ -n "$SAN$STRESS" ] && echo 600 || echo 180)} JOBS=${JOBS:-1}
 BUILD=${BUILD#"$PWD"/} # a test that calls make again must give it the same name, or everything is made anew
 case $BUILD in /*) MASCON=$BUILD/mascon ;; *) MASCON=$PWD/$BUILD/mascon ;; esac
 
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 # Tests see no user's history, cache or settings, and leave nothing behind.
-export HOME=$home XDG_CACHE_HOME=$home/cache TMPDIR=$home/tmp BUILD SAN STRESS MASCON LC_ALL=C.UTF-8
-mkdir -p "$TMPDIR"
+export BUILD SAN STRESS MASCON LC_ALL=C.UTF-8
 export LUA_PATH="tests/lua/?.lua;;"
 unset LUA_PATH_5_4 LUA_INIT LUA_INIT_5_4 MASCON_COMPILE MASCON_THREADS
 export OMP_WAIT_POLICY=passive # oneDNN: other work on the machine must not make spinning threads wait for each other
@@ -32,22 +32,43 @@ if [ -n "$SAN" ]; then
   export ASAN_RUNTIME
 fi
 
-passed=0 failed=0 skipped=0 bad=() out=$home/out
-# Sum of the numbers that an extended regular expression with one group finds in $out.
-sum() { sed -nE "s/$1/\\1/p" "$out" | awk '{ n += $1 } END { print n + 0 }'; }
-lines() { grep -cE "$1" "$out"; }
+files=0
+# What a file printed lies in $home/out, where home is its own folder. Sum of the numbers that an extended regular expression with one
+# group finds there.
+sum() { sed -nE "s/$1/\\1/p" "$home/out" | awk '{ n += $1 } END { print n + 0 }'; }
+lines() { grep -cE "$1" "$home/out"; }
 
-one() { # one KIND FILE COMMAND...
-  local kind=$1 file=$2 p=0 f=0 s=0 rc start end note=
-  shift 2
-  [[ -z $ONLY || $file == *"$ONLY"* ]] || return 0
+# one KIND FILE COMMAND...: run it, or begin to when JOBS allow it. Each file has a folder of its own in $home, in whose files lies what
+# came of it: counts, and what is told about it at the end.
+one() {
+  local folder
+  [[ -z $ONLY || $2 == *"$ONLY"* ]] || return 0
+  files=$((files + 1))
+  folder=$home/$(printf %04d $files)
+  mkdir -p "$folder/tmp"
+  case $1 in
+  c | lua | lazy) ;;
+  *) # alone: they make, install, or look at the clock
+    wait
+    file "$folder" "$@"
+    return
+    ;;
+  esac
+  while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n; done
+  file "$folder" "$@" &
+}
+
+file() { # file FOLDER KIND FILE COMMAND...
+  local home=$1 kind=$2 file=$3 p=0 f=0 s=0 rc start end note=
+  shift 3
+  local -x HOME=$home XDG_CACHE_HOME=$home/cache TMPDIR=$home/tmp
   if [ -n "$STRESS" ]; then # a file that makes very many objects may say how often is often enough for it: -- gcstress: every 20
     MASCON_GC_EVERY=$(sed -n 's/^-- gcstress: every \([0-9][0-9]*\).*/\1/p' "$file" | head -n 1)
     export MASCON_GC_EVERY=${MASCON_GC_EVERY:-1}
     [ "$MASCON_GC_EVERY" = 1 ] || note="collects at every $MASCON_GC_EVERY-th allocation"
   fi
   start=$EPOCHREALTIME
-  timeout -k 10 "$TIMEOUT" "$@" >"$out" 2>&1 </dev/null
+  timeout -k 10 "$TIMEOUT" "$@" >"$home/out" 2>&1 </dev/null
   rc=$?
   end=$EPOCHREALTIME
   case $kind in
@@ -67,17 +88,18 @@ one() { # one KIND FILE COMMAND...
   fi
   printf '%-44s %7d %7d %7d %8.1f%s\n' "$file" "$p" "$f" "$s" \
     "$(awk -v a="$start" -v b="$end" 'BEGIN { print b - a }')" "${note:+  $note}"
-  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-  grep -aoE 'compared: .*' "$out" >>"$home/compared" # what a test says that it has compared with a peer's values
+  echo "$p $f $s" >"$home/counts"
+  grep -aoE 'compared: .*' "$home/out" >"$home/compared" # what a test says that it has compared with a peer's values
   if [ "$f" -gt 0 ]; then
-    bad+=("$file")
-    { printf '\n---- %s%s\n' "$file" "${note:+: $note}" && grep -av ' \.\.\. Ok$' "$out"; } >>"$home/failures"
+    echo "failed: $file" >"$home/bad"
+    { printf '\n---- %s%s\n' "$file" "${note:+: $note}" && grep -av ' \.\.\. Ok$' "$home/out"; } >"$home/failures"
   elif [ "$s" -gt 0 ]; then
     awk -v file="$file" '
       /^skipped: / { print file ": " $0 }
       /^\[  SKIPPED \] [A-Za-z_]/ { if (!seen[$4]++) print file ": skipped: " $4 }
-      /\.\.\. SKIP$/ { name = $1; getline; print file ": skipped: " name ": " $0 }' "$out" >>"$home/skips"
+      /\.\.\. SKIP$/ { name = $1; getline; print file ": skipped: " name ": " $0 }' "$home/out" >"$home/skips"
   fi
+  rm -rf "$home/tmp" "$home/cache"
 }
 
 LAZY='core devices compile compile_memory compile_training compile_traps replay_captured replay_lua replay_numbers replay_right fold fuse heads traits
@@ -97,18 +119,23 @@ for kind in $KINDS; do
     if command -v tmux >/dev/null; then
       for t in tests/terminal/*.sh; do one terminal "$t" bash "$t" "$MASCON"; done
     else
-      skipped=$((skipped + 1))
-      echo 'tests/terminal: skipped: tmux is not installed' >>"$home/skips"
+      mkdir -p "$home/terminal"
+      echo '0 0 1' >"$home/terminal/counts"
+      echo 'tests/terminal: skipped: tmux is not installed' >"$home/terminal/skips"
     fi
     ;;
   sh) for t in tests/sh/test_*.sh; do one sh "$t" bash "$t"; done ;;
   esac
 done
-[ ! -s "$home/compared" ] || { echo && sort -u "$home/compared"; }
-[ ! -s "$home/skips" ] || { echo && cat "$home/skips"; }
-[ ! -s "$home/failures" ] || cat "$home/failures"
+wait
+read -r passed failed skipped < <(cat /dev/null "$home"/*/counts | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
+told() { cat /dev/null "$home"/*/"$1"; } # of all files, in their order
+compared=$(told compared | sort -u) skips=$(told skips) bad=$(told bad)
+[ -z "$compared" ] || printf '\n%s\n' "$compared"
+[ -z "$skips" ] || printf '\n%s\n' "$skips"
+told failures
 echo
-[ ${#bad[@]} -eq 0 ] || printf 'failed: %s\n' "${bad[@]}"
+[ -z "$bad" ] || echo "$bad"
 [ -z "${MASCON_COUNTS:-}" ] || echo "$passed $failed $skipped" >>"$MASCON_COUNTS"
 if [ $((passed + failed)) -eq 0 ]; then
   echo "nothing ran${ONLY:+: no test file has \"$ONLY\" in its name}"
