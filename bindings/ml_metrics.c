@@ -32,7 +32,20 @@ static int confusion(lua_State *L) {
   return 1;
 }
 
+/* ml.labels(what, name, y, classes, rows) -> the labels, checked, as i64 on the CPU; classes 0: from 1 on, rows -1: any number */
+static int labels(lua_State *L) {
+  const char *what = msl_what_at(L), *name = luaL_checkstring(L, 2);
+  int64_t n = luaL_checkinteger(L, 5), classes = luaL_checkinteger(L, 4);
+  int32_t largest;
+  const int32_t *y = msl_labels_at(L, 3, what, name, classes, &n, &largest);
+  int mark = msl_enter(L);
+  msl_push(L, msl_labels_to(y, 1, &n, ms_device_host()));
+  msl_leave_as(L, mark, what);
+  return 1;
+}
+
 /* ml.draw() -> a seed from the default generator */
 static int draw(lua_State *L) { return lua_pushinteger(L, ms_rng_next(ms_default_rng())), 1; }
 
-const luaL_Reg msl_ml_metrics[] = {{"accuracy", accuracy}, {"confusion", confusion}, {"draw", draw}, {NULL, NULL}};
+const luaL_Reg msl_ml_metrics[] = {
+    {"accuracy", accuracy}, {"confusion", confusion}, {"labels", labels}, {"draw", draw}, {NULL, NULL}};

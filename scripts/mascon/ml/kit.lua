@@ -83,6 +83,50 @@ end
 
 function kit.number_tensor(v) return ms.tensor(v, { dtype = "i64" }) end
 
+-- The numbers of a tensor with one dimension (or of whatever shape, if `any_shape`), as f64 on the CPU, without a graph: `rows` of them
+-- (nil: `least` or more), none NaN or infinite.
+function kit.vector(what, name, t, rows, least, any_shape)
+  if not ms.is_tensor(t) then options.raise("%s: %s: expected a tensor, got %s", what, name, t == nil and "nothing" or type(t)) end
+  if not any_shape and t:dim() ~= 1 then
+    options.raise("%s: %s: expected one number per sample in one dimension, got %s", what, name, kit.shape(t))
+  end
+  local v = t:detach():to { device = "cpu", dtype = "f64" }:reshape { -1 }
+  if rows and #v ~= rows then options.raise("%s: %s: expected %d numbers, one per sample, got %d", what, name, rows, #v) end
+  if #v < (least or 1) then options.raise("%s: %s: expected %d or more numbers, got %d", what, name, least or 1, #v) end
+  local good = v:isfinite()
+  if not good:all():item() then
+    local at = good:logical_not():nonzero()[1]:item()
+    local x = v[at]:item()
+    options.raise("%s: %s[%d] = %s, expected a finite number", what, name, at, x ~= x and "nan" or x)
+  end
+  return v
+end
+
+function kit.shape(t) return ("%s %s"):format(t:dim() == 0 and "scalar" or table.concat(t.shape, " x "), t.dtype) end
+
+-- Which samples are positive, as a bool tensor on the CPU: a tensor of bools, of 0 and 1, or of labels of which `positive` is the one.
+function kit.binary(what, name, t, positive, rows)
+  if not ms.is_tensor(t) then options.raise("%s: %s: expected a tensor, got %s", what, name, t == nil and "nothing" or type(t)) end
+  if t:dim() ~= 1 then options.raise("%s: %s: expected one label per sample in one dimension, got %s", what, name, kit.shape(t)) end
+  if rows and #t ~= rows then options.raise("%s: %s: expected %d labels, one per sample, got %d", what, name, rows, #t) end
+  if #t == 0 then options.raise("%s: %s: expected one label or more, got 0", what, name) end
+  t = t:detach():to { device = "cpu" }
+  if positive ~= nil then
+    return t:eq(kit.whole_number(what, "option positive", positive, math.mininteger))
+  end
+  if t.dtype == "bool" then return t end
+  local wrong = t:eq(0):logical_or(t:eq(1)):logical_not()
+  if wrong:any():item() then
+    local at = wrong:nonzero()[1]:item()
+    options.raise("%s: %s[%d] = %s, expected bools, or 0 and 1 (of other labels name the positive one: { positive = %s })", what, name, at,
+      t[at]:item(), math.tointeger(t[at]:item()) or 1)
+  end
+  return t:eq(1)
+end
+
+-- Labels 1..classes (nil: from 1 on), one per sample, as i64 on the CPU.
+function kit.labels(what, name, t, classes, rows) return inside.ml.labels(what, name, t, classes or 0, rows or -1) end
+
 function kit.describe(self, names, size)
   local parts = {}
   for _, name in ipairs(names) do
