@@ -1,25 +1,27 @@
-/* files.c -- files for Lua: ms.save and ms.load (safetensors), and ms.tensorboard. */
+/* files.c -- files for Lua: ms.save (safetensors), and ms.tensorboard. ms.load and other formats: formats.c. */
 #include "embed.h"
 #include "pictures.h"
 #include "data/data.h"
+#include "data/npy.h"
 #include "io/io.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- safetensors ------------------------------------------------------------------------------------------------- */
 
 /* Push the names and the tensors of the table at index i as two lists; gives how many there are. The names are sorted, unless the
  * table is a list of {name, tensor}, whose order is kept. */
-static int named_tensors(lua_State *L, int i) {
+static int named_tensors(lua_State *L, int i, const char *what) {
   int n = 0, listed = (int)lua_rawlen(L, i), bad = ms_scope_open();
   lua_newtable(L);
   int list = lua_gettop(L);
   lua_newtable(L);
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
     if (listed && lua_type(L, -2) == LUA_TSTRING)
-      msl_raise(L, bad, "save: '%s' is a name in a list of {name, tensor}: expected one or the other", lua_tostring(L, -2));
+      msl_raise(L, bad, "%s: '%s' is a name in a list of {name, tensor}: expected one or the other", what, lua_tostring(L, -2));
     if (listed) continue;
-    if (lua_type(L, -2) != LUA_TSTRING) msl_raise(L, bad, "save: expected names as keys, got a %s", luaL_typename(L, -2));
+    if (lua_type(L, -2) != LUA_TSTRING) msl_raise(L, bad, "%s: expected names as keys, got a %s", what, luaL_typename(L, -2));
     lua_pushvalue(L, -2);
     lua_rawseti(L, list, ++n);
   }
@@ -37,7 +39,7 @@ static int named_tensors(lua_State *L, int i) {
   }
   for (int k = 1; k <= listed; k++) {
     lua_rawgeti(L, i, k);
-    if (!lua_istable(L, -1)) msl_raise(L, bad, "save: item %d: expected {name, tensor}, got %s", k, luaL_typename(L, -1));
+    if (!lua_istable(L, -1)) msl_raise(L, bad, "%s: item %d: expected {name, tensor}, got %s", what, k, luaL_typename(L, -1));
     for (int j = 1; j <= 2; j++) {
       lua_rawgeti(L, -1, j);
       lua_rawseti(L, list + j - 1, k);
@@ -83,128 +85,102 @@ static ms_st_pair *metadata_pairs(lua_State *L, int i, int *n) {
   return pairs;
 }
 
-/* ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all; raises when it cannot be. tensors: {name =
- * tensor}, written in the order of the names, or a list of {name, tensor}, written in that order. metadata: strings by name
- * (numbers and booleans become strings). */
-static int save(lua_State *L) {
-  msl_at_most(L, 3, "save");
-  const char *path = msl_string(L, 1, "save", "the name of a file");
-  if (!lua_istable(L, 2))
-    return msl_raise(L, ms_scope_open(), "save: expected a table of tensors by name, got %s", luaL_typename(L, 2));
-  if (luaL_getmetafield(L, 2, "__newindex") != LUA_TNIL) /* a module or an optimizer, whose fields lie behind it: it looks empty */
-    return msl_raise(L, ms_scope_open(), "save: expected a table of tensors by name (x:state_dict()), got an object");
-  if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3))
-    return msl_raise(L, ms_scope_open(), "save: expected metadata as a table, got %s", luaL_typename(L, 3));
-  lua_settop(L, 3);
-  int pairs_n, n = named_tensors(L, 2), names = lua_gettop(L) - 1;
-  ms_st_pair *pairs = metadata_pairs(L, lua_istable(L, 3) ? 3 : 0, &pairs_n);
+/* The tensor at index -1 as an entry of that name; raises when it is none. NULL after ms_fail. */
+static ms_tensor *entry_of(lua_State *L, int mark, const char *what, const char *name, ms_st_entry *e) {
+  ms_tensor *t = msl_to(L, -1);
+  if (!t && !lua_isuserdata(L, -1)) msl_raise(L, mark, "%s: '%s': expected a tensor, got %s", what, name, luaL_typename(L, -1));
+  if (!t) {
+    ms_scope_close(mark);
+    const char *words = lua_pushfstring(L, "%s: '%s'", what, name);
+    msl_check(L, -2, words);
+  }
+  if (!(t = msl_on_host(t))) return NULL;
+  *e = (ms_st_entry){
+      .name = name, .dtype = t->dtype, .rank = t->rank, .bytes = (size_t)ms_numel(t) * ms_dtype_size(t->dtype), .data = ms_data(t)};
+  memcpy(e->shape, t->shape, sizeof e->shape);
+  return t;
+}
+
+/* The tensors of the table at index i as entries in a userdata it pushes; fewer than *n after ms_fail. */
+static ms_st_entry *entries_of(lua_State *L, int i, const char *what, int *count, int *mark) {
+  if (!lua_istable(L, i))
+    msl_raise(L, ms_scope_open(), "%s: expected a table of tensors by name, got %s", what, luaL_typename(L, i));
+  if (luaL_getmetafield(L, i, "__newindex") != LUA_TNIL) /* a module or an optimizer, whose fields lie behind it: it looks empty */
+    msl_raise(L, ms_scope_open(), "%s: expected a table of tensors by name (x:state_dict()), got an object", what);
+  int n = *count = named_tensors(L, i, what), names = lua_gettop(L) - 1;
   ms_st_entry *e = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *e, 0);
-  int mark = msl_enter(L);
-  for (int k = 0; k < n; k++) {
+  *mark = msl_enter(L);
+  for (int k = 0; k < n && !ms_error(); k++) {
     lua_rawgeti(L, names, k + 1);
     lua_rawgeti(L, names + 1, k + 1);
     if (lua_type(L, -2) != LUA_TSTRING)
-      return msl_raise(L, mark, "save: item %d: expected a name first, got %s", k + 1, luaL_typename(L, -2));
+      msl_raise(L, *mark, "%s: item %d: expected a name first, got %s", what, k + 1, luaL_typename(L, -2));
     const char *name = lua_tostring(L, -2);
-    if (strlen(name) != lua_rawlen(L, -2)) return msl_raise(L, mark, "save: the name '%s' has a zero byte in it", name);
-    ms_tensor *t = msl_to(L, -1);
-    if (!t && !lua_isuserdata(L, -1))
-      return msl_raise(L, mark, "save: '%s': expected a tensor, got %s", name, luaL_typename(L, -1));
-    if (!t) {
-      ms_scope_close(mark);
-      const char *what = lua_pushfstring(L, "save: '%s'", name);
-      msl_check(L, -2, what);
-    }
+    if (strlen(name) != lua_rawlen(L, -2)) msl_raise(L, *mark, "%s: the name '%s' has a zero byte in it", what, name);
+    entry_of(L, *mark, what, name, &e[k]);
     lua_pop(L, 2);
-    if (!(t = msl_on_host(t))) break;
-    e[k] = (ms_st_entry){.name = name,
-                         .dtype = t->dtype,
-                         .rank = t->rank,
-                         .bytes = (size_t)ms_numel(t) * ms_dtype_size(t->dtype),
-                         .data = ms_data(t)};
-    memcpy(e[k].shape, t->shape, sizeof e[k].shape);
   }
-  if (!ms_error()) ms_safetensors_write(path, n, e, pairs_n, pairs);
+  return e;
+}
+
+static bool ends_in(const char *path, const char *ending) {
+  const size_t n = strlen(path), m = strlen(ending);
+  return n >= m && !strcasecmp(path + n - m, ending);
+}
+
+/* ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all; raises when it cannot be. tensors: {name =
+ * tensor}, written in the order of the names, or a list of {name, tensor}, written in that order. metadata: strings by name
+ * (numbers and booleans become strings). A name that ends in .npz gives NumPy's npz, one that ends in .npy (with one tensor instead
+ * of the table) npy; these have no metadata. */
+static int save(lua_State *L) {
+  msl_at_most(L, 3, "save");
+  const char *path = msl_string(L, 1, "save", "the name of a file");
+  const bool npz = ends_in(path, ".npz"), npy = ends_in(path, ".npy");
+  if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3))
+    return msl_raise(L, ms_scope_open(), "save: expected metadata as a table, got %s", luaL_typename(L, 3));
+  if ((npz || npy) && !lua_isnoneornil(L, 3))
+    return msl_raise(L, ms_scope_open(), "save: %s: this format has no metadata; expected a name that ends in .safetensors", path);
+  lua_settop(L, 3);
+  int pairs_n = 0, n, mark;
+  if (npy) {
+    ms_st_entry e;
+    lua_settop(L, 2);
+    mark = msl_enter(L);
+    if (entry_of(L, mark, "save", path, &e)) ms_npy_write(path, &e);
+    return msl_leave(L, mark), 0;
+  }
+  if (!npz && msl_to(L, 2))
+    return msl_raise(L, ms_scope_open(),
+                     "save: expected a table of tensors by name, got a tensor: write { name = x }, or name a .npy");
+  ms_st_pair *pairs = metadata_pairs(L, lua_istable(L, 3) ? 3 : 0, &pairs_n);
+  ms_st_entry *e = entries_of(L, 2, "save", &n, &mark);
+  if (!ms_error() && npz) ms_npz_write(path, n, e, false);
+  else if (!ms_error()) ms_safetensors_write(path, n, e, pairs_n, pairs);
   msl_leave(L, mark);
   return 0;
 }
 
-static void close_safetensors(void *s) { ms_safetensors_close(s); }
-
-/* Is the name among the option "names" at index i, a text or a list of texts? */
-static bool is_wanted(lua_State *L, int i, const char *name) {
-  if (lua_type(L, i) == LUA_TSTRING) return !strcmp(lua_tostring(L, i), name);
-  bool found = false;
-  for (lua_Integer k = 1, n = luaL_len(L, i); k <= n && !found; k++) {
-    lua_rawgeti(L, i, k);
-    found = lua_type(L, -1) == LUA_TSTRING && !strcmp(lua_tostring(L, -1), name);
-    lua_pop(L, 1);
-  }
-  return found;
-}
-
-/* Raise if the option "names" at index i is no text or list of texts, or names a tensor that the file does not have. */
-static void check_wanted(lua_State *L, int mark, int i, const ms_safetensors *s, const char *path) {
-  const bool one = lua_type(L, i) == LUA_TSTRING;
-  if (!one && !lua_istable(L, i))
-    msl_raise(L, mark, "load: names: expected the name of a tensor or a list of names, got %s", luaL_typename(L, i));
-  for (lua_Integer k = 1, n = one ? 1 : luaL_len(L, i); k <= n; k++) {
-    if (one) lua_pushvalue(L, i);
-    else lua_rawgeti(L, i, k);
-    if (lua_type(L, -1) != LUA_TSTRING)
-      msl_raise(L, mark, "load: names: expected names, entry %d is a %s", (int)k, luaL_typename(L, -1));
-    if (!ms_safetensors_find(s, lua_tostring(L, -1))) msl_raise(L, mark, "%s: there is no tensor '%s'", path, lua_tostring(L, -1));
-    lua_pop(L, 1);
-  }
-}
-
-/* ms.load(path [, {device =, max_bytes =, names =}]) -> tensors by name, metadata by key (strings), list of the names in the file's
- * order. names: only these are read (a name or a list of names). Raises when the file is not there or is no sound safetensors file,
- * and when all its tensors would take more memory than 8 times the file and 64 MB, or than max_bytes where that is given. Dtypes
- * that there are not become what holds all their values: I8, I16, U16 i32; U32, U64 i64; floats of 4 and 8 bits f32; C64 pairs of
- * f32. */
-static int load(lua_State *L) {
-  static const char *const names[] = {"device", "max_bytes", "names", NULL};
-  msl_at_most(L, 2, "load");
-  const char *path = msl_string(L, 1, "load", "the name of a file");
-  int options = lua_isnoneornil(L, 2) ? 0 : 2;
-  uint64_t max_bytes = 0;
-  int wanted = 0;
-  if (options) {
-    msl_check_options(L, options, "load", names);
-    if (lua_getfield(L, options, "names") != LUA_TNIL) wanted = lua_gettop(L);
-    lua_getfield(L, options, "max_bytes");
-    max_bytes = msl_max_bytes(L, -1, "load");
-    lua_pop(L, 1);
-  }
-  ms_device *device = msl_device(L, options);
-  msl_owned *g = msl_own(L, close_safetensors);
+/* data.write_npy(path, tensor) */
+static int write_npy(lua_State *L) {
+  const char *path = msl_string(L, 1, "write_npy", "the name of a file");
+  ms_st_entry e;
+  lua_settop(L, 2);
+  msl_check(L, 2, "write_npy");
   int mark = msl_enter(L);
-  const ms_safetensors *s = g->p = ms_safetensors_open(path, max_bytes);
-  if (!s) return msl_leave(L, mark), 0;
-  if (wanted) check_wanted(L, mark, wanted, s, path);
-  lua_createtable(L, 0, s->n);
-  lua_createtable(L, 0, s->n_metadata);
-  lua_createtable(L, s->n, 0);
-  for (int k = 0; k < s->n; k++) {
-    const ms_st_entry *e = &s->entries[k];
-    if (wanted && !is_wanted(L, wanted, e->name)) continue;
-    int inner = ms_scope_open();
-    ms_tensor *t = ms_empty(e->dtype, e->rank, e->shape, ms_device_host());
-    if (!t || ms_safetensors_read(s, e, ms_data(t)) || !(t = ms_to_device(t, device ? device : ms_device_default()))) break;
-    msl_push(L, t);
-    ms_scope_close(inner);
-    lua_setfield(L, -4, e->name);
-    lua_pushstring(L, e->name);
-    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
-  }
-  for (int k = 0; k < s->n_metadata; k++) {
-    lua_pushstring(L, s->metadata[k].value);
-    lua_setfield(L, -3, s->metadata[k].key);
-  }
-  msl_owned_free(g);
+  if (entry_of(L, mark, "write_npy", path, &e)) ms_npy_write(path, &e);
   msl_leave(L, mark);
-  return 3;
+  return 0;
+}
+
+/* data.write_npz(path, tensors, compress) */
+static int write_npz(lua_State *L) {
+  const char *path = msl_string(L, 1, "write_npz", "the name of a file");
+  const bool compress = lua_toboolean(L, 3);
+  int n, mark;
+  ms_st_entry *e = entries_of(L, 2, "write_npz", &n, &mark);
+  if (!ms_error()) ms_npz_write(path, n, e, compress);
+  msl_leave(L, mark);
+  return 0;
 }
 
 /* ---- TensorBoard ------------------------------------------------------------------------------------------------- */
@@ -384,7 +360,12 @@ void msl_open_files(lua_State *L) { /* stack: module, methods */
   ms_lua_name_hints(L, "tensorboard");
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
-  static const luaL_Reg functions[] = {{"save", save}, {"load", load}, {"tensorboard", tensorboard}, {NULL, NULL}};
+  static const luaL_Reg inside[] = {{"write_npy", write_npy}, {"write_npz", write_npz}, {NULL, NULL}};
+  msl_inside(L);
+  lua_getfield(L, -1, "data");
+  luaL_setfuncs(L, inside, 0);
+  lua_pop(L, 2);
+  static const luaL_Reg functions[] = {{"save", save}, {"tensorboard", tensorboard}, {NULL, NULL}};
   lua_pushvalue(L, -2);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);

@@ -9,6 +9,7 @@
  * there are freed at once, without the collector. A scope belongs to the coroutine that opened it (coroutine.c). (ms_scope_open, in
  * core/tensor.c, is another thing: the tensors that one call into the core has made.) */
 #include "bind.h"
+#include "io/mapped.h"
 #include "step/step.h"
 #include "io/io.h"
 #include <stdarg.h>
@@ -121,7 +122,7 @@ static int raise_stored(lua_State *L) {
 
 void msl_leave(lua_State *L, int mark) {
   ms_scope_close(mark);
-  if (ms_error()) raise_stored(L);
+  if (ms_mapped_check() || ms_error()) raise_stored(L);
 }
 
 int msl_raise(lua_State *L, int mark, const char *fmt, ...) {

@@ -3,8 +3,10 @@
  * Classes: 64 bytes, then four steps per power of two, so at most a quarter of a block is slack. A freed block goes to its class's
  * list; the lists of a device are emptied when they hold more than both 256 MB and what is live there, those of all when an
  * allocation fails. */
+#include "borrowed.h"
 #include "core.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum { CLASSES = 200 };
 
@@ -122,25 +124,71 @@ void ms_block_free(ms_device *d, void *p, size_t capacity) {
 /* Storage headers come and go with every small tensor: a free list of their own. */
 static ms_storage *spare;
 
-ms_storage *ms_storage_new(ms_device *d, size_t bytes) {
-  size_t capacity;
-  void *p = ms_block_alloc(d, bytes, &capacity);
-  if (!p) return NULL;
+static ms_storage *new_header(ms_device *d, void *p, size_t bytes, size_t capacity) {
   ms_storage *s = spare;
   if (s) spare = s->data;
-  else if (!(s = malloc(sizeof *s))) {
-    ms_block_free(d, p, capacity);
-    return ms_fail("out of memory: no room for a storage header");
-  }
+  else if (!(s = malloc(sizeof *s))) return ms_fail("out of memory: no room for a storage header");
   *s = (ms_storage){.refs = 1, .device = d, .data = p, .bytes = bytes, .capacity = capacity, .birth = ++ms_storage_births};
   ms_live_storages++;
   return s;
 }
 
+ms_storage *ms_storage_new(ms_device *d, size_t bytes) {
+  size_t capacity;
+  void *p = ms_block_alloc(d, bytes, &capacity);
+  if (!p) return NULL;
+  ms_storage *s = new_header(d, p, bytes, capacity);
+  if (!s) ms_block_free(d, p, capacity);
+  return s;
+}
+
+/* ---- memory of others -------------------------------------------------------------------------------------------- */
+
+/* A storage of capacity 0 has an entry here: whom to tell when it is freed. */
+typedef struct lender {
+  ms_storage *storage;
+  void (*gone)(void *);
+  void *owner;
+  struct lender *next;
+} lender;
+static lender *lenders;
+
+static void give_back(ms_storage *s) {
+  for (lender **p = &lenders; *p; p = &(*p)->next)
+    if ((*p)->storage == s) {
+      lender *l = *p;
+      *p = l->next;
+      l->gone(l->owner);
+      free(l);
+      return;
+    }
+}
+
+ms_tensor *ms_borrowed(ms_dtype dtype, int rank, const int64_t *shape, void *data, void (*gone)(void *), void *owner) {
+  int64_t none = 0, n = 1;
+  ms_tensor *t = ms_empty(dtype, 1, &none, ms_device_host());
+  lender *l = malloc(sizeof *l);
+  for (int i = 0; i < rank; i++) n *= shape[i];
+  ms_storage *s = t && l ? new_header(t->device, data, (size_t)n * ms_dtype_size(dtype), 0) : NULL;
+  if (!s) {
+    free(l);
+    return ms_fail("out of memory: no room for a storage header");
+  }
+  *l = (lender){s, gone, owner, lenders};
+  lenders = l;
+  ms_storage_release(t->storage);
+  t->storage = s;
+  t->rank = (uint8_t)rank;
+  memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
+  ms_set_contiguous(t);
+  return t;
+}
+
 void ms_storage_release(ms_storage *s) {
   if (!s || --s->refs) return;
   if (s->watcher) s->watcher->lost(s);
-  ms_block_free(s->device, s->data, s->capacity);
+  if (s->capacity) ms_block_free(s->device, s->data, s->capacity);
+  else give_back(s);
   s->data = spare;
   spare = s;
   ms_live_storages--;

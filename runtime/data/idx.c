@@ -1,6 +1,7 @@
 /* idx.c -- the IDX format (http://yann.lecun.com/exdb/mnist): 00 00 type rank, rank big-endian u32 sizes, elements big-endian in C
  * order. */
 #include "data/data.h"
+#include "data/format.h"
 #include "io/io.h"
 #include "io/source.h"
 #include <stdlib.h>
@@ -188,6 +189,35 @@ ms_array *ms_idx_parse(const void *bytes, size_t size, const char *name) {
 }
 
 ms_array *ms_idx_read(const char *path) { return read_array(ms_idx_open(path, 0)); }
+
+/* ---- as a row of the table of formats ---------------------------------------------------------------------------- */
+
+static bool is(const uint8_t *head, size_t n, uint64_t size) {
+  (void)size;
+  return n >= 8 && !head[0] && !head[1] && find_type(head[2]) && head[3] >= 1 && head[3] <= MS_MAX_RANK;
+}
+
+static int open_format(ms_file *file) {
+  ms_idx *f = file->private = new_file(file->name);
+  if (!f || (file->in_memory ? (ms_source_memory(&f->private->s, file->bytes, file->size, file->name), 0)
+                             : ms_source_file(&f->private->s, file->name)))
+    return -1;
+  file->private = open_source(f, file->max_bytes);
+  ms_content *it = file->private ? ms_file_add(file, NULL) : NULL;
+  if (!it) return -1;
+  it->dtype = f->what.dtype;
+  it->rank = f->what.rank;
+  memcpy(it->shape, f->what.shape, sizeof it->shape);
+  const uint64_t head = 4 + 4 * (uint64_t)it->rank;
+  if (!f->private->s.gz && it->dtype == MS_U8 && head + (uint64_t)f->what.count == f->private->s.size) it->at = head;
+  return 0;
+}
+
+static int read_format(ms_file *f, int k, void *out) { return (void)k, ms_idx_elements(f->private, out); }
+static void close_format(ms_file *f) { ms_idx_close(f->private); }
+
+const ms_format ms_format_idx = {
+    .name = "IDX", .what = "IDX", .gzipped = true, .is = is, .open = open_format, .read = read_format, .close = close_format};
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* image.c -- pictures: from the bytes of a PNG or JPEG to pixels, and from pixels to PNG. */
 #include "data/data.h"
+#include "data/format.h"
 #include "data/picture.h"
 #include "data/stb.h"
 #include "io/io.h"
@@ -159,6 +160,40 @@ ms_image *ms_image_decode(const void *bytes, size_t size, int channels, const ch
 }
 
 ms_image *ms_image_read(const char *path, int channels) { return whole_picture(ms_picture_open(path, channels, 0)); }
+
+/* ---- as rows of the table of formats: u8, channels x height x width ----------------------------------------------- */
+
+static bool is_png(const uint8_t *head, size_t n, uint64_t size) {
+  (void)size;
+  return n >= 8 && !memcmp(head, "\x89PNG\r\n\x1a\n", 8);
+}
+static bool is_jpeg(const uint8_t *head, size_t n, uint64_t size) {
+  (void)size;
+  return n >= 3 && head[0] == 0xff && head[1] == 0xd8 && head[2] == 0xff;
+}
+
+static int open_row(ms_file *f) {
+  ms_picture *p = f->private =
+      f->in_memory ? ms_picture_parse(f->bytes, f->size, 0, f->max_bytes, f->name) : ms_picture_open(f->name, 0, f->max_bytes);
+  ms_content *it = p ? ms_file_add(f, NULL) : NULL;
+  if (!it) return -1;
+  it->dtype = MS_U8;
+  it->rank = 3;
+  it->shape[0] = p->channels, it->shape[1] = p->height, it->shape[2] = p->width;
+  return 0;
+}
+
+static int read_row(ms_file *f, int k, void *out) {
+  ms_picture *p = f->private;
+  (void)k;
+  return ms_picture_pixels(p, out, (size_t)p->width, 1, (size_t)p->width * (size_t)p->height);
+}
+static void close_row(ms_file *f) { ms_picture_close(f->private); }
+
+const ms_format ms_format_png = {
+    .name = "PNG", .what = "PNG", .is = is_png, .open = open_row, .read = read_row, .close = close_row};
+const ms_format ms_format_jpeg = {
+    .name = "JPEG", .what = "JPEG", .is = is_jpeg, .open = open_row, .read = read_row, .close = close_row};
 
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 

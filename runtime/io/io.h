@@ -82,6 +82,8 @@ ms_safetensors *ms_safetensors_open(const char *path, uint64_t max_bytes);
 ms_safetensors *ms_safetensors_parse(const void *bytes, size_t size, const char *name);
 /* The e->bytes bytes of an entry to out, checked: BOOL bytes are 0 or 1, U64 at most what an i64 holds. */
 int ms_safetensors_read(const ms_safetensors *s, const ms_st_entry *e, void *out);
+/* Where its bytes begin in the file, as e->stored has them. */
+uint64_t ms_safetensors_place(const ms_safetensors *s, const ms_st_entry *e);
 void ms_safetensors_close(ms_safetensors *s); /* NULL is fine */
 /* By name; NULL and no error when there is none. */
 const ms_st_entry *ms_safetensors_find(const ms_safetensors *s, const char *name);

@@ -374,6 +374,10 @@ int ms_safetensors_read(const ms_safetensors *s, const ms_st_entry *e, void *out
   return -1;
 }
 
+uint64_t ms_safetensors_place(const ms_safetensors *s, const ms_st_entry *e) {
+  return s->private->data + s->private->begin[e - s->entries];
+}
+
 void ms_safetensors_close(ms_safetensors *s) {
   if (!s) return;
   for (int i = 0; i < s->n; i++) free((char *)s->entries[i].name);

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 18 };
+enum { CHUNK = 1 << 18, BIG = 1 << 22 };
 
 int ms_open_plain(const char *path, uint64_t *size) {
   struct stat st;
@@ -49,7 +49,7 @@ int ms_source_file(ms_source *s, const char *path) {
 }
 
 void ms_source_memory(ms_source *s, const void *bytes, size_t size, const char *name) {
-  *s = (ms_source){.name = name, .fd = -1, .size = size, .in = bytes, .left = size};
+  *s = (ms_source){.name = name, .fd = -1, .size = size, .whole = bytes, .in = bytes, .left = size};
 }
 
 void ms_source_close(ms_source *s) {
@@ -58,19 +58,49 @@ void ms_source_close(ms_source *s) {
   free(s->chunk);
 }
 
+/* Up to n bytes of the file to out. */
+static ssize_t read_some(ms_source *s, void *out, size_t n) {
+  ssize_t got;
+  if (s->part && n > s->rest) n = (size_t)s->rest;
+  do got = n ? read(s->fd, out, n) : 0;
+  while (got < 0 && errno == EINTR);
+  if (got < 0) ms_fail("%s: read failed: %s", s->name, strerror(errno));
+  else s->rest -= s->part ? (uint64_t)got : 0;
+  return got;
+}
+
 int ms_source_fill(ms_source *s) {
   if (s->left) return 1;
   if (s->fd < 0) return 0;
-  ssize_t got;
-  do got = read(s->fd, s->chunk, CHUNK);
-  while (got < 0 && errno == EINTR);
-  if (got < 0) {
-    ms_fail("%s: read failed: %s", s->name, strerror(errno));
-    return -1;
-  }
+  ssize_t got = read_some(s, s->chunk, CHUNK);
+  if (got < 0) return -1;
   s->in = s->chunk;
   s->left = (size_t)got;
   return got > 0;
+}
+
+int ms_source_section(ms_source *s, uint64_t at, uint64_t size) {
+  s->ended = false;
+  if (s->fd < 0) {
+    s->in = s->whole + (at < s->size ? at : s->size);
+    s->left = s->size - (uint64_t)(s->in - s->whole);
+    if (s->left > size) s->left = size;
+    return 0;
+  }
+  s->part = true;
+  s->rest = size;
+  s->left = 0;
+  if (at <= INT64_MAX && lseek(s->fd, (off_t)at, SEEK_SET) >= 0) return 0;
+  ms_fail("%s: read failed: there is no byte %llu", s->name, (unsigned long long)at);
+  return -1;
+}
+
+int ms_source_inflate(ms_source *s, int bits) {
+  if (inflateInit2(&s->z, bits) != Z_OK) {
+    ms_fail("%s: out of memory", s->name);
+    return -1;
+  }
+  return s->gz = s->alone = true, 0;
 }
 
 int ms_source_gunzip(ms_source *s) {
@@ -90,7 +120,7 @@ static ssize_t inflate_some(ms_source *s, uint8_t *out, size_t n) {
     int more = ms_source_fill(s);
     if (more < 0) return -1;
     if (s->ended) {
-      if (!more) return 0;
+      if (!more || s->alone) return 0;
       /* A gzip file may be several members one after the other. */
       if (s->in[0] != 0x1f || inflateReset(&s->z) != Z_OK) {
         ms_fail("%s: bytes that are not gzip follow the end of the compressed data", s->name);
@@ -112,7 +142,7 @@ static ssize_t inflate_some(ms_source *s, uint8_t *out, size_t n) {
     s->left -= in - s->z.avail_in;
     if (rc == Z_STREAM_END) s->ended = true;
     else if (rc != Z_OK && rc != Z_BUF_ERROR) {
-      ms_fail("%s: damaged gzip data: %s", s->name, s->z.msg ? s->z.msg : zError(rc));
+      ms_fail("%s: damaged %s data: %s", s->name, s->alone ? "compressed" : "gzip", s->z.msg ? s->z.msg : zError(rc));
       return -1;
     }
     if (room > s->z.avail_out) return (ssize_t)(room - s->z.avail_out);
@@ -123,9 +153,15 @@ int64_t ms_source_read(ms_source *s, void *out, size_t n) {
   uint8_t *at = out;
   size_t done = 0;
   while (done < n) {
+    const size_t before = done;
     if (ms_interrupted()) return ms_stopped(s->name), -1;
     if (s->gz) {
       ssize_t got = inflate_some(s, at + done, n - done);
+      if (got < 0) return -1;
+      if (!got) break;
+      done += (size_t)got;
+    } else if (!s->left && s->fd >= 0 && n - done >= CHUNK) { /* much: straight to where it belongs */
+      ssize_t got = read_some(s, at + done, n - done < BIG ? n - done : BIG);
       if (got < 0) return -1;
       if (!got) break;
       done += (size_t)got;
@@ -139,6 +175,7 @@ int64_t ms_source_read(ms_source *s, void *out, size_t n) {
       s->left -= take;
       done += take;
     }
+    if (s->summed) s->crc = (uint32_t)crc32_z(s->crc, at + before, done - before);
   }
   return (int64_t)done;
 }

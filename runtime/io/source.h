@@ -15,13 +15,18 @@ enum { MS_READ_RATIO = 8, MS_READ_ROOM = 64 << 20 };
 int ms_allow_bytes(const char *name, uint64_t file, uint64_t result, uint64_t beside, uint64_t max_bytes);
 
 typedef struct ms_source {
-  const char *name; /* for messages */
-  int fd;           /* -1: memory */
-  uint64_t size;    /* bytes of the file or the memory, compressed as they are */
-  const uint8_t *in;
-  size_t left;    /* at `in`, not used yet */
-  uint8_t *chunk; /* what was read of the file */
-  bool gz, ended; /* gz: inflated on the way out; ended: the last gzip member is complete */
+  const char *name;          /* for messages */
+  int fd;                    /* -1: memory */
+  uint64_t size;             /* bytes of the file or the memory, compressed as they are */
+  const uint8_t *whole, *in; /* whole: the memory */
+  size_t left;               /* at `in`, not used yet */
+  uint8_t *chunk;            /* what was read of the file */
+  bool gz, ended;            /* gz: inflated on the way out; ended: the last gzip member is complete */
+  bool alone;                /* inflated, but not gzip's: when the stream is complete nothing follows */
+  bool summed;               /* crc is that of all bytes handed out since */
+  bool part;                 /* only `rest` more bytes are to be read */
+  uint64_t rest;
+  uint32_t crc;
   z_stream z;
 } ms_source;
 
@@ -31,6 +36,11 @@ void ms_source_memory(ms_source *s, const void *bytes, size_t size, const char *
 void ms_source_close(ms_source *s);
 /* From here on inflate, if the next two bytes are those of gzip. */
 int ms_source_gunzip(ms_source *s);
+/* From here on inflate one stream: bits 15 is zlib's format, -15 bare deflate as in zip files. */
+int ms_source_inflate(ms_source *s, int bits);
+/* Go to byte `at` of the file or memory, and let it end `size` bytes behind that. Bytes that are not there are the end, too. Not
+ * while inflating. */
+int ms_source_section(ms_source *s, uint64_t at, uint64_t size);
 /* Some bytes at hand, where s->in points: how many there are is s->left. 1 = some, 0 = the end, -1 = failed. */
 int ms_source_fill(ms_source *s);
 /* Up to n bytes. Gives how many, fewer only at the end; -1 on failure. */

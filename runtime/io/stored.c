@@ -31,6 +31,8 @@ const ms_stored *ms_stored_of(ms_dtype dtype) {
   return NULL;
 }
 
+bool ms_stored_is_plain(const ms_stored *f) { return f->same && f->dtype != MS_BOOL && strcmp(f->name, "U64") != 0; }
+
 /* The number that `code` is: a sign, `e` bits of exponent, `m` of fraction. */
 static float small_float(unsigned code, int e, int m, int bias) {
   const unsigned fraction = code & ((1u << m) - 1), exponent = code >> m & ((1u << e) - 1);

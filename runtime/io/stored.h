@@ -15,6 +15,8 @@ typedef struct ms_stored {
 /* NULL: safetensors has no such dtype. */
 const ms_stored *ms_stored_named(const char *name);
 const ms_stored *ms_stored_of(ms_dtype dtype);
+/* Are they in the file as in memory, whatever their bits are? Not so truth values and u64, which are checked. */
+bool ms_stored_is_plain(const ms_stored *f);
 /* n elements whose bytes, as the file has them, are the last ones of the n * parts numbers at `out`: to those numbers. 0, or the
  * place (from 1) of the first one that our dtype does not hold; *value is what it is. */
 size_t ms_stored_spread(const ms_stored *f, void *out, size_t n, uint64_t *value);

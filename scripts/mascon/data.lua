@@ -21,6 +21,18 @@ function data.write_idx(path, tensor, given)
   core.idx_write(path, tensor, options.read("write_idx", given, { type = any }).type)
 end
 
+-- Write one tensor as NumPy's .npy (numpy.save): f32, f64, f16, i64, i32, u8 or bool. Read it by ms.load, which can also map it.
+function data.write_npy(path, tensor, ...)
+  options.none("write_npy", ...)
+  core.write_npy(path, tensor)
+end
+
+-- Write tensors as NumPy's .npz (numpy.savez): { name = tensor } in the order of the names, or a list of { name, tensor }.
+-- compress: deflated (numpy.savez_compressed), smaller and slower; those that are not can be mapped by ms.load(path, { mmap = true }).
+function data.write_npz(path, tensors, given)
+  core.write_npz(path, tensors, options.read("write_npz", given, { compress = false }).compress)
+end
+
 -- ---- where files are -------------------------------------------------------------------------------------------------------------
 
 local function cache_folder()
@@ -160,6 +172,12 @@ end
 -- the user's cache folder and /usr/share/datasets; raises when the files are nowhere, or are not what they should be.
 function data.mnist(given) return open_set("mnist", given) end
 function data.fashion_mnist(given) return open_set("fashion_mnist", given) end
+
+-- data.npz(path [, { device =, limit =, normalize =, classes =, base = 0, channels_last = false, max_bytes =, name = }]) -> training set,
+-- test set, from the arrays x_train, y_train, x_test, y_test of a NumPy .npz (nil for a part that is not there; without y a set has no
+-- labels). x: u8 or floating, N x H x W (a channel is put in) or N x C x H x W, or N x H x W x C with channels_last. y: whole numbers from
+-- `base` on, which become labels from 1 on; classes: their names (default: the numbers in the file). limit: the first so many of each.
+function data.npz(path, given) return require("mascon.npz_set").open(path, given) end
 
 -- data.find(which, options): "mnist", "fashion" (or "fashion_mnist"), or "auto": MNIST if it is found, else Fashion-MNIST; what the option
 -- data names comes before both.

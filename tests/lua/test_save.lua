@@ -80,7 +80,7 @@ function TestSave:test_misuse_raises_and_writes_nothing()
   local before = contents(self.path)
   for message, arguments in pairs {
     ["save: 'x': expected a tensor, got table"] = { self.path, { x = {} } },
-    ["save: expected a table of tensors by name, got userdata"] = { self.path, x },
+    ["save: expected a table of tensors by name, got a tensor: write { name = x }"] = { self.path, x },
     ["save: expected names as keys, got a boolean"] = { self.path, { [true] = x } },
     ["save: item 1: expected {name, tensor}, got userdata"] = { self.path, { x } },
     ["save: item 1: expected a name first, got userdata"] = { self.path, { { x, x } } },
