@@ -109,6 +109,16 @@ local function fit(part, k, inputs, corrupt)
   end
   if first == 1 and part == 1 then print(model) end
 
+  -- One step, compiled: recorded in its first calls, then replayed.
+  local step = ms.compile(function(x)
+    local y = model(corrupt and corrupt(x) or x)
+    local loss = (y - x):pow(2):sum() / #x
+    adam:zero_grad()
+    loss:backward()
+    adam:step()
+    return loss
+  end)
+
   local loader = train:loader { batch = o.batch, shuffle = true, drop_last = true }
   local drawn = ms.time()
   for epoch = first, o.epochs do
@@ -116,12 +126,7 @@ local function fit(part, k, inputs, corrupt)
     local bar = ms.progress(loader, { label = ("%s %d/%d"):format(name, epoch, o.epochs) })
     local i = 0
     for x in bar do
-      local scope <close> = ms.scope()
-      local y = model(corrupt and corrupt(x) or x)
-      local loss = (y - x):pow(2):sum() / #x
-      adam:zero_grad()
-      loss:backward()
-      adam:step()
+      local loss = step(x)
       mean:add(loss)
       recent:add(loss)
       i = i + 1
