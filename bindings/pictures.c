@@ -3,6 +3,7 @@
 #include "data/data.h"
 #include "embed.h"
 #include "pictures.h"
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,10 +42,29 @@ static void background(lua_State *L, int mark, int options, const char *what, ui
   lua_settop(L, top - 1);
 }
 
-/* range = {lo, hi}: lo becomes 0 and hi becomes 1. */
+/* The least and the greatest value of a tensor; raises where they are not finite. */
+static void extremes(lua_State *L, int mark, const char *what, ms_tensor *t, double v[2]) {
+  ms_tensor *x = msl_on_host(ms_cast(ms_detach(t), MS_F32));
+  if (!x) msl_leave(L, mark);
+  const float *f = ms_data(x);
+  v[0] = v[1] = ms_numel(x) ? f[0] : 0;
+  for (int64_t i = 0, n = ms_numel(x); i < n; i++) {
+    if (!isfinite(f[i])) msl_raise(L, mark, "%s: range: \"auto\" needs finite values", what);
+    if (f[i] < v[0]) v[0] = f[i];
+    if (f[i] > v[1]) v[1] = f[i];
+  }
+  if (v[1] == v[0]) v[1] += 1;
+}
+
+/* range = {lo, hi}: lo becomes 0 and hi becomes 1. "auto": the least and the greatest value of all. */
 static ms_tensor *ranged(lua_State *L, int mark, int options, const char *what, ms_tensor *t) {
   if (!options || lua_getfield(L, options, "range") == LUA_TNIL) return t;
   double v[2];
+  if (lua_type(L, -1) == LUA_TSTRING && !strcmp(lua_tostring(L, -1), "auto")) {
+    lua_pop(L, 1);
+    extremes(L, mark, what, t, v);
+    return ms_div(ms_sub(ms_cast(ms_detach(t), MS_F32), ms_number(v[0])), ms_number(v[1] - v[0]));
+  }
   for (int k = 0; k < 2; k++) {
     int ok = lua_istable(L, -1);
     if (ok) {
@@ -52,7 +72,7 @@ static ms_tensor *ranged(lua_State *L, int mark, int options, const char *what, 
       v[k] = lua_tonumberx(L, -1, &ok);
       lua_pop(L, 1);
     }
-    if (!ok) msl_raise(L, mark, "%s: range: expected {lowest, highest}", what);
+    if (!ok) msl_raise(L, mark, "%s: range: expected {lowest, highest} or \"auto\"", what);
   }
   lua_pop(L, 1);
   if (!(v[1] > v[0])) msl_raise(L, mark, "%s: range: expected {lowest, highest}, got {%g, %g}", what, v[0], v[1]);

@@ -60,9 +60,9 @@ gnuplot.palette = palette
 
 function gnuplot.colour(i) return palette[(i - 1) % #palette + 1] end
 
-local common = { "title", "xlabel", "ylabel", "file", "size", "logx", "logy", "xrange", "yrange", "legend" }
+local common = { "title", "xlabel", "ylabel", "file", "size", "logx", "logy", "xrange", "yrange", "legend", "equal" }
 
-local function check_keys(what, t, names)
+function gnuplot.check_keys(what, t, names)
   for k in pairs(t) do
     if type(k) == "string" then
       local known = false
@@ -75,7 +75,7 @@ end
 function gnuplot.check_options(what, o, own)
   if type(o) ~= "table" then error(("plot.%s: expected a table, got a %s"):format(what, type(o)), 0) end
   local names = table.move(common, 1, #common, #own + 1, { table.unpack(own) })
-  check_keys(what, o, names)
+  gnuplot.check_keys(what, o, names)
 end
 
 -- The series of a figure, each { [data] = numbers, and its options }. A series is an array or a tensor, { [data] = ..., options }, or
@@ -98,7 +98,7 @@ function gnuplot.series(what, o, data, names, shared)
       if type(c) ~= "table" then
         series(c, #o == 1 and o or {})
       else
-        if getmetatable(c) == nil then check_keys(what, c, allowed) end
+        if getmetatable(c) == nil then gnuplot.check_keys(what, c, allowed) end
         local wrapped = c[data] == nil and type(c[1]) ~= "number" and c[1] ~= nil
         series(c[data] or (wrapped and c[1]) or c, c)
         for _, name in ipairs(#o == 1 and names or {}) do
@@ -123,7 +123,8 @@ local terminals = {
 local places = { left = 1, right = 1, top = 1, bottom = 1, center = 1, inside = 1, outside = 1, above = 1, below = 1, horizontal = 1,
   vertical = 1 }
 
--- A figure: its commands, its blocks of data, its texts. fig:add(format, ...) appends a command.
+-- A figure: its commands, its blocks of data, its texts, and at the end the command that plots (fig:plot). fig:add(format, ...) appends a
+-- command. A figure of panels holds others.
 local Figure = { __name = "mascon.figure" }
 Figure.__index = Figure
 
@@ -177,10 +178,10 @@ function gnuplot.figure(o, default_size)
       error("plot: size: expected {width, height} in pixels, 100 to 10000", 0)
     end
     fig.extension = extension
-    add("set terminal " .. terminals[extension]:format(11, w, h))
+    fig.terminal = "set terminal " .. terminals[extension]:format(11, w, h)
   else
     local columns = math.max(40, math.min(term.columns(1) or 80, 120))
-    add("set terminal dumb noenhanced size %d,%d aspect 1 mono", columns - 1, math.max(16, columns // 4))
+    fig.terminal = ("set terminal dumb noenhanced size %d,%d aspect 1 mono"):format(columns - 1, math.max(16, columns // 4))
   end
   add("set encoding utf8")
   if o.file then
@@ -198,6 +199,8 @@ function gnuplot.figure(o, default_size)
   if o.title then add("set title %s%s", fig:text(o.title), o.file and ' font ",13" textcolor rgb "#111111" offset 0,-0.2' or "") end
   if o.xlabel then add("set xlabel %s%s", fig:text(o.xlabel), ink) end
   if o.ylabel then add("set ylabel %s%s", fig:text(o.ylabel), ink) end
+  if o.equal ~= nil and type(o.equal) ~= "boolean" then error("plot: equal: expected true or false, got " .. text.show(o.equal), 0) end
+  if o.equal then add("set size ratio -1") end
   if o.logx then add("set logscale x") end
   if o.logy then add("set logscale y") end
   for _, axis in ipairs { "x", "y" } do
@@ -233,25 +236,50 @@ local function run_gnuplot(script)
     error("plot: " .. output, 0)
   end
   if status ~= 0 then
+    if complaints:find "undefined!" or complaints:find "range is invalid" or complaints:find "axis undefined" then
+      error("plot: these data cannot be drawn: expected points whose numbers are finite, below 1e300, and above 0 on an axis with logx or "
+        .. "logy, within xrange and yrange", 0)
+    end
     error(("plot: gnuplot failed (%d): %s"):format(status, complaints:gsub("%s+$", ""):gsub("^%s+", "")), 0)
   end
   return output
 end
 
--- Draw; the last command is `what` (plot ...). Returns the file's name, or prints the drawing. A file that is there stays as it was until
--- the new one is on the disk, whole.
-function Figure:finish(o, what)
-  local script = { "$text << MASCON_END", table.concat(self.texts, "\n"), "MASCON_END" }
-  if #self.texts == 0 then script = {} end
-  table.move(self, 1, #self, #script + 1, script)
-  script[#script + 1] = what
+-- The command that plots; gives the figure.
+function Figure:plot(what)
+  self.what = what
+  return self
+end
+
+-- A figure of panels: figures in rows and columns under a title.
+function Figure:holds(figures, rows, columns, title)
+  self.panels, self.layout = figures, ("set multiplot layout %d,%d"):format(rows, columns)
+  if title then self.layout = self.layout .. " title " .. self:text(title) .. ' font ",14"' end
+  return self
+end
+
+-- The commands of a figure, its texts before them.
+local function commands(figure, last)
+  local script = {}
+  if #figure.texts > 0 then script = { "$text << MASCON_END", table.concat(figure.texts, "\n"), "MASCON_END" } end
+  table.move(figure, 1, #figure, #script + 1, script)
+  script[#script + 1] = last
+  return table.concat(script, "\n")
+end
+
+-- Draw a figure. Returns the file's name, or prints the drawing. A file that is there stays as it was until the new one is on the disk,
+-- whole.
+function gnuplot.draw(figure, o)
+  local script = { figure.terminal, commands(figure, figure.what or figure.layout) }
+  for _, panel in ipairs(figure.panels or {}) do script[#script + 1] = "reset\n" .. commands(panel, panel.what) end
+  if figure.panels then script[#script + 1] = "unset multiplot" end
   local drawing = run_gnuplot(table.concat(script, "\n") .. "\n")
   if not o.file then
     drawing = drawing:gsub("\f", ""):gsub("[ \t]+\n", "\n"):gsub("^\n+", ""):gsub("\n+$", "\n")
     io.write(drawing)
     return nil
   end
-  if not drawing:find(endings[self.extension], -16, true) then error("plot: gnuplot did not finish the picture", 0) end
+  if not drawing:find(endings[figure.extension], -16, true) then error("plot: gnuplot did not finish the picture", 0) end
   local folder = o.file:match("^(.*)/[^/]*$")
   if folder and folder ~= "" then
     local ok, message = system.mkdir(folder)

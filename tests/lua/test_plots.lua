@@ -31,6 +31,8 @@ local kinds = {
   scatter = { x = { 1, 2, 3 }, y = { 1, 2, 1 }, class = { 1, 2, 1 }, classes = { "one", "two_of" }, title = "codes" },
   hist = { { 1, 2, 2, 3, 3, 3, 0 / 0 }, bins = 3, threshold = { 2.5, label = "limit" } },
   box = { { 1, 2, 3, 4, 50 }, { values = { 2, 3, 4 }, label = "second" } },
+  panels = { { kind = "lines", { 3, 2, 1 }, title = "critic" }, { kind = "hist", { 1, 2, 2 }, marks = { { 1.5, label = "m" }, 2 } },
+    { kind = "heatmap", matrix, annotate = true }, columns = 2, title = "all of `it`" },
   heatmap = { matrix, annotate = true, xlabels = { "cat", "dog" }, ylabels = { "cat", "dog" }, title = "confusion" },
 }
 
@@ -102,6 +104,34 @@ function TestPlots:test_the_old_file_stays_when_drawing_fails()
   local before = contents(path)
   lu.assertError(plots.lines, { { 1, 2 }, file = path, legend = "no such place" })
   lu.assertTrue(contents(path) == before)
+end
+
+function TestPlots:test_what_cannot_be_drawn_is_said()
+  local file, nan = self.dir .. "/lines.png", 0 / 0
+  local function no(message, kind, o)
+    o.file = file
+    checks.fails(message, plots[kind], o)
+  end
+  no("these data cannot be drawn: expected points whose numbers are finite", "lines", { { nan, nan } })
+  no("these data cannot be drawn", "lines", { { -1, -2 }, logy = true })
+  no("these data cannot be drawn", "scatter", { x = { nan }, y = { 1 } })
+  no("these data cannot be drawn", "heatmap", { { { nan, nan }, { nan, nan } } })
+  no("hist: no finite values", "hist", { { nan } })
+  no("marks[2]: expected a number or { number, label = ... }, got 'x'", "hist", { { 1, 2 }, marks = { 1, "x" } })
+  no("panel 2: plot.hist: no finite values", "panels", { { kind = "lines", { 1, 2 } }, { kind = "hist", { nan } } })
+  no("kind: expected lines, scatter, hist, box or heatmap, got 'pie'", "panels", { { kind = "pie", { 1, 2 } } })
+  no("panel 1: size is for the whole figure", "panels", { { kind = "lines", { 1, 2 }, size = { 200, 200 } } })
+  no("columns: expected a whole number from 1 to 20, got 0", "panels", { { kind = "lines", { 1, 2 } }, columns = 0 })
+  no("equal: expected true or false, got 1", "scatter", { x = { 1, 2 }, y = { 1, 2 }, equal = 1 })
+  lu.assertNil(system.kind(file))
+end
+
+-- One row, one column, one number: matrices too small for gnuplot's images.
+function TestPlots:test_small_heat_maps()
+  for _, rows in ipairs { { { 1, 2, 3 } }, { { 1 }, { 2 } }, { { 1 } } } do
+    plots.heatmap { rows, file = self.dir .. "/heatmap.png" }
+    lu.assertEquals(system.kind(self.dir .. "/heatmap.png"), "file")
+  end
 end
 
 function TestPlots:test_options_of_a_series_are_never_dropped()

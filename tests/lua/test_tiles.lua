@@ -41,10 +41,35 @@ function TestTiles:test_colours_lists_and_bytes()
   lu.assertEquals(im[{ {}, 80, 180 }]:totable(), { 100, 100, 100 })
 end
 
+function TestTiles:test_ranges_and_names_of_rows()
+  local low, high = ms.full({ 1, 10, 10 }, -3.0), ms.full({ 1, 10, 10 }, 5.0)
+  ms.plot.tiles { { low, high }, range = "auto", rows = { "before", "after" }, columns = 1, scale = 10, file = self.path }
+  local im = ms.image.load(self.path)
+  local left = 12 + 8 * #"before"
+  lu.assertEquals(im.shape, { 3, 6 + 100 + 4 + 100 + 6, left + 100 + 6 })
+  lu.assertEquals(im[{ {}, 50, left + 50 }]:totable(), { 0, 0, 0 })
+  lu.assertEquals(im[{ {}, 160, left + 50 }]:totable(), { 255, 255, 255 })
+  lu.assertTrue(im[{ {}, { 40, 70 }, { 1, left - 5 } }]:float():flatten():amin(1):item() < 120) -- the name's ink
+  ms.plot.tiles { high, range = { 0, 10 }, scale = 10, file = self.path }
+  lu.assertEquals(ms.image.load(self.path)[{ {}, 50, 50 }]:totable(), { 128, 128, 128 })
+end
+
+function TestTiles.test_in_the_terminal()
+  local kept, real = {}, io.write
+  io.write = function(...) kept[#kept + 1] = table.concat { ... } end -- luacheck: ignore
+  local ok, e = pcall(ms.plot.tiles, { ms.tensor { { { 0, 1 }, { 1, 0.5 } } }, captions = { "a" }, title = "pictures" })
+  io.write = real -- luacheck: ignore
+  assert(ok, e)
+  lu.assertEquals(table.concat(kept), "pictures\na\n  @@\n@@==\n")
+end
+
 function TestTiles:test_errors()
   local tiles = ms.plot.tiles
   lu.assertErrorMsgContains("expected pictures: a tensor", tiles, { file = self.path })
-  lu.assertErrorMsgContains("file: expected the name of a file", tiles, { ms.zeros { 1, 4, 4 } })
+  lu.assertErrorMsgContains("file: expected the name of a file", tiles, { ms.zeros { 1, 4, 4 }, file = 1 })
+  lu.assertErrorMsgContains("rows: expected a list", tiles, { ms.zeros { 1, 4, 4 }, rows = "x", file = self.path })
+  lu.assertErrorMsgContains('"auto" needs pictures of finite values', tiles,
+    { ms.full({ 1, 4, 4 }, 0 / 0), range = "auto", file = self.path })
   lu.assertErrorMsgContains("scale: expected a whole number from 1 on, got 0", tiles, { ms.zeros { 1, 4, 4 }, scale = 0, file = self.path })
   lu.assertErrorMsgContains("unknown option 'caption'; did you mean captions?", tiles, { ms.zeros { 1, 4, 4 }, caption = {} })
   lu.assertErrorMsgContains("captions: expected a list", tiles, { ms.zeros { 1, 4, 4 }, captions = "x", file = self.path })
