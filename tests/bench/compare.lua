@@ -42,7 +42,11 @@ local known = {
   { name = "torch compile", command = peer("torch", "compile"), needs = "torch" },
   { name = "torch amp", command = peer("torch", "amp"), needs = "torch" },
   { name = "jax", command = peer "jax", needs = "jax" },
-  { name = "scikit-learn", command = peer "sklearn", needs = "sklearn" },
+  { name = "scikit-learn", command = peer("ml", "sklearn"), needs = "sklearn", ml = true },
+  { name = "sklearnex", command = peer("ml", "sklearnex"), needs = "sklearnex", ml = true },
+  { name = "faiss", command = peer("ml", "faiss"), needs = "faiss", ml = true },
+  { name = "lightgbm", command = peer("ml", "lightgbm"), needs = "lightgbm", ml = true },
+  { name = "xgboost", command = peer("ml", "xgboost"), needs = "xgboost", ml = true },
 }
 
 local present = {}
@@ -78,8 +82,8 @@ end
 
 local function wanted_by(row, k)
   if k.name == (row.ours or "compiled") then return true end
-  if not k.needs then return k.name == "eager" and not row.ours end
-  if (k.needs == "sklearn") ~= (row.case:find "^W8" ~= nil) or (k.needs == "jax" and row.case == "input") then return false end
+  if not k.needs then return k.name == "eager" and not row.ours and not row.ml end
+  if (k.ml or false) ~= (row.ml or false) or (k.needs == "jax" and row.case == "input") then return false end
   if type(row.peers) == "table" then return k.name == row.peers[1] or k.name == row.peers[2] end
   return row.peers == k.name or (not row.peers and k.name ~= "torch amp")
 end
@@ -124,11 +128,21 @@ local function check(row, list)
     for k, v in ipairs(reference.losses) do
       local off = s.losses[k] and math.abs(s.losses[k] - v) / math.max(math.abs(v), 1e-30) or math.huge
       if not (off <= row.tol) then
-        note("%s: loss %d is %.9g in %s and %.9g in mascon %s: not timed", row.label or row.case, k, s.losses[k] or 0 / 0, s.name, v,
-          reference.name)
-        agree, failed = false, true
+        note("%s: %s %d is %.9g in %s and %.9g in mascon %s: not timed", row.label or row.case, row.ml and "score" or "loss", k,
+          s.losses[k] or 0 / 0, s.name, v, reference.name)
+        if row.loose then -- a library that does something else is no peer here
+          s.apart = true
+        else
+          agree, failed = false, true
+        end
         break
       end
+    end
+  end
+  for i = #list, 1, -1 do
+    if list[i].apart then
+      list[i].apart = nil
+      table.remove(list, i)
     end
   end
   return agree
@@ -202,7 +216,7 @@ local columns = { "", "mascon eager", "mascon", "torch", "torch tuned", "torch c
 local function cells(r, peak)
   local function t(name) return r.times[name] and ms_text(median(r.times[name])) or "" end
   local other = ""
-  if r.times["scikit-learn"] then other = "sklearn " .. t "scikit-learn" end
+  if r.row.ml and r.best then other = r.best .. " " .. t(r.best) end
   if r.times["torch amp"] then other = "autocast " .. t "torch amp" end
   return {
     r.row.label or r.row.case, t "eager", r.ours == "eager" and "" or t(r.ours),
@@ -307,7 +321,7 @@ local report = {
   "",
   ("Milliseconds per step, median of %d rounds in turn, f32. Ratio: fastest peer / mascon (compiled, unless the row says eager):"):format(
     o.rounds),
-  "the median, least and most of the rounds. Floor: products' GFLOP over the measured peak of all threads. Losses (accuracies for W8)",
+  "the median, least and most of the rounds. Floor: products' GFLOP over the measured peak of all threads. Losses (scores for ml)",
   "were found equal before anything was timed; tests/bench/rows.lua says how nearly.",
   "",
   table_text(list),

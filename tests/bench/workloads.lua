@@ -114,39 +114,7 @@ case("input", function()
   end }
 end)
 
-case("W8 knn", function()
-  local set, test = train()
-  local x, y, tx, ty
-  if set then
-    x, y, tx, ty = set:pixels(1, 1000), set.labels[{ { 1, 1000 } }], test:pixels(), test.labels
-  else
-    x, y = formula.tensor(21, { 1000, 784 }, 0, 1), formula.labels(22, 1000, 10)
-    tx, ty = formula.tensor(23, { 10000, 784 }, 0, 1), formula.labels(24, 10000, 10)
-  end
-  local knn = ms.ml.knn { k = 1 }:fit(x, y)
-  return { run = function() return ms.ml.accuracy(knn:predict(tx), ty) end, score = true, gflop = 2 * 1e4 * 1e3 * 784 / 1e9 }
-end)
-
-local mixture = once("mixture", function()
-  local x, y = formula.mixture(31, 70000, 8, 10)
-  return { x = x, y = y }
-end)
-local function forest_case(name, n, timed)
-  case(name, function()
-    local x, y = mixture()
-    local range, rest = { { 1, n } }, { { 60001, 70000 } }
-    local function fit() return ms.ml.random_forest({ trees = 100, seed = 1 }):fit(x[range], y[range]) end
-    local function score(forest) return ms.ml.accuracy(forest:predict(x[rest]), y[rest]) end
-    local forest = timed == "predict" and fit()
-    return {
-      run = timed == "predict" and function() return forest:predict(x[rest]) end or fit,
-      score = function() return score(forest or fit()) end,
-    }
-  end)
-end
-forest_case("W8 forest fit 1000", 1000, "fit")
-forest_case("W8 forest predict", 1000, "predict")
-forest_case("W8 forest fit 60000", 60000, "fit")
+require "classic"(case, once, train)
 
 -- ---- commands --------------------------------------------------------------------------------------------------------------------
 

@@ -110,12 +110,19 @@ def fields():
     return (tensor(15, (8, 2, 256, 256), -1.7, 1.7), tensor(16, (NOISES, 8, 128), -1.7, 1.7), tensor(17, (NOISES, 8, 1, 1, 1), 0, 1))
 
 
-def neighbours():
+def neighbours(n, d):
+    """The first n training images of Fashion-MNIST and their classes, all test images and theirs; d = 128: in a random projection."""
     a, b = fashion(), fashion(False)
     if a and b:
         f = lambda v: v.reshape(len(v), 784).astype(np.float32) / np.float32(255)  # noqa: E731
-        return f(a[0][:1000]), a[1][:1000], f(b[0]), b[1]
-    return (tensor(21, (1000, 784), 0, 1), labels(22, 1000, 10), tensor(23, (10000, 784), 0, 1), labels(24, 10000, 10))
+        x, y, tx, ty = f(a[0][:n]), a[1][:n], f(b[0]), b[1]
+    else:
+        x, y = tensor(21, (n, 784), 0, 1), labels(22, n, 10)
+        tx, ty = tensor(23, (10000, 784), 0, 1), labels(24, 10000, 10)
+    if d < 784:
+        onto = tensor(25, (784, d), -1, 1)
+        x, tx = x @ onto, tx @ onto
+    return np.ascontiguousarray(x), y, np.ascontiguousarray(tx), ty
 
 
 class Case:

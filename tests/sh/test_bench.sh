@@ -20,7 +20,7 @@ dies() { echo 'out of luck' >&2; exit 1; }
 while read -r word rest; do
   [ "${DIES:-}" != "$word" ] || dies
   case $word in
-  cases) echo '{"cases": ["W8 forest predict"], "about": "pretender 1"}' ;;
+  cases) echo '{"cases": ["ml 1-nn 1000x128"], "about": "pretender 1"}' ;;
   check) echo "{\"losses\": $LOSSES}" ;;
   time) echo '{"median": 1000, "p10": 1000, "p90": 1000, "min": 1000, "n": 1}' ;;
   quit) exit 0 ;;
@@ -29,10 +29,10 @@ while read -r word rest; do
 done
 PEER
 chmod +x "$top/python"
-losses=$(printf 'check 1 W8 forest predict\nquit\n' | "$MASCON" tests/bench/workloads.lua eager | sed -n 's/.*"losses":\(\[[^]]*\]\).*/\1/p')
+losses=$(printf 'check 1 ml 1-nn 1000x128\nquit\n' | "$MASCON" tests/bench/workloads.lua eager | sed -n 's/.*"losses":\(\[[^]]*\]\).*/\1/p')
 
 expect() { # expect NAME STATUS TEXT PYTHON LOSSES; ROW=its label
-  PEERS_PYTHON=$4 LOSSES=$5 timeout 300 "$MASCON" tests/bench/compare.lua --rounds 2 --seconds 0.01 --only "${ROW:-W8 forest predict}" >"$top/out" 2>&1
+  PEERS_PYTHON=$4 LOSSES=$5 timeout 300 "$MASCON" tests/bench/compare.lua --rounds 2 --seconds 0.01 --only "${ROW:-ml 1-nn 1000x128}" >"$top/out" 2>&1
   local rc=$?
   if [ $rc -eq "$2" ] && grep -qE -- "$3" "$top/out"; then
     echo "ok $1"
@@ -41,9 +41,9 @@ expect() { # expect NAME STATUS TEXT PYTHON LOSSES; ROW=its label
   fi
 }
 expect 'a missing peer is named' 0 "missing: sklearn for $top/none" "$top/none" "$losses"
-expect 'a peer with the same losses is timed' 0 '^W8 forest predict .* scikit-learn 1000 ms, ratio .* met' "$top/python" "$losses"
-expect 'one with other losses is not' 1 'loss 1 is 9 in scikit-learn.*not timed' "$top/python" '[9]'
-expect 'nor one with too few' 1 'loss 1 is .*nan in scikit-learn.*not timed' "$top/python" '[]'
+expect 'a peer with the same losses is timed' 0 '^ml 1-nn 1000x128 .* scikit-learn 1000 ms, ratio .* met' "$top/python" "$losses"
+expect 'one with other losses is not' 1 'score 1 is 9 in scikit-learn.*not timed' "$top/python" '[9]'
+expect 'nor one with too few' 1 'score 1 is .*nan in scikit-learn.*not timed' "$top/python" '[]'
 for question in start time; do
   DIES=$question expect "one that ends at '$question' is named and left out" 0 'scikit-learn: out of luck' "$top/python" "$losses"
 done
