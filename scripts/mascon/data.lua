@@ -6,6 +6,7 @@
 local inside = require "mascon.inside"
 local dataset = require "mascon.dataset"
 local options = require "mascon.options"
+local places = require "mascon.places"
 local system = require "mascon.system"
 local core = inside.data
 local any, fail = options.any, options.raise
@@ -33,33 +34,19 @@ function data.write_npz(path, tensors, given)
   core.write_npz(path, tensors, options.read("write_npz", given, { compress = false }).compress)
 end
 
--- ---- where files are -------------------------------------------------------------------------------------------------------------
-
-local function cache_folder()
-  local base = os.getenv "XDG_CACHE_HOME"
-  if base and base ~= "" then return base .. "/mascon" end
-  local home = os.getenv "HOME"
-  return home and home ~= "" and home .. "/.cache/mascon" or nil
-end
-
--- Folders to look in for a set that may lie in a folder of one of `names`, in order, each with the words that say where it comes from.
--- option: what the caller named, or nil; only: nothing else.
-local function places(names, option, only)
-  local list = {}
-  local function add(root, from, itself)
-    if not root or root == "" then return end
-    root = root:gsub("(.)/+$", "%1")
-    for _, name in ipairs(names) do list[#list + 1] = { path = root .. "/" .. name, from = from } end
-    if itself then list[#list + 1] = { path = root, from = from } end
-  end
-  add(option, "option data", true)
-  if only then return list end
-  add(os.getenv "MASCON_DATA", "$MASCON_DATA", true)
-  add("../shared/data", "beside the working folder")
-  add(cache_folder(), "the cache folder")
-  add("/usr/share/datasets", "the system's data sets")
-  return list
-end
+-- data.read_mat(path [, { names =, permute =, limit =, partial =, max_bytes = }]) -> values by name, names in the file's order, notes
+-- A MATLAB file of version 5 (what save writes without an option, or with -v6, -v7), compressed or not. Numbers become tensors of the
+-- same shape (two dimensions or more), x[{i, j}] being MATLAB's x(i, j): double f64, single f32, uint8 u8, logical bool, int8, int16,
+-- uint16, int32 i32, uint32, int64, uint64 i64; complex ones get one more dimension of 2. Characters become a string (a list of rows
+-- where there are several), cells a list (of rows), a structure a table by its fields, several of them a list of those.
+--   names     a name or a list: only these are read, the others skipped
+--   permute   { X = { 4, 3, 1, 2 } }: the tensor's dimensions are these of MATLAB's, in this order, without a copy in between
+--   limit     of each variable of numbers only the first so many of MATLAB's last dimension
+--   partial   true: of a file that is cut off, what is there; notes.cut[name] = { read, declared } of the last dimension
+--   max_bytes how much memory reading may take, instead of 8 times the file and 64 MB
+-- notes.header: the text at the file's beginning. Raises when the file cannot be read, is damaged or cut off, when a name is not in it,
+-- and at what has no meaning here (sparse matrices, objects, functions): name the others then.
+function data.read_mat(path, given) return require "mascon.mat"(path, given) end
 
 -- ---- MNIST and its like ----------------------------------------------------------------------------------------------------------
 
@@ -78,6 +65,12 @@ local SETS = {
     classes = { "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot" },
     advice = "On Debian and Ubuntu: apt install dataset-fashion-mnist. Elsewhere: the repository zalandoresearch/fashion-mnist on GitHub, "
       .. "folder data/fashion.",
+  },
+  kmnist = {
+    title = "Kuzushiji-MNIST", folders = { "kmnist", "KMNIST", "KMNIST/raw" },
+    classes = { "o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo" },
+    advice = "They are at http://codh.rois.ac.jp/kmnist (Clanuwat et al., 2018; CC BY-SA 4.0), the four files of Kuzushiji-MNIST in the "
+      .. "format of MNIST.",
   },
 }
 
@@ -102,7 +95,7 @@ end
 -- The four files of a set, its training labels and the folder; or nil and the places looked in, as text.
 local function find(name, option, only)
   local set, tried = SETS[name], {}
-  for _, place in ipairs(places(set.folders, option, only)) do
+  for _, place in ipairs(places.list(set.folders, option, only)) do
     local files, note = {}, "no such folder"
     for i, stem in ipairs(FILES) do files[i] = find_file(place.path, stem) or false end
     if files[1] or files[2] or files[3] or files[4] then
@@ -143,25 +136,13 @@ local function make(set, image_file, label_file, raw, limit, o, source)
     device = o.device, normalize = o.normalize, name = set.title, source = source }
 end
 
-local function read_options(what, given)
-  local o = options.read(what, given, { data = any, dir = any, device = "cpu", limit = any, normalize = any, max_bytes = any })
-  if o.data and o.dir then fail("%s: data and dir are the same option: expected one of them", what) end
-  o.data = o.data or o.dir or nil -- `data = false` and `data = ""` name nothing
-  if o.data ~= nil and type(o.data) ~= "string" then fail("%s: data: expected the name of a folder, got %s", what, type(o.data)) end
-  o.limit = type(o.limit) == "table" and o.limit or { o.limit, o.limit }
-  for i = 1, 2 do
-    if o.limit[i] ~= nil then options.count(what, "limit", o.limit[i]) end
-  end
-  return o
-end
-
 local function open(name, o, files, labels, folder)
   return make(SETS[name], files[1], files[2], labels, o.limit[1], o, folder),
     make(SETS[name], files[3], files[4], read_labels(files[4]), o.limit[2], o, folder)
 end
 
 local function open_set(name, given)
-  local o = read_options("data." .. name, given)
+  local o = places.options("data." .. name, given)
   local files, labels, folder = find(name, o.data)
   if not files then not_found(name, labels) end
   return open(name, o, files, labels, folder)
@@ -172,6 +153,14 @@ end
 -- the user's cache folder and /usr/share/datasets; raises when the files are nowhere, or are not what they should be.
 function data.mnist(given) return open_set("mnist", given) end
 function data.fashion_mnist(given) return open_set("fashion_mnist", given) end
+-- data.kmnist: Kuzushiji-MNIST, ten cursive Japanese characters in files of the same form.
+function data.kmnist(given) return open_set("kmnist", given) end
+
+-- data.svhn { data = folder, device =, limit =, normalize =, extra = false, prefix = true } -> training set, test set [, extra set]
+-- House numbers, N x 3 x 32 x 32 u8, labels 1..10 (the digit is classes[label], so the files' label 10 is "0"). extra: the 531,131 easier
+-- images as a third set. Where the files are not to be had, but the first 1,083 images of the training part (in ../shared/data), those are
+-- the training set, there is no test set, and standard error says so; not with prefix = false.
+function data.svhn(given) return require "mascon.svhn"(given) end
 
 -- data.npz(path [, { device =, limit =, normalize =, classes =, base = 0, channels_last = false, max_bytes =, name = }]) -> training set,
 -- test set, from the arrays x_train, y_train, x_test, y_test of a NumPy .npz (nil for a part that is not there; without y a set has no
@@ -185,7 +174,7 @@ function data.find(which, given)
   if which == "fashion" then which = "fashion_mnist" end
   if SETS[which] then return open_set(which, given) end
   if which ~= "auto" then fail("data.find: expected auto, mnist or fashion, got %s", tostring(which)) end
-  local o = read_options("data.find", given)
+  local o = places.options("data.find", given)
   local tried = {}
   for _, only in ipairs(o.data and { true, false } or { false }) do
     for _, name in ipairs { "mnist", "fashion_mnist" } do

@@ -1,5 +1,5 @@
 /* seeds.c -- a few small sound files of each format for the fuzzers to start from: seeds FOLDER makes FOLDER/idx, image,
- * safetensors. */
+ * mat, safetensors. */
 #include "data/data.h"
 #include "io/io.h"
 #include <stdio.h>
@@ -79,11 +79,28 @@ static void safetensors(const char *folder) {
   ms_safetensors_write(path(folder, "safetensors", "none"), 0, NULL, 0, NULL);
 }
 
+/* The fixtures of the tests; the first byte chooses whether what is cut off is given in part. */
+static void mat(const char *folder) {
+  static const char *const names[] = {"numbers", "compressed", "nested", "big_endian", "other"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char from[64];
+    size_t n;
+    snprintf(from, sizeof from, "tests/data/mat/%s.mat", names[i]);
+    char *bytes = ms_read_file(from, 1 << 16, &n);
+    if (!bytes) return;
+    memmove(bytes + 1, bytes, n); /* there is room for one more */
+    bytes[0] = (char)(i & 1);
+    ms_write_file(path(folder, "mat", names[i]), bytes, n + 1);
+    free(bytes);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return fprintf(stderr, "usage: seeds FOLDER\n"), 2;
   idx(argv[1]);
   image(argv[1]);
   safetensors(argv[1]);
+  mat(argv[1]);
   if (!ms_error()) return 0;
   fprintf(stderr, "%s\n", ms_error());
   return 1;

@@ -6,7 +6,8 @@ local inside = require "mascon.inside"
 local verbose = arg[1] == "-v"
 
 -- What makes later calls fail on purpose, and what takes long because the files are there.
-local LEFT_OUT = { ["ms.fail_allocation"] = true, ["ms.data.find"] = true, ["ms.data.mnist"] = true, ["ms.data.fashion_mnist"] = true }
+local LEFT_OUT = { ["ms.fail_allocation"] = true, ["ms.data.find"] = true, ["ms.data.mnist"] = true, ["ms.data.fashion_mnist"] = true,
+  ["ms.data.kmnist"] = true, ["ms.data.svhn"] = true }
 
 -- ---- what is called --------------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every reader of foreign bytes on damaged files, under address and undefined-behaviour sanitizers, for FUZZ_SECONDS (300) each: files of
-# tests/fuzz/seeds.c and of FUZZ_CORPUS (a folder with folders idx, image, safetensors of further sound files), changed at random and by
+# tests/fuzz/seeds.c and of FUZZ_CORPUS (a folder with folders idx, image, mat, safetensors of further sound files), changed at random and by
 # what reaches new code (libFuzzer, which comes with clang). Prints `ok NAME` or `not ok NAME`, and where the file is that fell over.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -12,7 +12,8 @@ fi
 mkdir -p "$BUILD" || exit 2
 flags=(-g -O1 -std=gnu11 -fopenmp -Iruntime "-fsanitize=address,undefined" -fno-sanitize-recover=all
   -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
-parts=(runtime/data/idx.c runtime/data/image.c runtime/data/png.c runtime/data/jpeg.c runtime/data/stb.c runtime/io/source.c runtime/io/file.c
+parts=(runtime/data/idx.c runtime/data/image.c runtime/data/png.c runtime/data/jpeg.c runtime/data/stb.c runtime/data/mat.c
+  runtime/data/mat_values.c runtime/io/text.c runtime/io/stored.c runtime/io/source.c runtime/io/file.c
   runtime/io/safetensors.c runtime/io/json.c runtime/core/interrupt.c runtime/core/error.c runtime/core/dtype.c)
 libs=(-ljansson -lz -lm)
 failed=0
