@@ -58,7 +58,8 @@ struct ms_format {
 enum { MS_FILE_HEAD = 4096 };
 
 /* Rows: what the table in format.c lists. */
-extern const ms_format ms_format_safetensors, ms_format_npy, ms_format_npz, ms_format_idx, ms_format_png, ms_format_jpeg;
+extern const ms_format ms_format_safetensors, ms_format_npy, ms_format_npz, ms_format_idx, ms_format_png, ms_format_jpeg,
+    ms_format_mat;
 
 /* Open a plain file, or bytes in memory that live until close, in whichever format it is; or in one that is named. NULL after
  * ms_fail, which lists the formats where it is none of them. The path or name must live until close. */

@@ -73,32 +73,8 @@ void ms_mat_rows_free(ms_mat_rows *t); /* NULL is fine */
 
 int ms_mat_enter(ms_mat *f);
 
-/* ---- inside: mat.c and mat_values.c ------------------------------------------------------------------------------- */
-
-enum { MS_MAT_HEAD = 128, MS_MAT_CLASSES = 18 };
-const char *ms_mat_problem(const uint8_t *head); /* why ms_mat_is refuses it */
-typedef struct ms_mat_class {
-  const char *name, *why_not;
-  ms_mat_kind kind;
-  ms_dtype dtype;
-  int64_t lo; /* what it holds, where that is whole numbers */
-  uint64_t hi;
-} ms_mat_class;
-extern const ms_mat_class ms_mat_classes[MS_MAT_CLASSES]; /* by their number in the format, from 1 on */
-
-/* Storage types of the format that hold numbers: bytes of one (0: not a number's), and is it floating, signed? */
-typedef struct ms_mat_storage {
-  int size;
-  bool real, sign;
-} ms_mat_storage;
-extern const ms_mat_storage ms_mat_storages[19];
-/* n elements as the file has them (swap: the other order of bytes) to out[0], out[stride], ... of dtype; whole numbers must lie in
- * lo..hi. Gives n, or the place (from 0) of the first that does not fit; *bad is its value then. */
-int64_t ms_mat_spread(void *out, int64_t stride, ms_dtype dtype, int64_t lo, uint64_t hi, const uint8_t *in, int64_t n, int type,
-                      bool swap, double *bad);
-/* `size` bytes of characters of a storage type to exactly n units of UTF-16: 0, or -1 where they are none or not so many. */
-int ms_mat_units(uint16_t *out, int64_t n, const uint8_t *in, size_t size, int type, bool swap);
-/* rows x columns units, column after column, to text. NULL: no memory; lone halves of pairs become U+FFFD. */
-ms_mat_rows *ms_mat_rows_of(const uint16_t *units, int64_t rows, int64_t columns);
+/* Where in the file the variable that ms_mat_next gave begins; ms_mat_go: it is what ms_mat_next gives next. */
+uint64_t ms_mat_place(const ms_mat *f);
+void ms_mat_go(ms_mat *f, uint64_t place);
 
 #endif

@@ -1,5 +1,5 @@
 /* mat_values.c -- numbers and characters of MATLAB's files, once their bytes are at hand (mat.c reads those). */
-#include "data/mat.h"
+#include "data/mat_inside.h"
 #include "io/io.h"
 #include <math.h>
 #include <stdlib.h>

@@ -59,6 +59,19 @@ function TestMat.test_text_cells_structures()
   lu.assertEquals({ #v.people, v.people[1].name, v.people[2].name, v.people[2].age:item() }, { 2, "Ada", "Émile ∑", 41 })
 end
 
+-- As any file of tensors: numbers are tensors, a row of characters is metadata, and the rest is left to read_mat.
+function TestMat.test_load_by_content()
+  for _, name in ipairs { "numbers", "compressed" } do
+    local v, metadata, names = ms.load(file(name))
+    check_numbers(v, names)
+    lu.assertEquals(metadata, {})
+    lu.assertTrue(v.u8:is_contiguous())
+  end
+  lu.assertErrorMsgContains("'rows': it is of MATLAB's class char: ms.data.read_mat reads it", ms.load, file "nested")
+  lu.assertErrorMsgContains("'s': it is or has a sparse matrix", ms.load, file "other")
+  lu.assertEquals(ms.load(file "other", { names = "x" }).x:item(), 3)
+end
+
 function TestMat.test_names_permute_limit()
   local v, names = read(file "numbers", { names = { "u8", "one" }, permute = { u8 = { 3, 1, 2 } } })
   lu.assertEquals({ #names, v.d, v.one:item() }, { 2, nil, 7 })

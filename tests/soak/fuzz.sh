@@ -13,7 +13,7 @@ mkdir -p "$BUILD" || exit 2
 flags=(-g -O1 -std=gnu11 -fopenmp -Iruntime "-fsanitize=address,undefined" -fno-sanitize-recover=all
   -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
 parts=(runtime/data/idx.c runtime/data/image.c runtime/data/png.c runtime/data/jpeg.c runtime/data/stb.c runtime/data/mat.c
-  runtime/data/mat_values.c runtime/io/text.c runtime/io/stored.c runtime/io/source.c runtime/io/file.c
+  runtime/data/mat_contents.c runtime/data/mat_values.c runtime/io/text.c runtime/io/stored.c runtime/io/source.c runtime/io/file.c
   runtime/io/safetensors.c runtime/io/json.c runtime/core/interrupt.c runtime/core/error.c runtime/core/dtype.c)
 libs=(-ljansson -lz -lm)
 failed=0
