@@ -31,7 +31,7 @@ const char *msl_what_at(lua_State *L) { return luaL_checkstring(L, 1); }
 
 /* The core's messages begin with its own names for things; let them begin with the function the script called. */
 void msl_leave_as(lua_State *L, int mark, const char *what) {
-  static const char *const names[] = {"knn: ", "forest: ", "pca: ", "covariance: ", "eigen: ", NULL};
+  static const char *const names[] = {"knn: ", "forest: ", "pca: ", "covariance: ", "eigen: ", "logistic: ", NULL};
   char text[1024];
   if (ms_error()) {
     const char *said = ms_error();
@@ -125,7 +125,11 @@ void msl_open_ml(lua_State *L) { /* stack: module, methods */
   static const struct {
     const char *class;
     const luaL_Reg *functions;
-  } families[] = {{"mascon.knn", msl_ml_knn}, {"mascon.forest", msl_ml_forest}, {"mascon.pca", msl_ml_pca}, {NULL, msl_ml_metrics}};
+  } families[] = {{"mascon.knn", msl_ml_knn},
+                  {"mascon.forest", msl_ml_forest},
+                  {"mascon.pca", msl_ml_pca},
+                  {NULL, msl_ml_metrics},
+                  {"mascon.logistic", msl_ml_logistic}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
     luaL_setfuncs(L, families[i].functions, 0);

@@ -116,6 +116,28 @@ double ms_pca_total(const ms_pca *p);           /* sum of all d variances: varia
 int ms_pca_transform(const ms_pca *p, int64_t n, const float *x, float *codes);
 int ms_pca_inverse(const ms_pca *p, int64_t n, const float *codes, float *x);
 
+/* ---- logistic regression (ml/logistic.c) -------------------------------------------------------------------------- */
+
+typedef struct ms_logistic ms_logistic;
+
+/* A fit that is to begin, of n x d rows (f32, or f64 if `wide`; copied) of classes 1..classes: weights that make 1/2 |w|^2 + c *
+ * sum of losses least, the intercepts not counted. c may be infinite: no penalty. Two classes have one vector of weights, more one
+ * each (multinomial). class_weight: what a sample of each class counts, or NULL. Fails on n, d < 1, classes outside 2..65535, c <=
+ * 0, a label outside 1..classes, a value not finite, out of memory. */
+ms_logistic *ms_logistic_new(int64_t n, int64_t d, const void *x, bool wide, const int32_t *y, int32_t classes, double c,
+                             bool intercept, const double *class_weight);
+void ms_logistic_free(ms_logistic *m); /* NULL is fine */
+/* At most `steps` steps down. 1: the largest element of the gradient, of the cost divided by c * n, is at most `tolerance`, or
+ * rounding lets it become no smaller; 0: not yet; -1: interrupted, out of memory. */
+int ms_logistic_run(ms_logistic *m, int64_t steps, double tolerance);
+double ms_logistic_cost(const ms_logistic *m);     /* 1/2 |w|^2 + c * sum of losses; with c infinite, the sum */
+double ms_logistic_gradient(const ms_logistic *m); /* what ms_logistic_run compares with its tolerance */
+int64_t ms_logistic_steps(const ms_logistic *m);   /* made so far */
+int64_t ms_logistic_features(const ms_logistic *m);
+int32_t ms_logistic_rows(const ms_logistic *m); /* vectors of weights: 1, or classes */
+/* weights: rows x d. intercepts: rows; of several classes their sum is 0. */
+void ms_logistic_weights(const ms_logistic *m, double *weights, double *intercepts);
+
 /* ---- metrics (ml/metrics.c) -------------------------------------------------------------------------------------- */
 
 /* Share of the n labels that agree; NaN and a message when n < 1. */

@@ -76,6 +76,8 @@ local PHRASES = {
     roc_auc_score = "auroc", auc = "auroc", roc_auc = "auroc", roc = "roc_curve", average_precision_score = "average_precision",
     precision_score = "precision", recall_score = "recall", f1_score = "f1", report = "classification_report", r2_score = "r2",
     mean_squared_error = "mse", mean_absolute_error = "mae", threshold_otsu = "threshold",
+    logisticregression = "logistic_regression", logistic = "logistic_regression", standardscaler = "standard_scaler",
+    minmaxscaler = "min_max_scaler",
   },
   tensorboard = { add_scalar = "board:scalar(tag, value, step)", add_image = "board:image(tag, x, step)",
     add_images = "board:image(tag, x, step)", add_histogram = "board:histogram(tag, x, step)", add_text = "board:text(tag, text, step)" },

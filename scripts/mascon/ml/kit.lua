@@ -86,7 +86,7 @@ function kit.number_tensor(v) return ms.tensor(v, { dtype = "i64" }) end
 -- The numbers of a tensor with one dimension (or of whatever shape, if `any_shape`), as f64 on the CPU, without a graph: `rows` of them
 -- (nil: `least` or more), none NaN or infinite.
 function kit.vector(what, name, t, rows, least, any_shape)
-  if not ms.is_tensor(t) then options.raise("%s: %s: expected a tensor, got %s", what, name, t == nil and "nothing" or type(t)) end
+  if not ms.is_tensor(t) then options.raise("%s: %s: expected a tensor, got %s", what, name, kit.what_is(t)) end
   if not any_shape and t:dim() ~= 1 then
     options.raise("%s: %s: expected one number per sample in one dimension, got %s", what, name, kit.shape(t))
   end
@@ -102,11 +102,14 @@ function kit.vector(what, name, t, rows, least, any_shape)
   return v
 end
 
+-- A tensor's shape and dtype, or the type of anything else, for messages.
+function kit.what_is(v) return ms.is_tensor(v) and kit.shape(v) or v == nil and "nothing" or type(v) end
+
 function kit.shape(t) return ("%s %s"):format(t:dim() == 0 and "scalar" or table.concat(t.shape, " x "), t.dtype) end
 
 -- Which samples are positive, as a bool tensor on the CPU: a tensor of bools, of 0 and 1, or of labels of which `positive` is the one.
 function kit.binary(what, name, t, positive, rows)
-  if not ms.is_tensor(t) then options.raise("%s: %s: expected a tensor, got %s", what, name, t == nil and "nothing" or type(t)) end
+  if not ms.is_tensor(t) then options.raise("%s: %s: expected a tensor, got %s", what, name, kit.what_is(t)) end
   if t:dim() ~= 1 then options.raise("%s: %s: expected one label per sample in one dimension, got %s", what, name, kit.shape(t)) end
   if rows and #t ~= rows then options.raise("%s: %s: expected %d labels, one per sample, got %d", what, name, rows, #t) end
   if #t == 0 then options.raise("%s: %s: expected one label or more, got 0", what, name) end
