@@ -185,9 +185,9 @@ static void find_captured(lua_State *L, compiled *st) {
   lua_newtable(L);
   const int top = lua_gettop(L);
   reach r = {.list = top - 1, .todo = top};
-  lua_getiuservalue(L, 1, 1);
-  reach_function(L, &r);
-  lua_pop(L, 1);
+  lua_getiuservalue(L, 1, 1); /* it counts though it be the library's (ms.fit): what it holds of the script's is to be seen */
+  if (lua_isfunction(L, -1) && !lua_iscfunction(L, -1) && is_new(L, &r)) lua_rawseti(L, r.list, ++r.functions);
+  else lua_pop(L, 1);
   for (int f = 1, m = 1; f <= r.functions; f++) {
     lua_rawgeti(L, r.list, f);
     for (int i = 1; st->n_captured < MAX_CAPTURED && (name = lua_getupvalue(L, top + 1, i)); i++, lua_pop(L, 1)) {

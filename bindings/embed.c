@@ -26,6 +26,8 @@ static const struct {
     {"time", "term", "time"},
     {"with_seed", "seeds", "with_seed"},
     {"custom_function", "custom", NULL},
+    {"fit", "fit", "fit"},
+    {"validate", "fit", "validate"},
     {"jacobian", "derivatives", "jacobian"},
     {"hessian", "derivatives", "hessian"},
     {"vjp", "derivatives", "vjp"},

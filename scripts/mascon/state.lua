@@ -45,6 +45,25 @@ function state.check_dict(what, v)
   end
 end
 
+-- Numbers of a state (name -> tensor of one element), exactly those of `names`: name -> number; else raises. optional: names that may lack.
+function state.numbers(what, dict, names, optional)
+  local out, known = {}, {}
+  for _, name in ipairs(names) do known[name] = true end
+  for _, name in ipairs(optional or {}) do known[name] = true end
+  for name, t in pairs(dict) do
+    if not known[name] then options.raise("%s: load_state_dict: unknown entry '%s'", what, name) end
+    if t:numel() ~= 1 then
+      options.raise("%s: load_state_dict: %s: expected a tensor of one element, got %s", what, name, state.sizes(t))
+    end
+    out[name] = t:item()
+    if type(out[name]) ~= "number" then options.raise("%s: load_state_dict: %s: expected a number, got %s", what, name, state.sizes(t)) end
+  end
+  for _, name in ipairs(names) do
+    if out[name] == nil then options.raise("%s: load_state_dict: missing entry '%s'", what, name) end
+  end
+  return out
+end
+
 -- Loading in two halves: prepare(self, dict, options) checks everything and makes whatever must be made, changes nothing, and gives a
 -- function that cannot fail and puts the values in place, and perhaps a table that tells what was left. state.loader turns it into a
 -- load_state_dict; checkpoints, which load several things or none, find the first half by state.prepare_of.
