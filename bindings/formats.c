@@ -97,6 +97,10 @@ static int push_texts(lua_State *L, ms_file *f, int k) {
   return 0;
 }
 
+static void push_name(lua_State *L, const ms_file *f, const char *name) {
+  if (!f->numbered || !lua_stringtonumber(L, name)) lua_pushstring(L, name);
+}
+
 int msl_push_file(lua_State *L, ms_file *f, ms_device *device, bool map, int wanted) {
   const bool bare = f->n && !f->items[0].name;
   const int top = lua_gettop(L);
@@ -118,7 +122,11 @@ int msl_push_file(lua_State *L, ms_file *f, ms_device *device, bool map, int wan
     }
     ms_scope_close(inner);
     if (!it->name) lua_replace(L, top + 1);
-    else lua_setfield(L, table, it->name);
+    else {
+      push_name(L, f, it->name);
+      lua_insert(L, -2);
+      lua_rawset(L, table);
+    }
     if (!it->name || f->columns) continue;
     lua_pushstring(L, it->name);
     lua_rawseti(L, names, luaL_len(L, names) + 1);
@@ -128,7 +136,7 @@ int msl_push_file(lua_State *L, ms_file *f, ms_device *device, bool map, int wan
     lua_setfield(L, top + 2, f->metadata[k].key);
   }
   for (int k = 0; k < f->n_columns; k++) {
-    lua_pushstring(L, f->columns[k]);
+    push_name(L, f, f->columns[k]);
     lua_rawseti(L, names, k + 1);
   }
   return 0;

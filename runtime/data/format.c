@@ -1,5 +1,6 @@
 /* format.c -- the table of formats, and how a file finds its row: by its first bytes. */
 #include "data/format.h"
+#include "data/csv.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,8 @@
 
 /* One row for each format. The first that says yes has the file: those that know it by a long mark first, text last. */
 static const ms_format *const formats[] = {
-    &ms_format_npy, &ms_format_npz, &ms_format_png, &ms_format_jpeg, &ms_format_mat, &ms_format_safetensors, &ms_format_idx,
+    &ms_format_npy, &ms_format_npz,         &ms_format_png, &ms_format_jpeg,
+    &ms_format_mat, &ms_format_safetensors, &ms_format_idx, &ms_format_csv,
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 

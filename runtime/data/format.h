@@ -41,6 +41,7 @@ typedef struct ms_file {
   ms_st_pair *metadata; /* keys and values malloc'd */
   char **columns;       /* names of the columns of a table, in order; malloc'd, or NULL */
   int n_columns;
+  bool numbered; /* those and the names of items are places from 1 on, as there is no line of names */
   void *private; /* the format's own */
 } ms_file;
 

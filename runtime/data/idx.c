@@ -2,7 +2,7 @@
  * order. */
 #include "data/data.h"
 #include "data/format.h"
-#include "io/io.h"
+#include "io/packed.h"
 #include "io/source.h"
 #include <stdlib.h>
 #include <string.h>
@@ -209,7 +209,8 @@ static int open_format(ms_file *file) {
   it->rank = f->what.rank;
   memcpy(it->shape, f->what.shape, sizeof it->shape);
   const uint64_t head = 4 + 4 * (uint64_t)it->rank;
-  if (!f->private->s.gz && it->dtype == MS_U8 && head + (uint64_t)f->what.count == f->private->s.size) it->at = head;
+  if (!file->in_memory && !f->private->s.gz && it->dtype == MS_U8 && head + (uint64_t)f->what.count == f->private->s.size)
+    it->at = head;
   return 0;
 }
 
@@ -221,38 +222,18 @@ const ms_format ms_format_idx = {
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-typedef struct sink {
-  ms_writer *w;
-  bool gz;
-  z_stream z;
-} sink;
-
-static int sink_write(sink *k, const void *data, size_t n, bool last) {
-  if (!k->gz) return ms_writer_write(k->w, data, n);
-  uint8_t out[1 << 14];
-  k->z.next_in = (Bytef *)data;
-  k->z.avail_in = (uInt)n; /* callers write at most a few KB at a time */
-  do {
-    k->z.next_out = out;
-    k->z.avail_out = sizeof out;
-    deflate(&k->z, last ? Z_FINISH : Z_NO_FLUSH); /* cannot fail: the stream is sound and there is room */
-    if (ms_writer_write(k->w, out, sizeof out - k->z.avail_out)) return -1;
-  } while (!k->z.avail_out);
-  return 0;
-}
-
-static int write_array(sink *k, const ms_array *a, const struct idx_type *t) {
+static int write_array(ms_packer *w, const ms_array *a, const struct idx_type *t) {
   uint8_t buf[4096] = {0, 0, (uint8_t)t->code, (uint8_t)a->rank};
   for (int d = 0; d < a->rank; d++)
     for (int b = 0; b < 4; b++) buf[4 + 4 * d + b] = (uint8_t)(a->shape[d] >> (24 - 8 * b));
-  int rc = sink_write(k, buf, 4 + 4 * (size_t)a->rank, false);
+  int rc = ms_packer_write(w, buf, 4 + 4 * (size_t)a->rank);
   int64_t block = (int64_t)sizeof buf / t->size;
   for (int64_t i = 0; !rc && i < a->count; i += block) {
     int64_t n = a->count - i < block ? a->count - i : block;
     for (int64_t j = 0; j < n; j++) from_host(buf + j * t->size, a->data, i + j, t);
-    rc = sink_write(k, buf, (size_t)(n * t->size), false);
+    rc = ms_packer_write(w, buf, (size_t)(n * t->size));
   }
-  return rc ? rc : sink_write(k, buf, 0, true);
+  return rc;
 }
 
 static int check_array(const char *path, const ms_array *a, const struct idx_type *t) {
@@ -286,16 +267,8 @@ int ms_idx_write(const char *path, const ms_array *a, int type) {
   for (size_t i = 0; !type && i < sizeof types / sizeof *types; i++)
     if (types[i].dtype == a->dtype && types[i].size == (int)ms_dtype_size(a->dtype)) t = &types[i];
   if (check_array(path, a, t)) return -1;
-  size_t n = strlen(path);
-  sink k = {.gz = n > 3 && !strcmp(path + n - 3, ".gz")};
-  if (k.gz && deflateInit2(&k.z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-    ms_fail("%s: out of memory", path);
-    return -1;
-  }
-  k.w = ms_writer_open(path);
-  int rc = k.w ? write_array(&k, a, t) : -1;
-  if (k.gz) deflateEnd(&k.z);
-  if (!rc) return ms_writer_commit(k.w);
-  ms_writer_abort(k.w);
+  ms_packer *w = ms_packer_open(path);
+  if (w && !write_array(w, a, t)) return ms_packer_commit(w);
+  ms_packer_abort(w);
   return -1;
 }

@@ -48,6 +48,21 @@ end
 -- and at what has no meaning here (sparse matrices, objects, functions): name the others then.
 function data.read_mat(path, given) return require "mascon.mat"(path, given) end
 
+-- read_csv(path [, { delimiter =, header =, missing = "nan", dtype = "f32", text =, columns =, codes = false, max_bytes = }])
+-- -> numbers, texts, names: the columns of numbers as one tensor rows x columns, the others as lists of texts by name, the names of the
+-- columns of numbers.
+-- A column is one of texts if its first field is no number, or if `text` names it (a name or place, a list, or true: all). header: is
+-- the first line one of names (default: if none of its fields is a number); without one, columns are called by their places, 1, 2, ...
+-- delimiter: default a comma, or the tab or semicolon of a first line without one. Missing (an empty field, NA, N/A, null, None) is NaN, or
+-- with missing = "error" an error. columns: only these. codes: texts as classes, i64 from 1 on, and a fourth result, the sorted names of
+-- the classes of each column. Gzipped files are read, too. Errors name line and column.
+function data.read_csv(path, given) return require("mascon.csv").read(path, given) end
+
+-- write_csv(path, x [, { names =, delimiter = "," }]): a tensor rows x columns, with a line of names if there are any; or a list of
+-- { name, values }, tensors of one dimension and lists of texts or numbers. Floats with the digits it takes to read them back; gzipped when
+-- the name ends in .gz. Written whole or not at all.
+function data.write_csv(path, x, given) return require("mascon.csv").write(path, x, given) end
+
 -- ---- MNIST and its like ----------------------------------------------------------------------------------------------------------
 
 local FILES = { "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }

@@ -188,10 +188,10 @@ end
 
 -- ms.load(path [, { device =, max_bytes =, names =, mmap = }]): whatever the file is, by its content and not by its name
 -- safetensors, npz -> tensors by name, metadata, list of the names in the file's order. npy, IDX, PNG, JPEG (u8, channels x height x width)
--- -> one tensor. model:load_state_dict((ms.load(path))) takes the first value, by the parentheses. names: a name or a list, only these
--- are read. mmap = true: the tensors are the file itself, looked at when they are needed, so that it may be larger than memory; changed
--- in place they become copies, and the file stays. Dtypes that there are not: I8, I16, U16 become i32; U32, U64 i64; floats of 4 and 8
--- bits f32; complex numbers of 64 bits pairs of f32.
+-- -> one tensor. CSV -> as ms.data.read_csv. model:load_state_dict((ms.load(path))) takes the first value, by the parentheses. names: a
+-- name or a list, only these are read. mmap = true: the tensors are the file itself, looked at when they are needed, so that it may be
+-- larger than memory; changed in place they become copies, and the file stays. Dtypes that there are not: I8, I16, U16 become i32; U32,
+-- U64 i64; floats of 4 and 8 bits f32; complex numbers of 64 bits pairs of f32.
 
 -- ms.run(folder, { options = o, resume = o.resume }) -> run: the folder a script leaves behind
 -- run:path(name), run:save(name, { model = m, ... }), run:load(name, { ... }), run:peek(name), run:rewind(epochs),

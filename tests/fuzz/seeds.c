@@ -1,5 +1,5 @@
 /* seeds.c -- a few small sound files of each format for the fuzzers to start from: seeds FOLDER makes FOLDER/idx, image,
- * mat, safetensors. */
+ * mat, safetensors, npy, npz, csv. */
 #include "data/data.h"
 #include "io/io.h"
 #include <stdio.h>
@@ -95,12 +95,28 @@ static void mat(const char *folder) {
   }
 }
 
+/* NumPy's own files (tests/data/formats), when this runs at the top of the tree; and CSV. */
+static void formats(const char *folder) {
+  static const char *const files[] = {"stored.npz", "deflated.npz", "odd.npz", "f4.npy", "fortran.npy", "scalar.npy", "quoted.csv"};
+  static const char csv[] = "a;b;c\n1;-2.5e3;x\n;nan;\"y;\"\"z\"\n";
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char from[64];
+    size_t n;
+    snprintf(from, sizeof from, "tests/data/formats/%s", files[i]);
+    void *bytes = ms_read_file(from, 1 << 20, &n);
+    if (bytes) ms_write_file(path(folder, strrchr(files[i], '.') + 1, files[i]), bytes, n);
+    free(bytes);
+  }
+  ms_write_file(path(folder, "csv", "semicolons"), csv, sizeof csv - 1);
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return fprintf(stderr, "usage: seeds FOLDER\n"), 2;
   idx(argv[1]);
   image(argv[1]);
   safetensors(argv[1]);
   mat(argv[1]);
+  formats(argv[1]);
   if (!ms_error()) return 0;
   fprintf(stderr, "%s\n", ms_error());
   return 1;

@@ -1,4 +1,4 @@
--- luacheck: globals TestNumpy TestMapped TestLoad TestSets
+-- luacheck: globals TestNumpy TestMapped TestLoad TestSets TestCsv
 -- ms.load by content: NumPy's files as NumPy wrote them (tests/peers/make_formats.py), files as memory, and what is none of the formats.
 local checks = require "checks"
 local json = require "mascon.json"
@@ -264,7 +264,7 @@ function TestLoad:test_unknown_content()
   for _, bytes in ipairs { "GIF89a and more", "\0", "\1\2\3\4", "\0\0\8\9", ("\xff"):rep(100), "hello there" } do
     write(path, bytes)
     fails(path .. ": expected a file of one of these formats: ", ms.load, path)
-    fails("safetensors, IDX", ms.load, path)
+    fails("safetensors, IDX, CSV", ms.load, path)
   end
   write(path, "")
   fails("it is empty", ms.load, path)
@@ -305,4 +305,118 @@ function TestSets:test_npz()
   fails("y_train: expected 4 labels, got", ms.data.npz, path)
   ms.save(self.dir .. "/x.npy", ms.ones { 2 })
   fails("got none that has a name", ms.data.npz, self.dir .. "/x.npy")
+end
+
+-- ---- CSV ---------------------------------------------------------------------------------------------------------------------------
+
+TestCsv = {}
+function TestCsv:setUp()
+  self.dir = checks.temporary_folder()
+  self.path = self.dir .. "/t.csv"
+end
+TestCsv.tearDown = TestNumpy.tearDown
+
+function TestCsv:read(text, given)
+  write(self.path, text)
+  return ms.data.read_csv(self.path, given)
+end
+
+function TestCsv:test_numbers_and_texts()
+  local x, texts, names = self:read "a,kind,b\n1,x,2\n3.5,y,-4e1\n"
+  lu.assertEquals(x:totable(), { { 1, 2 }, { 3.5, -40 } })
+  lu.assertEquals(x.dtype, "f32")
+  lu.assertEquals(texts, { kind = { "x", "y" } })
+  lu.assertEquals(names, { "a", "b" })
+  x, texts, names = ms.load(self.path) -- by content
+  lu.assertEquals({ x:totable(), texts, names }, { { { 1, 2 }, { 3.5, -40 } }, { kind = { "x", "y" } }, { "a", "b" } })
+end
+
+function TestCsv:test_quotes_line_ends_and_marks()
+  local x, texts, names = self:read '\xef\xbb\xbf"a, b","say ""x"""\r\n1,"two\nlines"\r\n\r\n2,""\r3,"he said ""no"""'
+  lu.assertEquals(x:totable(), { { 1 }, { 2 }, { 3 } })
+  lu.assertEquals(texts['say "x"'], { "two\nlines", "", 'he said "no"' })
+  lu.assertEquals(names, { "a, b" })
+  local long = ('y""'):rep(700000) -- longer than a window of the reader
+  lu.assertErrorMsgContains("a field of more than", self.read, self, 'a\n"' .. long .. '"\n')
+  for _, n in ipairs { 349520, 349521, 349522, 349523 } do -- the window ends within the field, also between two quotes
+    texts = select(2, self:read('a,b\n' .. ("x"):rep(700000) .. ',"' .. ('y""'):rep(n // 8) .. '"\n' .. ("z"):rep(n) .. ',"'
+      .. ('""'):rep(n) .. '"'))
+    lu.assertEquals({ #texts.a[1], #texts.b[1], #texts.a[2], texts.b[2] == ('"'):rep(n) }, { 700000, n // 8 * 2, n, true })
+  end
+end
+
+function TestCsv:test_header_and_delimiter()
+  local x, texts, names = self:read "1;2;u\n3;4;v"
+  lu.assertEquals({ x:totable(), texts, names }, { { { 1, 2 }, { 3, 4 } }, { [3] = { "u", "v" } }, { 1, 2 } })
+  lu.assertEquals(self:read("1\t2\n3\t4\n"):totable(), { { 1, 2 }, { 3, 4 } })
+  lu.assertEquals(self:read("1 2\n3 4\n", { delimiter = " " }):totable(), { { 1, 2 }, { 3, 4 } })
+  lu.assertEquals((select(3, self:read("1,2\n3,4\n", { header = true }))), { "1", "2" })
+  lu.assertEquals((select(2, self:read("a,b\nc,d\n", { header = false }))), { { "a", "c" }, { "b", "d" } })
+  lu.assertEquals(self:read("a,b\n"):size(1), 0)
+  lu.assertEquals(self:read("7"):totable(), { { 7 } })
+end
+
+function TestCsv:test_missing()
+  local x = self:read "a,b,c\n1,NA,\n,2,\nNaN,inf,null\n"
+  lu.assertEquals(x:isnan():totable(), { { false, true, true }, { true, false, true }, { true, false, true } })
+  lu.assertEquals(x[{ 3, 2 }]:item(), math.huge)
+  fails("line 2, column 2 ('b'): a number is missing", self.read, self, "a,b\n1,NA\n", { missing = "error" })
+  fails("line 3, column 1 ('a'): a number is missing", self.read, self, "a,b\n1,2\n,3\n", { missing = "error" })
+  lu.assertEquals((select(2, self:read "a,b\n,1\nNA,2\nx,3\n")).a, { "", "NA", "x" })
+end
+
+function TestCsv:test_columns_and_classes()
+  local text = "id,species,width\n007,setosa,1\n008,virginica,2\n009,setosa,3\n"
+  local x, codes, names, classes = self:read(text, { text = "id", codes = true, dtype = "f64" })
+  lu.assertEquals({ x:totable(), x.dtype, names }, { { { 1 }, { 2 }, { 3 } }, "f64", { "width" } })
+  lu.assertEquals(codes.species:totable(), { 1, 2, 1 })
+  lu.assertEquals(classes, { species = { "setosa", "virginica" }, id = { "007", "008", "009" } })
+  local y, texts = self:read(text, { columns = { 3, "species" } })
+  lu.assertEquals({ y:totable(), texts }, { { { 1 }, { 2 }, { 3 } }, { species = { "setosa", "virginica", "setosa" } } })
+  lu.assertEquals((select(2, self:read(text, { text = true }))).width, { "1", "2", "3" })
+  fails("there is no column 'spices'", self.read, self, text, { columns = "spices" })
+  fails("there is no column 4: expected 1..3", self.read, self, text, { text = 4 })
+  fails("two columns of the name 'a'", self.read, self, "a,a\n1,2\n", { columns = "a" })
+  fails("two columns of texts have the name 'a'", self.read, self, "a,a\nx,y\n")
+end
+
+function TestCsv:test_errors_name_line_and_column()
+  for text, why in pairs { ["a,b\n1,2\n3\n"] = "line 3: expected 2 fields, as in the first line, got 1",
+    ["a,b\n1,2,3\n"] = "line 2: expected 2 fields, as in the first line, got 3",
+    ["a,b\n1,2\n\n\n3,x\n"] = "line 5, column 2 ('b'): expected a number as in the lines before",
+    ["1,2\n3,4.5.6\n"] = "line 2, column 2: expected a number as in the lines before",
+    ['a\n"x'] = "line 2, column 1: a quote is not closed", ['a,b\n1,"x"y\n'] = "line 2, column 2: expected a delimiter",
+    ["a\nx\0y\n"] = "line 2, column 1 ('a'): expected text without zero bytes", [""] = "there is no line in it",
+    ['a,b\n"x\ny",1\nz\n'] = "line 4: expected 2 fields" } do
+    fails(self.path .. ": " .. why, self.read, self, text)
+  end
+  fails('missing: expected "nan" or "error"', self.read, self, "1", { missing = "0" })
+  fails("delimiter: expected one character", self.read, self, "1", { delimiter = ",," })
+  fails("delimiter: expected one character", self.read, self, "1", { delimiter = "1" })
+  fails("columns: expected names of columns or places", self.read, self, "1", { columns = { true } })
+  fails("unknown option 'delim'", self.read, self, "1", { delim = "," })
+  fails("No such file", ms.data.read_csv, self.dir .. "/none")
+end
+
+function TestCsv:test_written_and_read_back()
+  local x = ms.tensor({ { 0.1, -2, 1e-30 }, { 1 / 3, 16777217, math.huge } }, { dtype = "f64" })
+  for _, name in ipairs { "/x.csv", "/x.csv.gz" } do
+    ms.data.write_csv(self.dir .. name, x, { names = { "a", "b,c", 'd"' } })
+    local back, _, names = ms.data.read_csv(self.dir .. name, { dtype = "f64" })
+    lu.assertTrue(back:equal(x))
+    lu.assertEquals(names, { "a", "b,c", 'd"' })
+  end
+  lu.assertEquals(contents(self.dir .. "/x.csv"), 'a,"b,c","d"""\n0.1,-2,1e-30\n0.3333333333333333,16777217,inf\n')
+  ms.data.write_csv(self.path, ms.tensor { 0.1, 16777216, 0 / 0 })
+  lu.assertEquals(contents(self.path), "0.1\n16777216\nnan\n")
+  local mixed = { { "name", { "7", "", " a", "b" } }, { "n", ms.tensor({ 1, 2, 3, 4 }, { dtype = "i64" }) }, { "ok", { 1, 0, 2.5, 3 } } }
+  ms.data.write_csv(self.path, mixed, { delimiter = ";" })
+  lu.assertEquals(contents(self.path), 'name;n;ok\n"7";1;1\n"";2;0\n" a";3;2.5\nb;4;3\n')
+  local y, texts = ms.data.read_csv(self.path, { text = "name" })
+  lu.assertEquals({ y:totable(), texts.name }, { { { 1, 1 }, { 2, 0 }, { 3, 2.5 }, { 4, 3 } }, mixed[1][2] })
+  fails("names: expected a list of 3", ms.data.write_csv, self.path, x, { names = { "a" } })
+  fails("expected a tensor of rows x columns", ms.data.write_csv, self.path, ms.zeros { 2, 2, 2 })
+  fails("column 'b' has 1 rows, the ones before 2", ms.data.write_csv, self.path, { { "a", { 1, 2 } }, { "b", { 1 } } })
+  fails("column 1: expected texts without zero bytes, entry 2", ms.data.write_csv, self.path, { { "a", { "x", {} } } })
+  fails("expected a tensor, or a list of { name, values }, got nil", ms.data.write_csv, self.path)
 end

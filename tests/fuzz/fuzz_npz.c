@@ -1,0 +1,7 @@
+/* fuzz_npz.c -- the reader of npz files on any bytes. */
+#include "format.h"
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) { return try_format(&ms_format_npz, bytes, size), 0; }
