@@ -104,6 +104,7 @@ void msl_open_pictures(lua_State *L);
 void msl_open_files(lua_State *L);
 void msl_open_formats(lua_State *L);
 void msl_open_csv(lua_State *L);
+void msl_open_folder(lua_State *L);
 void msl_open_ml(lua_State *L);
 void msl_open_compile(lua_State *L);
 

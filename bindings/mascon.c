@@ -68,6 +68,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_files(L);
   msl_open_formats(L);
   msl_open_csv(L);
+  msl_open_folder(L);
   msl_open_ml(L);
   msl_open_compile(L);
   lua_setfield(L, -2, "methods"); /* ms.methods: scripts may add their own */

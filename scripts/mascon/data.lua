@@ -183,6 +183,21 @@ function data.svhn(given) return require "mascon.svhn"(given) end
 -- `base` on, which become labels from 1 on; classes: their names (default: the numbers in the file). limit: the first so many of each.
 function data.npz(path, given) return require("mascon.npz_set").open(path, given) end
 
+-- data.folder(path [, { size =, channels = 3, fit = "crop", pattern =, classes =, limit =, cache =, device =, normalize =, name = }])
+-- A set of the PNG and JPEG files in a folder: each of its folders is a class; or with pattern, a Lua pattern, its first capture in the
+-- file's name is ("^(%a+)_" for coast_arnat59.jpg). Labels 1..K, classes the sorted names, or those given, in that order. Images u8 N x
+-- channels x H x W. size (a number, or { H, W }): each picture is scaled until it fills that and the middle kept (fit = "crop"), or
+-- stretched (fit = "stretch"); without it all must have one size. They are decoded by all cores into memory; beyond 1 GB, or with
+-- cache = false, they stay in their files, and a loader decodes batches ahead while the script works. limit: the first so many of each
+-- class. ds:file(i) is the name of the i-th sample's file. Errors name the file.
+function data.folder(path, given) return require("mascon.folder").open(path, given) end
+
+-- data.scenes { size = 64, data =, split = 0.8, seed = 1, ... } -> training set, test set: the 8 outdoor scenes (Oliva and Torralba, 2001:
+-- coast, forest, highway, insidecity, mountain, opencountry, street, tallbuilding), u8 N x 3 x size x size. From the folder all_64x64 of
+-- small pictures where size is at most 64 and it is there, split at random by the seed, the same share of every class; else from the
+-- folders train and test of subset_256x256. Looks where data.mnist does, for a folder scenes8 or scenes. Other options as data.folder.
+function data.scenes(given) return require("mascon.scenes").open(given, places) end
+
 -- data.find(which, options): "mnist", "fashion" (or "fashion_mnist"), or "auto": MNIST if it is found, else Fashion-MNIST; what the option
 -- data names comes before both.
 function data.find(which, given)

@@ -62,11 +62,11 @@ local function device_of(name) return name and name ~= "" and (ms.device(name)) 
 -- ---- making ----------------------------------------------------------------------------------------------------------------------
 
 -- dataset.new { images =, labels =, classes =, device =, normalize =, name =, source = }: images u8 or f32, labels i64 from 1 or nil, both
--- contiguous on the CPU and already checked.
+-- contiguous on the CPU and already checked. images may also be what folder.lua makes, pictures that stay in their files; files: the names.
 function dataset.new(fields)
   local self = { _images = fields.images, _labels = fields.labels or false, _rows = false, _n = #fields.images,
     classes = fields.classes or false, device = device_of(fields.device), normalize = fields.normalize or false,
-    name = fields.name or false, source = fields.source or false }
+    name = fields.name or false, source = fields.source or false, _files = fields.files or false }
   scaling(fields.name or "data", self._images, fields.normalize) -- complains now, not at the first batch
   return setmetatable(self, Data)
 end
@@ -136,7 +136,9 @@ end
 local function part(self, a, b, rows)
   local new = {}
   for key, v in next, self do new[key] = v end
-  if a and not self._rows then
+  if a and not self._rows and self._files then -- what belongs to the samples elsewhere is found by their rows
+    new._rows, new._n = ms.arange(a, b, 1, { dtype = "i64", device = "cpu" }), b - a + 1
+  elseif a and not self._rows then
     new._images = self._images[{ { a, b } }]
     new._labels = self._labels and self._labels[{ { a, b } }]
     new._n = b - a + 1
@@ -237,9 +239,17 @@ function Data:get(i)
   return x[1], label, label and self.classes and self.classes[label] or nil
 end
 
+-- The file that the i-th sample comes from; nil where the set is not from files (ms.data.folder).
+function Data:file(i)
+  local at = math.tointeger(i)
+  if not at or at < 1 or at > self._n then fail("data: position %s is out of range 1..%d", tostring(i), self._n) end
+  return self._files and self._files[self._rows and self._rows[at]:item() or at] or nil
+end
+
 local function chosen(self, which)
   local all = rawget(self, "_" .. which)
   if not all then return nil end
+  if not is_tensor(all) then return all:read(self._rows or nil) end
   if not self._rows then return all end
   local key = "_chosen_" .. which
   local made = rawget(self, key)
@@ -262,7 +272,7 @@ function Data:__index(key)
   if key == "labels" then return chosen(self, "labels") end
   if type(key) == "string" and key:sub(1, 1) ~= "_" then
     fail("a data set has no field or method '%s'%s", key, text.hint(key, { "raw", "images", "pixels", "labels", "classes", "device",
-      "loader", "map", "subset", "split", "batch", "get", "normalize", "name", "source" }))
+      "loader", "map", "subset", "split", "batch", "get", "file", "normalize", "name", "source" }))
   end
 end
 

@@ -140,14 +140,24 @@ local function next_rows(self, walk)
   return walk.order, at, count
 end
 
+-- Images and labels of the rows from `at` on, as the set holds them scaled. Pictures that stay in their files come as they are decoded.
+local function gather(self, walk, rows, at, count)
+  local data = self.data
+  if ms.is_tensor(data._images) then
+    return core.batch(data._images, data._labels or nil, rows, at, count, self.scale, self.shift, self.device)
+  end
+  local images = data._images:next(walk, rows, at, count)
+  local labels = data._labels and ms.index_select(data._labels, 1, rows[{ { at, at + count - 1 } }]) or nil
+  return core.batch(images, labels, core.order(count, nil, false), 1, count, self.scale, self.shift, self.device)
+end
+
 local function next_batch(self, walk)
   local rows, at, count = next_rows(self, walk)
   if not rows then
     walk.over = true
     return nil
   end
-  local data = self.data
-  local x, y = core.batch(data._images, data._labels or nil, rows, at, count, self.scale, self.shift, self.device)
+  local x, y = gather(self, walk, rows, at, count)
   if self.transform then
     local tx, ty = self.transform(x, y)
     if tx == nil then fail("loader: transform returned nothing") end

@@ -66,7 +66,7 @@ local PHRASES = {
     weightedrandomsampler = "weighted_random_sampler", sequentialsampler = "sequential_sampler",
     mnist_ = "mnist", fashionmnist = "fashion_mnist", load_mnist = "mnist", gather = "ds:map(fn)", map = "ds:map(fn)",
     load = "ms.load(path)",
-    imagefolder = "ms.image.load(path)", loader = "ds:loader{...}", split = "ds:split(...)", train_test_split = "ds:split(...)",
+    imagefolder = "folder", loader = "ds:loader{...}", split = "ds:split(...)", train_test_split = "ds:split(...)",
   },
   ["ms.ml"] = {
     kneighborsclassifier = "knn", nearest_neighbors = "knn", nearestneighbors = "knn", neighbors = "knn",

@@ -1,11 +1,13 @@
-"""Files that NumPy wrote, for tests/lua/test_formats.lua and tests/c/test_formats.c: tests/data/formats/*.npy, *.npz and expected.json.
+"""Files that NumPy wrote, for tests/lua/test_formats.lua and tests/c/test_formats.c: tests/data/formats/*.npy, *.npz and expected.json;
+and pictures that Pillow resized, for tests/lua/test_folder.lua: resized.json.
 
-    python3 tests/peers/make_formats.py            (numpy)
+    python3 tests/peers/make_formats.py            (numpy, pillow)
 """
 import json
 import os
 
 import numpy as np
+from PIL import Image
 
 folder = os.path.join(os.path.dirname(__file__), "..", "data", "formats")
 os.makedirs(folder, exist_ok=True)
@@ -50,3 +52,17 @@ def plain(x):
 
 with open(path("expected.json"), "w") as f:
     json.dump({name: plain(x) for name, x in arrays.items()}, f)
+
+# 9 lines of 13 pixels; the same to other sizes, stretched, and the middle of it (box: what fills the size).
+picture = np.array([[(x * x * 7 + y * 31 + x * y * 5) % 256 for x in range(13)] for y in range(9)], "u1")
+image = Image.fromarray(picture)
+resized = []
+for height, width in [(9, 13), (4, 4), (3, 13), (9, 5), (20, 17), (1, 1), (5, 30)]:
+    scale = max(height / 9, width / 13)
+    tall, wide = (9, width * 9 / height) if width * 9 < height * 13 else (height * 13 / width, 13)
+    box = ((13 - wide) / 2, (9 - tall) / 2, (13 + wide) / 2, (9 + tall) / 2)
+    resized.append({"height": height, "width": width,
+                    "stretch": np.asarray(image.resize((width, height), Image.BILINEAR)).tolist(),
+                    "crop": np.asarray(image.resize((width, height), Image.BILINEAR, box=box)).tolist()})
+with open(path("resized.json"), "w") as f:
+    json.dump({"picture": picture.tolist(), "resized": resized}, f)
