@@ -196,7 +196,7 @@ function data.folder(path, given) return require("mascon.folder").open(path, giv
 -- coast, forest, highway, insidecity, mountain, opencountry, street, tallbuilding), u8 N x 3 x size x size. From the folder all_64x64 of
 -- small pictures where size is at most 64 and it is there, split at random by the seed, the same share of every class; else from the
 -- folders train and test of subset_256x256. Looks where data.mnist does, for a folder scenes8 or scenes. Other options as data.folder.
-function data.scenes(given) return require("mascon.scenes").open(given, places) end
+function data.scenes(given) return require("mascon.scenes").open(given) end
 
 -- data.find(which, options): "mnist", "fashion" (or "fashion_mnist"), or "auto": MNIST if it is found, else Fashion-MNIST; what the option
 -- data names comes before both.

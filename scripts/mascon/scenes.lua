@@ -2,6 +2,7 @@
 local inside = require "mascon.inside"
 local folder = require "mascon.folder"
 local options = require "mascon.options"
+local places = require "mascon.places"
 local system = require "mascon.system"
 local any, fail = options.any, options.raise
 local scenes = {}
@@ -9,9 +10,9 @@ local scenes = {}
 local function is_folder(path) return system.kind(path) == "folder" end
 
 -- The folder that has what is wanted, and which of both it is; or what was looked for, as text.
-local function find(places, data, small)
+local function find(data, small)
   local tried = {}
-  for _, place in ipairs(places({ "scenes8", "scenes" }, data)) do
+  for _, place in ipairs(places.list({ "scenes8", "scenes" }, data)) do
     local one, parts = place.path .. "/all_64x64", place.path .. "/subset_256x256"
     if small and is_folder(one) then return one, "small" end
     if is_folder(parts .. "/train") and is_folder(parts .. "/test") then return parts, "parts" end
@@ -34,12 +35,13 @@ local function split(ds, share, seed)
   return ds:subset(first), ds:subset(second)
 end
 
-function scenes.open(given, places)
+function scenes.open(given)
   local o = options.read("data.scenes", given, { size = 64, data = any, split = 0.8, seed = 1, channels = any, limit = any, cache = any,
     device = any, normalize = any, fit = any })
   options.count("data.scenes", "size", o.size)
+  if o.data ~= nil and type(o.data) ~= "string" then fail("data.scenes: data: expected the name of a folder, got %s", type(o.data)) end
   if not (o.split > 0 and o.split < 1) then fail("data.scenes: split: expected a fraction between 0 and 1, got %s", tostring(o.split)) end
-  local path, kind = find(places, o.data, o.size <= 64)
+  local path, kind = find(o.data, o.size <= 64)
   if not path then
     fail("data.scenes: looked for the folder all_64x64, or subset_256x256 with train and test, in\n%s\nThe 8 outdoor scenes are those of "
       .. "Oliva and Torralba (2001), people.csail.mit.edu/torralba/code/spatialenvelope; put the folders there, or name theirs by the "
