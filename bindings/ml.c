@@ -31,7 +31,7 @@ const char *msl_what_at(lua_State *L) { return luaL_checkstring(L, 1); }
 
 /* The core's messages begin with its own names for things; let them begin with the function the script called. */
 void msl_leave_as(lua_State *L, int mark, const char *what) {
-  static const char *const names[] = {"knn: ", "forest: ", "pca: ", "covariance: ", "eigen: ", "logistic: ", NULL};
+  static const char *const names[] = {"knn: ", "graph: ", "forest: ", "pca: ", "covariance: ", "eigen: ", "logistic: ", NULL};
   char text[1024];
   if (ms_error()) {
     const char *said = ms_error();

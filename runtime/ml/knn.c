@@ -3,7 +3,11 @@
  * For query q and training row y, both moved by the mean of the training rows, |q - y|^2 - |q|^2 = |y|^2 - 2 q.y =: the score.
  * Scores come from an f32 block product; each is within a bound E of the true one (see error_bound). Every row whose score minus E
  * does not rule it out is measured again, directly and in f64 on the original rows, and only these distances decide. So the answer
- * is that of the direct computation, equal rows are at distance 0, and E only sets how many rows are measured twice. */
+ * is that of the direct computation, equal rows are at distance 0, and E only sets how many rows are measured twice.
+ *
+ * Cosine distance is half the squared euclidean distance of rows of length 1, so such rows are kept and asked for. A row of zeros
+ * has no direction: it is at distance 1 from everything, as in scikit-learn. Two more features hold that up: a training row of
+ * zeros becomes (0, .., 0, 1, 0), a query of zeros (0, .., 0, 0, 1). Manhattan distance has no product: it is measured directly. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -21,9 +25,12 @@ enum {
 };
 
 struct ms_knn {
-  int64_t n, d, padded; /* padded: n up to a multiple of PANEL_ROWS */
+  int64_t n, d, padded; /* d: features of x below; padded: n up to a multiple of PANEL_ROWS */
+  int64_t features;     /* of the rows given: d, or with cosine d - 2 */
+  ms_knn_metric metric;
   int32_t classes;
-  float *x;      /* n x d, as given */
+  float *x;      /* n x d, as given; with cosine of length 1 */
+  float *given;  /* with cosine: n x features, as given; else NULL */
   float *mean;   /* d */
   float *packed; /* for each block of DEPTH features, for each panel: features x PANEL_ROWS, moved by mean; rows past n are 0 */
   float *norm;   /* padded: |y - mean|^2; +infinity past n */
@@ -33,7 +40,7 @@ struct ms_knn {
 
 /* A row measured: ordered by distance, then by row. */
 typedef struct neighbour {
-  double d2;
+  double far; /* squared, where distances are euclidean */
   int32_t row;
 } neighbour;
 
@@ -99,35 +106,38 @@ typedef int64_t (*scan_fn)(const float *s, int64_t from, int64_t n, float limit)
 #endif
 
 typedef double (*distance_fn)(const float *a, const float *b, int64_t d);
+typedef double (*manhattan_fn)(const float *a, const float *b, int64_t d, double most);
 
 /* What a query calls. */
 typedef struct knn_kernels {
   product_fn product;
   scan_fn scan;
   distance_fn distance;
+  manhattan_fn manhattan;
 } knn_kernels;
 
 static knn_kernels best_knn_kernels(void) {
 #if ML_VARIANTS
   const int isa = ml_isa();
-  if (isa == ML_AVX512) return (knn_kernels){product_avx512, scan_avx512, distance_avx};
-  if (isa == ML_AVX2) return (knn_kernels){product_avx2, scan_avx2, distance_avx};
+  if (isa == ML_AVX512) return (knn_kernels){product_avx512, scan_avx512, distance_avx, manhattan_avx};
+  if (isa == ML_AVX2) return (knn_kernels){product_avx2, scan_avx2, distance_avx, manhattan_avx};
 #endif
-  return (knn_kernels){product_base, scan_base, distance_base};
+  return (knn_kernels){product_base, scan_base, distance_base, manhattan_base};
 }
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */
 
 void ms_knn_free(ms_knn *m) {
   if (!m) return;
-  free(m->x), free(m->mean), free(m->packed), free(m->norm), free(m->bound), free(m->y);
+  free(m->x), free(m->given), free(m->mean), free(m->packed), free(m->norm), free(m->bound), free(m->y);
   free(m);
 }
 
 int64_t ms_knn_rows(const ms_knn *m) { return m->n; }
-int64_t ms_knn_features(const ms_knn *m) { return m->d; }
+int64_t ms_knn_features(const ms_knn *m) { return m->features; }
 int32_t ms_knn_classes(const ms_knn *m) { return m->classes; }
-const float *ms_knn_x(const ms_knn *m) { return m->x; }
+ms_knn_metric ms_knn_metric_of(const ms_knn *m) { return m->metric; }
+const float *ms_knn_x(const ms_knn *m) { return m->given ? m->given : m->x; }
 const int32_t *ms_knn_y(const ms_knn *m) { return m->y; }
 
 static int64_t tiles_of(const ms_knn *m) { return (m->padded + TILE - 1) / TILE; }
@@ -172,27 +182,54 @@ static void pack_training(ms_knn *m) {
   }
 }
 
+/* Rows of length 1 with two features more; `mark`: the one of those that a row of zeros has. */
+static void directions(int64_t n, int64_t features, const float *x, int mark, float *to) {
+  const int64_t d = features + 2;
+  MS_PARALLEL(ms_threads(), i, n, {
+    const float *row = x + i * features;
+    float *out = to + i * d;
+    double sum = 0;
+    for (int64_t j = 0; j < features; j++) sum += (double)row[j] * (double)row[j];
+    const double scale = sum > 0 ? 1 / sqrt(sum) : 0;
+    for (int64_t j = 0; j < features; j++) out[j] = (float)((double)row[j] * scale);
+    out[features] = sum == 0 && mark == 0;
+    out[features + 1] = sum == 0 && mark == 1;
+  });
+}
+
 ms_knn *ms_knn_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes) {
-  if (n < 1 || d < 1 || n > INT32_MAX - TILE || d > INT32_MAX)
+  return ms_knn_fit_by(MS_KNN_EUCLIDEAN, n, d, x, y, classes);
+}
+
+ms_knn *ms_knn_fit_by(ms_knn_metric metric, int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes) {
+  if (metric != MS_KNN_EUCLIDEAN && metric != MS_KNN_COSINE && metric != MS_KNN_MANHATTAN)
+    return ms_fail("knn: expected metric 0, 1 or 2, got %d", (int)metric);
+  if (n < 1 || d < 1 || n > INT32_MAX - TILE || d > INT32_MAX - 2)
     return ms_fail("knn: expected 1 to 2^31 rows and features, got %lld x %lld", (long long)n, (long long)d);
   if (ml_check_finite("knn: x", n, d, x)) return NULL;
   if (!y) classes = 0;
   else if ((classes = ml_check_labels("knn: y", n, y, classes)) < 0) return NULL;
   ms_knn *m = calloc(1, sizeof *m);
   if (!m) return ml_no_memory("knn");
-  m->n = n, m->d = d, m->classes = classes;
+  const bool cosine = metric == MS_KNN_COSINE, products = metric != MS_KNN_MANHATTAN;
+  m->n = n, m->features = d, m->classes = classes, m->metric = metric;
+  m->d = cosine ? d + 2 : d;
   m->padded = (n + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
-  m->x = ml_alloc(n * d, sizeof *m->x);
-  m->mean = ml_alloc(d, sizeof *m->mean);
-  m->packed = ml_alloc(m->padded * d, sizeof *m->packed);
+  m->x = ml_alloc(n * m->d, sizeof *m->x);
+  m->given = cosine ? ml_alloc(n * d, sizeof *m->given) : NULL;
+  m->mean = ml_alloc(m->d, sizeof *m->mean);
+  m->packed = ml_alloc(products ? m->padded * m->d : 0, sizeof *m->packed);
   m->norm = ml_alloc(m->padded, sizeof *m->norm);
   m->bound = ml_alloc(tiles_of(m), sizeof *m->bound);
   m->y = y ? ml_alloc(n, sizeof *m->y) : NULL;
-  if (!m->x || !m->mean || !m->packed || !m->norm || !m->bound || (y && !m->y)) goto fail;
-  memcpy(m->x, x, (size_t)(n * d) * sizeof *x);
+  if (!m->x || (cosine && !m->given) || !m->mean || !m->packed || !m->norm || !m->bound || (y && !m->y)) goto fail;
+  memcpy(cosine ? m->given : m->x, x, (size_t)(n * d) * sizeof *x);
+  if (cosine) directions(n, d, x, 0, m->x);
   if (y) memcpy(m->y, y, (size_t)n * sizeof *y);
-  if (column_means(m)) goto fail;
-  pack_training(m);
+  if (products) {
+    if (column_means(m)) goto fail;
+    pack_training(m);
+  }
   return m;
 fail:
   ms_knn_free(m);
@@ -201,7 +238,7 @@ fail:
 
 /* ---- query ------------------------------------------------------------------------------------------------------- */
 
-static bool nearer(neighbour a, neighbour b) { return a.d2 < b.d2 || (a.d2 == b.d2 && a.row < b.row); }
+static bool nearer(neighbour a, neighbour b) { return a.far < b.far || (a.far == b.far && a.row < b.row); }
 
 /* Heaps with the farthest at the root. */
 static void sink_near(neighbour *h, int64_t size, neighbour e) {
@@ -298,8 +335,8 @@ static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i
   /* limit: a row with a larger score is not among the k nearest. f32 rounding of the limit is covered by the factor. */
   float limit = FLT_MAX;
   if (w->held[i] == k) {
-    const double most = heap[0].d2 - w->norm[i] + error;
-    limit = nextafterf((float)(most + 1e-12 * (heap[0].d2 + w->norm[i])), INFINITY);
+    const double most = heap[0].far - w->norm[i] + error;
+    limit = nextafterf((float)(most + 1e-12 * (heap[0].far + w->norm[i])), INFINITY);
   }
   int64_t picked = 0, scored = 0;
   const int64_t end = (wide + SCAN - 1) / SCAN * SCAN;
@@ -325,7 +362,7 @@ static void query_chunk(const ms_knn *m, workspace *w, const float *q, int64_t r
   const int64_t d = m->d, tall = (rows + TILE_QUERIES - 1) / TILE_QUERIES * TILE_QUERIES;
   pack_queries(m, w, q, rows, tall);
   memset(w->held, 0, sizeof w->held);
-  for (int64_t t = 0; t < tiles_of(m); t++) {
+  for (int64_t t = 0; t < tiles_of(m) && !ms_interrupted(); t++) {
     const int64_t first = t * TILE, wide = m->padded - first < TILE ? m->padded - first : TILE;
     for (int64_t i = 0; i < tall; i++) memcpy(w->score + i * TILE, m->norm + first, (size_t)wide * sizeof(float));
     for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
@@ -340,6 +377,22 @@ static void query_chunk(const ms_knn *m, workspace *w, const float *q, int64_t r
   }
 }
 
+/* The same by manhattan distance: row after row, each left as soon as it is farther than the farthest of the k. */
+static void measure_chunk(const ms_knn *m, workspace *w, const float *q, int64_t rows, int64_t k, const knn_kernels *f) {
+  memset(w->held, 0, sizeof w->held);
+  for (int64_t first = 0; first < m->n && !ms_interrupted(); first += SCAN) {
+    const int64_t last = m->n - first < SCAN ? m->n : first + SCAN;
+    for (int64_t i = 0; i < rows; i++) {
+      neighbour *heap = w->heap + i * k;
+      for (int64_t r = first; r < last; r++) {
+        const double most = w->held[i] == k ? heap[0].far : INFINITY;
+        const double far = f->manhattan(q + i * m->d, m->x + r * m->d, m->d, most);
+        if (far <= most) push_near(heap, &w->held[i], k, (neighbour){far, (int32_t)r});
+      }
+    }
+  }
+}
+
 static void close_desk(workspace *w) {
   if (!w) return;
   free(w->packed), free(w->score), free(w->heap), free(w->best), free(w->pick), free(w);
@@ -348,8 +401,9 @@ static void close_desk(workspace *w) {
 static workspace *open_desk(const ms_knn *m, int64_t k) {
   workspace *w = calloc(1, sizeof *w);
   if (!w) return NULL;
-  w->packed = ml_alloc(CHUNK * m->d, sizeof *w->packed);
-  w->score = ml_alloc(CHUNK * TILE, sizeof *w->score);
+  const bool products = m->metric != MS_KNN_MANHATTAN;
+  w->packed = ml_alloc(products ? CHUNK * m->d : 0, sizeof *w->packed);
+  w->score = ml_alloc(products ? CHUNK * TILE : 0, sizeof *w->score);
   w->heap = ml_alloc(CHUNK * k, sizeof *w->heap);
   w->best = ml_alloc(k < TILE ? k : TILE, sizeof *w->best);
   w->pick = ml_alloc(TILE, sizeof *w->pick);
@@ -358,8 +412,8 @@ static workspace *open_desk(const ms_knn *m, int64_t k) {
   return NULL;
 }
 
-/* index (from 0) and squared distance, nq x k, nearest first. */
-static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, double *d2) {
+/* index (from 0) and distance (euclidean and cosine: squared, of the rows kept), nq x k, nearest first. */
+static int query_rows(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, double *d2) {
   const knn_kernels f = best_knn_kernels();
   bool failed = false;
   const int team = ms_threads();
@@ -371,14 +425,15 @@ static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t
     for (int64_t t; w && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
       const int64_t from = t * CHUNK;
       const int64_t rows = nq - from < CHUNK ? nq - from : CHUNK;
-      query_chunk(m, w, q + from * m->d, rows, k, &f);
+      (m->metric == MS_KNN_MANHATTAN ? measure_chunk : query_chunk)(m, w, q + from * m->d, rows, k, &f);
+      if (ms_interrupted()) break;
       for (int64_t i = 0; i < rows; i++) {
         neighbour *heap = w->heap + i * k;
         for (int64_t left = k - 1; left >= 0; left--) {
           const neighbour farthest = heap[0];
           sink_near(heap, left, heap[left]);
           index[(from + i) * k + left] = farthest.row;
-          d2[(from + i) * k + left] = farthest.d2;
+          d2[(from + i) * k + left] = farthest.far;
         }
       }
     }
@@ -388,10 +443,28 @@ static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t
   return failed ? ml_no_memory("knn"), -1 : 0;
 }
 
+/* The same for queries as they are given. */
+static int query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, double *d2) {
+  if (m->metric != MS_KNN_COSINE) return query_rows(m, nq, q, k, index, d2);
+  float *unit = ml_alloc(nq * m->d, sizeof *unit);
+  if (!unit) return ml_no_memory("knn"), -1;
+  directions(nq, m->features, q, 1, unit);
+  const int rc = query_rows(m, nq, unit, k, index, d2);
+  for (int64_t i = 0; rc == 0 && i < nq; i++) /* a query of zeros: exactly as far from all, but for rounding that already is so */
+    for (int64_t j = 0; unit[(i + 1) * m->d - 1] > 0 && j < k; j++) index[i * k + j] = (int32_t)j, d2[i * k + j] = 2;
+  free(unit);
+  return rc;
+}
+
+/* The distance from what query gives. */
+static double distance_of(const ms_knn *m, double d2) {
+  return m->metric == MS_KNN_EUCLIDEAN ? sqrt(d2) : m->metric == MS_KNN_COSINE ? d2 / 2 : d2;
+}
+
 static int check_query(const ms_knn *m, int64_t nq, const float *q, int64_t k) {
   if (nq < 0) return ms_fail("knn: expected a number of queries >= 0, got %lld", (long long)nq), -1;
   if (k < 1 || k > m->n) return ms_fail("knn: expected 1 <= k <= %lld training rows, got %lld", (long long)m->n, (long long)k), -1;
-  return ml_check_finite("knn: query", nq, m->d, q);
+  return ml_check_finite("knn: query", nq, m->features, q);
 }
 
 /* Queries answered between two looks at the result, so that k x nq f64 distances never stand in memory at once. */
@@ -418,13 +491,33 @@ int ms_knn_query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t
   int rc = 0;
   for (int64_t from = 0; from < nq && rc == 0; from += BATCH) {
     const int64_t rows = nq - from < BATCH ? nq - from : BATCH;
-    rc = query(m, rows, q + from * m->d, k, a.index, a.d2);
+    rc = query(m, rows, q + from * m->features, k, a.index, a.d2);
     for (int64_t i = 0; rc == 0 && i < rows * k; i++) {
       index[from * k + i] = a.index[i] + MS_INDEX_BASE;
-      if (distance) distance[from * k + i] = (float)sqrt(a.d2[i]);
+      if (distance) distance[from * k + i] = (float)distance_of(m, a.d2[i]);
     }
   }
   free(a.index), free(a.d2);
+  return rc;
+}
+
+int ms_knn_others(const ms_knn *m, int64_t k, int32_t *index, float *distance) {
+  if (!m) return -1;
+  if (k < 1 || k >= m->n)
+    return ms_fail("knn: expected 1 <= k <= %lld other training rows, got %lld", (long long)m->n - 1, (long long)k), -1;
+  int32_t *near = k < INT64_MAX / m->n - 1 ? ml_alloc(m->n * (k + 1), sizeof *near) : NULL;
+  float *far = near ? ml_alloc(m->n * (k + 1), sizeof *far) : NULL;
+  int rc = far ? ms_knn_query(m, m->n, ms_knn_x(m), k + 1, near, far) : (ml_no_memory("knn"), -1);
+  for (int64_t i = 0; rc == 0 && i < m->n; i++) {
+    int64_t at = 0; /* the row itself is left out; where k + 1 others are at distance 0 too, and before it, the last of them */
+    for (int64_t j = 0; j <= k && at < k; j++) {
+      if (near[i * (k + 1) + j] == i + MS_INDEX_BASE) continue;
+      index[i * k + at] = near[i * (k + 1) + j];
+      if (distance) distance[i * k + at] = far[i * (k + 1) + j];
+      at++;
+    }
+  }
+  free(near), free(far);
   return rc;
 }
 
@@ -440,14 +533,14 @@ int ms_knn_classify(const ms_knn *m, int64_t nq, const float *q, int64_t k, ms_k
   int rc = vote ? 0 : (ml_no_memory("knn"), -1);
   for (int64_t from = 0; from < nq && rc == 0; from += BATCH) {
     const int64_t rows = nq - from < BATCH ? nq - from : BATCH;
-    rc = query(m, rows, q + from * m->d, k, a.index, a.d2);
+    rc = query(m, rows, q + from * m->features, k, a.index, a.d2);
     for (int64_t i = 0; rc == 0 && i < rows; i++) {
       const double *d2 = a.d2 + i * k;
       double all = 0;
       for (int32_t c = 0; c < m->classes; c++) vote[c] = 0;
       for (int64_t j = 0; j < k; j++) {
         double weight = 1;
-        if (weights == MS_KNN_DISTANCE) weight = d2[0] == 0 ? d2[j] == 0 : 1 / sqrt(d2[j]);
+        if (weights == MS_KNN_DISTANCE) weight = d2[0] == 0 ? d2[j] == 0 : 1 / distance_of(m, d2[j]);
         vote[m->y[a.index[i * k + j]] - MS_INDEX_BASE] += weight;
         all += weight;
       }

@@ -13,20 +13,39 @@
 typedef struct ms_knn ms_knn;
 typedef enum ms_knn_weights { MS_KNN_UNIFORM, MS_KNN_DISTANCE } ms_knn_weights;
 
+/* How far apart rows are: |q - y|, 1 - q.y / (|q| |y|) (1 where either is 0), or the sum of |q_j - y_j|. */
+typedef enum ms_knn_metric { MS_KNN_EUCLIDEAN, MS_KNN_COSINE, MS_KNN_MANHATTAN } ms_knn_metric;
+
 /* Keep n x d training rows (copied). y: their classes 1..classes, or NULL for a model that only finds neighbours; classes 0 = the
  * largest label. Fails on n or d < 1, on n >= 2^31, on a label outside 1..classes, on a value not finite, out of memory. */
 ms_knn *ms_knn_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes);
+ms_knn *ms_knn_fit_by(ms_knn_metric metric, int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes);
 void ms_knn_free(ms_knn *m); /* NULL is fine */
+ms_knn_metric ms_knn_metric_of(const ms_knn *m);
 int64_t ms_knn_rows(const ms_knn *m);
 int64_t ms_knn_features(const ms_knn *m);
 int32_t ms_knn_classes(const ms_knn *m);  /* 0 without labels */
 const float *ms_knn_x(const ms_knn *m);   /* the training rows, rows x features; they belong to m */
 const int32_t *ms_knn_y(const ms_knn *m); /* their classes, NULL without labels */
 
-/* The k nearest training rows of each of nq query rows (nq x d) by euclidean distance, nearest first, lower row number first where
- * distances are equal: the order of distances computed directly in f64. index: nq x k, from 1. distance: nq x k, or NULL.
- * -1 on k outside 1..n, on a value not finite, out of memory. */
+/* The k nearest training rows of each of nq query rows (nq x d), nearest first, lower row number first where distances are equal:
+ * the order of distances computed directly in f64 (cosine: of rows of length 1, rounded to f32). index: nq x k, from 1. distance:
+ * nq x k, or NULL. -1 on k outside 1..n, on a value not finite, out of memory. */
 int ms_knn_query(const ms_knn *m, int64_t nq, const float *q, int64_t k, int32_t *index, float *distance);
+
+/* The k nearest other training rows of each training row, in the same order: n x k. 1 <= k < n. */
+int ms_knn_others(const ms_knn *m, int64_t k, int32_t *index, float *distance);
+
+/* A graph over n rows in which row i leads to index[i][0..k-1] (n x k, from 1, without repetition) with weight[i][..], made
+ * symmetric: */
+typedef enum ms_graph_symmetry { MS_GRAPH_NONE, MS_GRAPH_MEAN, MS_GRAPH_MAX } ms_graph_symmetry;
+/* not at all, (W + W^T) / 2, or the larger of W and W^T. Edges by row, then column, ascending: those of row i are first[i] ..
+ * first[i + 1] - 1 of column (from 1) and value. *column and *value are the caller's to free(). Returns how many edges, or -1. */
+int64_t ms_graph_join(int64_t n, int64_t k, const int32_t *index, const float *weight, ms_graph_symmetry how, int64_t *first,
+                      int32_t **column, float **value);
+/* out = W in, of n x c numbers in f64: sums over the edges of a row in their order. column counts from 1. */
+void ms_graph_product(int64_t n, const int64_t *first, const int64_t *column, const float *value, int64_t c, const double *in,
+                      double *out);
 
 /* The class most of the k neighbours have, the smaller class number where votes are equal. MS_KNN_DISTANCE weighs a vote by
  * 1/distance; neighbours at distance 0, where there are any, then vote alone. predicted: nq classes. proba: nq x classes, the
