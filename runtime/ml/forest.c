@@ -21,12 +21,16 @@ struct ms_forest {
   int32_t *feature, *left, *leaf;
   float *threshold;
   double *proba;
+  double *importance;  /* features, or NULL where the forest came without */
+  double *out_of_bag;  /* seen x width, or NULL */
+  int64_t seen;        /* training rows */
   int32_t *depth;      /* trees */
   packed_node *packed; /* nodes */
 };
 
 ms_forest_options ms_forest_defaults(void) {
-  return (ms_forest_options){.trees = 100, .max_features = 0, .min_split = 2, .min_leaf = 1, .bootstrap = true};
+  return (ms_forest_options){
+      .criterion = MS_FOREST_GINI, .trees = 100, .max_features = 0, .min_split = 2, .min_leaf = 1, .bootstrap = true};
 }
 
 ms_forest_options ms_tree_defaults(void) {
@@ -36,9 +40,12 @@ ms_forest_options ms_tree_defaults(void) {
 void ms_forest_free(ms_forest *f) {
   if (!f) return;
   free(f->first), free(f->feature), free(f->left), free(f->leaf), free(f->threshold), free(f->proba), free(f->depth),
-      free(f->packed);
+      free(f->packed), free(f->importance), free(f->out_of_bag);
   free(f);
 }
+
+/* Numbers in a leaf that is not of one class. */
+static int64_t width_of(int32_t classes) { return classes ? classes : 1; }
 
 static ms_forest *new_forest(int64_t trees, int64_t features, int64_t nodes, int64_t rows, int32_t classes) {
   ms_forest *f = calloc(1, sizeof *f);
@@ -49,7 +56,7 @@ static ms_forest *new_forest(int64_t trees, int64_t features, int64_t nodes, int
   f->left = ml_alloc(nodes, sizeof *f->left);
   f->leaf = ml_alloc(nodes, sizeof *f->leaf);
   f->threshold = ml_alloc(nodes, sizeof *f->threshold);
-  f->proba = rows <= INT64_MAX / classes ? ml_alloc(rows * classes, sizeof *f->proba) : NULL;
+  f->proba = rows <= INT64_MAX / width_of(classes) ? ml_alloc(rows * width_of(classes), sizeof *f->proba) : NULL;
   f->depth = ml_alloc(trees, sizeof *f->depth);
   f->packed = ml_alloc(nodes, sizeof *f->packed);
   if (f->first && f->feature && f->left && f->leaf && f->threshold && f->proba && f->depth && f->packed) return f;
@@ -80,8 +87,9 @@ static int pack_nodes(ms_forest *f) {
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */
 
-static ms_forest *join_trees(const ml_tree *tree, int64_t trees, int64_t features, int32_t classes) {
+ms_forest *ml_join_trees(const ml_tree *tree, int64_t trees, int64_t features, int32_t classes) {
   int64_t nodes = 0, rows = 0;
+  const int64_t width = width_of(classes);
   for (int64_t t = 0; t < trees; t++) nodes += tree[t].nodes, rows += tree[t].rows;
   ms_forest *f = rows < INT32_MAX ? new_forest(trees, features, nodes, rows, classes) : NULL;
   if (!f) return NULL;
@@ -94,7 +102,7 @@ static ms_forest *join_trees(const ml_tree *tree, int64_t trees, int64_t feature
     memcpy(f->threshold + nodes, from->threshold, (size_t)from->nodes * sizeof *f->threshold);
     for (int64_t i = 0; i < from->nodes; i++)
       f->leaf[nodes + i] = from->leaf[i] < 0 ? from->leaf[i] - (int32_t)rows : from->leaf[i];
-    memcpy(f->proba + rows * classes, from->proba, (size_t)(from->rows * classes) * sizeof *f->proba);
+    if (from->rows) memcpy(f->proba + rows * width, from->proba, (size_t)(from->rows * width) * sizeof *f->proba);
     nodes += from->nodes, rows += from->rows;
   }
   f->first[trees] = nodes;
@@ -103,8 +111,25 @@ static ms_forest *join_trees(const ml_tree *tree, int64_t trees, int64_t feature
   return NULL;
 }
 
+/* The mean over the trees that split at all, brought to the sum 1. -1: no memory. */
+static int add_importance(ms_forest *f, const ml_tree *tree) {
+  f->importance = ml_alloc(f->features, sizeof *f->importance);
+  if (!f->importance) return -1;
+  double sum = 0;
+  for (int64_t j = 0; j < f->features; j++) {
+    f->importance[j] = 0;
+    for (int64_t t = 0; t < f->trees; t++) f->importance[j] += tree[t].importance[j];
+    sum += f->importance[j];
+  }
+  for (int64_t j = 0; sum > 0 && j < f->features; j++) f->importance[j] /= sum;
+  return 0;
+}
+
 static int check_options(const ms_forest_options *o, int64_t d) {
   if (o->trees < 1 || o->trees > INT_MAX) return ms_fail("forest: expected trees >= 1, got %lld", (long long)o->trees), -1;
+  if (o->criterion != MS_FOREST_GINI && o->criterion != MS_FOREST_ENTROPY)
+    return ms_fail("forest: expected criterion 0 or 1, got %d", (int)o->criterion), -1;
+  if (o->out_of_bag && !o->bootstrap) return ms_fail("forest: out of bag: only with bootstrap"), -1;
   if (o->max_depth < 0) return ms_fail("forest: expected max_depth >= 0, got %lld", (long long)o->max_depth), -1;
   if (o->max_features < -1 || o->max_features > d)
     return ms_fail("forest: expected max_features 1..%lld, 0 or -1, got %lld", (long long)d, (long long)o->max_features), -1;
@@ -114,25 +139,32 @@ static int check_options(const ms_forest_options *o, int64_t d) {
   return 0;
 }
 
-ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes,
-                         const ms_forest_options *options) {
+static int ask_out_of_bag(ms_forest *f, int64_t n, const float *x, uint64_t seed);
+
+/* y or target: the other is NULL. */
+static ms_forest *grow(int64_t n, int64_t d, const float *x, const int32_t *y, const double *target, int32_t classes,
+                       const ms_forest_options *options) {
   if (n < 1 || d < 1 || n > INT32_MAX / 2 || d > INT32_MAX)
     return ms_fail("forest: expected 1 to 2^30 rows and 1 to 2^31 features, got %lld x %lld", (long long)n, (long long)d);
   ms_forest_options o = *options;
   if (check_options(&o, d) || ml_check_finite("forest: x", n, d, x)) return NULL;
-  if ((classes = ml_check_labels("forest: y", n, y, classes)) < 0) return NULL;
+  if (y && (classes = ml_check_labels("forest: y", n, y, classes)) < 0) return NULL;
   if (classes > UINT16_MAX) return ms_fail("forest: expected at most 65535 classes, got %d", classes);
+  for (int64_t i = 0; target && i < n; i++)
+    if (!isfinite(target[i]))
+      return ms_fail("forest: y[%lld] = %g, expected a finite number", (long long)i + MS_INDEX_BASE, target[i]);
   if (o.max_features == 0) o.max_features = (int64_t)sqrt((double)d);
   if (o.max_features == -1) o.max_features = d;
   ml_ranked data;
-  if (ml_ranked_open(&data, n, d, x, y, classes)) return ms_interrupted() ? ms_stopped("forest") : ml_no_memory("forest");
+  if (ml_ranked_open(&data, n, d, x, y, target, classes)) return ms_interrupted() ? ms_stopped("forest") : ml_no_memory("forest");
   ml_tree *tree = calloc((size_t)o.trees, sizeof *tree);
-  bool failed = !tree;
+  double *logs = o.criterion == MS_FOREST_ENTROPY && y ? ml_log_table() : NULL;
+  bool failed = !tree || (o.criterion == MS_FOREST_ENTROPY && y && !logs);
   const int team = failed ? 1 : o.trees < ms_threads() ? (int)o.trees : ms_threads();
   ms_stretch share[team];
   ms_cut(share, team, o.trees);
   MS_TOGETHER(team, id, {
-    ml_grower *g = tree ? ml_grower_open(&data) : NULL;
+    ml_grower *g = failed ? NULL : ml_grower_open(&data, logs);
     bool mine = !g;
     for (int64_t t; !mine && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;)
       mine = ml_tree_grow(g, &data, &o, t, &tree[t]) != 0;
@@ -140,11 +172,24 @@ ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y,
     if (mine) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
   });
   failed |= ms_interrupted();
-  ms_forest *f = failed ? NULL : join_trees(tree, o.trees, d, classes);
+  ms_forest *f = failed ? NULL : ml_join_trees(tree, o.trees, d, classes);
+  if (f && (add_importance(f, tree) || (o.out_of_bag && ask_out_of_bag(f, n, x, o.seed)))) {
+    ms_forest_free(f);
+    f = NULL;
+  }
   for (int64_t t = 0; tree && t < o.trees; t++) ml_tree_close(&tree[t]);
-  free(tree);
+  free(tree), free(logs);
   ml_ranked_close(&data);
   return f ? f : ms_interrupted() ? ms_stopped("forest") : ml_no_memory("forest");
+}
+
+ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes,
+                         const ms_forest_options *options) {
+  return grow(n, d, x, y, NULL, classes, options);
+}
+
+ms_forest *ms_forest_regress(int64_t n, int64_t d, const float *x, const double *y, const ms_forest_options *options) {
+  return grow(n, d, x, NULL, y, 0, options);
 }
 
 /* ---- predict ----------------------------------------------------------------------------------------------------- */
@@ -175,13 +220,26 @@ static void descend(const packed_node *node, const float *x, const int64_t row[L
   memcpy(at, leaves, sizeof leaves);
 }
 
-/* Sum over the trees of the class shares of `n` rows; sum: n x classes. */
-static void sum_trees(const ms_forest *f, int64_t n, const float *x, double *sum) {
-  const int32_t classes = f->classes;
-  memset(sum, 0, (size_t)(n * classes) * sizeof *sum);
+/* Add what the leaf of a row says to its `to`. */
+static inline void add_leaf(const ms_forest *f, int32_t leaf, int64_t width, double *to) {
+  if (leaf > 0) {
+    to[leaf - MS_INDEX_BASE] += 1;
+    return;
+  }
+  const double *share = f->proba + (-(int64_t)leaf - 1) * width;
+  for (int64_t k = 0; k < width; k++) to[k] += share[k];
+}
+
+/* Sum over the trees of the class shares of `n` rows; sum: n x width. drawn: for each tree a bit for each of `all` rows, of which
+ * these are those from `from` on; a tree adds nothing to rows whose bit is set; asked: how many trees did. NULL: all add. */
+static void sum_trees(const ms_forest *f, int64_t n, const float *x, double *sum, const uint8_t *drawn, int64_t all, int64_t from,
+                      int32_t *asked) {
+  const int64_t width = width_of(f->classes);
+  memset(sum, 0, (size_t)(n * width) * sizeof *sum);
   for (int64_t t = 0; t < f->trees; t++) {
     const packed_node *node = f->packed + f->first[t];
     const int32_t *leaf = f->leaf + f->first[t];
+    const uint8_t *bits = drawn ? drawn + t * ((all + 7) / 8) : NULL;
     for (int64_t i = 0; i < n; i += LANES) {
       const int64_t lanes = n - i < LANES ? n - i : LANES;
       int64_t row[LANES];
@@ -189,17 +247,47 @@ static void sum_trees(const ms_forest *f, int64_t n, const float *x, double *sum
       for (int64_t l = 0; l < LANES; l++) row[l] = (l < lanes ? i + l : i) * f->features;
       descend(node, x, row, at);
       for (int64_t l = 0; l < lanes; l++) {
-        double *to = sum + (i + l) * classes;
-        const int32_t c = leaf[at[l]];
-        if (c > 0) {
-          to[c - MS_INDEX_BASE] += 1;
-          continue;
-        }
-        const double *share = f->proba + (-(int64_t)c - 1) * classes;
-        for (int32_t k = 0; k < classes; k++) to[k] += share[k];
+        const int64_t r = from + i + l;
+        if (bits && bits[r / 8] >> r % 8 & 1) continue;
+        if (bits) asked[i + l]++;
+        add_leaf(f, leaf[at[l]], width, sum + (i + l) * width);
       }
     }
   }
+}
+
+/* Fill out_of_bag. The rows that a tree has seen are drawn again from its stream. -1: no memory, or interrupted. */
+static int ask_out_of_bag(ms_forest *f, int64_t n, const float *x, uint64_t seed) {
+  const int64_t width = width_of(f->classes), bytes = (n + 7) / 8, block = 1024;
+  uint8_t *drawn = calloc((size_t)f->trees, (size_t)bytes);
+  f->out_of_bag = n <= INT64_MAX / width ? ml_alloc(n * width, sizeof(double)) : NULL;
+  f->seen = n;
+  bool failed = !drawn || !f->out_of_bag;
+  if (failed) return free(drawn), -1;
+  const int team = ms_threads();
+  MS_TASKS(team, id, t, f->trees, {
+    uint16_t *count = ms_interrupted() ? NULL : ml_alloc(n, sizeof *count);
+    uint64_t state = ml_tree_stream(seed, t);
+    if (count) ml_draw_rows(n, &state, count);
+    else __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+    for (int64_t i = 0; count && i < n; i++)
+      if (count[i]) drawn[t * bytes + i / 8] |= (uint8_t)(1 << i % 8);
+    free(count);
+  });
+  MS_TASKS(team, id, b, (n + block - 1) / block, {
+    int32_t asked[1024] = {0};
+    const int64_t from = b * block, rows = n - from < block ? n - from : block;
+    if (!failed && !ms_interrupted())
+      sum_trees(f, rows, x + from * f->features, f->out_of_bag + from * width, drawn, n, from, asked);
+    for (int64_t i = 0; i < rows * width; i++) f->out_of_bag[from * width + i] /= asked[i / width]; /* 0 / 0: NaN */
+  });
+  free(drawn);
+  return failed || ms_interrupted() ? -1 : 0;
+}
+
+const double *ms_forest_out_of_bag(const ms_forest *f, int64_t *rows) {
+  *rows = f->seen;
+  return f->out_of_bag;
 }
 
 /* Either result may be NULL. Rows go in blocks that fit the L2 cache with their sums. */
@@ -207,26 +295,27 @@ static int predict(const ms_forest *f, int64_t n, const float *x, int32_t *predi
   if (!f) return -1;
   if (n < 0) return ms_fail("forest: expected a number of rows >= 0, got %lld", (long long)n), -1;
   if (ml_check_finite("forest: x", n, f->features, x)) return -1;
-  int64_t block = (256 << 10) / (4 * f->features + 8 * f->classes);
+  const int64_t width = width_of(f->classes);
+  int64_t block = (256 << 10) / (4 * f->features + 8 * width);
   block = block < 64 ? 64 : block > 1024 ? 1024 : block;
   bool failed = false;
   const int team = ms_threads();
   ms_stretch share[team];
   ms_cut(share, team, (n + block - 1) / block);
   MS_TOGETHER(team, id, {
-    double *sum = ml_alloc(block * f->classes, sizeof *sum);
+    double *sum = ml_alloc(block * width, sizeof *sum);
     if (!sum) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
     for (int64_t t; sum && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
       const int64_t from = t * block;
       const int64_t rows = n - from < block ? n - from : block;
-      sum_trees(f, rows, x + from * f->features, sum);
+      sum_trees(f, rows, x + from * f->features, sum, NULL, 0, 0, NULL);
       for (int64_t i = 0; i < rows; i++) {
-        const double *s = sum + i * f->classes;
+        const double *s = sum + i * width;
         int32_t most = 0;
         for (int32_t c = 1; c < f->classes; c++)
           if (s[c] > s[most]) most = c;
         if (predicted) predicted[from + i] = most + MS_INDEX_BASE;
-        for (int32_t c = 0; proba && c < f->classes; c++) proba[(from + i) * f->classes + c] = s[c] / (double)f->trees;
+        for (int64_t c = 0; proba && c < width; c++) proba[(from + i) * width + c] = s[c] / (double)f->trees;
       }
     }
     free(sum);
@@ -235,10 +324,20 @@ static int predict(const ms_forest *f, int64_t n, const float *x, int32_t *predi
   return failed ? ml_no_memory("forest"), -1 : 0;
 }
 
-int ms_forest_predict(const ms_forest *f, int64_t n, const float *x, int32_t *predicted) {
-  return predict(f, n, x, predicted, NULL);
+static int of_classes(const ms_forest *f, bool classes) {
+  if (!f || (f->classes > 0) == classes) return 0;
+  return ms_fail("forest: expected a forest of %s", classes ? "classes" : "numbers"), -1;
 }
-int ms_forest_proba(const ms_forest *f, int64_t n, const float *x, double *proba) { return predict(f, n, x, NULL, proba); }
+
+int ms_forest_predict(const ms_forest *f, int64_t n, const float *x, int32_t *predicted) {
+  return of_classes(f, true) ? -1 : predict(f, n, x, predicted, NULL);
+}
+int ms_forest_proba(const ms_forest *f, int64_t n, const float *x, double *proba) {
+  return of_classes(f, true) ? -1 : predict(f, n, x, NULL, proba);
+}
+int ms_forest_value(const ms_forest *f, int64_t n, const float *x, double *value) {
+  return of_classes(f, false) ? -1 : predict(f, n, x, NULL, value);
+}
 
 /* ---- arrays ------------------------------------------------------------------------------------------------------ */
 
@@ -253,7 +352,8 @@ ms_forest_arrays ms_forest_get(const ms_forest *f) {
                             .threshold = f->threshold,
                             .left = f->left,
                             .leaf = f->leaf,
-                            .proba = f->proba};
+                            .proba = f->proba,
+                            .importance = f->importance};
 }
 
 /* One tree of `nodes` nodes that starts at entry `first`. -1 and a message when it breaks a rule of ms_forest_arrays. */
@@ -278,7 +378,7 @@ static int check_tree(const ms_forest_arrays *a, int64_t tree, int64_t first, in
     }
     if (left != i || threshold != INFINITY)
       return ms_fail("forest: tree %lld node %lld: expected a leaf to lead to itself at threshold infinity", t, at), -1;
-    if (leaf == 0 || leaf > a->classes || -(int64_t)leaf > a->rows)
+    if (leaf == 0 || leaf > a->classes || (a->classes == 0 && leaf > 0) || -(int64_t)leaf > a->rows)
       return ms_fail("forest: tree %lld node %lld: leaf %d, expected a class 1..%d or a row -1..-%lld", t, at, leaf, a->classes,
                      (long long)a->rows),
              -1;
@@ -303,7 +403,7 @@ static int check_tree(const ms_forest_arrays *a, int64_t tree, int64_t first, in
 
 ms_forest *ms_forest_set(const ms_forest_arrays *a) {
   if (a->trees < 1 || a->trees > INT_MAX || a->features < 1 || a->features > INT_MAX || a->nodes < a->trees || a->rows < 0 ||
-      a->rows > INT_MAX || a->classes < 1 || a->classes > UINT16_MAX)
+      a->rows > INT_MAX || a->classes < 0 || a->classes > UINT16_MAX)
     return ms_fail("forest: expected sizes >= 1, got trees %lld, features %lld, nodes %lld, rows %lld, classes %d",
                    (long long)a->trees, (long long)a->features, (long long)a->nodes, (long long)a->rows, a->classes);
   if (a->first[0] != 0 || a->first[a->trees] != a->nodes)
@@ -315,9 +415,13 @@ ms_forest *ms_forest_set(const ms_forest_arrays *a) {
                      (long long)a->first[t + 1], (long long)a->first[t], (long long)a->nodes);
   for (int64_t t = 0; t < a->trees; t++)
     if (check_tree(a, t, a->first[t], a->first[t + 1] - a->first[t])) return NULL;
-  for (int64_t i = 0; i < a->rows * a->classes; i++)
-    if (!(a->proba[i] >= 0 && a->proba[i] <= 1))
-      return ms_fail("forest: proba[%lld] = %g, expected 0..1", (long long)i + MS_INDEX_BASE, a->proba[i]);
+  for (int64_t i = 0; i < a->rows * width_of(a->classes); i++)
+    if (a->classes ? !(a->proba[i] >= 0 && a->proba[i] <= 1) : !isfinite(a->proba[i]))
+      return ms_fail("forest: proba[%lld] = %g, expected %s", (long long)i + MS_INDEX_BASE, a->proba[i],
+                     a->classes ? "0..1" : "a finite number");
+  for (int64_t j = 0; a->importance && j < a->features; j++)
+    if (!(a->importance[j] >= 0 && a->importance[j] <= 1 + 1e-9))
+      return ms_fail("forest: importance[%lld] = %g, expected 0..1", (long long)j + MS_INDEX_BASE, a->importance[j]);
   ms_forest *f = new_forest(a->trees, a->features, a->nodes, a->rows, a->classes);
   if (!f) return ml_no_memory("forest");
   memcpy(f->first, a->first, (size_t)(a->trees + 1) * sizeof *f->first);
@@ -325,7 +429,10 @@ ms_forest *ms_forest_set(const ms_forest_arrays *a) {
   memcpy(f->left, a->left, (size_t)a->nodes * sizeof *f->left);
   memcpy(f->leaf, a->leaf, (size_t)a->nodes * sizeof *f->leaf);
   memcpy(f->threshold, a->threshold, (size_t)a->nodes * sizeof *f->threshold);
-  if (a->rows) memcpy(f->proba, a->proba, (size_t)(a->rows * a->classes) * sizeof *f->proba);
+  if (a->rows) memcpy(f->proba, a->proba, (size_t)(a->rows * width_of(a->classes)) * sizeof *f->proba);
+  f->importance = a->importance ? ml_alloc(a->features, sizeof *f->importance) : NULL;
+  if (a->importance && !f->importance) return ms_forest_free(f), ml_no_memory("forest");
+  if (a->importance) memcpy(f->importance, a->importance, (size_t)a->features * sizeof *f->importance);
   if (pack_nodes(f) == 0) return f;
   ms_forest_free(f);
   return ml_no_memory("forest");

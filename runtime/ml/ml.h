@@ -57,35 +57,52 @@ int ms_knn_classify(const ms_knn *m, int64_t nq, const float *q, int64_t k, ms_k
 
 typedef struct ms_forest ms_forest;
 
+typedef enum ms_forest_criterion { MS_FOREST_GINI, MS_FOREST_ENTROPY } ms_forest_criterion;
+
 typedef struct ms_forest_options {
-  int64_t trees;        /* 100 */
-  int64_t max_depth;    /* 0 = no limit */
-  int64_t max_features; /* features looked at per split; 0 = floor(sqrt(d)), -1 = all d */
-  int64_t min_split;    /* 2: fewest rows a node needs to be split */
+  ms_forest_criterion criterion; /* of classes; numbers are split by the sum of squared errors */
+  int64_t trees;                 /* 100 */
+  int64_t max_depth;             /* 0 = no limit */
+  int64_t max_features;          /* features looked at per split; 0 = floor(sqrt(d)), -1 = all d */
+  int64_t min_split;             /* 2: fewest rows a node needs to be split */
   int64_t min_leaf; /* 1: fewest rows on either side of a split; rows drawn twice by the bootstrap count once, as in scikit-learn */
   bool bootstrap;   /* true: each tree sees n rows drawn with replacement */
+  bool out_of_bag;  /* false; true, with bootstrap: also ask each tree about the rows it has not seen */
   uint64_t seed;    /* 0; the forest is a function of data, options and seed, whatever the number of threads */
 } ms_forest_options;
 
 ms_forest_options ms_forest_defaults(void);
 ms_forest_options ms_tree_defaults(void); /* one decision tree: 1 tree, all rows, all features */
 
-/* Grow trees by the gini criterion on n x d rows with classes y (1..classes; classes 0 = the largest label). Fails on n or d < 1,
+/* Grow trees on n x d rows with classes y (1..classes; classes 0 = the largest label). Fails on n or d < 1,
  * on n >= 2^30, on more than 65,535 classes, on an option out of range, on a label outside 1..classes, on a value not finite, out
  * of memory. */
 ms_forest *ms_forest_fit(int64_t n, int64_t d, const float *x, const int32_t *y, int32_t classes, const ms_forest_options *options);
+/* The same for numbers y (f64, finite): a leaf holds the mean of its rows. */
+ms_forest *ms_forest_regress(int64_t n, int64_t d, const float *x, const double *y, const ms_forest_options *options);
+/* Isolation trees (Liu, Ting, Zhou 2008), each on `samples` rows drawn without replacement, at random splits, at most ceil(log2
+ * samples) deep; what ms_forest_value gives is the mean over the trees of a row's depth, with that expected below a leaf of several
+ * rows. Fails as ms_forest_fit does, and on samples outside 1..n. */
+ms_forest *ms_forest_isolate(int64_t n, int64_t d, const float *x, int64_t trees, int64_t samples, uint64_t seed);
+/* The mean depth of a row in such a tree of n rows. */
+double ms_isolation_depth(int64_t n);
 void ms_forest_free(ms_forest *f); /* NULL is fine */
 
 /* The class with the largest mean probability, the smaller number where two are equal. predicted: n classes. */
 int ms_forest_predict(const ms_forest *f, int64_t n, const float *x, int32_t *predicted);
 /* Mean over the trees of the class shares in the leaf a row ends in. proba: n x classes, f64. */
 int ms_forest_proba(const ms_forest *f, int64_t n, const float *x, double *proba);
+/* The mean over the trees of the numbers in the leaves, of a forest for numbers. value: n. */
+int ms_forest_value(const ms_forest *f, int64_t n, const float *x, double *value);
+/* What the trees that have not seen a training row say of it, their mean: rows x classes, or rows x 1 of numbers; NaN where all
+ * have seen it. NULL unless it was asked for. They belong to f. */
+const double *ms_forest_out_of_bag(const ms_forest *f, int64_t *rows);
 
 /* A forest as flat arrays. Node i of tree t is entry first[t] + i; node 0 is the root.
  * Inner node: a row goes to node left[i] when x[feature[i]] <= threshold[i], else to node left[i] + 1; i < left[i]; leaf[i] = 0.
  * Leaf: feature[i] = -1, left[i] = i, threshold[i] = +infinity; leaf[i] = c > 0: all rows of class c; leaf[i] = -r < 0: the class
- * shares are row r - 1 of proba. Thresholds are midpoints of neighbouring values rounded down to f32, which decides every f32
- * alike. */
+ * shares are row r - 1 of proba. In a forest for numbers classes is 0, and proba rows x 1 holds the numbers. Thresholds are
+ * midpoints of neighbouring values rounded down to f32, which decides every f32 alike. */
 typedef struct ms_forest_arrays {
   int64_t trees, features, nodes, rows; /* nodes: of all trees; rows: of proba */
   int32_t classes;
@@ -95,6 +112,8 @@ typedef struct ms_forest_arrays {
   const int32_t *left;    /* nodes */
   const int32_t *leaf;    /* nodes */
   const double *proba;    /* rows x classes */
+  const double
+      *importance; /* features, or NULL: how much splits by each one lower the criterion; sum 1, or 0 where nothing was split */
 } ms_forest_arrays;
 
 /* The arrays of f; they belong to f and live as long. */
