@@ -95,6 +95,7 @@ void msl_open_grad(lua_State *L);
 void msl_open_custom(lua_State *L);
 void msl_open_recompute(lua_State *L);
 void msl_open_random(lua_State *L);
+void msl_open_flops(lua_State *L);
 void msl_open_device(lua_State *L);
 void msl_open_modes(lua_State *L);
 void msl_open_host(lua_State *L);

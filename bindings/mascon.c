@@ -59,6 +59,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_custom(L);
   msl_open_recompute(L);
   msl_open_random(L);
+  msl_open_flops(L);
   msl_open_device(L);
   msl_open_modes(L);
   msl_open_host(L);

@@ -7,12 +7,14 @@
 --
 -- In the file: the tensors of a part as "part.name", a tensor among the fields as "=field", and in the metadata
 --   mascon      version of the program            checkpoint  FORMAT
---   state       JSON: parts (their names), rng (stream, seed and counter of the default generator), fields
+--   state       JSON: parts (their names), rng (stream, seed and counter of the default generator, and
+--               the state of math.random), fields
 --
 -- A file that is damaged, no checkpoint, of another format, or that does not fit raises, and nothing has changed then: neither a part nor
 -- the generator. "No such file" is told apart from "cannot be read".
 local ms = require "mascon"
 local fields = require "mascon.fields"
+local inside = require "mascon.inside"
 local json = require "mascon.json"
 local names = require "mascon.names"
 local options = require "mascon.options"
@@ -43,14 +45,25 @@ local function check_path(what, path)
   if path:find "\0" then options.raise("checkpoint.%s: expected the name of a file, got a text with a zero byte in it", what) end
 end
 
+-- Where the generators stand: the default one, and Lua's own (math.random) as `lua`, in hexadecimal, where it can be told.
 local function rng()
   local seed, counter = ms.rng_state()
-  return { stream = ms.rng_version, seed = seed, counter = counter }
+  local own = inside.math_random()
+  return { stream = ms.rng_version, seed = seed, counter = counter,
+    lua = own and own:gsub(".", function(c) return ("%02x"):format(c:byte()) end) or nil }
+end
+
+-- The bytes of `lua`, nil where there are none; raises for anything else.
+local function lua_state(hex)
+  if hex == nil then return nil end
+  if type(hex) ~= "string" or #hex ~= 64 or hex:find "%X" or not hex:find "[^0]" then error("the state of math.random", 0) end
+  return (hex:gsub("..", function(h) return string.char(tonumber(h, 16)) end))
 end
 
 -- checkpoint.save(path, what): parts are what has a state_dict (modules, optimizers, estimators, things of your own); everything else --
--- numbers (to the last bit; integers stay integers), texts, booleans, tensors, tables of them -- are fields. The state of the default
--- generator is saved with them. The file appears whole, or the one before stays as it is.
+-- numbers (to the last bit; integers stay integers), texts, booleans, tensors, tables of them -- are fields. The states of the default
+-- generator and of math.random are saved with them. A loader (loader:state_dict) is a part that keeps its place in the middle of an
+-- epoch. The file appears whole, or the one before stays as it is.
 function checkpoint.save(path, what, ...)
   options.none("checkpoint.save", ...)
   check_path("save", path)
@@ -129,6 +142,9 @@ local function read(path)
   if math.type(g.stream) ~= "integer" or math.type(g.seed) ~= "integer" or math.type(g.counter) ~= "integer" then
     bad "its state is damaged: expected the generator's stream, seed and counter"
   end
+  local known, own = pcall(lua_state, g.lua)
+  if not known then bad("its state is damaged: %s", own) end
+  g.lua = own
   return out
 end
 
@@ -182,7 +198,8 @@ local function load_foreign(path, foreign, held)
 end
 
 -- checkpoint.load(path, into) -> the fields. into: name -> what takes up the part of that name (with load_state_dict), or false for a part
--- to leave out; all parts of the file must be named. Afterwards the default generator stands where it stood. Raises, and changes nothing,
+-- to leave out; all parts of the file must be named. Afterwards the default generator and math.random stand where they stood. Raises, and
+-- changes nothing,
 -- when the file is not there, cannot be read, is damaged, or does not fit.
 function checkpoint.load(path, into, ...)
   options.none("checkpoint.load", ...)
@@ -211,6 +228,7 @@ function checkpoint.load(path, into, ...)
   load_foreign(path, foreign, file.parts)
   for _, put in ipairs(finish) do put() end
   ms.rng_state(file.rng.seed, file.rng.counter)
+  if file.rng.lua then inside.math_random(file.rng.lua) end
   return file.fields
 end
 

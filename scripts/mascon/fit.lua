@@ -35,6 +35,7 @@ local core = require "mascon.inside"
 local hooks = require "mascon.fit.hooks"
 local values = require "mascon.fit.values"
 local history = require "mascon.fit.history"
+local resume = require "mascon.fit.resume"
 local options = require "mascon.options"
 local progress = require "mascon.progress"
 local states = require "mascon.state"
@@ -206,6 +207,7 @@ end
 
 local function validate_batch(t, batch, index)
   local scope <close> = ms.scope() -- luacheck: ignore scope
+  resume.rehearse_validation(t, batch, index)
   t.averages:add(told(pcall(t.validation_step, batch, index)), batch_size(batch), t.specs)
 end
 
@@ -240,7 +242,8 @@ local shared = { validation = any, batch = 64, loss = any, metrics = any, target
 
 local fit_options = { train = any, epochs = 1, max_steps = any, optimizer = any, lr_scheduler = any, scheduler_interval = "epoch",
   monitor = "val_loss", gradient_clip_val = any, gradient_clip_algorithm = "norm", accumulate_grad_batches = 1,
-  automatic_optimization = true, check_val_every_n_epoch = 1, log_every_n_steps = 50, early_stopping = any }
+  automatic_optimization = true, check_val_every_n_epoch = 1, log_every_n_steps = 50, early_stopping = any, out = any, resume = false,
+  checkpoint_every_n_steps = any, model_checkpoint = any, parts = any }
 for k, v in pairs(shared) do fit_options[k] = v end
 for _, name in ipairs(hooks.names) do fit_options[name] = any end
 
@@ -300,7 +303,9 @@ local function read_fit(model, given)
   for _, name in ipairs { "accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps" } do
     o[name] = options.count("fit", name, o[name])
   end
-  if o.max_steps ~= nil then o.max_steps = options.count("fit", "max_steps", o.max_steps) end
+  for _, name in ipairs { "checkpoint_every_n_steps", "max_steps" } do
+    if o[name] ~= nil then o[name] = options.count("fit", name, o[name]) end
+  end
   local clip = o.gradient_clip_val
   if clip ~= nil and not (type(clip) == "number" and clip > 0) then
     options.raise("fit: gradient_clip_val: expected a number above 0, got %s", states.word(clip))
@@ -317,17 +322,22 @@ local function read_fit(model, given)
   return o, found
 end
 
+-- The figure that `what` goes by.
+local function monitored(t, what, name)
+  name = name or t.monitor
+  local v = t.metrics[name]
+  if v == nil then
+    options.raise("fit: %s: there is no figure '%s' to go by; there is %s", what, name, table.concat(text.keys(t.metrics), ", "))
+  end
+  return v
+end
+
 -- Step the schedules of an interval.
 local function step_schedules(t, interval, count)
   for _, s in ipairs(t.schedules) do
     if s.interval == interval and count % s.frequency == 0 then
       if require("mascon.optim.schedule").find(s.scheduler).best then
-        local name = s.monitor or t.monitor
-        local v = t.metrics[name]
-        if v == nil then
-          options.raise("fit: lr_scheduler: there is no figure '%s' to go by; there is %s", name, table.concat(text.keys(t.metrics), ", "))
-        end
-        s.scheduler:step(v)
+        s.scheduler:step(monitored(t, "lr_scheduler", s.monitor))
       else
         s.scheduler:step()
       end
@@ -349,6 +359,7 @@ local function train_batch(t, o, batch, index, total)
   local scope <close> = ms.scope() -- luacheck: ignore scope
   local many = o.accumulate_grad_batches
   if t.in_group == 0 then t.group = total and index <= total and math.min(many, total - index + 1) or many end
+  resume.rehearse(t, o, batch, index)
   t.in_group = t.in_group + 1
   local last = t.in_group == t.group
   local got = told(pcall(t.training_step, batch, index, t.group, t.in_group == 1, last))
@@ -361,24 +372,52 @@ local function train_batch(t, o, batch, index, total)
   hook(t, "on_train_batch_end", got.log, batch, index, t.fit)
 end
 
--- One epoch of training: name -> number.
-local function train_epoch(t, o)
-  t.averages, t.extra, t.in_group = values.averages(), {}, 0
-  hook(t, "on_train_epoch_start", t.fit)
-  local index = 0
-  local next_batch, total = hooks.batches(t.train, t.epoch)
-  local bar <close> = bar_of(o, next_batch, total, ("epoch %d/%d"):format(t.epoch, o.epochs))
+-- One epoch of training, or what is left of one after `done` batches: name -> number.
+local function train_epoch(t, o, done)
+  t.extra, t.in_group = {}, 0
+  if done == 0 then
+    t.averages = values.averages()
+    hook(t, "on_train_epoch_start", t.fit)
+  end
+  local index, every = 0, o.checkpoint_every_n_steps
+  local next_batch, total = hooks.batches(t.train, t.epoch, done)
+  local bar <close> = bar_of(o, next_batch, total and math.max(total - done, 0), ("epoch %d/%d"):format(t.epoch, o.epochs))
   for batch in bar do
     index = index + 1
-    train_batch(t, o, batch, index, total)
+    train_batch(t, o, batch, done + index, total)
     if t.averages.means.train_loss then bar:set { loss = t.averages.means.train_loss } end
     if t.global_step == o.max_steps then
       t.stopping = true
       break
     end
+    if every and t.in_group == 0 and t.global_step % every == 0 then resume.save(t, o, done + index) end
   end
-  if index == 0 then options.raise "fit: train: there is no batch" end
+  if done + index == 0 then options.raise "fit: train: there is no batch" end
   return with_extra(t, t.averages:read(t.specs))
+end
+
+-- What follows an epoch: its row goes to history and loggers, schedules and early stopping look at it, checkpoints are saved.
+local function end_epoch(t, o, row)
+  t.history:add(row)
+  if o.logger then
+    for _, name in ipairs(history.names(row)) do o.logger:scalar(name, row[name], t.global_step) end
+  end
+  step_schedules(t, "epoch", t.epoch)
+  if o.verbose then progress.print(history.line(row)) end
+  if t.stop and t.stop:update(monitored(t, "early_stopping", t.stop.monitor), t.epoch) then
+    t.stopping, t.history.stopped_early = true, true
+  end
+  hook(t, "on_train_epoch_end", t.fit)
+  if t.keep then
+    t.keep:update(monitored(t, "model_checkpoint", t.keep.monitor), { model = t.model, epoch = t.epoch, metrics = t.metrics }, t.epoch)
+  end
+  if t.run then
+    local line = {}
+    for k, v in pairs(row) do line[k] = v end
+    t.run:epoch(line)
+  end
+  t.averages = values.averages()
+  resume.save(t, o, 0)
 end
 
 -- ms.fit(model, { train =, validation =, epochs = 1, loss =, optimizer =, ... }) -> history
@@ -389,7 +428,11 @@ end
 -- norm (gradient_clip_algorithm = "value": element) of gradients. accumulate_grad_batches: so many batches make one step.
 -- early_stopping: ms.early_stopping or its options. max_steps; check_val_every_n_epoch; logger: an object with scalar(tag, value, step);
 -- log_every_n_steps (50), of figures with on_step; compile = true; progress = true or false (a bar where standard error is a terminal);
--- verbose = true (a line for each epoch). The head of scripts/mascon/fit.lua has the hooks. The history is a list of rows by epoch;
+-- verbose = true (a line for each epoch). out: a folder, or ms.run's: metrics.jsonl and the checkpoint `last`, at the end of each epoch and
+-- every checkpoint_every_n_steps; resume = true goes on from it, also in the middle of an epoch, and ends with the same bits (with
+-- parts = { name = thing }: whatever else the steps change, with state_dict and load_state_dict); model_checkpoint = true or options of
+-- ms.model_checkpoint: the best ones are kept as well. The head of scripts/mascon/fit.lua has the hooks. The history is a list of rows by
+-- epoch;
 -- history:column "val_loss" is a list, print(history) a table.
 local function run(model, given)
   local o, found = read_fit(model, given)
@@ -401,43 +444,34 @@ local function run(model, given)
   t.optimizers, t.schedules = hooks.optimizers("fit", model, o, found, t.fit)
   t.schedulers = {}
   for i, s in ipairs(t.schedules) do t.schedulers[i] = s.scheduler end
-  local stop = o.early_stopping
-  if stop ~= nil then
-    local stopping = require "mascon.early_stopping"
-    if type(stop) == "table" and debug.getmetatable(stop) == nil then stop = stopping(stop) end
-  end
+  t.stop = o.early_stopping
+  if type(t.stop) == "table" and debug.getmetatable(t.stop) == nil then t.stop = require "mascon.early_stopping"(t.stop) end
+  t.rehearsed = {}
+  resume.open(t, o)
   t.training_step = compiled(training_step(t, o, found), o.compile)
-  if t.validation then t.validation_step = compiled(validation_step(t, o, found), o.compile and not found.validation_step) end
+  t.validation_compiled = o.compile and not found.validation_step
+  if t.validation then t.validation_step = compiled(validation_step(t, o, found), t.validation_compiled) end
   if not model.training then model:train() end
+  local done = resume.load(t, o)
   hook(t, "on_fit_start", t.fit)
+  if t.run and t.global_step == 0 then resume.save(t, o, 0) end -- a kill in the first steps is no reason to draw other weights
+  if done == 0 then t.epoch = t.epoch + 1 end
   local began = ms.time()
-  for epoch = 1, o.epochs do
-    t.epoch = epoch
+  while t.epoch <= o.epochs and not t.stopping do
     local rate = t.optimizers[1].groups[1].lr
-    local row = train_epoch(t, o)
-    if t.validation and (epoch % o.check_val_every_n_epoch == 0 or epoch == o.epochs) then
+    local row = train_epoch(t, o, done)
+    done = 0
+    if t.validation and (t.epoch % o.check_val_every_n_epoch == 0 or t.epoch == o.epochs or t.stopping) then
       for name, v in pairs(validate(t, o)) do row[name] = v end
     end
-    row.epoch, row.step, row.lr, row.seconds = epoch, t.global_step, rate, ms.time() - began
+    row.epoch, row.step, row.lr, row.seconds = t.epoch, t.global_step, rate, ms.time() - began
     began = ms.time()
-    t.history:add(row)
-    if o.logger then
-      for _, name in ipairs(history.names(row)) do o.logger:scalar(name, row[name], t.global_step) end
-    end
-    step_schedules(t, "epoch", epoch)
-    if o.verbose then progress.print(history.line(row)) end
-    hook(t, "on_train_epoch_end", t.fit)
-    local monitored = stop and t.metrics[stop.monitor or o.monitor]
-    if stop then
-      if monitored == nil then
-        options.raise("fit: early_stopping: there is no figure '%s' to go by; there is %s", stop.monitor or o.monitor,
-          table.concat(text.keys(t.metrics), ", "))
-      end
-      if stop:update(monitored, epoch) then t.stopping, t.history.stopped_early = true, true end
-    end
-    if t.stopping then break end
+    end_epoch(t, o, row)
+    t.epoch = t.epoch + 1
   end
+  t.epoch = t.epoch - 1
   hook(t, "on_fit_end", t.fit)
+  if type(o.out) == "string" then t.run:close() end
   return t.history
 end
 

@@ -5,6 +5,7 @@
 local ms = require "mascon"
 local inside = require "mascon.inside"
 local options = require "mascon.options"
+local states = require "mascon.state"
 local core = inside.data
 local any, fail = options.any, options.raise
 local loader = {}
@@ -73,6 +74,7 @@ local function take(self, walk, count)
         fail("loader: sampler: position %d of the walk is %d, expected 1..%d", walk.given + #list + 1, at, self.data._n)
       end
       list[#list + 1] = at
+      walk.trace = walk.trace * 0x5851F42D4C957F2D + at
     end
   end
   if walk.given + #list == 0 then
@@ -118,13 +120,25 @@ function Loader:__len()
   return self.drop_last and n // self.batch or (n + self.batch - 1) // self.batch
 end
 
--- A walk: order (rows, all of them) and the place in it, or iter (a sampler's positions, asked for batch by batch).
-local function begin(self)
-  self.epoch = self.epoch + 1
-  local walk = { epoch = self.epoch, at = 1, given = 0 }
+-- Walk `epoch`: order (rows, all of them) and the place in it, or iter (a sampler's positions, asked for batch by batch; trace: a number
+-- made
+-- of all that it gave). rng: where the default generator stood when it began, which may have drawn the order.
+local function walk_of(self, epoch)
+  local walk = { epoch = epoch, at = 1, given = 0, trace = 0, rng = { ms.rng_state() } }
   if self.rows then walk.order = self.rows
-  elseif self.sampler then walk.iter = ask(self.sampler, self.seed, self.epoch)
-  else walk.order = core.order(self.data._n, self.data._rows or nil, self.shuffle, self.seed, self.epoch) end
+  elseif self.sampler then walk.iter = ask(self.sampler, self.seed, epoch)
+  else walk.order = core.order(self.data._n, self.data._rows or nil, self.shuffle, self.seed, epoch) end
+  return walk
+end
+
+-- The next walk: a new one, or the rest of one that load_state_dict took up.
+local function begin(self)
+  local walk = self.resumed
+  self.resumed = nil
+  if not walk then
+    self.epoch = self.epoch + 1
+    walk = walk_of(self, self.epoch)
+  end
   return walk
 end
 
@@ -199,6 +213,75 @@ function Loader:__call(_, before)
   if x == nil then self.walk = nil end
   return x, y
 end
+
+-- ---- position ----------------------------------------------------------------------------------------------------------------------
+
+local NUMBERS = { "epoch", "samples", "given", "walking" }
+
+-- loader:state_dict() -> where it stands, as tensors by name, in the middle of a walk too: its number, how many samples it gave, and
+-- where the
+-- default generator stood when it began. After load_state_dict the next loop over the loader gives the rest of that walk, the same
+-- batches in the
+-- same order; put the default generator where it stood, too, when a transform draws (ms.checkpoint does). A sampler of your own is asked
+-- anew and passed over as far as it was: that it gives the same positions is checked. Walks of loader:iter() are their own affair.
+function Loader:state_dict(...)
+  options.none("loader:state_dict", ...)
+  local walk = self.walk or self.resumed
+  local function number(v) return ms.keep(ms.tensor({ v }, { dtype = "i64" })) end
+  local out = { epoch = number(self.epoch), samples = number(self.data._n), walking = number(walk and 1 or 0),
+    given = number(walk and (walk.iter and walk.given or walk.at - 1) or 0) }
+  local rng = walk and walk.rng or { 0, 0 }
+  out.generator = ms.keep(ms.tensor({ rng[1], rng[2], walk and walk.trace or 0 }, { dtype = "i64" }))
+  return out
+end
+
+-- The walk that a state tells of, as far as it had come.
+local function resume(self, n, generator)
+  local here = table.pack(ms.rng_state())
+  local back <close> = setmetatable({}, { __close = function() ms.rng_state(here[1], here[2]) end }) -- luacheck: ignore back
+  ms.rng_state(generator[1], generator[2])
+  local walk = walk_of(self, n.epoch)
+  walk.rng = { generator[1], generator[2] }
+  if walk.order then
+    if n.given > #walk.order then
+      fail("loader: load_state_dict: given: the walk has %d samples, in the state %d of it were given", #walk.order, n.given)
+    end
+    walk.at = n.given + 1
+    return walk
+  end
+  local ok, problem = true, nil
+  if n.given > 0 then ok, problem = pcall(take, self, walk, n.given) end
+  if not ok or walk.trace ~= generator[3] or walk.given ~= n.given then
+    fail("loader: load_state_dict: its sampler gave other positions than when the state was saved, so the walk cannot go on where it was: "
+      .. "expected one that depends on its arguments (seed, walk) and the default generator only%s",
+      problem and (" (%s)"):format(tostring(problem):gsub("^[^\n]-:%d+: ", "")) or "")
+  end
+  walk.ended = false
+  return walk
+end
+
+-- loader:load_state_dict(state): the next loop goes on there. Nothing has changed when it raises. Gives the loader.
+Loader.load_state_dict = states.loader(function(self, state, ...)
+  options.none("loader:load_state_dict", ...)
+  states.check_dict("loader", state)
+  local numbers, generator = {}, state.generator
+  for name, t in pairs(state) do
+    if name ~= "generator" then numbers[name] = t end
+  end
+  local n = states.numbers("loader", numbers, NUMBERS)
+  if not generator or generator:numel() ~= 3 or generator.dtype ~= "i64" then
+    fail("loader: load_state_dict: generator: expected 3 numbers i64, got %s", generator and states.sizes(generator) or "nothing")
+  end
+  for _, name in ipairs(NUMBERS) do
+    n[name] = math.tointeger(n[name])
+    if not n[name] or n[name] < 0 then fail("loader: load_state_dict: %s: expected a whole number from 0 on", name) end
+  end
+  if n.samples ~= self.data._n then
+    fail("loader: load_state_dict: the state is of a set of %d samples, this one has %d", n.samples, self.data._n)
+  end
+  local walk = n.walking == 1 and resume(self, n, generator:flatten():totable()) or nil
+  return function() self.epoch, self.walk, self.resumed = n.epoch, nil, walk end
+end)
 
 -- loader:map(fn): ds:map as the loader walks, shuffled and transformed; the labels come in that order too.
 function Loader:map(fn) return loader.map(self:iter(), fn) end

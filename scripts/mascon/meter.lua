@@ -51,6 +51,27 @@ function Mean:reset()
   return self
 end
 
+-- mean:state_dict() -> sum and weight, as tensors by name; load_state_dict goes on from there, to the same bits.
+function Mean:state_dict()
+  local ms = require "mascon"
+  local out = { weight = ms.keep(ms.tensor(self.weight + 0.0, { dtype = "f64" })) }
+  if type(self.sum) == "number" then out.number = ms.keep(ms.tensor(self.sum + 0.0, { dtype = "f64" }))
+  elseif self.sum ~= nil then out.sum = ms.keep(ms.tensor(self.sum)) end
+  return out
+end
+
+function Mean:load_state_dict(state)
+  local ms, options, states = require "mascon", require "mascon.options", require "mascon.state"
+  states.check_dict("mean", state)
+  local got = states.numbers("mean", state, { "weight" }, { "sum", "number" })
+  if got.sum and got.number or (got.sum or got.number) == nil and got.weight ~= 0 or not (got.weight >= 0) then
+    options.raise("mean: load_state_dict: expected a weight from 0 on, and one sum")
+  end
+  self.weight = math.tointeger(got.weight) or got.weight
+  self.sum = got.number or got.sum and ms.keep(ms.tensor(state.sum)) or nil
+  return self
+end
+
 function Mean:__tostring() return ("%.6g"):format(self:value()) end
 
 -- A new empty mean: add(v [, weight]), value(), count(), reset().

@@ -144,11 +144,12 @@ function hooks.source(what, name, v, o, shuffle)
 end
 
 -- An iterator over the batches of one epoch, each a list of what the loader gives ({ x, y }), and how many there are, if that is known.
-function hooks.batches(source, epoch)
+-- done: of a list, so many are passed over (a loader knows by itself where it is to go on).
+function hooks.batches(source, epoch, done)
   if type(source) == "function" then source = source(epoch) end
   local meta = debug.getmetatable(source)
   if type(source) == "table" and not meta then
-    local i = 0
+    local i = done or 0
     return function()
       i = i + 1
       local b = source[i]

@@ -90,6 +90,31 @@ function Averages:read(specs)
   return out
 end
 
+-- All of it as tensors by name: "mean.NAME.sum", "list.NAME".
+function Averages:state_dict()
+  local out = {}
+  for name, mean in pairs(self.means) do
+    for key, t in pairs(mean:state_dict()) do out[("mean.%s.%s"):format(name, key)] = t end
+  end
+  for name, list in pairs(self.lists) do out["list." .. name] = ms.cat(list) end
+  return out
+end
+
+function Averages:load_state_dict(state)
+  local means, lists, parts = {}, {}, {}
+  for name, t in pairs(state) do
+    local mean, key = name:match "^mean%.(.+)%.(%a+)$"
+    local list = name:match "^list%.(.+)$"
+    if mean then
+      parts[mean] = parts[mean] or {}
+      parts[mean][key] = t
+    elseif list then lists[list] = { ms.keep(t) }
+    else options.raise("fit: averages: unknown entry '%s'", name) end
+  end
+  for name, part in pairs(parts) do means[name] = meter.mean():load_state_dict(part) end
+  self.means, self.lists = means, lists
+end
+
 -- The tensor of all rows that were gathered under a name, in the order of the batches.
 function Averages:gathered(name)
   local list = self.lists[name]
