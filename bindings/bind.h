@@ -103,6 +103,7 @@ void msl_open_data(lua_State *L);
 void msl_open_mat(lua_State *L);
 void msl_open_pictures(lua_State *L);
 void msl_open_files(lua_State *L);
+void msl_open_tensorboard(lua_State *L);
 void msl_open_formats(lua_State *L);
 void msl_open_csv(lua_State *L);
 void msl_open_folder(lua_State *L);

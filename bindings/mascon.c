@@ -67,6 +67,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_mat(L);
   msl_open_pictures(L);
   msl_open_files(L);
+  msl_open_tensorboard(L);
   msl_open_formats(L);
   msl_open_csv(L);
   msl_open_folder(L);

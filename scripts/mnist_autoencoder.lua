@@ -67,7 +67,7 @@ local labelled = train:split(o.labelled, { seed = o.seed + 2 })
 -- ---- training --------------------------------------------------------------------------------------------------------------------
 -- The folder is ours from here on. With --resume its run goes on, with the options it was begun with: `done` epochs of all nets together.
 local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "refresh", "labelled", "trees" },
-  same = { data_set = train.name, training_images = #train } })
+  tensorboard = true, same = { data_set = train.name, training_images = #train } })
 local nets, done = { "codes", "plane", "denoise" }, 0
 for _, name in ipairs(o.resume and nets or {}) do
   local at = run:peek(name)
@@ -80,7 +80,6 @@ if o.resume then
 end
 local per_epoch = #train // o.batch
 local every = math.max(1, per_epoch // 20) -- steps to a point of the loss trace
-local board = ms.tensorboard(o.out, { resume = o.resume and done * per_epoch + 1 or nil }) -- what stands there from that step on is void
 
 -- The loss so far, over inputs and their reconstructions: one picture, rewritten while training goes on.
 local titles = { codes = ("codes of %d"):format(o.codes), plane = "codes of 2", denoise = "denoising" }
@@ -97,7 +96,7 @@ end
 
 -- The part-th net: trained, or taken from its checkpoint with --resume and trained on. corrupt: what is done to its inputs.
 local function fit(part, k, inputs, corrupt)
-  local name = nets[part]
+  local name = nets[part] -- its curves lie over those of the other nets, each with its own steps
   ms.seed(o.seed * 100 + part)
   local model = autoencoder(k)
   local adam = optim.adam(model:parameters(), { lr = o.lr })
@@ -108,6 +107,7 @@ local function fit(part, k, inputs, corrupt)
     print(("%s: going on after epoch %d"):format(name, at.epoch))
   end
   if first == 1 and part == 1 then print(model) end
+  local board = run:board(name, o.resume and (first - 1) * per_epoch + 1 or nil) -- what stands there from that step on is void
 
   -- One step, compiled: recorded in its first calls, then replayed.
   local step = ms.compile(function(x)
@@ -132,7 +132,7 @@ local function fit(part, k, inputs, corrupt)
       i = i + 1
       if i % every == 0 then
         trace.step[#trace.step + 1], trace.loss[#trace.loss + 1] = (epoch - 1) * per_epoch + i, recent:value()
-        board:scalar(name .. "/loss", recent:value(), done * per_epoch + i)
+        board:scalar("loss", recent:value(), (epoch - 1) * per_epoch + i)
         bar:set { loss = recent:value() }
         recent:reset()
         if ms.time() - drawn > o.refresh then
@@ -143,9 +143,9 @@ local function fit(part, k, inputs, corrupt)
     end
     done = done + 1
     trace.mean = mean:value()
-    run:epoch { epoch = done, step = done * per_epoch, net = name, net_epoch = epoch, loss = trace.mean,
-      mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model) }
-    board:image(name .. "/reconstructions", draw(name, trace, model, inputs), done * per_epoch)
+    run:epoch({ epoch = done, step = done * per_epoch, net_epoch = epoch, loss = trace.mean,
+      mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model) }, name, epoch * per_epoch)
+    board:image("reconstructions", draw(name, trace, model, inputs), epoch * per_epoch)
     board:flush()
     run:save(name, { model = model, optimizer = adam, epoch = epoch, trace = trace }) -- last: whatever a kill cuts short is done again
     print(("%s: epoch %d  loss %.3f"):format(name, epoch, trace.mean))
@@ -201,7 +201,6 @@ local summary = {
   knn5_accuracy = neighbours(5), denoise_mse = denoise_mse, noisy_mse = noisy_mse, pca_mse = pca_mse, ae_mse = ae_mse,
 }
 run:summary(summary)
-board:close()
 for _, name in ipairs { "loss_k8", "loss_k2", "forest_accuracy", "knn1_accuracy", "knn5_accuracy", "denoise_mse", "noisy_mse", "pca_mse",
   "ae_mse" } do
   print(("%-16s %.4f"):format(name, summary[name]))

@@ -110,6 +110,15 @@ int ms_events_image(ms_events *e, const char *tag, int64_t step, int width, int 
 /* n values into TensorBoard's default buckets (limits grow by 1.1 from 1e-12). NaN and infinite ones are left out. */
 int ms_events_histogram(ms_events *e, const char *tag, int64_t step, const float *values, size_t n);
 int ms_events_text(ms_events *e, const char *tag, int64_t step, const char *text);
+/* What a run was made with, n values, for the table of hyper-parameters, and the tags of the scalars that are shown beside them. */
+typedef enum ms_hparam_kind { MS_HPARAM_TEXT = 1, MS_HPARAM_BOOL, MS_HPARAM_NUMBER } ms_hparam_kind;
+typedef struct ms_hparam {
+  const char *name;
+  ms_hparam_kind kind;
+  double number;    /* MS_HPARAM_BOOL: 0 or 1 */
+  const char *text; /* MS_HPARAM_TEXT */
+} ms_hparam;
+int ms_events_hparams(ms_events *e, size_t n, const ms_hparam *p, size_t metrics, const char *const *tags);
 int ms_events_flush(ms_events *e);
 int ms_events_close(ms_events *e); /* flush and free; NULL is fine */
 

@@ -86,9 +86,11 @@ static void put_record(ms_pb *out, const void *data, size_t n) {
   put_u32(out, masked_crc(data, n));
 }
 
+static double now(const ms_events *e) { return isnan(e->fixed_time) ? clock_now(CLOCK_REALTIME) : e->fixed_time; }
+
 static void begin_event(ms_events *e) {
   e->event.n = 0;
-  ms_pb_double(&e->event, EVENT_WALL_TIME, isnan(e->fixed_time) ? clock_now(CLOCK_REALTIME) : e->fixed_time);
+  ms_pb_double(&e->event, EVENT_WALL_TIME, now(e));
 }
 
 /* The finished event goes out; records reach the file whole. */
@@ -221,6 +223,62 @@ int ms_events_text(ms_events *e, const char *tag, int64_t step, const char *text
   ms_pb_end(&e->event, plugin);
   ms_pb_end(&e->event, metadata);
   return end_value(e, m);
+}
+
+/* ---- hyper-parameters -------------------------------------------------------------------------------------------- */
+
+/* As TensorBoard's plugin "hparams" wants it (its api.proto and plugin_data.proto): values without contents but for the metadata.
+ * Experiment 2 {hparam_infos 4 {name 1, type 4}, metric_infos 5 {name 1 {tag 2}}}; SessionStartInfo 3 {hparams 1 {key 1, value 2
+ * {number 2, string 3, bool 4}}, start_time_secs 5}; SessionEndInfo 4 {status 1 (1 success), end_time_secs 2}. */
+static int begin_plugin(ms_events *e, const char *tag, marks *m, size_t inner[4], int part) {
+  if (begin_value(e, tag, 0, m)) return -1;
+  inner[0] = ms_pb_begin(&e->event, VALUE_METADATA), inner[1] = ms_pb_begin(&e->event, 1);
+  ms_pb_string(&e->event, 1, "hparams");
+  inner[2] = ms_pb_begin(&e->event, 2), inner[3] = ms_pb_begin(&e->event, part);
+  return 0;
+}
+
+static int end_plugin(ms_events *e, marks m, const size_t inner[4]) {
+  for (int i = 3; i >= 0; i--) ms_pb_end(&e->event, inner[i]);
+  return end_value(e, m);
+}
+
+int ms_events_hparams(ms_events *e, size_t n, const ms_hparam *p, size_t metrics, const char *const *tags) {
+  marks m;
+  size_t inner[4];
+  for (size_t i = 0; i < n; i++)
+    if (check_text(e, "the name", p[i].name) || (p[i].kind == MS_HPARAM_TEXT && check_text(e, "the text", p[i].text))) return -1;
+  for (size_t i = 0; i < metrics; i++)
+    if (check_text(e, "the tag", tags[i])) return -1;
+  if (begin_plugin(e, "_hparams_/experiment", &m, inner, 2)) return -1;
+  for (size_t i = 0; i < n; i++) {
+    size_t info = ms_pb_begin(&e->event, 4);
+    ms_pb_string(&e->event, 1, p[i].name);
+    ms_pb_int(&e->event, 4, p[i].kind);
+    ms_pb_end(&e->event, info);
+  }
+  for (size_t i = 0; i < metrics; i++) {
+    size_t info = ms_pb_begin(&e->event, 5), name = ms_pb_begin(&e->event, 1);
+    ms_pb_string(&e->event, 2, tags[i]);
+    ms_pb_end(&e->event, name);
+    ms_pb_end(&e->event, info);
+  }
+  if (end_plugin(e, m, inner) || begin_plugin(e, "_hparams_/session_start_info", &m, inner, 3)) return -1;
+  for (size_t i = 0; i < n; i++) {
+    size_t entry = ms_pb_begin(&e->event, 1);
+    ms_pb_string(&e->event, 1, p[i].name);
+    size_t value = ms_pb_begin(&e->event, 2);
+    if (p[i].kind == MS_HPARAM_NUMBER) ms_pb_double(&e->event, 2, p[i].number);
+    if (p[i].kind == MS_HPARAM_TEXT) ms_pb_string(&e->event, 3, p[i].text);
+    if (p[i].kind == MS_HPARAM_BOOL) ms_pb_int(&e->event, 4, p[i].number != 0);
+    ms_pb_end(&e->event, value);
+    ms_pb_end(&e->event, entry);
+  }
+  ms_pb_double(&e->event, 5, now(e));
+  if (end_plugin(e, m, inner) || begin_plugin(e, "_hparams_/session_end_info", &m, inner, 4)) return -1;
+  ms_pb_int(&e->event, 1, 1);
+  ms_pb_double(&e->event, 2, now(e));
+  return end_plugin(e, m, inner);
 }
 
 /* ---- histograms -------------------------------------------------------------------------------------------------- */

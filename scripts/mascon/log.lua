@@ -1,11 +1,12 @@
 -- log: the folder a run leaves behind (ms.run): run.json, how it was begun; metrics.jsonl, one JSON object per epoch; checkpoints;
--- summary.json, the final figures.
+-- summary.json, the final figures; metrics.csv, the same lines for spreadsheets; with tensorboard = true event files.
 --
 --   local run = ms.run(o.out, { options = o, resume = o.resume, same = { data_set = train.name } })
 --   local at = run:peek "model"                                  -- nil: nothing to go on from
 --   run:rewind(at and at.epoch or 0)                             -- lines of later epochs are dropped
 --   run:load("model", { model = net, optimizer = adam })
 --   run:epoch { epoch = 3, step = 2814, loss = mean }            -- time, and seconds since the last one, are added
+--   run:board():image("reconstructions", pictures, 2814)         -- the TensorBoard writer of the run
 --   run:save("model", { model = net, optimizer = adam, epoch = 3 })
 --   run:summary { loss_k8 = 20.9 }                               -- seed, device, options, versions, command and commit are added
 --   plot.lines { ..., file = run:path "loss.png" }
@@ -13,6 +14,7 @@
 -- One process at a time has the folder: the kernel locks run.lock for it and lets go when the process ends, however it ends. Whoever has
 -- the folder may also clear away the temporary files of runs that were killed. run.json also lists the checkpoints that this run has saved,
 -- so that one left behind by an earlier run in the same folder is not taken for its own.
+local csv = require "mascon.csv_lines"
 local json = require "mascon.json"
 local options = require "mascon.options"
 local plain = require "mascon.plain"
@@ -197,15 +199,33 @@ local function begin(self, opts)
   self.saved = {}
   write_record(self) -- first: from here on nothing that lies in the folder is of this run
   os.remove(self:path("summary.json"))
+  os.remove(self:path("metrics.csv"))
   ensure(system.replace(self.metrics_path, ""))
+end
+
+-- The folder run_N in dir: a new one with the next number, or the last.
+local function numbered(dir, resume)
+  local last = 0
+  for _, name in ipairs(system.kind(dir) and ensure(system.list(dir)) or {}) do
+    local n = name:match "^run_([1-9]%d*)$"
+    last = math.max(last, n and math.tointeger(tonumber(n)) or 0)
+  end
+  if resume and last == 0 then
+    fail("resume: no run to go on with: there is no folder run_1 in %s; without --resume a new one begins", dir)
+  end
+  return ("%s/run_%d"):format(dir, resume and last or last + 1)
 end
 
 -- Open the folder `dir`, which is this process's from then on; another one that has it makes this raise. Without resume a new run begins,
 -- and the folder is made if need be. opts.resume = true: the run in it goes on; raises where there is none, and where an option or one of
 -- opts.same (names and values of what the run stands on: the data set, ...) is not what it was begun with. opts.may_change: names of
--- options that may differ, besides epochs, out, data and device. opts.options: the script's options.
+-- options that may differ, besides epochs, out, data and device. opts.options: the script's options. opts.numbered = true: the run lies in
+-- dir/run_1, or run_2, ...: the next number that is free, with resume the greatest there is (run.dir tells). opts.tensorboard = true: the
+-- numbers of each line of metrics are curves in TensorBoard, too, and run:summary adds the options to its table of runs; or a function of a
+-- folder and options ({ resume = step } or {}) that gives an object with the methods of ms.tensorboard's writers, to stand in for one.
 function log.open(dir, opts)
-  opts = options.read("run", opts, { resume = any, options = any, same = any, may_change = any })
+  opts = options.read("run", opts,
+    { resume = any, options = any, same = any, may_change = any, numbered = false, tensorboard = any })
   if type(dir) ~= "string" or dir == "" or dir:find "\0" then fail("expected the name of a folder, got %s", text.show(dir)) end
   if opts.resume ~= nil and type(opts.resume) ~= "boolean" then
     fail("resume: expected true or false, got %s (the epoch to go on after is for run:rewind)", text.show(opts.resume))
@@ -213,8 +233,15 @@ function log.open(dir, opts)
   if opts.resume and system.kind(dir) == nil then
     fail("resume: no run to go on with: there is no folder %s; without --resume a new one begins", dir)
   end
+  local board = opts.tensorboard
+  if board == true then board = require "mascon".tensorboard end
+  if board and type(board) ~= "function" then
+    fail("tensorboard: expected true, false or a function that gives a writer, got %s", text.show(board))
+  end
+  if opts.numbered then dir = numbered(dir, opts.resume) end
   ensure(system.mkdir(dir))
-  local self = setmetatable({ dir = dir, options = opts.options, last = term.time(), begun = term.time(), lock = false }, Run)
+  local self = setmetatable({ dir = dir, options = opts.options, last = term.time(), begun = term.time(), lock = false,
+    make_board = board or false, boards = {}, resumed = opts.resume or false }, Run)
   self.metrics_path = self:path("metrics.jsonl")
   self.command = command()
   if opts.options then self.commit = commit() end
@@ -233,8 +260,12 @@ end
 -- The path of a file in the run's folder.
 function Run:path(name) return self.dir .. "/" .. name end
 
--- Let another process have the folder. The end of the program does it too.
+-- Close the writers and let another process have the folder. The end of the program does it too.
 function Run:close()
+  for name, board in pairs(self.boards) do
+    self.boards[name] = nil
+    board:close()
+  end
   if locks[self.dir] == self then
     locks[self.dir] = nil
     if self.lock then self.lock:close() end
@@ -282,29 +313,91 @@ end
 
 -- ---- metrics -----------------------------------------------------------------------------------------------------------------------
 
+-- Write metrics.csv anew, from the lines of metrics.jsonl.
+local function write_csv(self, rows)
+  self.columns = csv.columns(rows, FIRST)
+  local lines = { csv.head(self.columns) }
+  for i, row in ipairs(rows) do lines[i + 1] = csv.line(self.columns, row) end
+  ensure(system.replace(self:path("metrics.csv"), table.concat(lines, "\n") .. "\n"))
+end
+
+-- Append a row, or write all anew where it brings a column that was not there.
+local function append_csv(self, row)
+  local known = {}
+  for _, name in ipairs(self.columns or {}) do known[name] = true end
+  for name in pairs(row) do
+    if not known[name] then return write_csv(self, (read_lines(self.metrics_path))) end
+  end
+  local line = csv.line(self.columns, row)
+  -- Text fields may hold line ends, which no appended line may.
+  if line:find "[\r\n]" then return write_csv(self, (read_lines(self.metrics_path))) end
+  ensure(system.append(self:path("metrics.csv"), line))
+end
+
 -- Go on after `epoch`: lines of later ones, and torn ones, are dropped. 0: none is kept.
 function Run:rewind(epoch)
   mine(self)
   if math.type(epoch) ~= "integer" or epoch < 0 then fail("rewind: expected the number of an epoch, got %s", text.show(epoch)) end
-  local kept = {}
+  local kept, rows = {}, {}
   for _, row in ipairs((read_lines(self.metrics_path))) do
-    if type(row.epoch) == "number" and row.epoch <= epoch then kept[#kept + 1] = row_text(row) .. "\n" end
+    if type(row.epoch) == "number" and row.epoch <= epoch then
+      kept[#kept + 1], rows[#rows + 1] = row_text(row) .. "\n", row
+    end
   end
   ensure(system.replace(self.metrics_path, table.concat(kept)))
+  write_csv(self, rows)
 end
 
--- Append one line to metrics.jsonl: means and tensors are read now. `seconds`, unless given, is the time since the line before; `time` is
--- the clock's, in seconds since 1970.
-function Run:epoch(values)
+-- Remove the event files of the run that was in the folder before: its curves would lie among those of the new one.
+local function forget_events(folder)
+  for _, file in ipairs(system.kind(folder) and ensure(system.list(folder)) or {}) do
+    if file:find "^events%.out%.tfevents%." then os.remove(folder .. "/" .. file) end
+  end
+end
+
+-- The TensorBoard writer of the run, opened when it is first asked for and closed with the run. A new run in an old
+-- folder begins without the event files of the old one. name: of a part, a net, say, whose curves
+-- lie in a folder of their own: TensorBoard draws curves of one tag in several folders over one another, each with its own steps. resume:
+-- what is there from that step on is void (where the run goes on).
+function Run:board(name, resume)
+  mine(self)
+  if name ~= nil and (type(name) ~= "string" or name == "" or name:find "[/\0]" or name == "..") then
+    fail("board: expected the name of a part of the run, got %s", text.show(name))
+  end
+  if not self.make_board then fail("board: no TensorBoard writer: expected ms.run(dir, { tensorboard = true })") end
+  local key = name or ""
+  if not self.boards[key] then
+    if not self.resumed then forget_events(name and self:path(name) or self.dir) end
+    self.boards[key] = self.make_board(name and self:path(name) or self.dir, { resume = resume })
+  elseif resume ~= nil then
+    fail("board: resume: the writer%s is open already", name and " of " .. name or "")
+  end
+  return self.boards[key]
+end
+
+-- Append one line to metrics.jsonl (and to metrics.csv): means and tensors are read now. `seconds`, unless given, is the time since the
+-- line before; `time` is the clock's, in seconds since 1970. With tensorboard = true its numbers are curves at `step` (else `epoch`).
+-- part: the part of the run that they belong to (run:board), whose name becomes the line's `part`; step: its own step, for the curves.
+function Run:epoch(values, part, step)
   mine(self)
   if type(values) ~= "table" then fail("epoch: expected a table of metrics, got a %s", type(values)) end
   local row, now = {}, term.time()
   for k, v in pairs(values) do row[k] = figure(v) end
+  if part ~= nil then row.part = part end
   if row.seconds == nil then row.seconds = now - self.last end
   if row.time == nil then row.time = os.time() end
+  local board = self.make_board and self:board(part)
   local ok, message = system.append(self.metrics_path, row_text(row))
   if not ok then fail("cannot write metrics: %s", message) end
+  append_csv(self, row)
   self.last = now
+  if board then
+    step = step or math.tointeger(row.step) or math.tointeger(row.epoch) or 0
+    for _, name in ipairs(text.keys(row)) do
+      if type(row[name]) == "number" and name ~= "epoch" and name ~= "step" and name ~= "time" then board:scalar(name, row[name], step) end
+    end
+    board:flush()
+  end
   return row
 end
 
@@ -338,6 +431,13 @@ function Run:summary(values)
   row.commit = row.commit or self.commit
   if row.seconds == nil then row.seconds = term.time() - self.begun end
   ensure(system.replace(self:path("summary.json"), json.encode(row, { indent = "  ", replace = true }) .. "\n"))
+  if self.make_board and self.options then
+    local figures = {}
+    for k in pairs(values) do
+      if type(row[k]) == "number" then figures[k] = row[k] end
+    end
+    self:board():hparams(option_values(self.options), figures)
+  end
   return row
 end
 

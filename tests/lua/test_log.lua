@@ -56,6 +56,68 @@ function TestRun:test_tensors_among_metrics_and_figures()
   lu.assertEquals(#run:metrics(), 3)
 end
 
+-- The same lines for spreadsheets: a new name is a new column, fields are quoted where RFC 4180 asks for it.
+function TestRun:test_metrics_as_csv()
+  local run = ms.run(self.dir)
+  run:epoch { epoch = 1, seconds = 2, time = 3, loss = 0.1 }
+  run:epoch { epoch = 2, seconds = 2, time = 3, loss = ms.tensor(0.5), note = 'a "b", c' }
+  run:epoch { epoch = 3, seconds = 2, time = 3, note = "two\nlines", list = { 1, 2 } }
+  lu.assertEquals(checks.contents(self.dir .. "/metrics.csv"), 'epoch,step,seconds,time,loss,note,list\n1,,2,3,0.10000000000000001,,\n'
+    .. '2,,2,3,0.5,"a ""b"", c",\n3,,2,3,,"two\nlines","[1,2]"\n')
+  run:rewind(1)
+  lu.assertEquals(checks.contents(self.dir .. "/metrics.csv"), "epoch,step,seconds,time,loss\n1,,2,3,0.10000000000000001\n")
+  run:close()
+  ms.run(self.dir):close()
+  lu.assertNil(system.kind(self.dir .. "/metrics.csv"))
+end
+
+function TestRun:test_numbered_folders()
+  local function open(resume) return ms.run(self.dir, { numbered = true, resume = resume }) end
+  checks.fails("resume: no run to go on with", open, true)
+  lu.assertEquals(open().dir, self.dir .. "/run_1")
+  lu.assertEquals(open().dir, self.dir .. "/run_2")
+  assert(system.mkdir(self.dir .. "/run_11"))
+  local run = open()
+  lu.assertEquals(run.dir, self.dir .. "/run_12")
+  run:close()
+  lu.assertEquals(open(true).dir, self.dir .. "/run_12")
+end
+
+-- Any object with the methods of a TensorBoard writer stands in for one; each part of a run has its own, with its own steps.
+function TestRun:test_boards()
+  local said = {}
+  local function board(folder, given)
+    local name = folder:sub(#self.dir + 1)
+    said[#said + 1] = ("open %s %s"):format(name, tostring(given.resume))
+    local b = {}
+    function b.scalar(_, tag, value, step) said[#said + 1] = ("%s %s %g %d"):format(name, tag, value, step) end
+    function b.hparams(_, o, figures) said[#said + 1] = ("hparams %g %g"):format(o.lr, figures.loss) end
+    function b.flush() end
+    function b.close() said[#said + 1] = "close" end
+    return b
+  end
+  local run = ms.run(self.dir, { tensorboard = board, options = { lr = 0.5 } })
+  run:board("net", 7)
+  run:epoch({ epoch = 1, step = 10, seconds = 1, loss = 0.25, word = "x" }, "net", 3)
+  run:epoch { epoch = 2, step = 20, seconds = 1, loss = ms.tensor(0.125) }
+  run:summary { loss = 0.5 }
+  run:close()
+  lu.assertEquals(said, { "open /net 7", "/net loss 0.25 3", "/net seconds 1 3", "open  nil", " loss 0.125 20", " seconds 1 20",
+    "hparams 0.5 0.5", "close", "close" })
+  lu.assertEquals(run:metrics()[1].part, "net")
+  run = ms.run(self.dir)
+  checks.fails("board: no TensorBoard writer: expected ms.run(dir, { tensorboard = true })", run.board, run)
+  checks.fails("tensorboard: expected true, false or a function that gives a writer, got 'yes'", ms.run, self.dir, { tensorboard = "yes" })
+  run = ms.run(self.dir, { tensorboard = true })
+  checks.fails("board: expected the name of a part of the run, got '../x'", run.board, run, "../x")
+  local function events() return #system.list(self.dir .. "/net") end
+  run:board("net"):scalar("loss", 1, 1)
+  ms.run(self.dir, { tensorboard = true, resume = true }):board("net", 2):scalar("loss", 1, 2)
+  lu.assertEquals(events(), 2)
+  ms.run(self.dir, { tensorboard = true }):board("net"):scalar("loss", 1, 1)
+  lu.assertEquals(events(), 1)
+end
+
 function TestRun:test_rewind_drops_later_and_torn_lines()
   local run = log(self.dir)
   for e = 1, 4 do run:epoch { epoch = e, seconds = 1, loss = 1 / e } end

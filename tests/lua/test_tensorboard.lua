@@ -1,5 +1,6 @@
 -- luacheck: globals TestTensorboard
 -- Event files read back by a second reader, a page long: records (length, checksum, bytes, checksum) of protocol buffers.
+local checks = require "checks"
 local lu = require "luaunit"
 local ms = require "mascon"
 local system = require "mascon.system"
@@ -133,6 +134,24 @@ function TestTensorboard:test_resume_and_several_files()
   local _, out = system.run { "ls", self.dir }
   local _, files = out:gsub("tfevents", "")
   lu.assertTrue(files >= 2)
+end
+
+-- The records that TensorBoard's table of runs reads. tests/sh/test_tensorboard.sh has its own reader look at them.
+function TestTensorboard:test_hyper_parameters()
+  local w = ms.tensorboard(self.top .. "/h")
+  w:hparams({ lr = 0.5, nest = true, name = "adam" }, { loss = ms.tensor(0.25) }, 3)
+  local path = w:path()
+  w:close()
+  local bytes = checks.contents(path)
+  for _, part in ipairs { "_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info",
+    "\10\2lr\18\9\17" .. ("<d"):pack(0.5), "\10\4name\18\6\26\4adam", "\10\4nest\18\2\32\1" } do
+    lu.assertTrue(bytes:find(part, 1, true) ~= nil, part)
+  end
+  w = ms.tensorboard(self.top .. "/h")
+  checks.fails("hparams: expected a table of options by name, got n", w.hparams, w)
+  checks.fails("hparams: expected names as keys, got a number", w.hparams, w, { 1 })
+  checks.fails("scalar 'loss': expected a number, a tensor of one element or a mean, got string", w.hparams, w, {}, { loss = "x" })
+  checks.fails("expected the step", w.hparams, w, {}, {}, "x")
 end
 
 function TestTensorboard:test_misuse_raises()
