@@ -101,6 +101,7 @@ void msl_open_modes(lua_State *L);
 void msl_open_host(lua_State *L);
 void msl_open_data(lua_State *L);
 void msl_open_mat(lua_State *L);
+void msl_open_download(lua_State *L);
 void msl_open_pictures(lua_State *L);
 void msl_open_files(lua_State *L);
 void msl_open_tensorboard(lua_State *L);

@@ -65,6 +65,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_host(L);
   msl_open_data(L);
   msl_open_mat(L);
+  msl_open_download(L);
   msl_open_pictures(L);
   msl_open_files(L);
   msl_open_tensorboard(L);

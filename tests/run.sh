@@ -20,6 +20,7 @@ home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 # Tests see no user's history, cache or settings, and leave nothing behind.
 export BUILD SAN STRESS MASCON LC_ALL=C.UTF-8
+export MASCON_OFFLINE=1 # nothing is downloaded
 export LUA_PATH="tests/lua/?.lua;;"
 unset LUA_PATH_5_4 LUA_INIT LUA_INIT_5_4 MASCON_COMPILE MASCON_THREADS
 export OMP_WAIT_POLICY=passive # oneDNN: other work on the machine must not make spinning threads wait for each other

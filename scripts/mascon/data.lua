@@ -63,6 +63,13 @@ function data.read_csv(path, given) return require("mascon.csv").read(path, give
 -- the name ends in .gz. Written whole or not at all.
 function data.write_csv(path, x, given) return require("mascon.csv").write(path, x, given) end
 
+-- data.download(url, path [, { md5 =, sha256 =, size =, connect_timeout = 15, stall_timeout = 30, label = }]) -> path
+-- A file from the web (http, https), whole and right or not at all: what comes goes to PATH.part, where a later call goes on (also after
+-- Ctrl-C), and takes its name when it is complete and its size and digests are as given. url: an address, or a list that is tried in order.
+-- A file that is there and has the digest given is taken as it is. Seconds: to connect, and without a byte. Raises with what each address
+-- said; also where MASCON_OFFLINE=1.
+function data.download(url, path, given) return require("mascon.download").download(url, path, given) end
+
 -- ---- MNIST and its like ----------------------------------------------------------------------------------------------------------
 
 local FILES = { "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }
@@ -132,9 +139,9 @@ local function find(name, option, only)
   return nil, table.concat(tried, "\n")
 end
 
-local function not_found(name, tried)
-  fail("%s: looked for %s.gz and the three files that go with it (%s, %s, %s; gzipped or not) in\n%s\nPut the four files in one of these "
-    .. "folders, or name theirs by the option data or by $MASCON_DATA. %s", name, FILES[1], FILES[2], FILES[3], FILES[4], tried,
+local function not_found(name, tried, said)
+  fail("%s: looked for %s.gz and the three files that go with it (%s, %s, %s; gzipped or not) in\n%s\n%s\nPut the four files in one of "
+    .. "these folders, or name theirs by the option data or by $MASCON_DATA. %s", name, FILES[1], FILES[2], FILES[3], FILES[4], tried, said,
     SETS[name].advice)
 end
 
@@ -156,16 +163,27 @@ local function open(name, o, files, labels, folder)
     make(SETS[name], files[3], files[4], read_labels(files[4]), o.limit[2], o, folder)
 end
 
+-- The set from the web, where it was in none of the places `tried`.
+local function fetched(name, o, tried)
+  local got, said = require "mascon.web".fetch(name, o.download)
+  local files, labels, folder
+  if got then files, labels, folder = find(name, o.data) end
+  if not files then not_found(name, tried, said or "It was downloaded, and is not to be found.") end
+  return open(name, o, files, labels, folder)
+end
+
 local function open_set(name, given)
   local o = places.options("data." .. name, given)
   local files, labels, folder = find(name, o.data)
-  if not files then not_found(name, labels) end
+  if not files then return fetched(name, o, labels) end
   return open(name, o, files, labels, folder)
 end
 
 -- data.mnist { data = folder, device =, limit =, normalize = } -> training set, test set. limit: the first so many of each part, or
 -- { train, test }. Images N x 1 x 28 x 28 u8, labels 1..10 (the digit is classes[label]). Looks in `data`, $MASCON_DATA, ../shared/data,
--- the user's cache folder and /usr/share/datasets; raises when the files are nowhere, or are not what they should be.
+-- the user's cache folder ($XDG_CACHE_HOME/mascon, ~/.cache/mascon) and /usr/share/datasets; what is nowhere is downloaded into the cache
+-- folder and checked by its MD5, unless download = false or MASCON_OFFLINE=1; $MASCON_MIRROR, an address whose folders mnist/, svhn/, ...
+-- have the files, is asked before the public mirrors. Raises when the files are not to be had, or are not what they should be.
 function data.mnist(given) return open_set("mnist", given) end
 function data.fashion_mnist(given) return open_set("fashion_mnist", given) end
 -- data.kmnist: Kuzushiji-MNIST, ten cursive Japanese characters in files of the same form.
@@ -174,7 +192,7 @@ function data.kmnist(given) return open_set("kmnist", given) end
 -- data.svhn { data = folder, device =, limit =, normalize =, extra = false, prefix = true } -> training set, test set [, extra set]
 -- House numbers, N x 3 x 32 x 32 u8, labels 1..10 (the digit is classes[label], so the files' label 10 is "0"). extra: the 531,131 easier
 -- images as a third set. Where the files are not to be had, but the first 1,083 images of the training part (in ../shared/data), those are
--- the training set, there is no test set, and standard error says so; not with prefix = false.
+-- the training set, there is no test set, and standard error says so; prefix = false downloads all instead.
 function data.svhn(given) return require "mascon.svhn"(given) end
 
 -- data.npz(path [, { device =, limit =, normalize =, classes =, base = 0, channels_last = false, max_bytes =, name = }]) -> training set,
@@ -213,7 +231,7 @@ function data.find(which, given)
       tried[name] = labels
     end
   end
-  not_found("mnist", tried.mnist .. "\nand for Fashion-MNIST in\n" .. tried.fashion_mnist)
+  return fetched("mnist", o, tried.mnist .. "\nand for Fashion-MNIST in\n" .. tried.fashion_mnist)
 end
 
 for name, sampler in pairs(require "mascon.samplers") do data[name] = sampler end

@@ -3,7 +3,8 @@ local options = require "mascon.options"
 local any, fail = options.any, options.raise
 local places = {}
 
-local function cache_folder()
+-- Where what was downloaded is kept; nil where no folder is the user's.
+function places.cache_folder()
   local base = os.getenv "XDG_CACHE_HOME"
   if base and base ~= "" then return base .. "/mascon" end
   local home = os.getenv "HOME"
@@ -24,15 +25,16 @@ function places.list(names, option, only)
   if only then return list end
   add(os.getenv "MASCON_DATA", "$MASCON_DATA", true)
   add("../shared/data", "beside the working folder")
-  add(cache_folder(), "the cache folder")
+  add(places.cache_folder(), "the cache folder")
   add("/usr/share/datasets", "the system's data sets")
   return list
 end
 
 -- The options that all sets take, and those in `more` (with their defaults): data (or dir) a folder, device, limit (one for each part),
--- normalize, max_bytes.
+-- normalize, max_bytes, download.
 function places.options(what, given, more)
-  local defaults = { data = any, dir = any, device = "cpu", limit = any, normalize = any, max_bytes = any }
+  local defaults = { data = any, dir = any, device = "cpu", limit = any, normalize = any, max_bytes = any,
+    download = true }
   for key, v in pairs(more or {}) do defaults[key] = v end
   local o = options.read(what, given, defaults)
   if o.data and o.dir then fail("%s: data and dir are the same option: expected one of them", what) end

@@ -63,15 +63,22 @@ return function(given)
       path, folder = find(list, PREFIX)
       if path then
         local set = read(path, "SVHN (the first 1,083 training images)", o.limit[1], o, folder)
-        say(("data.svhn: %s is not to be had; %s has the first 1,083 images of it, without a test part"):format(file, path))
+        say(("data.svhn: %s is not here, but %s, the first 1,083 images of it, without a test part (prefix = false downloads all)")
+          :format(file, path))
         return set
       end
     end
+    local said
     if not path then
-      fail("data.svhn: looked for %s in\n%s\nPut train_32x32.mat, test_32x32.mat%s (format 2, cropped digits) of the Street View House "
+      local got
+      got, said = require "mascon.web".fetch("svhn", o.download, { file })
+      if got then path, folder = find(list, file) end
+    end
+    if not path then
+      fail("data.svhn: looked for %s in\n%s\n%s\nPut train_32x32.mat, test_32x32.mat%s (format 2, cropped digits) of the Street View House "
         .. "Numbers, http://ufldl.stanford.edu/housenumbers, in one of these folders, or name theirs by the option data or by "
         .. "$MASCON_DATA.",
-        file, tried(list), o.extra and ", extra_32x32.mat" or "")
+        file, tried(list), said, o.extra and ", extra_32x32.mat" or "")
     end
     sets[i] = read(path, part[2], o.limit[i], o, folder)
   end
