@@ -185,10 +185,13 @@ local function go_on(self, opts)
   agree(self, "the", was.same, json.decode(json.encode(opts.same or {}, { replace = true })), {}, function(k) return (k:gsub("_", " ")) end)
   self.record, self.saved = was, {}
   for _, name in ipairs(was.saved) do self.saved[name] = true end
+  self.lists = {}
+  for _, name in ipairs(was.lists or {}) do self.lists[name] = true end
 end
 
 local function write_record(self)
   self.record.saved = json.array(text.keys(self.saved))
+  self.record.lists = json.array(text.keys(self.lists))
   ensure(system.replace(self:path("run.json"), json.encode(self.record, { indent = "  ", replace = true }) .. "\n"))
 end
 
@@ -196,7 +199,7 @@ end
 local function begin(self, opts)
   self.record = { options = option_values(opts.options), same = opts.same or {}, begun = os.time(), versions = versions(),
     command = self.command, commit = self.commit }
-  self.saved = {}
+  self.saved, self.lists = {}, {}
   write_record(self) -- first: from here on nothing that lies in the folder is of this run
   os.remove(self:path("summary.json"))
   os.remove(self:path("metrics.csv"))
@@ -412,6 +415,28 @@ function Run:column(name)
   end
   return list
 end
+
+-- Append one JSON object to NAME.jsonl in the folder: what is no epoch (the trials of a search, ...). A new run begins an empty file.
+function Run:append(name, values)
+  mine(self)
+  if type(name) ~= "string" or not name:match "^[%w_-]+$" or name == "metrics" then
+    fail("append: expected the name of a list (letters, digits, - and _), not metrics, got %s", text.show(name))
+  end
+  if type(values) ~= "table" then fail("append: expected a table, got a %s", type(values)) end
+  local path, row = self:path(name .. ".jsonl"), {}
+  for k, v in pairs(values) do row[k] = figure(v) end
+  if not self.lists[name] then
+    ensure(system.replace(path, ""))
+    self.lists[name] = true
+    write_record(self)
+  end
+  local ok, message = system.append(path, row_text(row))
+  if not ok then fail("cannot write %s: %s", path, message) end
+  return row
+end
+
+-- What run:append has put into NAME.jsonl since the run began, as tables in order; torn lines are left out.
+function Run:list(name) return self.lists[name] and (read_lines(self:path(name .. ".jsonl"))) or {} end
 
 -- Write summary.json, whole or not at all: the figures given, and seed, device, options, versions, command, commit and seconds unless they
 -- are given.

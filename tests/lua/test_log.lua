@@ -175,6 +175,28 @@ function TestRun:test_a_full_disk_leaves_whole_lines()
   lu.assertEquals(contents(self.dir .. "/metrics.jsonl"):sub(-1), "\n")
 end
 
+function TestRun:test_lists_beside_the_metrics()
+  local run = ms.run(self.dir)
+  lu.assertEquals(run:list "trials", {})
+  run:append("trials", { trial = 1, accuracy = ms.tensor(0.5), lr = 0.1 })
+  local f = assert(io.open(self.dir .. "/trials.jsonl", "ab"))
+  f:write '{"trial":2,"acc' -- a crash tore it
+  f:close()
+  run:close()
+  run = ms.run(self.dir, { resume = true })
+  lu.assertEquals(run:list "trials", { { trial = 1, accuracy = 0.5, lr = 0.1 } })
+  run:append("trials", { trial = 2 })
+  lu.assertEquals(#run:list "trials", 2)
+  run:close()
+  run = ms.run(self.dir) -- a new run begins anew
+  lu.assertEquals(run:list "trials", {})
+  run:append("trials", { trial = 7 })
+  lu.assertEquals(run:list "trials", { { trial = 7 } })
+  lu.assertErrorMsgContains("append: expected the name of a list", run.append, run, "metrics", {})
+  lu.assertErrorMsgContains("append: expected the name of a list", run.append, run, "../x", {})
+  lu.assertErrorMsgContains("append: expected a table, got a number", run.append, run, "trials", 3)
+end
+
 function TestRun:test_summary()
   local run = log(self.dir, { options = { seed = 3, device = "cpu", epochs = 2 } })
   run:summary { loss_k8 = 20.5, val_accuracy = { 0.5, 0.75 } }

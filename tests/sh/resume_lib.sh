@@ -1,12 +1,14 @@
-# What the test and the soak of kill -9 and --resume share. MASCON: the program; top: a scratch folder.
+# What the tests and the soak of kill -9 and --resume share. MASCON: the program; top: a scratch folder; SCRIPT and NETS: the experiment and
+# its checkpoints, those of the first one unless they are set.
+SCRIPT=${SCRIPT:-scripts/mnist_autoencoder.lua} NETS=${NETS:-codes plane denoise}
 
-# run_killed SECONDS OUT ARGUMENTS...: experiment 1 into OUT, going on where a run has begun, killed with -9 after SECONDS; 0 if that kill
+# run_killed SECONDS OUT ARGUMENTS...: the experiment into OUT, going on where a run has begun, killed with -9 after SECONDS; 0 if that kill
 # hit it, 1 if it had ended well before, 2 if it failed by itself.
 run_killed() {
   local seconds=$1 out=$2 resume=
   shift 2
   [ ! -f "$out/run.json" ] || resume=--resume
-  "$MASCON" scripts/mnist_autoencoder.lua --out "$out" $resume "$@" >"$top/log" 2>&1 &
+  "$MASCON" "$SCRIPT" --out "$out" $resume "$@" >"$top/log" 2>&1 &
   local pid=$!
   sleep "$seconds"
   if kill -9 $pid 2>/dev/null; then
@@ -22,14 +24,14 @@ finish() {
   local out=$1 resume=
   shift
   [ ! -f "$out/run.json" ] || resume=--resume
-  "$MASCON" scripts/mnist_autoencoder.lua --out "$out" $resume "$@" >"$top/log" 2>&1 || { cat "$top/log"; return 1; }
+  "$MASCON" "$SCRIPT" --out "$out" $resume "$@" >"$top/log" 2>&1 || { cat "$top/log"; return 1; }
 }
 
-# same_result A B: the three nets byte for byte, the figures of summary.json, and each epoch of metrics.jsonl once, in order, with the same
+# same_result A B: the nets byte for byte, the figures of summary.json, and each epoch of metrics.jsonl once, in order, with the same
 # numbers; nothing hidden is left in B but what A has.
 same_result() {
   local net
-  for net in codes plane denoise; do
+  for net in $NETS; do
     cmp "$1/$net.safetensors" "$2/$net.safetensors" || return 1
   done
   "$MASCON" -e '
