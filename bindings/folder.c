@@ -68,6 +68,16 @@ static int new_ahead(lua_State *L) {
   return 1;
 }
 
+/* data.picture_room(n, channels, height, width) -> u8 tensor in host memory, not filled yet: big ones cost time to fill twice */
+static int picture_room(lua_State *L) {
+  int64_t shape[4];
+  for (int d = 0; d < 4; d++) shape[d] = luaL_checkinteger(L, d + 1);
+  int mark = msl_enter(L);
+  msl_push(L, ms_empty(MS_U8, 4, shape, ms_device_host()));
+  msl_leave(L, mark);
+  return 1;
+}
+
 /* data.ahead_next(reader, tensor, first, count): the next `count` pictures to tensor[first], ...: u8, N x C x H x W in host memory
  */
 static int ahead_next(lua_State *L) {
@@ -85,8 +95,8 @@ static int ahead_next(lua_State *L) {
 }
 
 void msl_open_folder(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"picture_size", picture_size}, {"ahead", new_ahead}, {"ahead_next", ahead_next}, {"ahead_close", ahead_gc}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"picture_size", picture_size}, {"picture_room", picture_room}, {"ahead", new_ahead},
+                                       {"ahead_next", ahead_next},     {"ahead_close", ahead_gc},      {NULL, NULL}};
   msl_metatable(L, AHEAD);
   lua_pushcfunction(L, ahead_gc);
   lua_setfield(L, -2, "__gc");

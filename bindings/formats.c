@@ -174,10 +174,12 @@ static int load(lua_State *L) {
   if (wanted && f->n && !f->items[0].name)
     return msl_raise(L, mark, "%s: names: there are none in this file (%s)", path, f->format->what);
   if (wanted) check_wanted(L, mark, wanted, f);
+  const bool one = f->n == 1 && !f->items[0].name && !f->columns;
   msl_push_file(L, f, device, map, wanted);
   msl_owned_free(g);
   msl_leave(L, mark);
-  return 3;
+  if (one) lua_pop(L, 2); /* so that { ms.load(path) } is a list of one */
+  return one ? 1 : 3;
 }
 
 /* data.names_in(path) -> list of the names of what the file holds */

@@ -17,6 +17,7 @@ enum { WINDOW = 1 << 20, MOST_COLUMNS = 1 << 18 };
 typedef struct scan {
   ms_source s;
   char *buf;
+  size_t room;    /* of the window */
   size_t at, end; /* of what is in the window and not looked at */
   bool over;      /* the file ends behind it */
   char delimiter;
@@ -32,7 +33,8 @@ static int scan_open(scan *c, const ms_file *f, char delimiter) {
   *c = (scan){.delimiter = delimiter, .line = 1, .name = f->name};
   c->s.fd = -1;
   if (ms_file_source(f, &c->s)) return -1;
-  if (!(c->buf = malloc(WINDOW))) return ms_fail("%s: out of memory", f->name), -1;
+  c->room = c->s.gz || c->s.size >= WINDOW ? WINDOW : (size_t)c->s.size + 1; /* the end is noticed by a byte that does not come */
+  if (!(c->buf = malloc(c->room))) return ms_fail("%s: out of memory", f->name), -1;
   return 0;
 }
 
@@ -47,9 +49,9 @@ static int more(scan *c, size_t *from) {
   memmove(c->buf, c->buf + *from, c->end - *from);
   c->at -= *from, c->end -= *from;
   *from = 0;
-  if (c->end == WINDOW)
+  if (c->end == c->room)
     return ms_fail("%s: line %llu: a field of more than %d bytes", c->name, (unsigned long long)c->line, WINDOW), -1;
-  int64_t got = ms_source_read(&c->s, c->buf + c->end, WINDOW - c->end);
+  int64_t got = ms_source_read(&c->s, c->buf + c->end, c->room - c->end);
   if (got < 0) return -1;
   c->end += (size_t)got;
   c->over = !got;

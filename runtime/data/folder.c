@@ -54,9 +54,10 @@ struct ms_ahead {
   pthread_cond_t freed, made; /* a place of the ring; a picture */
   int64_t next, taken;        /* the next number to decode; how many were handed out */
   bool ending;
-  ms_own_error why; /* of the first that failed */
-  int64_t failed;   /* its number, or n */
-  int workers;
+  ms_own_error why;     /* of the first that failed */
+  int64_t failed;       /* its number, or n */
+  ms_own_error *errors; /* of each worker */
+  int workers, begun;
   pthread_t threads[MOST_WORKERS];
 };
 
@@ -72,10 +73,10 @@ static int decode(const ms_ahead *a, int64_t k, uint8_t *out) {
 
 static void *work(void *data) {
   ms_ahead *a = data;
-  ms_own_error *mine = calloc(1, sizeof *mine);
-  if (mine) ms_error_own(mine);
   pthread_mutex_lock(&a->lock);
-  while (!a->ending && a->next < a->n && mine) {
+  ms_own_error *mine = &a->errors[a->begun++];
+  ms_error_own(mine);
+  while (!a->ending && a->next < a->n) {
     if (a->next >= a->taken + a->room) {
       pthread_cond_wait(&a->freed, &a->lock);
       continue;
@@ -90,7 +91,6 @@ static void *work(void *data) {
     pthread_cond_broadcast(&a->made);
   }
   pthread_mutex_unlock(&a->lock);
-  free(mine);
   return NULL;
 }
 
@@ -104,6 +104,7 @@ ms_ahead *ms_ahead_new(int64_t n, const char *const *paths, const ms_fit *fit, i
   a->bytes = (size_t)fit->channels * (size_t)fit->height * (size_t)fit->width;
   a->ring = malloc((size_t)room * a->bytes);
   a->states = calloc((size_t)room, 1);
+  a->errors = calloc((size_t)workers, sizeof *a->errors);
   pthread_mutex_init(&a->lock, NULL);
   pthread_condattr_t clock;
   pthread_condattr_init(&clock);
@@ -111,7 +112,7 @@ ms_ahead *ms_ahead_new(int64_t n, const char *const *paths, const ms_fit *fit, i
   pthread_cond_init(&a->made, &clock);
   pthread_cond_init(&a->freed, NULL);
   pthread_condattr_destroy(&clock);
-  if (!a->ring || !a->states) {
+  if (!a->ring || !a->states || !a->errors) {
     ms_fail("out of memory for %lld pictures of %zu bytes", (long long)room, a->bytes);
     return ms_ahead_free(a), NULL;
   }
@@ -179,5 +180,6 @@ void ms_ahead_free(ms_ahead *a) {
   pthread_cond_destroy(&a->freed);
   free(a->ring);
   free(a->states);
+  free(a->errors);
   free(a);
 }

@@ -25,7 +25,10 @@ static bool stem(const char *member, char **out) {
 }
 
 /* A message about the array of member k; NULL where memory lacks. */
-static char *about(const ms_file *f, const char *name) { return ms_text("%.700s: '%.200s'", f->name, name); }
+static char *about(const ms_file *f, const char *name) {
+  char *words = ms_text("%.700s: '%.200s'", f->name, name);
+  return words ? words : ms_fail("%s: out of memory", f->name);
+}
 
 /* Item k from the head of its member. */
 static int open_member(ms_file *f, int k) {

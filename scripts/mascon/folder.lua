@@ -20,8 +20,8 @@ local PIECE = 64        -- pictures between two looks at the progress bar
 -- ---- files and their classes -------------------------------------------------------------------------------------------------------
 
 local function listed(path)
-  local names = system.list(path)
-  if not names then fail("%s: cannot list the folder", path) end
+  local names, why = system.list(path)
+  if not names then fail("%s", why) end
   table.sort(names)
   return names
 end
@@ -102,7 +102,7 @@ local function reader(self, rows, first, count, room)
   return core.ahead(self.paths, rows, first, count, room, self.channels, self.height, self.width, self.resize, self.crop)
 end
 
-local function empty(self, n) return ms.empty({ n, self.channels, self.height, self.width }, { dtype = "u8", device = "cpu" }) end
+local function empty(self, n) return core.picture_room(n, self.channels, self.height, self.width) end
 
 -- The pictures of these rows (i64 tensor; nil: all) as u8.
 function Files:read(rows, label)

@@ -272,6 +272,31 @@ add("idx", function(folder)
   return digest(ms.data.read_idx(path))
 end)
 
+add("numpy", function(folder)
+  local path = folder .. "/x.npz"
+  ms.data.write_npz(path, { x = ms.tensor { 1, 2 }, y = ms.tensor({ 3 }, { dtype = "i64" }) }, { compress = true })
+  ms.save(folder .. "/x.npy", ms.tensor { 7, 8 })
+  return digest(ms.load(path).x, ms.load(folder .. "/x.npy"), ms.load(folder .. "/x.npy", { mmap = true }),
+    ms.load("tests/data/formats/odd.npz", { names = "fine" }).fine)
+end)
+
+add("csv", function(folder)
+  local path = folder .. "/x.csv.gz"
+  ms.data.write_csv(path, { { "a", ms.tensor { 1, 2 } }, { "b", { "x", "y" } } })
+  local x, texts = ms.data.read_csv(path)
+  return digest(x, texts.b[2], (ms.data.read_csv("tests/data/formats/quoted.csv", { columns = { 2 } })):isnan())
+end)
+
+add("folder", function(folder)
+  local path = folder .. "/set"
+  if not io.open(path .. "/a/1.png") then
+    require("mascon.system").mkdir(path)
+    require("mascon.system").mkdir(path .. "/a")
+    ms.image.save(path .. "/a/1.png", ms.ones { 3, 8, 8 })
+  end
+  return digest(ms.data.folder(path, { size = 4 }).raw)
+end)
+
 add("data", function()
   ms.seed(4)
   local ds = ms.data.tensors { ms.rand { 12, 1, 2, 2 }, ms.randint(1, 3, { 12 }) }

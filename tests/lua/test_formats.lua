@@ -40,6 +40,7 @@ function TestNumpy.test_npy()
     lu.assertEquals(flat(x), expected.f4.values)
   end
   lu.assertEquals(ms.load(folder .. "scalar.npy"):item(), 2.5)
+  lu.assertEquals(select("#", ms.load(folder .. "f4.npy")), 1)
 end
 
 function TestNumpy:test_headers()
@@ -118,6 +119,14 @@ function TestNumpy:test_written_files()
   -- as numpy.save writes it
   lu.assertEquals(contents(self.dir .. "/t.npy"), "\x93NUMPY\1\0\x76\0{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
     .. (" "):rep(60) .. "\n" .. ("\0"):rep(12))
+end
+
+function TestNumpy:test_memory_goes_with_the_size_of_the_file()
+  local path, n = self.dir .. "/t.npz", 80 << 20
+  ms.data.write_npz(path, { x = ms.zeros({ n }, { dtype = "u8" }) }, { compress = true })
+  fails(", much for a file of", ms.load, path)
+  fails("max_bytes allows 1000", ms.load, path, { max_bytes = 1000 })
+  lu.assertEquals(#ms.load(path, { max_bytes = n + (1 << 20) }).x, n)
 end
 
 function TestNumpy:test_misuse_of_the_writers()
@@ -223,6 +232,17 @@ function TestMapped:test_a_file_cut_short_meanwhile_is_an_error()
   write(path, head) -- the same file, truncated and written anew
   fails(path .. ": the file became shorter while it was mapped", function() return x:sum() end)
   lu.assertEquals(x[n]:item(), 0)
+end
+
+function TestMapped:test_a_data_set_of_it()
+  local path, n = self.dir .. "/x.npy", 50
+  ms.save(path, ms.arange(1, n * 4):reshape { n, 1, 2, 2 })
+  local before = checks.census()
+  local ds = ms.data.tensors { ms.load(path, { mmap = true }) }
+  lu.assertEquals(ms.memory().live, before.live)
+  local sum = 0
+  for x in ds:loader { batch = 7, shuffle = true } do sum = sum + x:sum():item() end
+  lu.assertEquals(sum, n * 4 * (n * 4 + 1) / 2)
 end
 
 -- ---- by content --------------------------------------------------------------------------------------------------------------------
