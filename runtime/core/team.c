@@ -189,6 +189,7 @@ static void call_helper(helper *h) {
 static void add_helpers(int n) {
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS); /* a mapped file that was cut short (io/mapped.c) is met by whoever reads there */
   pthread_sigmask(SIG_SETMASK, &all, &before);
   while (n_helpers < n && !refused) {
     if (pthread_create(&helpers[n_helpers].thread, NULL, serve, &helpers[n_helpers])) refused = true;
