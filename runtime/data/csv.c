@@ -17,9 +17,10 @@ enum { WINDOW = 1 << 20, MOST_COLUMNS = 1 << 18 };
 typedef struct scan {
   ms_source s;
   char *buf;
-  size_t room;    /* of the window */
-  size_t at, end; /* of what is in the window and not looked at */
-  bool over;      /* the file ends behind it */
+  size_t room;     /* of the window */
+  size_t at, end;  /* of what is in the window and not looked at */
+  bool over;       /* the file ends behind it */
+  bool stops[256]; /* bytes that may end a field without quotes; one stands behind the window */
   char delimiter;
   uint64_t line;  /* the current one, from 1 */
   int64_t column; /* fields of this record so far */
@@ -34,8 +35,14 @@ static int scan_open(scan *c, const ms_file *f, char delimiter) {
   c->s.fd = -1;
   if (ms_file_source(f, &c->s)) return -1;
   c->room = c->s.gz || c->s.size >= WINDOW ? WINDOW : (size_t)c->s.size + 1; /* the end is noticed by a byte that does not come */
-  if (!(c->buf = malloc(c->room))) return ms_fail("%s: out of memory", f->name), -1;
+  if (!(c->buf = malloc(c->room + 1))) return ms_fail("%s: out of memory", f->name), -1;
   return 0;
+}
+
+static void set_delimiter(scan *c, char delimiter) {
+  memset(c->stops, 0, sizeof c->stops);
+  c->stops[0] = c->stops['\n'] = c->stops['\r'] = c->stops[(uint8_t)delimiter] = true;
+  c->delimiter = delimiter;
 }
 
 static void scan_close(scan *c) {
@@ -54,6 +61,7 @@ static int more(scan *c, size_t *from) {
   int64_t got = ms_source_read(&c->s, c->buf + c->end, c->room - c->end);
   if (got < 0) return -1;
   c->end += (size_t)got;
+  c->buf[c->end] = '\n';
   c->over = !got;
   return got > 0;
 }
@@ -62,6 +70,8 @@ static int bad_field(const scan *c, uint64_t line, const char *why) {
   ms_fail("%s: line %llu, column %lld: %s", c->name, (unsigned long long)line, (long long)c->column + 1, why);
   return -1;
 }
+
+#define ZERO "expected text without zero bytes"
 
 /* The rest of a field in quotes, whose first is behind us: unescaped in place. */
 static int quoted_field(scan *c) {
@@ -84,6 +94,7 @@ static int quoted_field(scan *c) {
       c->at++;
     }
     if (ch == '\n') c->line++;
+    if (!ch) return bad_field(c, c->line, ZERO);
     c->buf[to++] = ch; /* in front of a gap, which moves along when the window does */
   }
   c->field = c->buf + from;
@@ -105,12 +116,11 @@ static int next_field(scan *c) {
     c->at++;
     if (quoted_field(c)) return -1;
   } else {
-    const char delimiter = c->delimiter;
     for (;;) {
-      const char *p = c->buf + c->at, *end = c->buf + c->end;
-      while (p < end && *p != delimiter && *p != '\n' && *p != '\r') p++;
+      const char *p = c->buf + c->at;
+      while (!c->stops[(uint8_t)*p]) p++;
       c->at = (size_t)(p - c->buf);
-      if (p < end) break;
+      if (c->at < c->end) break;
       int rc = more(c, &from);
       if (rc < 0) return -1;
       if (!rc) break;
@@ -127,6 +137,7 @@ static int next_field(scan *c) {
   if (c->at == c->end) return 2;
   char ch = c->buf[c->at++];
   if (ch == c->delimiter) return 1;
+  if (!ch) return bad_field(c, c->line, ZERO);
   if (ch == '\r' && c->at < c->end && c->buf[c->at] == '\n') ch = c->buf[c->at++];
   if (ch != '\n' && ch != '\r') return bad_field(c, c->line, "expected a delimiter or the end of the line behind a quoted field");
   c->line++;
@@ -257,7 +268,7 @@ static int first_record(scan *c, const ms_file *f, csv_file *p) {
   if (c->at == c->end && more(c, &from) < 0) return -1;
   if (c->end - c->at >= 3 && !memcmp(c->buf + c->at, "\xef\xbb\xbf", 3)) c->at += 3; /* Windows' mark of UTF-8 */
   if (skip_empty(c)) return -1;
-  if (!c->delimiter) c->delimiter = find_delimiter(c->buf + c->at, c->end - c->at, &any);
+  set_delimiter(c, c->delimiter ? c->delimiter : find_delimiter(c->buf + c->at, c->end - c->at, &any));
   int room = 0, rc;
   do {
     rc = next_field(c);
@@ -325,7 +336,6 @@ static bool looks_numeric(const char *text, size_t n) {
 static int look_at(scan *c, csv_file *p, uint64_t line) {
   column *col = &p->columns[c->column];
   double v;
-  if (memchr(c->field, 0, c->n)) return complain(c, p, line, "expected text without zero bytes");
   if (col->kind == UNUSED) return 0;
   if (col->kind == NUMBERS && looks_numeric(c->field, c->n)) return 0;
   if (col->kind != TEXT && !is_missing(c->field, c->n)) {
@@ -375,6 +385,7 @@ static int begin(scan *c, const ms_file *f, csv_file *p, bool first) {
     p->o.delimiter = c->delimiter;
     scan_close(c);
     if (scan_open(c, f, p->o.delimiter)) rc = -1;
+    set_delimiter(c, p->o.delimiter);
     size_t from = 0;
     if (!rc && more(c, &from) < 0) rc = -1;
     if (!rc && c->end >= 3 && !memcmp(c->buf, "\xef\xbb\xbf", 3)) c->at = 3;

@@ -1,3 +1,4 @@
+-- gcstress: every 50
 -- luacheck: globals TestNumpy TestMapped TestLoad TestSets TestCsv
 -- ms.load by content: NumPy's files as NumPy wrote them (tests/peers/make_formats.py), files as memory, and what is none of the formats.
 local checks = require "checks"
@@ -414,7 +415,7 @@ function TestCsv:test_errors_name_line_and_column()
     ["a,b\n1,2\n\n\n3,x\n"] = "line 5, column 2 ('b'): expected a number as in the lines before",
     ["1,2\n3,4.5.6\n"] = "line 2, column 2: expected a number as in the lines before",
     ['a\n"x'] = "line 2, column 1: a quote is not closed", ['a,b\n1,"x"y\n'] = "line 2, column 2: expected a delimiter",
-    ["a\nx\0y\n"] = "line 2, column 1 ('a'): expected text without zero bytes", [""] = "there is no line in it",
+    ["a\nx\0y\n"] = "line 2, column 1: expected text without zero bytes", [""] = "there is no line in it",
     ['a,b\n"x\ny",1\nz\n'] = "line 4: expected 2 fields" } do
     fails(self.path .. ": " .. why, self.read, self, text)
   end

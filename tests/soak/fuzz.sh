@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every reader of foreign bytes on damaged files, under address and undefined-behaviour sanitizers, for FUZZ_SECONDS (300) each: files of
+# Every reader of foreign bytes on damaged files, under address and undefined-behaviour sanitizers, for FUZZ_SECONDS (600) each: files of
 # tests/fuzz/seeds.c and of FUZZ_CORPUS (a folder with folders idx, image, npz, ... of further sound files), changed at random and by
 # what reaches new code (libFuzzer, which comes with clang). Prints `ok NAME` or `not ok NAME`, and where the file is that fell over.
 # FUZZ_ONLY=npz: this one only. FUZZ_SEED=1: the same numbers each time.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-CLANG=${CLANG:-clang} SECONDS_EACH=${FUZZ_SECONDS:-300} BUILD=${BUILD:-build}/fuzz
+CLANG=${CLANG:-clang} SECONDS_EACH=${FUZZ_SECONDS:-600} BUILD=${BUILD:-build}/fuzz
 if ! command -v "$CLANG" >/dev/null; then
   echo "skipped: no $CLANG"
   exit 0
