@@ -5,6 +5,9 @@
  * does not rule it out is measured again, directly and in f64 on the original rows, and only these distances decide. So the answer
  * is that of the direct computation, equal rows are at distance 0, and E only sets how many rows are measured twice.
  *
+ * Where the processor multiplies bytes, scores come from those first (screen.h), with a larger E; where that E rules out too
+ * little, from f32 after all. Either way the answer is the same.
+ *
  * Cosine distance is half the squared euclidean distance of rows of length 1, so such rows are kept and asked for. A row of zeros
  * has no direction: it is at distance 1 from everything, as in scikit-learn. Two more features hold that up: a training row of
  * zeros becomes (0, .., 0, 1, 0), a query of zeros (0, .., 0, 0, 1). Manhattan distance has no product: it is measured directly. */
@@ -14,14 +17,16 @@
 #include <string.h>
 
 #include "ml/internal.h"
+#include "ml/screen.h"
 
 enum {
   TILE_QUERIES = 12, /* queries in a micro-tile */
   PANEL_ROWS = 32,   /* training rows in a packed panel */
-  CHUNK = 48,        /* queries a thread takes at a time: a multiple of TILE_QUERIES */
-  TILE = 1024,       /* training rows scored at a time: a multiple of PANEL_ROWS and of SCAN */
-  DEPTH = 512,       /* features per pass, so that a packed chunk stays in the L2 cache */
-  SCAN = 64          /* scores that are compared at a time with the limit */
+  CHUNK = 144,       /* queries a thread takes at a time, at most: a multiple of TILE_QUERIES */
+  LEAST_CHUNK = 48,
+  TILE = 1024, /* training rows scored at a time: a multiple of PANEL_ROWS and of SCAN */
+  DEPTH = 512, /* features per pass, so that a packed chunk stays in the L2 cache */
+  SCAN = 64    /* scores that are compared at a time with the limit */
 };
 
 struct ms_knn {
@@ -29,13 +34,14 @@ struct ms_knn {
   int64_t features;     /* of the rows given: d, or with cosine d - 2 */
   ms_knn_metric metric;
   int32_t classes;
-  float *x;      /* n x d, as given; with cosine of length 1 */
-  float *given;  /* with cosine: n x features, as given; else NULL */
-  float *mean;   /* d */
-  float *packed; /* for each block of DEPTH features, for each panel: features x PANEL_ROWS, moved by mean; rows past n are 0 */
-  float *norm;   /* padded: |y - mean|^2; +infinity past n */
-  float *bound;  /* per tile: the largest |y - mean| in it */
-  int32_t *y;    /* n, or NULL */
+  float *x;          /* n x d, as given; with cosine of length 1 */
+  float *given;      /* with cosine: n x features, as given; else NULL */
+  float *mean;       /* d */
+  float *packed;     /* for each block of DEPTH features, for each panel: features x PANEL_ROWS, moved by mean; rows past n are 0 */
+  float *norm;       /* padded: |y - mean|^2; +infinity past n */
+  float *bound;      /* per tile: the largest |y - mean| in it */
+  int32_t *y;        /* n, or NULL */
+  ml_screen *screen; /* or NULL */
 };
 
 /* A row measured: ordered by distance, then by row. */
@@ -130,6 +136,7 @@ static knn_kernels best_knn_kernels(void) {
 void ms_knn_free(ms_knn *m) {
   if (!m) return;
   free(m->x), free(m->given), free(m->mean), free(m->packed), free(m->norm), free(m->bound), free(m->y);
+  ml_screen_close(m->screen);
   free(m);
 }
 
@@ -229,6 +236,7 @@ ms_knn *ms_knn_fit_by(ms_knn_metric metric, int64_t n, int64_t d, const float *x
   if (products) {
     if (column_means(m)) goto fail;
     pack_training(m);
+    m->screen = ml_screen_open(n, m->padded, m->d, m->x, m->mean, TILE);
   }
   return m;
 fail:
@@ -287,6 +295,10 @@ typedef struct workspace {
   int32_t *pick;   /* TILE */
   double norm[CHUNK];
   int64_t held[CHUNK];
+  int8_t *bytes; /* the queries for the screen */
+  ml_screened about[CHUNK];
+  bool unscreened; /* the screen rules out too little here */
+  int64_t measured;
 } workspace;
 
 /* Largest error of a score, for |q - mean| = a, |y - mean| <= b, in f32 with unit roundoff u. Sums of d products, in blocks: at
@@ -320,13 +332,14 @@ static void pack_queries(const ms_knn *m, workspace *w, const float *q, int64_t 
   }
 }
 
-/* Measure the rows of tile t that may be among the k nearest of query i. */
-static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t t, int64_t k, const knn_kernels *f) {
+/* Measure the rows of tile t that may be among the k nearest of query i. score + size is the squared distance, as far as `error`
+ * apart. */
+static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t t, int64_t k, double size, double error,
+                        const knn_kernels *f) {
   const int64_t first = t * TILE, wide = m->padded - first < TILE ? m->padded - first : TILE;
   const int64_t real = m->n - first < TILE ? m->n - first : TILE;
   neighbour *heap = w->heap + i * k;
   float *s = w->score + i * TILE;
-  const double error = error_bound(m->d, sqrt(w->norm[i]), (double)m->bound[t]);
   if (error == INFINITY) {
     for (int64_t r = 0; r < real; r++)
       push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
@@ -335,8 +348,8 @@ static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i
   /* limit: a row with a larger score is not among the k nearest. f32 rounding of the limit is covered by the factor. */
   float limit = FLT_MAX;
   if (w->held[i] == k) {
-    const double most = heap[0].far - w->norm[i] + error;
-    limit = nextafterf((float)(most + 1e-12 * (heap[0].far + w->norm[i])), INFINITY);
+    const double most = heap[0].far - size + error;
+    limit = nextafterf((float)(most + 1e-12 * (heap[0].far + size)), INFINITY);
   }
   int64_t picked = 0, scored = 0;
   const int64_t end = (wide + SCAN - 1) / SCAN * SCAN;
@@ -354,26 +367,43 @@ static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i
   for (int64_t p = 0; p < picked; p++) {
     const int64_t r = w->pick[p];
     if (s[r] > limit) continue;
+    w->measured++;
     push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
+  }
+}
+
+static void f32_scores(const ms_knn *m, workspace *w, int64_t tall, int64_t first, int64_t wide, const knn_kernels *f) {
+  const int64_t d = m->d;
+  for (int64_t i = 0; i < tall; i++) memcpy(w->score + i * TILE, m->norm + first, (size_t)wide * sizeof(float));
+  for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
+    const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
+    for (int64_t r = 0; r < wide; r += PANEL_ROWS) {
+      const float *b = m->packed + j0 * m->padded + (first + r) * depth;
+      for (int64_t i = 0; i < tall; i += TILE_QUERIES)
+        f->product(depth, w->packed + j0 * tall + i * depth, b, w->score + i * TILE + r, TILE);
+    }
   }
 }
 
 static void query_chunk(const ms_knn *m, workspace *w, const float *q, int64_t rows, int64_t k, const knn_kernels *f) {
   const int64_t d = m->d, tall = (rows + TILE_QUERIES - 1) / TILE_QUERIES * TILE_QUERIES;
-  pack_queries(m, w, q, rows, tall);
+  bool packed = false;
   memset(w->held, 0, sizeof w->held);
+  if (m->screen && !w->unscreened) ml_screen_pack(m->screen, q, rows, tall, w->bytes, w->about);
   for (int64_t t = 0; t < tiles_of(m) && !ms_interrupted(); t++) {
     const int64_t first = t * TILE, wide = m->padded - first < TILE ? m->padded - first : TILE;
-    for (int64_t i = 0; i < tall; i++) memcpy(w->score + i * TILE, m->norm + first, (size_t)wide * sizeof(float));
-    for (int64_t j0 = 0; j0 < d; j0 += DEPTH) {
-      const int64_t depth = d - j0 < DEPTH ? d - j0 : DEPTH;
-      for (int64_t r = 0; r < wide; r += PANEL_ROWS) {
-        const float *b = m->packed + j0 * m->padded + (first + r) * depth;
-        for (int64_t i = 0; i < tall; i += TILE_QUERIES)
-          f->product(depth, w->packed + j0 * tall + i * depth, b, w->score + i * TILE + r, TILE);
-      }
+    if (m->screen && !w->unscreened) {
+      ml_screen_scores(m->screen, first, wide, tall, w->bytes, w->about, w->score, TILE);
+      w->measured = 0;
+      for (int64_t i = 0; i < rows; i++)
+        select_rows(m, w, q + i * d, i, t, k, w->about[i].norm, ml_screen_error(m->screen, t, &w->about[i]), f);
+      w->unscreened = w->measured > rows * (k + wide / 32);
+      continue;
     }
-    for (int64_t i = 0; i < rows; i++) select_rows(m, w, q + i * d, i, t, k, f);
+    if (!packed) pack_queries(m, w, q, rows, tall), packed = true;
+    f32_scores(m, w, tall, first, wide, f);
+    for (int64_t i = 0; i < rows; i++)
+      select_rows(m, w, q + i * d, i, t, k, w->norm[i], error_bound(m->d, sqrt(w->norm[i]), (double)m->bound[t]), f);
   }
 }
 
@@ -395,7 +425,7 @@ static void measure_chunk(const ms_knn *m, workspace *w, const float *q, int64_t
 
 static void close_desk(workspace *w) {
   if (!w) return;
-  free(w->packed), free(w->score), free(w->heap), free(w->best), free(w->pick), free(w);
+  free(w->packed), free(w->bytes), free(w->score), free(w->heap), free(w->best), free(w->pick), free(w);
 }
 
 static workspace *open_desk(const ms_knn *m, int64_t k) {
@@ -403,11 +433,12 @@ static workspace *open_desk(const ms_knn *m, int64_t k) {
   if (!w) return NULL;
   const bool products = m->metric != MS_KNN_MANHATTAN;
   w->packed = ml_alloc(products ? CHUNK * m->d : 0, sizeof *w->packed);
+  w->bytes = m->screen ? ml_alloc(CHUNK * ml_screen_bytes(m->screen), 1) : NULL;
   w->score = ml_alloc(products ? CHUNK * TILE : 0, sizeof *w->score);
   w->heap = ml_alloc(CHUNK * k, sizeof *w->heap);
   w->best = ml_alloc(k < TILE ? k : TILE, sizeof *w->best);
   w->pick = ml_alloc(TILE, sizeof *w->pick);
-  if (w->packed && w->score && w->heap && w->best && w->pick) return w;
+  if (w->packed && (w->bytes || !m->screen) && w->score && w->heap && w->best && w->pick) return w;
   close_desk(w);
   return NULL;
 }
@@ -417,14 +448,17 @@ static int query_rows(const ms_knn *m, int64_t nq, const float *q, int64_t k, in
   const knn_kernels f = best_knn_kernels();
   bool failed = false;
   const int team = ms_threads();
+  int64_t chunk =
+      nq / (8 * team) / TILE_QUERIES * TILE_QUERIES; /* some eight for each thread; what is found does not depend on it */
+  chunk = chunk < LEAST_CHUNK ? LEAST_CHUNK : chunk > CHUNK ? CHUNK : chunk;
   ms_stretch share[team];
-  ms_cut(share, team, (nq + CHUNK - 1) / CHUNK);
+  ms_cut(share, team, (nq + chunk - 1) / chunk);
   MS_TOGETHER(team, id, {
     workspace *w = open_desk(m, k);
     if (!w) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
     for (int64_t t; w && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
-      const int64_t from = t * CHUNK;
-      const int64_t rows = nq - from < CHUNK ? nq - from : CHUNK;
+      const int64_t from = t * chunk;
+      const int64_t rows = nq - from < chunk ? nq - from : chunk;
       (m->metric == MS_KNN_MANHATTAN ? measure_chunk : query_chunk)(m, w, q + from * m->d, rows, k, &f);
       if (ms_interrupted()) break;
       for (int64_t i = 0; i < rows; i++) {
@@ -468,7 +502,7 @@ static int check_query(const ms_knn *m, int64_t nq, const float *q, int64_t k) {
 }
 
 /* Queries answered between two looks at the result, so that k x nq f64 distances never stand in memory at once. */
-enum { BATCH = 256 * CHUNK };
+enum { BATCH = 96 * CHUNK };
 
 typedef struct answer {
   int32_t *index;
