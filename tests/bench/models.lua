@@ -140,4 +140,16 @@ models.W7 = { batch = 64, data = "wide", make = function()
   return trainer(net, optim.sgd(net:parameters(), { lr = 0.01 }), entropy)
 end }
 
+-- Experiment 5's fully connected net: one of it, and n copies with rates of their own.
+local function house_numbers() return nn.sequential { nn.linear(3072, 100), nn.relu(), nn.linear(100, 10) } end
+models.single = { batch = 64, data = "wide", make = function()
+  local net = house_numbers()
+  return trainer(net, optim.sgd(net:parameters(), { lr = 0.01, weight_decay = 0.1 }), entropy)
+end }
+function models.sweep(n)
+  local own_rates = {}
+  for k = 1, n do own_rates[k] = 0.01 / k end
+  return ms.sweep { model = house_numbers, copies = n, loss = nn.cross_entropy, optimizer = optim.sgd, lr = own_rates, weight_decay = 0.1 }
+end
+
 return models

@@ -23,6 +23,7 @@ local rows = {
   { case = "W5", label = "W5 bf16", ours = "bf16", peers = "torch amp", what = "bf16 against autocast", check = 2, tol = 0.02, bar = 2 },
   { case = "W2", label = "W2 eager", ours = "eager", peers = { "torch", "torch tuned" }, what = "eager against eager", bar = 1.5 },
   { case = "W7", label = "W7 eager", ours = "eager", peers = { "torch", "torch tuned" }, what = "eager against eager", bar = 1.5 },
+  { case = "sweep", what = "16 copies of MLP 3072-100-10, batch 64, SGD, in one step", bar = false, most = 5.9 },
   { case = "input", what = "60,000 images through the loader, batches of 64", bar = false, most = 100 },
 }
 

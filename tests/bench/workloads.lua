@@ -99,6 +99,16 @@ for _, name in ipairs { "W1", "W2", "W3", "W4", "W5", "W6 critic", "W6 generator
   end)
 end
 
+-- Sixteen copies of a net in one step (ms.sweep); tests/bench/sweep.lua compares it with sixteen nets trained one by one.
+case("sweep", function()
+  local next_batch, sweep = feed("wide", 64), models.sweep(16)
+  return { run = function()
+    local scope <close> = ms.scope()
+    local x, y = next_batch()
+    return scope:keep(sweep:step(x, y):sum())
+  end }
+end)
+
 -- One walk over 60,000 u8 images: shuffled, in batches of 64, as f32.
 case("input", function()
   local images = train()

@@ -71,7 +71,7 @@ end
 function TestResume:test_killed_anywhere_it_ends_with_the_same_bits()
   local want = train(self.dir .. "/whole")
   lu.assertEquals(#want.rows, 3)
-  for _, kill in ipairs { 1, 6, 8 } do
+  for _, kill in ipairs(checks.stress and { 6 } or { 1, 6, 8 }) do
     local dir = ("%s/%d"):format(self.dir, kill)
     train(dir, kill)
     assert_same(train(dir, nil, true), want, "killed after step " .. kill)
@@ -151,7 +151,7 @@ local function check_place(make, batches)
   local loader = make()
   local want = { walk(loader), walk(loader), walk(loader) }
   lu.assertEquals(#want[2], batches)
-  for cut = 1, batches do
+  for cut = checks.stress and batches or 1, batches do
     ms.seed(5)
     loader = make()
     walk(loader)

@@ -49,7 +49,7 @@ local function compare(make, class, per_copy, loss, data, tolerance)
     end
   end
   local want, want_losses = alone(make, seeds, class, o, loss, data)
-  for _, compile in ipairs { false, true } do
+  for _, compile in ipairs(checks.stress and { true } or { false, true }) do
     local options = { model = make, seeds = seeds, optimizer = class, loss = loss, compile = compile }
     for name, v in pairs(per_copy) do options[name] = v end
     local s = ms.sweep(options)
