@@ -31,7 +31,10 @@ const char *msl_what_at(lua_State *L) { return luaL_checkstring(L, 1); }
 
 /* The core's messages begin with its own names for things; let them begin with the function the script called. */
 void msl_leave_as(lua_State *L, int mark, const char *what) {
-  static const char *const names[] = {"knn: ", "graph: ", "forest: ", "pca: ", "covariance: ", "eigen: ", "logistic: ", NULL};
+  static const char *const names[] = {
+      "knn: ",  "graph: ",  "forest: ",           "pca: ",        "covariance: ",      "eigen: ",          "logistic: ",
+      "tsne: ", "kmeans: ", "gaussian_mixture: ", "silhouette: ", "trustworthiness: ", "davies_bouldin: ", "calinski_harabasz: ",
+      NULL};
   char text[1024];
   if (ms_error()) {
     const char *said = ms_error();
@@ -125,11 +128,9 @@ void msl_open_ml(lua_State *L) { /* stack: module, methods */
   static const struct {
     const char *class;
     const luaL_Reg *functions;
-  } families[] = {{"mascon.knn", msl_ml_knn},
-                  {"mascon.forest", msl_ml_forest},
-                  {"mascon.pca", msl_ml_pca},
-                  {NULL, msl_ml_metrics},
-                  {"mascon.logistic", msl_ml_logistic}};
+  } families[] = {{"mascon.knn", msl_ml_knn}, {"mascon.forest", msl_ml_forest},     {"mascon.pca", msl_ml_pca},
+                  {NULL, msl_ml_metrics},     {"mascon.logistic", msl_ml_logistic}, {"mascon.tsne", msl_ml_tsne},
+                  {NULL, msl_ml_cluster}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
     luaL_setfuncs(L, families[i].functions, 0);

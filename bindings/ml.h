@@ -7,7 +7,8 @@
 #include "ml/ml.h"
 
 /* A family: its functions. To add one: a file ml_NAME.c, a line here, a line in msl_open_ml. */
-extern const luaL_Reg msl_ml_knn[], msl_ml_forest[], msl_ml_pca[], msl_ml_metrics[], msl_ml_logistic[];
+extern const luaL_Reg msl_ml_knn[], msl_ml_forest[], msl_ml_pca[], msl_ml_metrics[], msl_ml_logistic[], msl_ml_tsne[],
+    msl_ml_cluster[];
 
 /* A fitted model as userdata: freed with it. */
 typedef struct msl_model {

@@ -15,6 +15,10 @@ int ml_check_finite(const char *what, int64_t n, int64_t d, const float *x);
 /* The number of classes (classes, or the largest label when classes is 0), or -1 and a message. */
 int32_t ml_check_labels(const char *what, int64_t n, const int32_t *y, int32_t classes);
 
+/* |a - b|^2 of d elements, in f64: the function for this processor, which gives the same bits on each. */
+typedef double (*ml_distance_fn)(const float *a, const float *b, int64_t d);
+ml_distance_fn ml_distance(void);
+
 /* ---- instruction sets -------------------------------------------------------------------------------------------- */
 
 enum { ML_BASE, ML_AVX2, ML_AVX512 };

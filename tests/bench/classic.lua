@@ -55,4 +55,13 @@ return function(case, once, fashion)
   forest_case("ml forest fit 1000x8", 1000, "fit")
   forest_case("ml forest fit 60000x8", 60000, "fit")
   forest_case("ml forest predict", 1000, "predict")
+
+  for _, size in ipairs { { 1000, 128 }, { 10000, 196 } } do
+    local n, d = size[1], size[2]
+    case(("ml t-sne %dx%d"):format(n, d), function()
+      local x = neighbours(n, d)
+      local function fit() return ml.tsne({ progress = false }):fit(x) end
+      return { run = fit, score = function() return fit().kl_divergence end }
+    end)
+  end
 end

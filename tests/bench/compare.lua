@@ -47,6 +47,9 @@ local known = {
   { name = "faiss", command = peer("ml", "faiss"), needs = "faiss", ml = true },
   { name = "lightgbm", command = peer("ml", "lightgbm"), needs = "lightgbm", ml = true },
   { name = "xgboost", command = peer("ml", "xgboost"), needs = "xgboost", ml = true },
+  { name = "openTSNE", command = peer("ml", "openTSNE"), needs = "openTSNE", ml = true },
+  { name = "openTSNE-bh", command = peer("ml", "openTSNE-bh"), needs = "openTSNE", ml = true },
+  { name = "openTSNE-fft", command = peer("ml", "openTSNE-fft"), needs = "openTSNE", ml = true },
 }
 
 local present = {}

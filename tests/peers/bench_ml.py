@@ -1,4 +1,4 @@
-"""The libraries' side of `make bench` for classical learning: bench_ml.py sklearn|sklearnex|faiss|lightgbm|xgboost.
+"""The libraries' side of `make bench` for classical learning: bench_ml.py sklearn|sklearnex|faiss|lightgbm|xgboost|openTSNE[-bh|-fft].
 
 To add a row: a case in tests/bench/classic.lua and a line in tests/bench/rows.lua, both under one name; here a function under the same
 name for each library that can do it. It returns common.Case(run, score): run() is timed, score() gives the number that has to agree with
@@ -95,6 +95,27 @@ for name, n, what in (("fit 1000x8", 1000, "fit"), ("fit 60000x8", 60000, "fit")
     case("ml forest " + name, "sklearn", "sklearnex", "lightgbm", "xgboost")(forest(n, what))
 
 
-about = importlib.import_module("sklearn" if LIBRARY == "sklearnex" else LIBRARY).__version__
+# ---- t-SNE: what is agreed on is the divergence ---------------------------------------------------------------------------------------------
+
+def tsne(n, d):
+    def make(library):
+        x = common.neighbours(n, d)[0]
+
+        def opened(how):
+            import openTSNE
+            return openTSNE.TSNE(n_jobs=common.THREADS, negative_gradient_method=how, random_state=0).fit(x)
+        if library in ("sklearn", "sklearnex"):
+            fit = lambda: module("manifold").TSNE(n_jobs=JOBS).fit(x)  # noqa: E731
+            return common.Case(fit, score=lambda: fit().kl_divergence_, warm=0)
+        how = library[9:] or "auto"  # -bh: by cells, -fft: by interpolation
+        return common.Case(lambda: opened(how), score=lambda: opened(how).kl_divergence, warm=0)
+    return make
+
+
+for n, d in ((1000, 128), (10000, 196)):
+    case("ml t-sne %dx%d" % (n, d), "sklearn", "sklearnex", "openTSNE", "openTSNE-bh", "openTSNE-fft")(tsne(n, d))
+
+
+about = importlib.import_module("sklearn" if LIBRARY == "sklearnex" else LIBRARY.split("-")[0]).__version__
 common.serve({"sklearn": "scikit-learn", "sklearnex": "scikit-learn-intelex on scikit-learn", "faiss": "faiss-cpu"}.get(LIBRARY, LIBRARY) +
              " " + about, cases)

@@ -6,6 +6,7 @@
 local ms = require "mascon"
 local inside = require "mascon.inside"
 local options = require "mascon.options"
+local term = require "mascon.term"
 local text = require "mascon.text"
 local kit = {}
 
@@ -79,6 +80,41 @@ function kit.state_number(what, state, name, least)
   local t = state[name]
   if type(t) ~= "userdata" then options.raise("%s: '%s': expected a tensor, got %s", what, name, type(t)) end
   return kit.whole_number(what, "'" .. name .. "'", t:item(), least)
+end
+
+-- The number that the tensor `name` of a state holds.
+function kit.state_float(what, state, name)
+  local t = state[name]
+  if type(t) ~= "userdata" then options.raise("%s: '%s': expected a tensor, got %s", what, name, type(t)) end
+  return t:item() + 0.0
+end
+
+-- The tensor `name` of a state, all finite, of a rank if one is given.
+function kit.finite_tensor(what, state, name, rank)
+  local t = state[name]
+  if type(t) ~= "userdata" or rank and #t.shape ~= rank then
+    options.raise("%s: '%s': expected a tensor%s, got %s", what, name, rank and " of " .. rank .. " dimensions" or "", tostring(t))
+  end
+  if not t:isfinite():all():item() then options.raise("%s: '%s': expected finite numbers", what, name) end
+  return t
+end
+
+-- Calls step() until it gives false; what else it gives are the notes of a bar, which shows itself on a terminal once half a second has
+-- gone by, unless `shown` is false. total: how many calls there are at most.
+function kit.watch(label, total, shown, step)
+  local begun, bar, calls = term.time(), nil, 0
+  local close <close> = setmetatable({}, { __close = function(_, err) -- luacheck: ignore
+    if bar then bar:finish(err) end
+  end })
+  repeat
+    local more, notes = step()
+    calls = calls + 1
+    if bar then bar() elseif shown ~= false and more and term.time() - begun > 0.5 then
+      bar = ms.progress.with { total = total - calls, label = label } (function() return true end)
+      bar()
+    end
+    if bar and notes then bar:set(notes) end
+  until not more
 end
 
 function kit.number_tensor(v) return ms.tensor(v, { dtype = "i64" }) end
