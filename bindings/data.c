@@ -2,6 +2,7 @@
  * scripts/mascon/dataset.lua is the face; it finds these functions in inside.data. */
 #include "data/data.h"
 #include "host.h"
+#include "philox.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -114,6 +115,38 @@ static int order(lua_State *L) {
   return 1;
 }
 
+/* data.keys(order, first, count, before, seed, walk [, device]) -> i64 tensor: for each of these rows a number that the seed, the
+ * walk and the row's place in its set (before + row) determine and nothing else does: what an item's random numbers are drawn by.
+ */
+static int keys(lua_State *L) {
+  ms_tensor *o = msl_check(L, 1, "keys");
+  const int64_t first = luaL_checkinteger(L, 2), count = luaL_checkinteger(L, 3), before = luaL_checkinteger(L, 4);
+  const uint64_t seed = (uint64_t)luaL_checkinteger(L, 5) ^ 0x6B657973C0FFEE5Du, walk = (uint64_t)luaL_checkinteger(L, 6) << 40;
+  const char *device = luaL_optstring(L, 7, NULL);
+  int mark = msl_enter(L);
+  if (o->rank != 1 || o->dtype != MS_I64 || !ms_data(o) || !ms_is_contiguous(o) || first < 1 || count < 0 ||
+      first - 1 > o->shape[0] - count)
+    return msl_raise(L, mark, "keys: rows %lld..%lld of %s", (long long)first, (long long)(first + count - 1), ms_shape_str(o));
+  ms_device *to = device ? ms_device_get(device) : o->device;
+  ms_tensor *r = to ? ms_empty(MS_I64, 1, &count, ms_device_host()) : NULL;
+  int64_t *v = r ? ms_data(r) : NULL;
+  const int64_t *at = (const int64_t *)ms_data(o) + first - 1;
+  for (int64_t i = 0; v && i < count; i++) {
+    const ms_philox p = ms_philox4x32(seed, walk + (uint64_t)(before + at[i]));
+    v[i] = (int64_t)((uint64_t)p.v[0] << 32 | p.v[1]);
+  }
+  msl_push(L, r ? ms_to_device(r, to) : NULL);
+  msl_leave(L, mark);
+  return 1;
+}
+
+/* data.draw() -> a whole number by the default generator */
+static int draw(lua_State *L) {
+  const uint64_t high = ms_rng_next(ms_default_rng());
+  lua_pushinteger(L, (lua_Integer)(high << 32 | ms_rng_next(ms_default_rng())));
+  return 1;
+}
+
 /* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 /* The f32 values of a scale or shift tensor at index i, `planes` of them; NULL for nil. */
@@ -165,8 +198,9 @@ static int batch(lua_State *L) {
 }
 
 void msl_open_data(lua_State *L) { /* stack: module, methods */
-  static const luaL_Reg functions[] = {{"idx_read", idx_read}, {"idx_write", idx_write}, {"labels", labels}, {"rows", rows},
-                                       {"order", order},       {"batch", batch},         {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"idx_read", idx_read}, {"idx_write", idx_write}, {"labels", labels},
+                                       {"rows", rows},         {"order", order},         {"batch", batch},
+                                       {"keys", keys},         {"draw", draw},           {NULL, NULL}};
   luaL_newlib(L, functions);
   msl_inside(L);
   lua_insert(L, -2);

@@ -40,9 +40,9 @@ static const struct {
 
 /* Modules that are no fields of `ms`: parts of others (all that lie in folders), or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict",    "text",    "prompt", "log",    "plots",      "gnuplot", "dataset",
-                                      "show",      "options", "names",  "plain",  "seeds",      "jansson", "tiles",
-                                      "arguments", "fields",  "state",  "custom", "derivatives"};
+  static const char *const names[] = {"strict",    "text",    "prompt", "log",    "plots",       "gnuplot", "dataset",
+                                      "show",      "options", "names",  "plain",  "seeds",       "jansson", "tiles",
+                                      "arguments", "fields",  "state",  "custom", "derivatives", "loader",  "samplers"};
   if (strchr(name, '.')) return true;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;

@@ -33,6 +33,22 @@ static int run_bernoulli_of(ms_call *c) {
 }
 MS_KERNEL(bernoulli_of, .run = run_bernoulli_of, .supports = of_f32_or_f64);
 
+/* Row i: words of the generator that starts at (keys[i], stream * 2^32). */
+static int run_item_uniform(ms_call *c) {
+  const ms_view *keys = &c->in[0];
+  const int64_t n = c->out[0].shape[0], count = c->out[0].shape[1], blocks = div_up(count, 4);
+  const uint64_t stream = (uint64_t)c->attr[1].i << 32;
+  float *out = c->out[0].data;
+  MS_PARALLEL(ms_team(n * count * 8), b, n * blocks, {
+    const int64_t row = b / blocks, at = b % blocks;
+    const uint64_t key = (uint64_t)((const int64_t *)keys->data)[row * keys->stride[0]];
+    const ms_philox r = ms_philox4x32(key, stream + (uint64_t)at);
+    for (int k = 0; k < 4 && 4 * at + k < count; k++) out[row * count + 4 * at + k] = ms_uniform_f32(r.v[k]);
+  });
+  return 0;
+}
+MS_KERNEL(item_uniform, .run = run_item_uniform);
+
 /* ---- multinomial ---------------------------------------------------------------------------------------------------------------
  */
 

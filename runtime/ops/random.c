@@ -13,6 +13,16 @@ static int bernoulli_of_shape(ms_infer *s) {
 }
 MS_RULE(bernoulli_of, .shape = bernoulli_of_shape);
 
+static int item_uniform_shape(ms_infer *s) {
+  const ms_tensor *keys = s->in[0];
+  if (keys->rank != 1 || keys->dtype != MS_I64)
+    return ms_fail("item_uniform: keys are %s, expected one i64 for each item", ms_shape_str(keys)), -1;
+  if (s->attr[1].i < 0 || s->attr[1].i >= (int64_t)1 << 31)
+    return ms_fail("item_uniform: stream %lld, expected 0..2^31 - 1", (long long)s->attr[1].i), -1;
+  return ms_out(s, 0, MS_F32, 2, (int64_t[]){keys->shape[0], s->attr[0].i});
+}
+MS_RULE(item_uniform, .shape = item_uniform_shape);
+
 static int multinomial_shape(ms_infer *s) {
   const ms_tensor *x = s->in[0];
   const int64_t draws = s->attr[0].i;

@@ -65,6 +65,7 @@ local function device_of(name) return name and name ~= "" and (ms.device(name)) 
 -- contiguous on the CPU and already checked. images may also be what folder.lua makes, pictures that stay in their files; files: the names.
 function dataset.new(fields)
   local self = { _images = fields.images, _labels = fields.labels or false, _rows = false, _n = #fields.images,
+    _transform = false, _before = 0,
     classes = fields.classes or false, device = device_of(fields.device), normalize = fields.normalize or false,
     name = fields.name or false, source = fields.source or false, _files = fields.files or false }
   scaling(fields.name or "data", self._images, fields.normalize) -- complains now, not at the first batch
@@ -141,10 +142,10 @@ local function part(self, a, b, rows)
   elseif a and not self._rows then
     new._images = self._images[{ { a, b } }]
     new._labels = self._labels and self._labels[{ { a, b } }]
-    new._n = b - a + 1
+    new._n, new._before = b - a + 1, self._before + a - 1 -- rows of the memory before the first
   elseif a then
     new._rows, new._n = self._rows[{ { a, b } }], b - a + 1
-  else
+  elseif rows then
     new._rows = self._rows and ms.index_select(self._rows, 1, rows) or rows
     new._n = #rows
   end
@@ -206,6 +207,16 @@ function Data:split(how, given)
     at = at + c
   end
   return table.unpack(sets)
+end
+
+-- ds:transform(t): the same samples, whose batches go through t: one of ms.transforms, or a function t(x, y, keys) -> x, y. It takes the
+-- place of the set's transform before; t = false: none. So training and validation parts have their own, also of one split.
+function Data:transform(t, ...)
+  options.none("transform", ...)
+  if t == nil then fail("transform: expected a transform, a function or false, got nil") end
+  local new = part(self, nil, nil, nil)
+  new._transform = loader.transform("transform", t)
+  return new
 end
 
 -- x, y of all samples, or of those that subset's arguments (first, last; a list; a tensor) choose, as one batch; options last.
@@ -272,7 +283,7 @@ function Data:__index(key)
   if key == "labels" then return chosen(self, "labels") end
   if type(key) == "string" and key:sub(1, 1) ~= "_" then
     fail("a data set has no field or method '%s'%s", key, text.hint(key, { "raw", "images", "pixels", "labels", "classes", "device",
-      "loader", "map", "subset", "split", "batch", "get", "file", "normalize", "name", "source" }))
+      "loader", "map", "subset", "split", "transform", "batch", "get", "file", "normalize", "name", "source" }))
   end
 end
 
@@ -290,7 +301,9 @@ end
 
 -- ds:loader { batch = 64, shuffle = false, sampler =, drop_last = false, seed =, normalize = { mean =, std = }, device =, transform = }
 -- A loop over it is one walk: for x, y in loader do ... end. shuffle draws a new order at the start of each, from the default generator, or
--- (seed =) from the seed and loader.epoch, the number of walks begun. transform(x, y) -> x, y changes each batch.
+-- (seed =) from the seed and loader.epoch, the number of walks begun.
+-- transform changes each batch, in the place of the set's own (false: none): one of ms.transforms, or a function of x, y and keys -- an i64
+-- tensor, a number for each item by seed, walk and its place in the set, for ms.transforms to draw by -- that gives x [, y].
 -- sampler chooses the positions of each walk instead: a list of them, an i64 tensor, one of ms.data's samplers, or an iterator of your own:
 -- a function that gives a position each time and nil at the end, one that makes such a function for each walk, or a table with iter or
 -- __call. They may come more than once, without an end, and in any number; each is checked.

@@ -93,8 +93,8 @@ return function(name)
   if name == "operations" then return table.concat(list, " ") end
   if name == nil or name == "" then
     return ("operations: %d, such as matmul conv2d softmax; ms.help(\"operations\") or ?operations lists them"):format(#list)
-      .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.plot ms.image ms.args ms.run ms.tensorboard ms.checkpoint ms.progress ms.meter"
-      .. " ms.fit ms.sweep ms.summary"
+      .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.transforms ms.plot ms.image ms.args ms.run ms.tensorboard ms.checkpoint ms.progress"
+      .. " ms.meter ms.fit ms.sweep ms.summary"
       .. "\nmore: ms.tensor ms.zeros ms.ones ms.grad ms.no_grad ms.scope ms.compile ms.seed ms.save ms.load ms.threads ms.precision; "
       .. "x:backward x:item x:totable x:to x:detach"
       .. '\nms.help("softmax") or ?softmax explains one'

@@ -88,17 +88,32 @@ end
 
 -- ---- walks -------------------------------------------------------------------------------------------------------------------------
 
+-- What the option transform may be: a transform, a function or whatever can be called, or false; with false as the second result if it
+-- needs no keys.
+function loader.transform(what, t)
+  if not t then return false, false end
+  local meta = debug.getmetatable(t)
+  if type(t) == "function" then
+    local info = debug.getinfo(t, "u")
+    return t, info.nparams > 2 or info.isvararg
+  end
+  if type(t) == "string" or not (meta and meta.__call) then fail("%s: transform: expected a function, got %s", what, type(t)) end
+  if type(t) == "table" and require("mascon.transforms.base").is_transform(t) then return t, t.random or false end
+  return t, true
+end
+
 -- Data:loader. scaling: dataset.lua's, which reads normalize.
 function loader.new(data, scaling, given)
   local o = options.read("loader", given, { batch = 64, shuffle = false, sampler = any, drop_last = false, seed = any, normalize = any,
     device = "", transform = any })
-  local transform, seed, normalize = o.transform, o.seed, o.normalize
+  local seed, normalize = o.seed, o.normalize
   if normalize == nil then normalize = data.normalize end
-  if transform ~= nil and type(transform) ~= "function" then fail("loader: transform: expected a function, got %s", type(transform)) end
+  if o.transform == nil then o.transform = rawget(data, "_transform") end
+  local transform, keyed = loader.transform("loader", o.transform)
   if seed ~= nil and math.type(seed) ~= "integer" then fail("loader: seed: expected a whole number, got %s", tostring(seed)) end
   if o.sampler ~= nil and o.shuffle then fail("loader: sampler and shuffle exclude one another: the sampler gives the order") end
   local self = { data = data, batch = options.count("loader", "batch", o.batch), shuffle = o.shuffle, sampler = o.sampler or false,
-    drop_last = o.drop_last, seed = seed, epoch = 0, transform = transform,
+    drop_last = o.drop_last, seed = seed, epoch = 0, transform = transform, keyed = keyed,
     device = o.device ~= "" and (ms.device(o.device)) or data.device }
   self.scale, self.shift = scaling("loader", data._images, normalize or nil)
   self.rows = self.sampler and fixed_rows(data, self.sampler) or false
@@ -128,6 +143,9 @@ local function walk_of(self, epoch)
   if self.rows then walk.order = self.rows
   elseif self.sampler then walk.iter = ask(self.sampler, self.seed, epoch)
   else walk.order = core.order(self.data._n, self.data._rows or nil, self.shuffle, self.seed, epoch) end
+  if self.keyed then -- what the keys of this walk come from
+    walk.seed, walk.number = self.seed or core.draw(), self.seed and epoch or 0
+  end
   return walk
 end
 
@@ -172,12 +190,13 @@ local function next_batch(self, walk)
     return nil
   end
   local x, y = gather(self, walk, rows, at, count)
-  if self.transform then
-    local tx, ty = self.transform(x, y)
-    if tx == nil then fail("loader: transform returned nothing") end
-    return tx, ty == nil and y or ty
-  end
-  return x, y
+  local t = self.transform
+  if not t then return x, y end
+  local keys = self.keyed and core.keys(rows, at, count, self.data._before, walk.seed, walk.number, self.device) or nil
+  if type(t) == "table" and require("mascon.transforms.base").is_transform(t) then return t(x, keys), y end
+  local tx, ty = t(x, y, keys)
+  if tx == nil then fail("loader: transform returned nothing") end
+  return tx, ty == nil and y or ty
 end
 
 -- A walk of its own, for two loops over one loader at the same time.

@@ -62,6 +62,10 @@ local PHRASES = {
   ["ms.optim"] = { optimizer = "class", scheduler = "lr_scheduler", schedule = "lr_scheduler", sparseadam = "adam", adafactor = "adamw" },
   ["ms.checkpoint"] = { read = "load", restore = "load", write = "save", exists = "peek", load_checkpoint = "load",
     save_checkpoint = "save", load_state_dict = "load" },
+  ["ms.transforms"] = { totensor = "convert_image_dtype", to_tensor = "convert_image_dtype", to_dtype = "convert_image_dtype",
+    hflip = "horizontal_flip", vflip = "vertical_flip", translate = "shift", unnormalize = "denormalize", invert = "random_pixel_flip",
+    colorjitter = "color_jitter", jitter = "color_jitter", rgb_to_grayscale = "grayscale", random_translation = "random_affine",
+    random_shift = "random_affine", random_scale = "random_affine", noise = "gaussian_noise", sequential = "compose" },
   ["ms.data"] = {
     dataloader = "ds:loader{...}", tensordataset = "tensors", dataset = "tensors", subset = "ds:subset(...)",
     random_split = "ds:split(...)", randomsampler = "random_sampler", subsetrandomsampler = "subset_random_sampler",
@@ -116,7 +120,7 @@ local function contains(list, key)
 end
 
 -- Where else in the library the name is: "nn.linear", or nil.
-local ELSEWHERE = { "nn", "optim", "ml", "data", "plot", "image" }
+local ELSEWHERE = { "nn", "optim", "ml", "data", "transforms", "plot", "image" }
 local function elsewhere(where, key)
   local ms = package.loaded.mascon
   for _, part in ipairs(type(ms) == "table" and ELSEWHERE or {}) do

@@ -164,7 +164,7 @@ end
 function TestNames.test_the_phrasebook_leads_somewhere()
   local tables = { ms = ms, ["ms.data"] = ms.data, ["ms.ml"] = ms.ml, ["ms.plot"] = ms.plot, ["ms.image"] = ms.image,
     ["ms.optim"] = ms.optim, ["ms.nn"] = ms.nn, ["ms.nn.init"] = ms.nn.init, ["ms.checkpoint"] = ms.checkpoint,
-    tensor = ms.zeros { 1 } }
+    ["ms.transforms"] = ms.transforms, tensor = ms.zeros { 1 } }
   for where, phrases in pairs(names.phrases) do
     for foreign, ours in pairs(phrases) do
       if not ours:find "[.:{#(= ]" then
