@@ -20,6 +20,7 @@ local o = ms.args.standard({
     cells = "cells of the confusion matrix, predicted,true as digits, whose images are shown",
   },
 })
+if o.trials < 1 then error(("--trials %d: expected 1 or more"):format(o.trials), 0) end
 if o.held_out <= 0 or o.held_out >= 1 then error(("--held-out %g: expected a share between 0 and 1"):format(o.held_out), 0) end
 
 -- ---- data -----------------------------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ end
 
 local function convolutional()
   local function block(from, to)
-    return nn.sequential { nn.conv2d(from, to, 3, { padding = 1, bias = false }), nn.batch_norm2d(to), nn.relu(), nn.max_pool2d(2) }
+    return nn.sequential { nn.conv2d(from, to, 3, { padding = 1, bias = false }), nn.batch_norm2d(to), nn.relu(), nn.avg_pool2d(2) }
   end
   return nn.sequential { block(channels, 32), block(32, 64), block(64, 64), nn.flatten(), nn.dropout(0.4), nn.linear(64 * 4 * 4, 128),
     nn.relu(), nn.dropout(0.4), nn.linear(128, #classes) }:to(all.device)
@@ -113,7 +114,8 @@ end
 
 -- ---- training -------------------------------------------------------------------------------------------------------------------
 -- The folder is ours from here on; with --resume its run goes on where it stopped.
-local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "cells" }, same = { data_set = all.name, images = #all } })
+local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "cells" }, tensorboard = true,
+  same = { data_set = all.name, images = #all } })
 local done = 0
 for _, net in ipairs(o.resume and nets or {}) do
   local at = run:peek(net.name)
@@ -121,7 +123,6 @@ for _, net in ipairs(o.resume and nets or {}) do
   done = done + (at and at.epoch or 0)
 end
 if o.resume then run:rewind(done) end
-local board = ms.tensorboard(o.out, { resume = o.resume and done + 1 or nil })
 local some_x, some_y = all:subset(kept):batch(1, math.min(o.batch, #kept))
 
 -- One compiled step of a net: mean loss, and how many of the batch it told right. It is rehearsed on the sizes of batches that come.
@@ -150,13 +151,15 @@ local function fit(number)
   local optimizer = net.optimizer(model:parameters())
   local schedule = net.schedule and net.schedule(optimizer)
   local size = net.sampler and #kept // #classes * #classes or #kept
+  local batches = (size + o.batch - 1) // o.batch
   local step = step_of(model, optimizer, size)
   local at = o.resume and run:load(net.name, { model = model, optimizer = optimizer, schedule = schedule })
   local history = at and at.history or { loss = {}, train = {}, val = {} }
   local loader = all:loader { batch = o.batch, sampler = net.sampler or random_order }
+  run:board(net.name, o.resume and (at and at.epoch or 0) + 1 or nil) -- TensorBoard's curves from that epoch on are void
   for epoch = (at and at.epoch or 0) + 1, net.epochs do
     local mean, right, seen = ms.meter.mean(), ms.meter.mean(), 0
-    local bar = ms.progress(loader, { label = ("%s %d/%d"):format(net.name, epoch, net.epochs), total = (size + o.batch - 1) // o.batch })
+    local bar = ms.progress(loader, { label = ("%s %d/%d"):format(net.name, epoch, net.epochs), total = batches })
     for x, y in bar do
       local loss, correct = step(x, y)
       mean:add(loss, #x)
@@ -167,12 +170,9 @@ local function fit(number)
     if schedule then schedule:step() end
     done = done + 1
     local accuracy = ml.accuracy(predict(model, val), val.labels)
-    for name, v in pairs { loss = mean:value(), train = right:value(), val = accuracy } do
-      history[name][epoch] = v
-      board:scalar(net.name .. "/" .. name, v, done)
-    end
-    run:epoch { epoch = done, step = done * ((size + o.batch - 1) // o.batch), net = net.name, net_epoch = epoch, loss = mean,
-      train_accuracy = right, val_accuracy = accuracy }
+    for name, v in pairs { loss = mean:value(), train = right:value(), val = accuracy } do history[name][epoch] = v end
+    run:epoch({ epoch = done, step = done * batches, net_epoch = epoch, loss = mean, train_accuracy = right, val_accuracy = accuracy },
+      net.name, epoch)
     run:save(net.name, { model = model, optimizer = optimizer, schedule = schedule, epoch = epoch, history = history })
     print(("%-13s epoch %d  loss %.4f  training accuracy %.4f  validation %.4f"):format(net.name, epoch, mean:value(), right:value(),
       accuracy))
@@ -252,46 +252,51 @@ else -- every fourth trial another net, with four rates
   end
 end
 
-local makers = {
-  sgd = function(p, lr) return optim.sgd(p, { lr = lr, momentum = 0.9, weight_decay = 1e-3 }) end,
-  adam = function(p, lr) return optim.adam(p, { lr = lr }) end,
-}
-local function trial(spec, number)
-  ms.seed(o.seed * 1000 + number)
-  local model = connected(spec.depth, spec.width, spec.batch_norm)
-  local step = step_of(model, makers[spec.optimizer](model:parameters(), spec.lr), #kept)
-  local loader, mean = all:loader { batch = o.batch, sampler = random_order }, nil
-  for _ = 1, passes(o.trial_epochs) do
-    mean = ms.meter.mean()
-    for x, y in loader do mean:add((step(x, y)), #x) end
-  end
-  return ml.accuracy(predict(model, val), val.labels), mean:value()
+-- Trials of the same net, whose rates differ, are trained side by side: one compiled step for all of them.
+local function alike(a, b)
+  return a.optimizer == b.optimizer and a.depth == b.depth and a.width == b.width and a.batch_norm == b.batch_norm
 end
-
 local trials = run:list "trials"
 if #trials > 0 then print(("\n%d trials are done"):format(#trials)) end
-for i = #trials + 1, #specs do
-  local row = { trial = i }
-  for k, v in pairs(specs[i]) do row[k] = v end
-  row.val_accuracy, row.loss = trial(specs[i], i)
-  trials[i] = run:append("trials", row)
-  print(("trial %2d  %-4s rate %.5f  depth %d  width %3d  %-10s  validation %.4f"):format(i, row.optimizer, row.lr, row.depth, row.width,
-    row.batch_norm and "batch norm" or "", row.val_accuracy))
+local first = 1
+while first <= #specs do
+  local spec, last, rates, seeds = specs[first], first, {}, {}
+  while last < #specs and alike(spec, specs[last + 1]) do last = last + 1 end
+  for i = first, last do rates[#rates + 1], seeds[#seeds + 1] = specs[i].lr, o.seed * 1000 + i end
+  if last > #trials then
+    ms.seed(o.seed * 1000 + first)
+    local sweep = ms.sweep { model = function() return connected(spec.depth, spec.width, spec.batch_norm) end, seeds = seeds,
+      loss = nn.cross_entropy, optimizer = spec.optimizer, lr = rates, momentum = spec.optimizer == "sgd" and 0.9 or nil,
+      weight_decay = spec.optimizer == "sgd" and 1e-3 or nil }
+    local loader, losses = all:loader { batch = o.batch, sampler = random_order }, nil
+    for _ = 1, passes(o.trial_epochs) do
+      losses = 0
+      for x, y in loader do losses = losses + sweep:step(x, y) * (#x / #kept) end
+    end
+    local accuracies = sweep:accuracy(val):totable()
+    for i = #trials + 1, last do
+      local row = { trial = i, val_accuracy = accuracies[i - first + 1], loss = losses[i - first + 1]:item() }
+      for k, v in pairs(specs[i]) do row[k] = v end
+      trials[i] = run:append("trials", row)
+      print(("trial %2d  %-4s rate %.5f  depth %d  width %3d  %-10s  validation %.4f"):format(i, row.optimizer, row.lr, row.depth,
+        row.width, row.batch_norm and "batch norm" or "", row.val_accuracy))
+    end
+  end
+  first = last + 1
 end
 local best_trial = trials[1]
 for _, row in ipairs(trials) do
   if row.val_accuracy > best_trial.val_accuracy then best_trial = row end
 end
-local rates, accuracies, kinds = {}, {}, {}
-for i, row in ipairs(trials) do rates[i], accuracies[i], kinds[i] = row.lr, row.val_accuracy, row.optimizer == "sgd" and 1 or 2 end
-plot.scatter { x = rates, y = accuracies, class = kinds, classes = { "sgd", "adam" }, logx = true, xlabel = "learning rate",
+local rate_of, accuracy_of, kinds = {}, {}, {}
+for i, row in ipairs(trials) do rate_of[i], accuracy_of[i], kinds[i] = row.lr, row.val_accuracy, row.optimizer == "sgd" and 1 or 2 end
+plot.scatter { x = rate_of, y = accuracy_of, class = kinds, classes = { "sgd", "adam" }, logx = true, xlabel = "learning rate",
   ylabel = "validation accuracy", title = "trials of fully connected nets", file = run:path "trials.png" }
 
 -- ---- the figures of the run -----------------------------------------------------------------------------------------------------
 local test_accuracy = test and ml.accuracy(predict(models[5], test), test.labels)
 run:summary { device = all.device, val_accuracy = val_accuracy, test_accuracy = test_accuracy, best_trial = best_trial,
   confusion = confusion }
-board:close()
 print(("\nbest trial: %d, validation accuracy %.4f"):format(best_trial.trial, best_trial.val_accuracy))
 print(("convolutional net: validation accuracy %.4f%s"):format(val_accuracy.convolutional,
   test_accuracy and (", test accuracy %.4f"):format(test_accuracy) or ""))
