@@ -127,7 +127,8 @@ TestHostileFiles = {}
 function TestHostileFiles:setUp() self.dir = temporary_folder() end
 function TestHostileFiles:tearDown() checks.remove_folder(self.dir) end
 
-local readers = { load = ms.load, read_idx = ms.data.read_idx, ["image.load"] = ms.image.load }
+local readers = { load = ms.load, read_idx = ms.data.read_idx, ["image.load"] = ms.image.load,
+  read_csv = ms.data.read_csv }
 
 function TestHostileFiles:test_folders_pipes_devices_and_nothing()
   system.run { "mkfifo", self.dir .. "/fifo" }
