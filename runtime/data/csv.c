@@ -238,7 +238,9 @@ typedef struct csv_file {
 
 static char *copy_field(const char *text, size_t n) {
   trim(&text, &n);
-  return strndup(text, n);
+  char *copy = malloc(n + 1);
+  if (copy) memcpy(copy, text, n), copy[n] = 0;
+  return copy;
 }
 
 /* Say where a field is: line, column, and the column's name. */

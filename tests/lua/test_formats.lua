@@ -123,7 +123,7 @@ function TestNumpy:test_written_files()
 end
 
 function TestNumpy:test_memory_goes_with_the_size_of_the_file()
-  local path, n = self.dir .. "/t.npz", 80 << 20
+  local path, n = self.dir .. "/t.npz", 66 << 20
   ms.data.write_npz(path, { x = ms.zeros({ n }, { dtype = "u8" }) }, { compress = true })
   fails(", much for a file of", ms.load, path)
   fails("max_bytes allows 1000", ms.load, path, { max_bytes = 1000 })
@@ -234,7 +234,7 @@ function TestMapped:test_a_file_cut_short_meanwhile_is_an_error()
   fails(path .. ": the file became shorter while it was mapped", function() return x:sum() end)
   lu.assertEquals(x[n]:item(), 0)
   collectgarbage()
-  for _ = 1, 20 do -- also where a helping thread is the one that looks
+  for _ = 1, 6 do -- also where a helping thread is the one that looks
     ms.save(path, ms.ones { n * 8 })
     x = ms.load(path, { mmap = true })
     write(path, head)
