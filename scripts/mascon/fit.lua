@@ -28,8 +28,9 @@
 --
 -- The training step is compiled (ms.compile): from the fourth batch on it is replayed without Lua. So what a training_step does beside
 -- tensors happens in its first calls only: figures go through fit:log or are returned; what would stand still (fit.global_step, the
--- logger, a
--- number that is logged) is an error there, and compile = false runs it as it is. A validation_step of your own runs as it is.
+-- logger, a number that is logged) is an error there, and compile = false runs it as it is. A validation_step of your own runs as it is.
+-- With a folder (out =) the step is rehearsed first for each size of a batch (ms.rehearse), so that a run that goes on has the same bits:
+-- what that changes in the model, the optimizers and parts = is put back; whatever else a training_step changes belongs into parts.
 local ms = require "mascon"
 local core = require "mascon.inside"
 local hooks = require "mascon.fit.hooks"
