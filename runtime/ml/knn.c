@@ -17,7 +17,11 @@
 #include <string.h>
 
 #include "ml/internal.h"
+#include "ml/near.h"
 #include "ml/screen.h"
+#if ML_VARIANTS
+#include <immintrin.h>
+#endif
 
 enum {
   TILE_QUERIES = 12, /* queries in a micro-tile */
@@ -44,15 +48,10 @@ struct ms_knn {
   ml_screen *screen; /* or NULL */
 };
 
-/* A row measured: ordered by distance, then by row. */
-typedef struct neighbour {
-  double far; /* squared, where distances are euclidean */
-  int32_t row;
-} neighbour;
-
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
 typedef void (*product_fn)(int64_t k, const float *restrict a, const float *restrict b, float *restrict c, int64_t ldc);
+typedef uint64_t (*hits_fn)(const float *s, float limit);
 typedef int64_t (*scan_fn)(const float *s, int64_t from, int64_t n, float limit);
 
 /* Products of a tile of queries with a panel of training rows, and the search in the scores: VECTOR counts floats. */
@@ -118,6 +117,7 @@ typedef double (*manhattan_fn)(const float *a, const float *b, int64_t d, double
 typedef struct knn_kernels {
   product_fn product;
   scan_fn scan;
+  hits_fn hits;
   distance_fn distance;
   manhattan_fn manhattan;
 } knn_kernels;
@@ -125,10 +125,10 @@ typedef struct knn_kernels {
 static knn_kernels best_knn_kernels(void) {
 #if ML_VARIANTS
   const int isa = ml_isa();
-  if (isa == ML_AVX512) return (knn_kernels){product_avx512, scan_avx512, distance_avx, manhattan_avx};
-  if (isa == ML_AVX2) return (knn_kernels){product_avx2, scan_avx2, distance_avx, manhattan_avx};
+  if (isa == ML_AVX512) return (knn_kernels){product_avx512, scan_avx512, hits_avx512, distance_avx, manhattan_avx};
+  if (isa == ML_AVX2) return (knn_kernels){product_avx2, scan_avx2, hits_avx2, distance_avx, manhattan_avx};
 #endif
-  return (knn_kernels){product_base, scan_base, distance_base, manhattan_base};
+  return (knn_kernels){product_base, scan_base, hits_base, distance_base, manhattan_base};
 }
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */
@@ -246,46 +246,6 @@ fail:
 
 /* ---- query ------------------------------------------------------------------------------------------------------- */
 
-static bool nearer(neighbour a, neighbour b) { return a.far < b.far || (a.far == b.far && a.row < b.row); }
-
-/* Heaps with the farthest at the root. */
-static void sink_near(neighbour *h, int64_t size, neighbour e) {
-  int64_t at = 0;
-  for (int64_t child; (child = 2 * at + 1) < size; at = child) {
-    if (child + 1 < size && nearer(h[child], h[child + 1])) child++;
-    if (!nearer(e, h[child])) break;
-    h[at] = h[child];
-  }
-  h[at] = e;
-}
-
-static void push_near(neighbour *h, int64_t *size, int64_t k, neighbour e) {
-  if (*size == k) {
-    if (nearer(e, h[0])) sink_near(h, k, e);
-    return;
-  }
-  int64_t at = (*size)++;
-  for (; at > 0 && nearer(h[(at - 1) / 2], e); at = (at - 1) / 2) h[at] = h[(at - 1) / 2];
-  h[at] = e;
-}
-
-static void push_score(float *h, int64_t *size, int64_t k, float e) {
-  if (*size < k) {
-    int64_t at = (*size)++;
-    for (; at > 0 && h[(at - 1) / 2] < e; at = (at - 1) / 2) h[at] = h[(at - 1) / 2];
-    h[at] = e;
-    return;
-  }
-  if (e >= h[0]) return;
-  int64_t at = 0;
-  for (int64_t child; (child = 2 * at + 1) < k; at = child) {
-    if (child + 1 < k && h[child] < h[child + 1]) child++;
-    if (e >= h[child]) break;
-    h[at] = h[child];
-  }
-  h[at] = e;
-}
-
 /* What one thread works with. */
 typedef struct workspace {
   float *packed;   /* DEPTH blocks of: micro-tiles of features x TILE_QUERIES, holding -2 (q - mean) */
@@ -332,6 +292,33 @@ static void pack_queries(const ms_knn *m, workspace *w, const float *q, int64_t 
   }
 }
 
+/* Of the picked rows those whose score is at most `limit`: how many; lowest score first, unless they are too many to sort. */
+static int64_t sort_picked(int32_t *pick, int64_t picked, const float *s, float limit) {
+  int64_t left = 0;
+  for (int64_t p = 0; p < picked; p++)
+    if (s[pick[p]] <= limit) pick[left++] = pick[p];
+  for (int64_t p = 1; left <= 128 && p < left; p++) {
+    const int32_t row = pick[p];
+    int64_t at = p;
+    for (; at > 0 && s[pick[at - 1]] > s[row]; at--) pick[at] = pick[at - 1];
+    pick[at] = row;
+  }
+  return left;
+}
+
+/* Measure them, but for those that what has been measured rules out. */
+static void measure_picked(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t first, int64_t k, int64_t picked,
+                           double size, double error, const knn_kernels *f) {
+  const float *s = w->score + i * TILE;
+  neighbour *heap = w->heap + i * k;
+  for (int64_t p = 0; p < picked; p++) {
+    const int64_t r = w->pick[p];
+    if (w->held[i] == k && (double)s[r] > heap[0].far - size + error + 1e-12 * (heap[0].far + size)) continue;
+    w->measured++;
+    push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
+  }
+}
+
 /* Measure the rows of tile t that may be among the k nearest of query i. score + size is the squared distance, as far as `error`
  * apart. */
 static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t t, int64_t k, double size, double error,
@@ -355,7 +342,8 @@ static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i
   const int64_t end = (wide + SCAN - 1) / SCAN * SCAN;
   for (int64_t r = wide; r < end; r++) s[r] = INFINITY;
   for (int64_t from = f->scan(s, 0, end, limit); from < end; from = f->scan(s, from + SCAN, end, limit))
-    for (int64_t r = from; r < from + SCAN; r++) {
+    for (uint64_t bits = f->hits(s + from, limit); bits; bits &= bits - 1) {
+      const int64_t r = from + __builtin_ctzll(bits);
       if (s[r] > limit) continue;
       w->pick[picked++] = (int32_t)r;
       if (k >= real) continue;
@@ -364,12 +352,7 @@ static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i
       const float tighter = nextafterf((float)((double)w->best[0] + 2 * error), INFINITY);
       if (tighter < limit) limit = tighter;
     }
-  for (int64_t p = 0; p < picked; p++) {
-    const int64_t r = w->pick[p];
-    if (s[r] > limit) continue;
-    w->measured++;
-    push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
-  }
+  measure_picked(m, w, q, i, first, k, sort_picked(w->pick, picked, s, limit), size, error, f);
 }
 
 static void f32_scores(const ms_knn *m, workspace *w, int64_t tall, int64_t first, int64_t wide, const knn_kernels *f) {

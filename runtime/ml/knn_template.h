@@ -18,3 +18,18 @@ TARGET static int64_t G(scan)(const float *s, int64_t from, int64_t n, float lim
   }
   return n;
 }
+
+/* Which of SCAN scores are <= limit: a bit for each. */
+TARGET static uint64_t G(hits)(const float *s, float limit) {
+  uint64_t bits = 0;
+#if VECTOR == 16
+  for (int v = 0; v < SCAN; v += VECTOR)
+    bits |= (uint64_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(s + v), _mm512_set1_ps(limit), _CMP_LE_OQ) << v;
+#elif VECTOR == 8
+  for (int v = 0; v < SCAN; v += VECTOR)
+    bits |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(s + v), _mm256_set1_ps(limit), _CMP_LE_OQ)) << v;
+#else
+  for (int v = 0; v < SCAN; v++) bits |= (uint64_t)(s[v] <= limit) << v;
+#endif
+  return bits;
+}
