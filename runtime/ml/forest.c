@@ -6,6 +6,9 @@
 
 #include "ml/internal.h"
 #include "ml/tree.h"
+#if ML_VARIANTS
+#include <immintrin.h>
+#endif
 
 /* What going down a tree reads of a node, side by side in memory. A leaf leads to itself: threshold +infinity, left = its own
  * number. */
@@ -220,6 +223,57 @@ static void descend(const packed_node *node, const float *x, const int64_t row[L
   memcpy(at, leaves, sizeof leaves);
 }
 
+#if ML_VARIANTS
+enum { WIDE = 32 };
+/* The same for WIDE rows, which begin at x + row[l], by AVX-512: two vectors of rows, so that one waits for memory while the other
+ * works. */
+ML_TARGET_AVX512 static void descend_wide(const packed_node *node, const float *x, const int32_t row[WIDE], int32_t at[WIDE]) {
+  const __m512i three = _mm512_set1_epi32(3), one = _mm512_set1_epi32(1);
+  const __m512i row0 = _mm512_loadu_si512(row), row1 = _mm512_loadu_si512(row + 16);
+  __m512i at0 = _mm512_setzero_si512(), at1 = at0;
+  __mmask16 moved0, moved1;
+  do {
+#define DOWN(v)                                                                                                                    \
+  {                                                                                                                                \
+    const __m512i place = _mm512_mullo_epi32(at##v, three);                                                                        \
+    const __m512i feature = _mm512_i32gather_epi32(place, (const int *)node + 1, 4);                                               \
+    const __m512 threshold = _mm512_i32gather_ps(place, node, 4);                                                                  \
+    const __m512i left = _mm512_i32gather_epi32(place, (const int *)node + 2, 4);                                                  \
+    const __m512 value = _mm512_i32gather_ps(_mm512_add_epi32(row##v, feature), x, 4);                                             \
+    const __mmask16 right = _mm512_cmp_ps_mask(value, threshold, _CMP_NLE_UQ);                                                     \
+    const __m512i next = _mm512_mask_add_epi32(left, right, left, one);                                                            \
+    moved##v = _mm512_cmpneq_epi32_mask(next, at##v);                                                                              \
+    at##v = next;                                                                                                                  \
+  }
+    DOWN(0)
+    DOWN(1)
+#undef DOWN
+  } while (moved0 | moved1);
+  _mm512_storeu_si512(at, at0);
+  _mm512_storeu_si512(at + 16, at1);
+}
+#endif
+
+enum { MOST_LANES = 32 };
+
+/* The leaves of rows from i on, as many as go down side by side: how many. wide: WIDE of them may. */
+static int64_t leaves_of(const ms_forest *f, int64_t t, int64_t i, int64_t n, const float *x, bool wide, int32_t at[MOST_LANES]) {
+  const packed_node *node = f->packed + f->first[t];
+#if ML_VARIANTS
+  if (wide && n - i > LANES) {
+    int32_t row[WIDE];
+    for (int64_t l = 0; l < WIDE; l++) row[l] = (int32_t)((i + l < n ? i + l : i) * f->features);
+    descend_wide(node, x, row, at);
+    return n - i < WIDE ? n - i : WIDE;
+  }
+#endif
+  (void)wide;
+  int64_t row[LANES];
+  for (int64_t l = 0; l < LANES; l++) row[l] = (i + l < n ? i + l : i) * f->features;
+  descend(node, x, row, at);
+  return n - i < LANES ? n - i : LANES;
+}
+
 /* Add what the leaf of a row says to its `to`. */
 static inline void add_leaf(const ms_forest *f, int32_t leaf, int64_t width, double *to) {
   if (leaf > 0) {
@@ -235,17 +289,16 @@ static inline void add_leaf(const ms_forest *f, int32_t leaf, int64_t width, dou
 static void sum_trees(const ms_forest *f, int64_t n, const float *x, double *sum, const uint8_t *drawn, int64_t all, int64_t from,
                       int32_t *asked) {
   const int64_t width = width_of(f->classes);
+  const int isa = ml_isa();
   memset(sum, 0, (size_t)(n * width) * sizeof *sum);
   for (int64_t t = 0; t < f->trees; t++) {
-    const packed_node *node = f->packed + f->first[t];
     const int32_t *leaf = f->leaf + f->first[t];
     const uint8_t *bits = drawn ? drawn + t * ((all + 7) / 8) : NULL;
-    for (int64_t i = 0; i < n; i += LANES) {
-      const int64_t lanes = n - i < LANES ? n - i : LANES;
-      int64_t row[LANES];
-      int32_t at[LANES];
-      for (int64_t l = 0; l < LANES; l++) row[l] = (l < lanes ? i + l : i) * f->features;
-      descend(node, x, row, at);
+    /* the places that gathers read must fit 32 bits */
+    const bool wide = isa == ML_AVX512 && f->first[t + 1] - f->first[t] < INT32_MAX / 4 && f->features < INT32_MAX / 2048;
+    for (int64_t i = 0, lanes; i < n; i += lanes) {
+      int32_t at[MOST_LANES];
+      lanes = leaves_of(f, t, i, n, x, wide, at);
       for (int64_t l = 0; l < lanes; l++) {
         const int64_t r = from + i + l;
         if (bits && bits[r / 8] >> r % 8 & 1) continue;

@@ -252,10 +252,32 @@ static void forest_arrays(void **state) {
   ms_forest_free(NULL);
 }
 
+/* What goes down a tree side by side, and how many rows are left over, is never seen in a result. */
+static void forest_predicts_alike(void **state) {
+  (void)state;
+  ms_forest_options o = ms_forest_defaults();
+  o.trees = 9;
+  ms_forest *f = ms_forest_fit(TRAIN, PIXELS, &train_x[0][0], train_y, 10, &o);
+  assert_non_null(f);
+  static double all[TEST * 10], some[TEST * 10];
+  ml_limit_isa(ML_BASE);
+  assert_int_equal(ms_forest_proba(f, TEST, &test_x[0][0], all), 0);
+  for (int isa = ML_BASE; isa <= ML_AVX512; isa++) {
+    static const int64_t counts[] = {1, 8, 9, 32, 33, 41, TEST};
+    ml_limit_isa(isa);
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+      assert_int_equal(ms_forest_proba(f, counts[c], &test_x[0][0], some), 0);
+      assert_memory_equal(some, all, (size_t)counts[c] * 10 * sizeof *all);
+    }
+  }
+  ml_limit_isa(ML_AVX512);
+  ms_forest_free(f);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(iris_tree),           cmocka_unit_test(root_is_best_split),
-                                     cmocka_unit_test(forest_digits),       cmocka_unit_test(forest_is_deterministic),
-                                     cmocka_unit_test(forest_options_hold), cmocka_unit_test(forest_refuses),
-                                     cmocka_unit_test(forest_arrays)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(forest_predicts_alike),   cmocka_unit_test(iris_tree),
+                                     cmocka_unit_test(root_is_best_split),      cmocka_unit_test(forest_digits),
+                                     cmocka_unit_test(forest_is_deterministic), cmocka_unit_test(forest_options_hold),
+                                     cmocka_unit_test(forest_refuses),          cmocka_unit_test(forest_arrays)};
   return cmocka_run_group_tests(tests, load, NULL);
 }
