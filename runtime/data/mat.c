@@ -29,28 +29,20 @@ int ms_mat_damaged(ms_mat *f, const char *why) {
   return -1;
 }
 
+/* The pipe of the child is at its end: so is the child. */
+static int end_child(ms_mat *f) {
+  const pid_t child = f->child;
+  f->child = 0;
+  return child ? ms_mat73_end(f->s.name, child, true) : 0;
+}
+
 int ms_mat_cut_off(ms_mat *f) {
+  if (f->file >= 0) return end_child(f) ? -1 : ms_mat_damaged(f, "the process that reads it ended too early");
   if (f->end > ms_mat_size(f))
     ms_fail("%s: cut off: %s takes %llu bytes of the file, of which it has %llu (partial = true reads what is there)", f->s.name,
             ms_mat_shown(f), (unsigned long long)(f->end - f->begin), (unsigned long long)(ms_mat_size(f) - f->begin));
   else ms_fail("%s: cut off: the file ends within %s", f->s.name, ms_mat_shown(f));
   return -1;
-}
-
-/* Go on at byte `to` of the file. */
-static int seek_to(ms_mat *f, uint64_t to) {
-  ms_source *s = &f->s;
-  if (to >= f->at && to - f->at <= s->left) s->in += to - f->at, s->left -= to - f->at;
-  else if (s->fd < 0) s->in += (int64_t)(to - f->at), s->left = (size_t)(s->size - to);
-  else {
-    s->left = 0;
-    if (lseek(s->fd, (off_t)to, SEEK_SET) < 0) {
-      ms_fail("%s: read failed", s->name);
-      return -1;
-    }
-  }
-  f->at = to;
-  return 0;
 }
 
 /* Up to n bytes of the file as it is; out NULL drops them. How many, or -1. */
@@ -69,6 +61,23 @@ static int64_t plain(ms_mat *f, uint8_t *out, uint64_t n) {
     done += take;
   }
   return (int64_t)done;
+}
+
+/* Go on at byte `to` of the file. */
+static int seek_to(ms_mat *f, uint64_t to) {
+  ms_source *s = &f->s;
+  if (to >= f->at && to - f->at <= s->left) s->in += to - f->at, s->left -= to - f->at;
+  else if (f->file >= 0) return plain(f, NULL, to - f->at) < 0 ? -1 : 0; /* a pipe: onwards only */
+  else if (s->fd < 0) s->in += (int64_t)(to - f->at), s->left = (size_t)(s->size - to);
+  else {
+    s->left = 0;
+    if (lseek(s->fd, (off_t)to, SEEK_SET) < 0) {
+      ms_fail("%s: read failed", s->name);
+      return -1;
+    }
+  }
+  f->at = to;
+  return 0;
 }
 
 /* The same of what the variable's zlib stream becomes, which ends with the variable's bytes. */
@@ -155,7 +164,7 @@ int ms_mat_read_bytes(ms_mat *f, const tag *t, void *out, uint64_t most, const c
 
 int ms_mat_charge(ms_mat *f, uint64_t bytes) {
   if (__builtin_add_overflow(f->spent, bytes, &f->spent)) f->spent = UINT64_MAX;
-  return ms_allow_bytes(f->s.name, ms_mat_size(f), f->spent, 0, f->max_bytes);
+  return ms_allow_bytes(f->s.name, f->bytes, f->spent, 0, f->max_bytes);
 }
 
 /* ---- matrices ----------------------------------------------------------------------------------------------------- */
@@ -334,6 +343,11 @@ static int next_variable(ms_mat *f) {
   if (f->end > ms_mat_size(f)) f->done = true; /* it was cut off, and what there was has been given */
   if (f->done || seek_to(f, f->end)) return f->done ? 0 : -1;
   if (f->end == ms_mat_size(f)) return 0;
+  if (f->file >= 0) {
+    const int more = ms_source_fill(&f->s);
+    if (more <= 0) return more < 0 || end_child(f) ? -1 : 0;
+    f->index++;
+  }
   f->var.name = NULL;
   f->begin = f->end;
   f->level[1] = (level){.left = 8};
@@ -421,7 +435,8 @@ static ms_mat *open_source(ms_mat *f, uint64_t max_bytes, bool partial) {
   f->max_bytes = max_bytes;
   f->partial = partial;
   f->end = HEAD;
-  if (got >= 0 && got < HEAD) ms_fail("%s: cut off: expected 128 bytes of header, got %d", f->s.name, (int)got);
+  if (got >= 0 && got < HEAD && f->file >= 0) ms_mat_cut_off(f);
+  else if (got >= 0 && got < HEAD) ms_fail("%s: cut off: expected 128 bytes of header, got %d", f->s.name, (int)got);
   else if (got == HEAD && !ms_mat_is(head, HEAD)) ms_fail("%s: %s", f->s.name, ms_mat_problem(head));
   else if (got == HEAD) {
     f->swap = head[126] == 'M';
@@ -433,10 +448,30 @@ static ms_mat *open_source(ms_mat *f, uint64_t max_bytes, bool partial) {
   return NULL;
 }
 
+/* A file of version 7.3: from here on f reads what a child makes of its variable `only`, -1: of all. */
+static int open_child(ms_mat *f, int64_t only) {
+  if (f->child) ms_mat73_end(f->s.name, f->child, false);
+  f->child = 0;
+  if (f->file < 0) f->file = f->s.fd;
+  else close(f->s.fd);
+  f->s.left = 0;
+  f->at = 0;
+  f->index = -1;
+  f->s.size = INT64_MAX; /* nobody knows */
+  f->s.fd = ms_mat73_start(f->s.name, f->file, f->bytes, only, &f->child);
+  if (f->s.fd < 0) f->child = 0;
+  return f->s.fd < 0 ? -1 : 0;
+}
+
 ms_mat *ms_mat_open(const char *path, uint64_t max_bytes, bool partial) {
   ms_mat *f = calloc(1, sizeof *f);
+  uint8_t head[HEAD];
   if (!f) return ms_fail("%s: out of memory", path);
-  if (!ms_source_file(&f->s, path)) return open_source(f, max_bytes, partial);
+  f->file = -1;
+  const int64_t got = ms_source_file(&f->s, path) ? -1 : plain(f, head, HEAD);
+  f->bytes = f->s.size;
+  if (got >= 0 && !(got == HEAD && ms_mat73_is(head, HEAD) ? open_child(f, -1) : seek_to(f, 0)))
+    return open_source(f, max_bytes, partial);
   ms_mat_close(f);
   return NULL;
 }
@@ -445,6 +480,8 @@ ms_mat *ms_mat_parse(const void *bytes, size_t size, const char *name, uint64_t 
   ms_mat *f = calloc(1, sizeof *f);
   if (!f) return ms_fail("%s: out of memory", name);
   ms_source_memory(&f->s, bytes, size, name);
+  f->file = -1;
+  f->bytes = size;
   return open_source(f, max_bytes, partial);
 }
 
@@ -452,16 +489,21 @@ void ms_mat_close(ms_mat *f) {
   if (!f) return;
   leave(f, 0);
   if (f->deflated) inflateEnd(&f->z);
+  if (f->child) ms_mat73_end(f->s.name, f->child, false);
+  if (f->file >= 0) close(f->file);
   ms_source_close(&f->s);
   free(f);
 }
 
 const char *ms_mat_header(ms_mat *f) { return f->header; }
-uint64_t ms_mat_place(const ms_mat *f) { return f->begin - 8; }
+uint64_t ms_mat_place(const ms_mat *f) { return f->file < 0 ? f->begin - 8 : (uint64_t)f->index; }
 
-void ms_mat_go(ms_mat *f, uint64_t place) {
+int ms_mat_go(ms_mat *f, uint64_t place) {
   leave(f, 0);
   f->done = false;
   f->spent = 0; /* it was allowed before */
   f->end = place;
+  if (f->file < 0) return 0;
+  f->end = HEAD;
+  return open_child(f, (int64_t)place) || plain(f, NULL, HEAD) < 0 ? -1 : 0;
 }

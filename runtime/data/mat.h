@@ -11,6 +11,8 @@
  * piece of a few KB, to where they shall lie, and there is no second copy of them in memory. Nothing that the file says of itself
  * is believed: all values together may take what ms_allow_bytes (io/source.h) allows for a file of this size.
  *
+ * Files of version 7.3 (HDF5) are made such ones by a child process (mat73.h); cells and structures of theirs are MS_MAT_OTHER.
+ *
  * Why not libmatio: it would read in this process with all its faults (it has had its share), makes whole variables in column
  * order, and the format takes no more than the pages of mat.c. Every function that fails has called ms_fail() and returns NULL or
  * -1.
@@ -75,6 +77,6 @@ int ms_mat_enter(ms_mat *f);
 
 /* Where in the file the variable that ms_mat_next gave begins; ms_mat_go: it is what ms_mat_next gives next. */
 uint64_t ms_mat_place(const ms_mat *f);
-void ms_mat_go(ms_mat *f, uint64_t place);
+int ms_mat_go(ms_mat *f, uint64_t place);
 
 #endif

@@ -2,12 +2,13 @@
  * characters its metadata. ms.data.read_mat reads the others, too. */
 #include "data/format.h"
 #include "data/mat.h"
+#include "data/mat73.h"
 #include <stdlib.h>
 #include <string.h>
 
 static bool is(const uint8_t *head, size_t n, uint64_t size) {
   (void)size;
-  return ms_mat_is(head, n) || (n >= 128 && !memcmp(head, "MATLAB 7.3 MAT", 14)); /* which open refuses in words of its own */
+  return ms_mat_is(head, n) || ms_mat73_is(head, n);
 }
 
 static int add_numbers(ms_file *f, ms_mat *m, const ms_mat_var *v) {
@@ -63,8 +64,7 @@ static int read_mat(ms_file *f, int k, void *out) {
   ms_mat *m = f->private;
   int64_t stride[MS_MAX_RANK], step = 1;
   ms_mat_var v;
-  ms_mat_go(m, it->place);
-  const int rc = ms_mat_next(m, &v);
+  const int rc = ms_mat_go(m, it->place) ? -1 : ms_mat_next(m, &v);
   if (rc < 0) return -1;
   if (!rc || v.rank != it->rank || v.dtype != it->dtype || memcmp(v.shape, it->shape, sizeof v.shape))
     return ms_fail("%s: it changed while it was read", f->name), -1;

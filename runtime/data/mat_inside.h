@@ -2,6 +2,7 @@
 #ifndef MASCON_MAT_INSIDE_H
 #define MASCON_MAT_INSIDE_H
 #include "data/mat.h"
+#include "data/mat73.h"
 #include "io/source.h"
 
 /* ---- values (mat_values.c) ----------------------------------------------------------------------------------------- */
@@ -52,6 +53,10 @@ typedef struct level {
 
 struct ms_mat {
   ms_source s;
+  uint64_t bytes;       /* of the file itself */
+  pid_t child;          /* version 7.3: the process that makes version 5 of it, or 0; s reads its pipe then, */
+  int file;             /* and this is the file, else -1 */
+  int64_t index;        /* the variable's number */
   uint64_t at;          /* the next byte of the file */
   uint64_t begin, end;  /* of the variable's element, behind its tag; `end` may lie behind the end of the file: it is cut off */
   bool swap, partial;   /* swap: the bytes of numbers lie in the other order than the machine's */

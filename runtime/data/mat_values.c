@@ -31,7 +31,8 @@ const ms_mat_class ms_mat_classes[MS_MAT_CLASSES] = {
     [14] = {"int64", NULL, MS_MAT_NUMBERS, MS_I64, INT64_MIN, INT64_MAX},
     [15] = {"uint64", NULL, MS_MAT_NUMBERS, MS_I64, 0, INT64_MAX},
     [16] = {"function_handle", "a function", MS_MAT_OTHER, 0, 0, 0},
-    [17] = {"opaque", "an object", MS_MAT_OTHER, 0, 0, 0},
+    [17] = {"opaque", "an object (or, in a file of version 7.3, a cell, a structure, a sparse matrix, or more than 4 GB)",
+            MS_MAT_OTHER, 0, 0, 0},
 };
 
 /* ---- header ------------------------------------------------------------------------------------------------------- */
@@ -45,7 +46,7 @@ bool ms_mat_is(const void *bytes, size_t n) {
 
 const char *ms_mat_problem(const uint8_t *b) {
   const bool hdf5 = (b[126] == 'I' && b[125] == 2) || (b[126] == 'M' && b[124] == 2) || !memcmp(b, "\x89HDF\r\n\x1a\n", 8);
-  return hdf5 ? "a MATLAB file of version 7.3 (HDF5), not of version 5: save it with the option '-v7' in MATLAB"
+  return hdf5 ? "a MATLAB file of version 7.3 (HDF5), of another order of bytes or in memory, which is not read"
               : "not a MATLAB file of version 5: its header does not end in a version and IM";
 }
 

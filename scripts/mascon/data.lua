@@ -35,9 +35,10 @@ function data.write_npz(path, tensors, given)
 end
 
 -- data.read_mat(path [, { names =, permute =, limit =, partial =, max_bytes = }]) -> values by name, names in the file's order, notes
--- A MATLAB file of version 5 (what save writes without an option, or with -v6, -v7), compressed or not. Numbers become tensors of the
--- same shape (two dimensions or more), x[{i, j}] being MATLAB's x(i, j): double f64, single f32, uint8 u8, logical bool, int8, int16,
--- uint16, int32 i32, uint32, int64, uint64 i64; complex ones get one more dimension of 2. Characters become a string (a list of rows
+-- A MATLAB file of version 5 (what save writes without an option, or with -v6, -v7), compressed or not; or of version 7.3 (HDF5),
+-- which a child process reads by libhdf5, numbers and text only. Numbers become tensors of the same shape (two dimensions or more),
+-- x[{i, j}] being MATLAB's x(i, j): double f64, single f32, uint8 u8, logical bool, int8, int16, uint16, int32 i32, uint32, int64, uint64
+-- i64; complex ones get one more dimension of 2. Characters become a string (a list of rows
 -- where there are several), cells a list (of rows), a structure a table by its fields, several of them a list of those.
 --   names     a name or a list: only these are read, the others skipped
 --   permute   { X = { 4, 3, 1, 2 } }: the tensor's dimensions are these of MATLAB's, in this order, without a copy in between

@@ -83,6 +83,51 @@ function TestMat.test_names_permute_limit()
   lu.assertEquals(read(file "numbers", { names = "d", limit = 9 }).d.shape, { 2, 3 })
 end
 
+-- Version 7.3, which a child process reads by libhdf5.
+local function with_hdf5()
+  local ok, message = pcall(read, file "v73", { names = "d" })
+  if not ok and message:find("needs libhdf5", 1, true) then lu.skip "no libhdf5" end
+end
+
+function TestMat.test_version_7_3()
+  with_hdf5()
+  local v, names, notes = read(file "v73", { names = { "d", "u8", "i16", "text", "b", "c", "none" } })
+  lu.assertEquals(table.concat(names, " "), "b c d i16 none text u8")
+  lu.assertStrContains(notes.header, "MATLAB 7.3 MAT-file")
+  local w = read(file "numbers")
+  for _, name in ipairs { "d", "u8", "i16", "b", "c" } do
+    lu.assertEquals({ v[name]:totable(), v[name].dtype }, { w[name]:totable(), w[name].dtype })
+  end
+  lu.assertEquals({ v.text, v.none.shape }, { "grüße", { 0, 3 } })
+  lu.assertErrorMsgContains("'s' is or has an object (or, in a file of version 7.3, a cell, a structure", read, file "v73")
+  local t, metadata = ms.load(file "v73", { names = { "u8", "d" } })
+  lu.assertEquals({ t.u8:totable(), t.d:totable(), metadata.text }, { v.u8:totable(), v.d:totable(), "grüße" })
+  lu.assertErrorMsgContains("there is no variable 'x'; it has b, c, d", read, file "v73", { names = "x" })
+end
+
+-- Whatever libhdf5 does with a damaged file, it does in the child: a value or an error, and this process lives.
+function TestMat.test_version_7_3_damaged()
+  with_hdf5()
+  local whole, path, errors = assert(io.open(file "v73", "rb")):read "a", os.tmpname(), 0
+  local function try(bytes)
+    assert(io.open(path, "wb")):write(bytes):close()
+    local ok, message = pcall(read, path, { names = { "d", "u8", "b" }, partial = true })
+    if not ok then
+      errors = errors + 1
+      lu.assertStrContains(message, path)
+    end
+  end
+  for n = 128, #whole - 1, 700 do try(whole:sub(1, n)) end
+  lu.assertTrue(errors > 5)
+  ms.with_seed(1, function()
+    for _ = 1, 25 do
+      local at, bit = ms.randint(512, #whole, { 1 }):item(), ms.randint(0, 7, { 1 }):item()
+      try(whole:sub(1, at - 1) .. string.char(whole:byte(at) ~ 1 << bit) .. whole:sub(at + 1))
+    end
+  end)
+  os.remove(path)
+end
+
 function TestMat.test_what_has_no_meaning_here()
   lu.assertErrorMsgContains("other.mat: 's' is or has a sparse matrix", read, file "other")
   lu.assertErrorMsgContains("'f' is or has a function", read, file "other", { names = { "x", "f" } })

@@ -80,3 +80,27 @@ open(f"{folder}/big_endian.mat", "wb").write(big)
 sparse = matrix(b"s", 5, [2, 2], element(5, struct.pack("<i", 0)) + element(5, struct.pack("<3i", 0, 1, 1)) + element(9, struct.pack("<d", 3.0)))
 plain = matrix(b"x", 6, [1, 1], element(9, struct.pack("<d", 3.0)))
 open(f"{folder}/other.mat", "wb").write(header() + sparse + plain + matrix(b"f", 16, [1, 1], b""))
+
+# Version 7.3: HDF5 behind 512 bytes of MATLAB's, as MATLAB writes it.
+import h5py  # noqa: E402
+
+p = f"{folder}/v73.mat"
+with h5py.File(p,'w',userblock_size=512) as f:
+    def var(name, a, cls, **k):
+        d=f.create_dataset(name, data=np.asarray(a).T, **k)
+        d.attrs['MATLAB_class']=np.bytes_(cls)
+        return d
+    var('d', np.array([[1.5,-2,np.inf],[.25,4,-0.0]]),'double')
+    var('u8', np.arange(24,dtype=np.uint8).reshape(2,3,4),'uint8', chunks=(2,2,2), compression='gzip')
+    var('i16', np.array([[-32768],[32767]],np.int16),'int16')
+    var('text', np.array([[ord(c) for c in 'grüße']],np.uint16),'char')
+    var('b', np.array([[1,0,1]],np.uint8),'logical')
+    c=np.zeros((2,2),[('real','f8'),('imag','f8')]); c['real'] = [[1, 3], [0, 6]]; c['imag'] = [[2, -4], [5, 0]]
+    var('c', c, 'double')
+    d=f.create_dataset('none', data=np.array([0,3],np.uint64)); d.attrs['MATLAB_class']=np.bytes_('double'); d.attrs['MATLAB_empty']=np.uint8(1)
+    g=f.create_group('s'); g.attrs['MATLAB_class']=np.bytes_('struct')
+    f.create_group('#refs#')
+b=bytearray(open(p,'rb').read())
+h=b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(116)+b'\0'*8+b'\0\2IM'
+b[:128]=h
+open(p, 'wb').write(b)
