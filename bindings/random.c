@@ -3,13 +3,20 @@
 #include "step/step.h"
 #include <string.h>
 
-/* ms.seed(n): start the default generator anew. ms.rng_state() -> seed, counter; ms.rng_state(seed, counter) sets them
+/* ms.seed(n): start the default generator anew, and Lua's own (math.randomseed(n)), so that all a script draws follows from n.
+ * ms.rng_state() -> seed, counter; ms.rng_state(seed, counter) sets them
  * (checkpoints). */
 static int seed(lua_State *L) {
   msl_at_most(L, 1, "seed");
   lua_Integer n = luaL_checkinteger(L, 1);
   if (ms_recording()) return msl_refuse(L, "ms.seed inside a compiled step: a replay would not do it again; do it outside");
-  return ms_seed((uint64_t)n), 0;
+  ms_seed((uint64_t)n);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "math") == LUA_TTABLE && lua_getfield(L, -1, "randomseed") == LUA_TFUNCTION) {
+    lua_pushinteger(L, n);
+    lua_call(L, 1, 0);
+  }
+  return 0;
 }
 static int rng_state(lua_State *L) {
   msl_at_most(L, 2, "rng_state");

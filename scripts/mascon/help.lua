@@ -182,7 +182,7 @@ end
 -- ms.scope() -> scope: local s <close> = ms.scope() at the top of a block
 -- Tensors made until the block ends are freed at its end, unless s:keep(x) was said.
 
--- ms.seed(n): starts the default generator anew, from the whole number n
+-- ms.seed(n): starts the default generator anew, from the whole number n, and Lua's own (math.random) as well
 
 -- ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all; NumPy's npz or npy where the name ends so
 -- tensors by name, as model:state_dict() gives them, or a list of { name, tensor } (npy: one tensor); metadata: texts by name.

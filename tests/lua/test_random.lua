@@ -213,6 +213,17 @@ function TestSeeds.test_numbers_do_not_depend_on_the_number_of_threads()
 end
 
 -- The other rows too: sums are split the same way whatever the number of threads.
+-- All that a script draws follows from its seed: math.random too. with_seed leaves it where it is.
+function TestSeeds.test_seed_starts_lua_s_own_generator_too()
+  ms.seed(5)
+  local a, b = math.random(1000000), math.random(1000000)
+  ms.seed(5)
+  lu.assertEquals(math.random(1000000), a)
+  ms.with_seed(7, ms.rand, { 2 })
+  lu.assertEquals(math.random(1000000), b)
+  lu.assertErrorMsgContains("with_seed: expected a whole number, got nil", ms.with_seed, nil, ms.rand, { 2 })
+end
+
 function TestSeeds.test_sums_and_products_do_not_depend_on_the_number_of_threads()
   local before = ms.threads()
   local x, w = ms.randn { 300, 1000 }, ms.randn { 70, 1000 }
