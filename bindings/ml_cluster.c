@@ -3,6 +3,7 @@
 #include "ml.h"
 #include "ml/cluster.h"
 #include <math.h>
+#include <string.h>
 
 static int64_t whole_of(lua_State *L, int i, const char *name) {
   lua_getfield(L, i, name);
@@ -35,8 +36,8 @@ static int kmeans_fit(lua_State *L) {
     return msl_raise(L, ms_scope_open(), "%s: option init: expected %lld x %lld, clusters x features, got %s", what,
                      (long long)o.clusters, (long long)d, ms_shape_str(init));
   if (o.clusters > n || d < 1)
-    return msl_raise(L, ms_scope_open(), "%s: option clusters: expected at most the %lld samples there are, got %lld", what,
-                     (long long)n, (long long)o.clusters);
+    return msl_raise(L, ms_scope_open(), "%s: option %s: expected at most the %lld samples there are, got %lld", what,
+                     strstr(what, "mixture") ? "components" : "clusters", (long long)n, (long long)o.clusters);
   int32_t *y = lua_newuserdatauv(L, (size_t)n * sizeof *y + 1, 0);
   int mark = msl_enter(L);
   double inertia = 0, *centres;

@@ -450,6 +450,14 @@ typedef struct filling {
   int64_t row;
 } filling;
 
+/* Is v infinite in this dtype, though it is written with digits? */
+static bool too_large(const scan *c, double v, ms_dtype dtype) {
+  if (isfinite(dtype == MS_F64 ? v : (double)(float)v) || isnan(v)) return false;
+  for (size_t i = 0; i < c->n; i++)
+    if (isdigit((unsigned char)c->field[i])) return true;
+  return false;
+}
+
 static int put_field(scan *c, csv_file *p, uint64_t line) {
   filling *g = (filling *)c;
   column *col = &p->columns[c->column];
@@ -461,6 +469,9 @@ static int put_field(scan *c, csv_file *p, uint64_t line) {
       if (!is_missing(c->field, c->n)) return complain(c, p, line, NO_NUMBER);
       if (p->o.strict) return complain(c, p, line, MISSING);
     }
+    if (too_large(c, v, p->o.dtype))
+      return complain(c, p, line,
+                      p->o.dtype == MS_F64 ? "a number too large for f64" : "a number too large for f32 (dtype = \"f64\")");
     const int64_t at = (g->row - 1) * p->numeric + col->place;
     if (p->o.dtype == MS_F64) ((double *)g->out)[at] = v;
     else ((float *)g->out)[at] = (float)v;

@@ -546,26 +546,30 @@ int ms_knn_classify(const ms_knn *m, int64_t nq, const float *q, int64_t k, ms_k
     return ms_fail("knn: expected weights 0 or 1, got %d", (int)weights), -1;
   answer a;
   if (check_query(m, nq, q, k) || open_answer(&a, nq, k)) return -1;
-  double *vote = ml_alloc(m->classes, sizeof *vote);
+  double *vote =
+      calloc((size_t)m->classes, sizeof *vote); /* only what neighbours have is written: there may be very many classes */
   int rc = vote ? 0 : (ml_no_memory("knn"), -1);
   for (int64_t from = 0; from < nq && rc == 0; from += BATCH) {
     const int64_t rows = nq - from < BATCH ? nq - from : BATCH;
     rc = query(m, rows, q + from * m->features, k, a.index, a.d2);
     for (int64_t i = 0; rc == 0 && i < rows; i++) {
       const double *d2 = a.d2 + i * k;
+      const int32_t *near = a.index + i * k;
       double all = 0;
-      for (int32_t c = 0; c < m->classes; c++) vote[c] = 0;
       for (int64_t j = 0; j < k; j++) {
         double weight = 1;
         if (weights == MS_KNN_DISTANCE) weight = d2[0] == 0 ? d2[j] == 0 : 1 / distance_of(m, d2[j]);
-        vote[m->y[a.index[i * k + j]] - MS_INDEX_BASE] += weight;
+        vote[m->y[near[j]] - MS_INDEX_BASE] += weight;
         all += weight;
       }
-      int32_t most = 0;
-      for (int32_t c = 1; c < m->classes; c++)
-        if (vote[c] > vote[most]) most = c;
+      int32_t most = m->y[near[0]] - MS_INDEX_BASE;
+      for (int64_t j = 1; j < k; j++) {
+        const int32_t c = m->y[near[j]] - MS_INDEX_BASE;
+        if (vote[c] > vote[most] || (vote[c] == vote[most] && c < most)) most = c;
+      }
       predicted[from + i] = most + MS_INDEX_BASE;
       for (int32_t c = 0; proba && c < m->classes; c++) proba[(from + i) * m->classes + c] = (float)(vote[c] / all);
+      for (int64_t j = 0; j < k; j++) vote[m->y[near[j]] - MS_INDEX_BASE] = 0;
     }
   }
   free(vote), free(a.index), free(a.d2);

@@ -56,7 +56,8 @@ int ml_check_finite(const char *what, int64_t n, int64_t d, const float *x) {
   });
   if (bad == total) return 0;
   ms_fail("%s[%lld][%lld] = %g, expected a finite number", what, (long long)(bad / d + MS_INDEX_BASE),
-          (long long)(bad % d + MS_INDEX_BASE), (double)x[bad]);
+          (long long)(bad % d + MS_INDEX_BASE),
+          fabs((double)x[bad]) >= 0 ? (double)x[bad] : fabs(NAN)); /* a NaN has a sign, which nobody wants to read */
   return -1;
 }
 

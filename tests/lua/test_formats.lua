@@ -389,6 +389,8 @@ function TestCsv:test_missing()
   local x = self:read "a,b,c\n1,NA,\n,2,\nNaN,inf,null\n"
   lu.assertEquals(x:isnan():totable(), { { false, true, true }, { true, false, true }, { true, false, true } })
   lu.assertEquals(x[{ 3, 2 }]:item(), math.huge)
+  lu.assertEquals(self:read("1e39\n-inf\n", { dtype = "f64" }):totable(), { { 1e39 }, { -math.huge } })
+  fails("line 1, column 1: a number too large for f64, got '1e999'", self.read, self, "1e999\n", { dtype = "f64" })
   fails("line 2, column 2 ('b'): a number is missing", self.read, self, "a,b\n1,NA\n", { missing = "error" })
   fails("line 3, column 1 ('a'): a number is missing", self.read, self, "a,b\n1,2\n,3\n", { missing = "error" })
   lu.assertEquals((select(2, self:read "a,b\n,1\nNA,2\nx,3\n")).a, { "", "NA", "x" })
@@ -413,6 +415,7 @@ function TestCsv:test_errors_name_line_and_column()
   for text, why in pairs { ["a,b\n1,2\n3\n"] = "line 3: expected 2 fields, as in the first line, got 1",
     ["a,b\n1,2,3\n"] = "line 2: expected 2 fields, as in the first line, got 3",
     ["a,b\n1,2\n\n\n3,x\n"] = "line 5, column 2 ('b'): expected a number as in the lines before",
+    ["a,b\n1,2\n3,-1e39\n"] = "line 3, column 2 ('b'): a number too large for f32 (dtype = \"f64\"), got '-1e39'",
     ["1,2\n3,4.5.6\n"] = "line 2, column 2: expected a number as in the lines before",
     ['a\n"x'] = "line 2, column 1: a quote is not closed", ['a,b\n1,"x"y\n'] = "line 2, column 2: expected a delimiter",
     ["a\nx\0y\n"] = "line 2, column 1: expected text without zero bytes", [""] = "there is no line in it",

@@ -99,6 +99,15 @@ function TestNeighbours.test_votes()
   lu.assertEquals(uniform:predict_proba(q).shape, { 1, 2 })
 end
 
+-- Votes are counted among the neighbours: a label far from the others costs nothing.
+function TestNeighbours.test_a_very_large_label()
+  local y = ms.tensor({ 7, 9, 7, 100000000, 100000000 }, { dtype = "i64" })
+  local m = ml.knn({ k = 3 }):fit(ms.tensor { { 0 }, { 1 }, { 2 }, { 8 }, { 9 } }, y)
+  lu.assertEquals(m:predict(ms.tensor { { 1 }, { 8.5 }, { 0 } }):totable(), { 7, 100000000, 7 })
+  local tie = ml.knn({ k = 2 }):fit(ms.tensor { { 0 }, { 1 } }, ms.tensor({ 5, 3 }, { dtype = "i64" }))
+  lu.assertTrue(tie:predict(ms.zeros { 300, 1 }):eq(3):all():item())
+end
+
 function TestNeighbours.test_images_strides_dtypes_and_no_rows()
   local knn = ml.knn():fit(train.x:reshape { -1, 1, 8, 8 }, train.y)
   local want = knn:predict(test.x)

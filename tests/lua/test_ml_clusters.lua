@@ -104,7 +104,7 @@ function TestKMeans.test_state_and_errors()
   end)
   fails("unknown option 'cluster'", ml.kmeans, { cluster = 3 })
   fails("expected 4 features per sample, as in fit, got 5", m.predict, m, ms.ones { 2, 5 })
-  fails("expected a finite number", m.fit, m, ms.tensor { { 0 / 0, 1 }, { 1, 2 }, { 2, 2 } })
+  fails("x[1][1] = nan, expected a finite number", m.fit, m, ms.tensor { { 0 / 0, 1 }, { 1, 2 }, { 2, 2 } })
   local state = { centers = ms.ones { 2, 2 } / 0, inertia = ms.tensor(1), n_iter = ms.tensor(1) }
   fails("'centers': expected finite numbers", m.load_state_dict, m, state)
   lu.assertEquals(m:predict(iris):totable(), m.labels:totable()) -- as it was
@@ -150,7 +150,8 @@ function TestMixture.test_errors()
   fails("covariance_type: expected full or tied or diag or spherical, got 'round'", ml.gaussian_mixture, { covariance_type = "round" })
   fails("option reg_covar: expected a number from 0 on, got -1", ml.gaussian_mixture, { reg_covar = -1 })
   fails("not fitted yet", function() return ml.gaussian_mixture().means end)
-  fails("at most the 2 samples there are, got 3", function() ml.gaussian_mixture({ components = 3 }):fit(ms.ones { 2, 2 }) end)
+  fails("option components: expected at most the 2 samples there are, got 3",
+    function() ml.gaussian_mixture({ components = 3 }):fit(ms.ones { 2, 2 }) end)
   fails("not positive definite", function() ml.gaussian_mixture({ reg_covar = 0 }):fit(ms.zeros { 5, 2 }) end)
   fails("expected a finite number", function() ml.gaussian_mixture():fit(ms.ones { 5, 2 } / 0) end)
   local g = ml.gaussian_mixture():fit(iris)

@@ -177,6 +177,12 @@ function TestScalers.test_constant_features_shapes_and_states()
     fails("= nan, expected a finite number", s.fit, s, bx * (0 / 0))
     lu.assertStrContains(tostring(s), "2 features")
   end
+  local tenth = ms.full({ 121, 26 }, 0.1, { dtype = "f64" }) -- their sum is rounded, and the mean not quite 0.1
+  lu.assertEquals(ml.standard_scaler():fit(tenth).scale:totable(), ms.ones({ 26 }):totable())
+  lu.assertTrue(ml.standard_scaler():fit_transform(tenth):abs():max():item() < 1e-12)
+  lu.assertEquals(ml.standard_scaler():fit_transform(bx:bfloat16()).dtype, "bf16")
+  fails("X: expected numbers whose squares f64 holds, got some up to", ml.standard_scaler().fit, ml.standard_scaler(),
+    bx:double() * 1e300)
   fails("option feature_range: expected two numbers", ml.min_max_scaler, { feature_range = { 1, 0 } })
   fails("'scale': expected numbers above 0", ml.standard_scaler().load_state_dict, ml.standard_scaler(),
     { mean = ms.zeros { 2 }, scale = ms.zeros { 2 } })
@@ -192,6 +198,7 @@ function TestErrors.test_bad_input()
   fails("ml.logistic_regression:predict: not fitted yet", m.predict, m, x)
   m:fit(x, y)
   local before = m:predict(x):totable()
+  lu.assertEquals(m:predict(x:half()):totable(), before)
   fails("y: expected labels of two classes or more, got 1", m.fit, m, x[{ { 1, 10 } }], y[{ { 1, 10 } }])
   fails("y: expected 150 labels, one per sample, got 2", m.fit, m, x, labels { 1, 2 })
   fails("y[1] = 0, expected 1 or more", m.fit, m, x, y - 1)

@@ -143,6 +143,9 @@ function kit.what_is(v) return ms.is_tensor(v) and kit.shape(v) or v == nil and 
 
 function kit.shape(t) return ("%s %s"):format(t:dim() == 0 and "scalar" or table.concat(t.shape, " x "), t.dtype) end
 
+local FLOATS = { f32 = true, f64 = true, f16 = true, bf16 = true }
+function kit.is_float(t) return FLOATS[t.dtype] == true end
+
 -- Which samples are positive, as a bool tensor on the CPU: a tensor of bools, of 0 and 1, or of labels of which `positive` is the one.
 function kit.binary(what, name, t, positive, rows)
   if not ms.is_tensor(t) then options.raise("%s: %s: expected a tensor, got %s", what, name, kit.what_is(t)) end

@@ -89,7 +89,7 @@ end
 local function decide(self, method, X)
   local what = kit.fitted(self, Logistic, method)
   local d = self.coef:size(2)
-  if not ms.is_tensor(X) or X:dim() < 2 or not (X.dtype == "f32" or X.dtype == "f64") then
+  if not ms.is_tensor(X) or X:dim() < 2 or not kit.is_float(X) then
     options.raise("%s: X: expected floats, samples x features, got %s", what, kit.what_is(X))
   end
   local n = X:size(1)

@@ -8,7 +8,7 @@ local Standard, MinMax = kit.class "standard_scaler", kit.class "min_max_scaler"
 
 -- X as N x d f64 on the CPU, its shape checked (d features; nil: any), and how to bring a result back to X's shape, dtype and device.
 local function samples(what, X, d, least)
-  if not ms.is_tensor(X) or X:dim() < 2 or not (X.dtype == "f32" or X.dtype == "f64") then
+  if not ms.is_tensor(X) or X:dim() < 2 or not kit.is_float(X) then
     options.raise("%s: X: expected floats, samples x features, got %s", what, kit.what_is(X))
   end
   local n, given = X:size(1), 1
@@ -53,10 +53,16 @@ end
 
 -- scaler:fit(X) -> itself; X: N x d floats, N from 1 on
 function Standard:fit(X)
-  local x = samples(kit.words(self, Standard, "fit"), X, nil, 1)
+  local what = kit.words(self, Standard, "fit")
+  local x = samples(what, X, nil, 1)
   local mean = x:mean(1)
   local variance = (x - mean):square():mean(1)
-  local constant = variance:le(x:abs():amax(1):square() * 1e-30) -- rounding of equal numbers
+  if not variance:isfinite():all():item() then
+    options.raise("%s: X: expected numbers whose squares f64 holds, got some up to %g", what, x:abs():max():item())
+  end
+  -- rounding of equal numbers, by scikit-learn's bound: the mean of n numbers is off by as much as n roundings
+  local n, eps = #x, 2.0 ^ -52
+  local constant = variance:le(variance * (n * eps) + (mean * (n * eps)):square())
   local scale = ms.where(constant, ms.ones_like(variance), variance:sqrt())
   return standard(self, self.options.with_mean and mean or ms.zeros_like(mean), self.options.with_std and scale or ms.ones_like(scale))
 end
