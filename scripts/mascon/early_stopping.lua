@@ -18,11 +18,9 @@ local NUMBERS = { "best", "best_epoch", "wait", "updates" }
 
 -- ms.early_stopping { patience = 3, min_delta = 0, mode = "min", monitor =, check_finite = true } -> stop
 -- stop:update(figure [, epoch]) -> true when the figure (a number, or a tensor of one element) was not better than the best one by more
--- than
--- min_delta for `patience` updates one after another, or, with check_finite, is NaN or infinite. stop.best, stop.best_epoch (the number
--- given, else which update it was; 0: none yet), stop.wait, stop.stopped, stop.improved (was the last one the best?); stop:reset().
--- monitor: the
--- name of the figure, for ms.fit. Names and defaults are Lightning's EarlyStopping's.
+-- than min_delta for `patience` updates one after another, or, with check_finite, is NaN or infinite. stop.best, stop.best_epoch (the
+-- number given, else which update it was; 0: none yet), stop.wait, stop.stopped, stop.improved (was the last one the best?);
+-- stop:reset(). monitor: the name of the figure, for ms.fit. Names and defaults are Lightning's EarlyStopping's.
 local function early_stopping(given, ...)
   options.none("early_stopping", ...)
   local o = options.read("early_stopping", given, { patience = 3, min_delta = 0, mode = "min", monitor = "", check_finite = true })

@@ -7,12 +7,11 @@
 --   print(ms.validate(model, { validation = test, loss = nn.cross_entropy }))
 --
 -- Hooks are methods of the model's class (as in Lightning), or functions among the options of the same name, which then count. Each is
--- called
--- with the model first and the training under way last:
+-- called with the model first and the training under way last:
 --
---   training_step(model, batch, index, fit)      batch: the list of what the loader gives ({ x, y }); index: from 1 in each epoch. Gives
---   the
---                                                loss, or { loss = loss, name = figure, ... }, which are logged as train_NAME
+--   training_step(model, batch, index, fit)      batch: the list of what the loader gives ({ x, y }); index: from 1 in each epoch.
+--                                                Gives the loss, or { loss = loss, name = figure, ... }, which are logged as
+--                                                train_NAME
 --   validation_step(model, batch, index, fit)    likewise; logged as val_NAME; in evaluation mode, without gradients
 --   on_validation_end(model, fit)                when all batches were seen: fit:gathered "logits", fit.metrics.val_loss
 --   configure_optimizers(model, fit)             -> optimizer [, schedule]; lists of them; a schedule may be { scheduler = s,
@@ -90,7 +89,9 @@ function Fit:log(name, v, opts, ...)
   if spec.batch_size ~= nil then spec.batch_size = options.count("fit:log", "batch_size", spec.batch_size) end
   v = values.log(name, v)
   t.specs[name] = spec
-  if not values.in_step() then t.extra[name] = v end
+  if values.in_step() then return end
+  if not t.extra then options.raise("fit:log '%s': there is no epoch under way, so it would be lost", name) end
+  t.extra[name] = v
 end
 
 -- fit:gather(name, tensor): rows of this batch, one for each sample, to be joined
@@ -323,22 +324,24 @@ local function read_fit(model, given)
   return o, found
 end
 
--- The figure that `what` goes by.
-local function monitored(t, what, name)
+-- The figure that `what` goes by, among those of `row`. In an epoch without validation nil, where it may come from that: the one of an
+-- earlier epoch says nothing of this one.
+local function monitored(t, what, name, row)
   name = name or t.monitor
-  local v = t.metrics[name]
-  if v == nil then
+  local v = row[name]
+  if v == nil and not (t.validation and not t.validated and (t.metrics[name] ~= nil or not t.seen)) then
     options.raise("fit: %s: there is no figure '%s' to go by; there is %s", what, name, table.concat(text.keys(t.metrics), ", "))
   end
   return v
 end
 
--- Step the schedules of an interval.
-local function step_schedules(t, interval, count)
+-- Step the schedules of an interval. row: the figures that those which go by one look at.
+local function step_schedules(t, interval, count, row)
   for _, s in ipairs(t.schedules) do
     if s.interval == interval and count % s.frequency == 0 then
       if require("mascon.optim.schedule").find(s.scheduler).best then
-        s.scheduler:step(monitored(t, "lr_scheduler", s.monitor))
+        local v = monitored(t, "lr_scheduler", s.monitor, row)
+        if v ~= nil then s.scheduler:step(v) end
       else
         s.scheduler:step()
       end
@@ -367,7 +370,7 @@ local function train_batch(t, o, batch, index, total)
   t.averages:add(got, batch_size(batch), t.specs)
   if last then
     t.in_group, t.global_step = 0, t.global_step + 1
-    step_schedules(t, "step", t.global_step)
+    step_schedules(t, "step", t.global_step, t.metrics)
     log_step(t, o, got)
   end
   hook(t, "on_train_batch_end", got.log, batch, index, t.fit)
@@ -382,12 +385,15 @@ local function train_epoch(t, o, done)
   end
   local index, every = 0, o.checkpoint_every_n_steps
   local next_batch, total = hooks.batches(t.train, t.epoch, done)
+  if not total and o.accumulate_grad_batches > 1 then
+    options.raise("fit: accumulate_grad_batches: expected train with a length (#): which batches are the last of an epoch is not known")
+  end
   local bar <close> = bar_of(o, next_batch, total and math.max(total - done, 0), ("epoch %d/%d"):format(t.epoch, o.epochs))
   for batch in bar do
     index = index + 1
     train_batch(t, o, batch, done + index, total)
     if t.averages.means.train_loss then bar:set { loss = t.averages.means.train_loss } end
-    if t.global_step == o.max_steps then
+    if o.max_steps and t.global_step >= o.max_steps then
       t.stopping = true
       break
     end
@@ -403,15 +409,18 @@ local function end_epoch(t, o, row)
   if o.logger then
     for _, name in ipairs(history.names(row)) do o.logger:scalar(name, row[name], t.global_step) end
   end
-  step_schedules(t, "epoch", t.epoch)
+  step_schedules(t, "epoch", t.epoch, row)
   if o.verbose then progress.print(history.line(row)) end
-  if t.stop and t.stop:update(monitored(t, "early_stopping", t.stop.monitor), t.epoch) then
-    t.stopping, t.history.stopped_early = true, true
-  end
+  local figure = t.stop and monitored(t, "early_stopping", t.stop.monitor, row)
+  if figure ~= nil and t.stop and t.stop:update(figure, t.epoch) then t.stopping, t.history.stopped_early = true, true end
+  t.extra = {}
   hook(t, "on_train_epoch_end", t.fit)
-  if t.keep then
-    t.keep:update(monitored(t, "model_checkpoint", t.keep.monitor), { model = t.model, epoch = t.epoch, metrics = t.metrics }, t.epoch)
+  for name, v in pairs(with_extra(t, {})) do -- what it logged
+    row[name] = v
+    if o.logger then o.logger:scalar(name, v, t.global_step) end
   end
+  figure = t.keep and monitored(t, "model_checkpoint", t.keep.monitor, row)
+  if figure ~= nil and t.keep then t.keep:update(figure, { model = t.model, epoch = t.epoch, metrics = t.metrics }, t.epoch) end
   if t.run then
     local line = {}
     for k, v in pairs(row) do line[k] = v end
@@ -432,12 +441,12 @@ end
 -- verbose = true (a line for each epoch). out: a folder, or ms.run's: metrics.jsonl and the checkpoint `last`, at the end of each epoch and
 -- every checkpoint_every_n_steps; resume = true goes on from it, also in the middle of an epoch, and ends with the same bits (with
 -- parts = { name = thing }: whatever else the steps change, with state_dict and load_state_dict); model_checkpoint = true or options of
--- ms.model_checkpoint: the best ones are kept as well. The head of scripts/mascon/fit.lua has the hooks. The history is a list of rows by
--- epoch;
--- history:column "val_loss" is a list, print(history) a table.
+-- ms.model_checkpoint: the best ones are kept as well. What goes by a figure of the validation waits in epochs without one. The head of
+-- scripts/mascon/fit.lua has the hooks. The history is a list of rows by epoch; history:column "val_loss" is a list, print(history) a
+-- table.
 local function run(model, given)
   local o, found = read_fit(model, given)
-  local t = { model = model, found = found, epoch = 0, global_step = 0, metrics = {}, specs = {}, extra = {}, history = history.new(),
+  local t = { model = model, found = found, epoch = 0, global_step = 0, metrics = {}, specs = {}, extra = false, history = history.new(),
     logger = o.logger, monitor = o.monitor, averages = values.averages() }
   t.fit = new_fit(t)
   t.train = hooks.source("fit", "train", o.train, o, true)
@@ -462,15 +471,17 @@ local function run(model, given)
     local rate = t.optimizers[1].groups[1].lr
     local row = train_epoch(t, o, done)
     done = 0
-    if t.validation and (t.epoch % o.check_val_every_n_epoch == 0 or t.epoch == o.epochs or t.stopping) then
+    t.validated = t.validation and (t.epoch % o.check_val_every_n_epoch == 0 or t.epoch == o.epochs or t.stopping)
+    if t.validated then
       for name, v in pairs(validate(t, o)) do row[name] = v end
+      t.seen = true
     end
     row.epoch, row.step, row.lr, row.seconds = t.epoch, t.global_step, rate, ms.time() - began
     began = ms.time()
     end_epoch(t, o, row)
     t.epoch = t.epoch + 1
   end
-  t.epoch = t.epoch - 1
+  t.epoch, t.extra = t.epoch - 1, false
   hook(t, "on_fit_end", t.fit)
   if type(o.out) == "string" then t.run:close() end
   return t.history

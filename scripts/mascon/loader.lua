@@ -136,8 +136,7 @@ function Loader:__len()
 end
 
 -- Walk `epoch`: order (rows, all of them) and the place in it, or iter (a sampler's positions, asked for batch by batch; trace: a number
--- made
--- of all that it gave). rng: where the default generator stood when it began, which may have drawn the order.
+-- made of all that it gave). rng: where the default generator stood when it began, which may have drawn the order.
 local function walk_of(self, epoch)
   local walk = { epoch = epoch, at = 1, given = 0, trace = 0, rng = { ms.rng_state() } }
   if self.rows then walk.order = self.rows
@@ -237,12 +236,11 @@ end
 
 local NUMBERS = { "epoch", "samples", "given", "walking" }
 
--- loader:state_dict() -> where it stands, as tensors by name, in the middle of a walk too: its number, how many samples it gave, and
--- where the
--- default generator stood when it began. After load_state_dict the next loop over the loader gives the rest of that walk, the same
--- batches in the
--- same order; put the default generator where it stood, too, when a transform draws (ms.checkpoint does). A sampler of your own is asked
--- anew and passed over as far as it was: that it gives the same positions is checked. Walks of loader:iter() are their own affair.
+-- loader:state_dict() -> where it stands, as tensors by name, in the middle of a walk too: its number, how many samples it gave, and where
+-- the default generator stood when it began. After load_state_dict the next loop over the loader gives the rest of that walk, the same
+-- batches in the same order; put the default generator where it stood, too, when a transform draws (ms.checkpoint does). A sampler of your
+-- own is asked anew and passed over as far as it was: that it gives the same positions is checked. Walks of loader:iter() are their own
+-- affair.
 function Loader:state_dict(...)
   options.none("loader:state_dict", ...)
   local walk = self.walk or self.resumed

@@ -78,8 +78,7 @@ function Mean:__tostring() return ("%.6g"):format(self:value()) end
 -- A new empty mean: add(v [, weight]), value(), count(), reset().
 function meter.mean() return setmetatable({ weight = 0 }, Mean) end
 
--- ---- of labels and extremes
--- ---------------------------------------------------------------------------------------------------------------
+-- ---- of labels and extremes -------------------------------------------------------------------------------------------------------------
 
 local function libraries() return require "mascon", require "mascon.options", require "mascon.state" end
 

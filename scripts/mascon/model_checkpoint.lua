@@ -23,9 +23,8 @@ local function is_run(v) return type(v) == "table" and (debug.getmetatable(v) or
 
 -- ms.model_checkpoint(where [, { mode = "min", save_top_k = 1, filename = "best", monitor = }]) -> keep
 -- where: a folder, or ms.run's. keep:update(figure, what, epoch) saves `what` (as ms.checkpoint.save) when the figure, a number or a
--- tensor of
--- one element, is among the best, and says whether it did; NaN never is. keep.best, keep.best_epoch, keep.best_path (nil: none yet);
--- keep:load(into) loads the best one (ms.checkpoint.load) and gives its fields. monitor: the name of the figure, for ms.fit.
+-- tensor of one element, is among the best, and says whether it did; NaN never is. keep.best, keep.best_epoch, keep.best_path (nil: none
+-- yet); keep:load(into) loads the best one (ms.checkpoint.load) and gives its fields. monitor: the name of the figure, for ms.fit.
 local function model_checkpoint(where, given, ...)
   options.none("model_checkpoint", ...)
   if not is_run(where) and (type(where) ~= "string" or where == "" or where:find "\0") then

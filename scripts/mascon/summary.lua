@@ -104,15 +104,12 @@ function Summary.__tostring(s)
   return table.concat(lines, "\n")
 end
 
--- ms.summary(model, input) -> summary, which prints as a table
--- Runs the model once, in evaluation mode and without gradients, and changes nothing. input: a tensor, a list of tensors (arguments), or
--- a list
--- of sizes. For each module, in order: its output's shape, the parameters in it and below (a shared one once, where it is first), the
--- multiply-adds (MACs) of its products and convolutions (batched as the input is), how often it was called. summary.rows: list of { name,
--- type, label,
--- depth, output, parameters, trainable, macs, calls, same }; summary.parameters, trainable, frozen (numbers), macs, input_bytes,
--- parameter_bytes (with buffers), activation_bytes (what the innermost modules gave). A model whose forward reads values (item) has no
--- MACs.
+-- ms.summary(model, input) -> summary, which prints as a table Runs the model once, in evaluation mode and without gradients, and changes
+-- nothing. input: a tensor, a list of tensors (arguments), or a list of sizes. For each module, in order: its output's shape, the
+-- parameters in it and below (a shared one once, where it is first), the multiply-adds (MACs) of its products and convolutions (batched as
+-- the input is), how often it was called. summary.rows: list of { name, type, label, depth, output, parameters, trainable, macs, calls,
+-- same }; summary.parameters, trainable, frozen (numbers), macs, input_bytes, parameter_bytes (with buffers), activation_bytes (what the
+-- innermost modules gave). A model whose forward reads values (item) has no MACs.
 local function summary(model, input, ...)
   options.none("summary", ...)
   if not ms.nn.is_module(model) then options.raise("summary: expected a module first, got %s", states.word(model)) end

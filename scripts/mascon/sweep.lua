@@ -62,8 +62,7 @@ local function check_alike(models)
       local a = first[i]
       if not a or a[1] ~= name or described(a[2]) ~= described(m) then
         options.raise("sweep: the copies must be alike: layer '%s' of copy %d is %s, of copy 1 %s; one sweep for each architecture", name,
-          k,
-          described(m), a and described(a[2]) or "not there")
+          k, described(m), a and described(a[2]) or "not there")
       end
     end
     if i < #first then options.raise("sweep: the copies must be alike: copy %d has no layer '%s'", k, first[i + 1][1]) end
@@ -152,13 +151,12 @@ local function training_step(t)
 end
 
 -- ms.sweep { model =, copies =, seeds = { 1, 2, ... }, loss =, optimizer = optim.sgd, lr =, ... } -> s
--- model: a function that makes one, called as model(k) after ms.seed(seeds[k]); loss: a function of output, target and { reduction = "none"
--- } (nn.cross_entropy, nn.mse, ...), meant over each copy's batch; optimizer: optim.sgd, optim.adam or optim.adamw (or "sgd", ...) with
--- their options lr, weight_decay, momentum, nesterov; betas, eps. A number counts for all copies, a list for each its own (lr,
--- weight_decay,
--- momentum). copies: how many, unless seeds or a list say it. s:step(x, y) -> K losses; s(x) -> K x batch x outputs, without gradients, in
--- evaluation mode; s:losses(x, y), s:accuracy(data); s:models() -> K models with the weights of now; s.lr, s.lr = { ... }; s:state_dict(),
--- s:load_state_dict(state). compile = false runs steps as they are.
+-- model: a function that makes one, called as model(k) after ms.seed(seeds[k]); loss: a function of output, target and
+-- { reduction = "none" } (nn.cross_entropy, nn.mse, ...), of which the mean over each copy's batch is taken; optimizer: optim.sgd,
+-- optim.adam or optim.adamw (or "sgd", ...) with their options lr, weight_decay, momentum, nesterov; betas, eps. A number counts for all
+-- copies, a list for each its own (lr, weight_decay, momentum). copies: how many, unless seeds or a list say it. s:step(x, y) -> K losses;
+-- s(x) -> K x batch x outputs, without gradients, in evaluation mode; s:losses(x, y), s:accuracy(data); s:models() -> K models with the
+-- weights of now; s.lr, s.lr = { ... }; s:state_dict(), s:load_state_dict(state). compile = false runs steps as they are.
 local function sweep(given, ...)
   options.none("sweep", ...)
   local o, copies = read(given)
@@ -217,16 +215,25 @@ function Sweep:losses(x, y, ...)
   return t.eval_losses(x, y)
 end
 
--- s:accuracy(data) -> tensor of K shares of samples whose largest output is their label. data: a data set or a loader
+-- s:accuracy(data) -> tensor of K shares (f32) of samples whose largest output is their label. data: a data set, or a loader (or another
+-- iterator) of batches and their labels, one a sample
 function Sweep:accuracy(data, ...)
   local t = fields(self, "accuracy")
   options.none("sweep: accuracy", ...)
   local ok, loader = pcall(function() return data.loader end)
   if ok and type(loader) == "function" then data = data:loader { batch = 256 } end
+  local meta = debug.getmetatable(data)
+  if type(data) ~= "function" and (states.is_tensor(data) or type(data) == "string" or not (meta and meta.__call)) then
+    options.raise("sweep: accuracy: expected a data set or a loader, got %s", states.word(data))
+  end
   local right, seen = nil, 0
   for x, y in data do
     local scope <close> = ms.scope()
     if y == nil then options.raise "sweep: accuracy: expected batches with labels" end
+    if not states.is_tensor(y) or y:dim() ~= 1 or #y ~= #x then
+      options.raise("sweep: accuracy: expected %d labels, one a sample, got %s", #x, states.is_tensor(y) and states.sizes(y)
+        or states.word(y))
+    end
     local hits = t.forward(x):argmax(3):eq(y:unsqueeze(1)):to("i64"):sum(2)
     right, seen = scope:keep(right and right + hits or hits), seen + #x
   end

@@ -184,6 +184,42 @@ function TestFit.test_it_ends_early()
   lu.assertEquals(history:column "step", { 5, 7 })
 end
 
+-- In an epoch without validation nothing goes by a figure of an earlier one.
+function TestFit.test_what_goes_by_validation_waits_for_it()
+  local model, train, val = problem()
+  local given = { train = train, validation = val, epochs = 9, loss = nn.cross_entropy, check_val_every_n_epoch = 2,
+    optimizer = optim.sgd(model:parameters(), { lr = 1e-9 }), early_stopping = { patience = 2, min_delta = 0.1 } }
+  local history = fit(model, given)
+  lu.assertEquals(#history, 6) -- looked at in 2 (the best), 4, 6
+  lu.assertEquals(#history:column "val_loss", 3)
+  given.early_stopping.monitor = "val_los"
+  fails("early_stopping: there is no figure 'val_los' to go by", fit, model, given)
+end
+
+function TestFit.test_sources_without_a_length()
+  local model, train = problem()
+  local function ten()
+    local i = 0
+    return function()
+      i = i + 1
+      if i <= 10 then return i end
+    end
+  end
+  local given = { train = train:loader { batch = 4, sampler = ten }, loss = nn.cross_entropy, optimizer = optim.sgd(model:parameters()) }
+  lu.assertEquals(fit(model, given)[1].step, 3)
+  given.accumulate_grad_batches = 2 -- the third batch alone would make no step
+  fails("accumulate_grad_batches: expected train with a length", fit, model, given)
+end
+
+function TestFit.test_figures_of_the_hooks_between_epochs()
+  local model, train = problem()
+  local given = { train = train, loss = nn.cross_entropy, optimizer = optim.sgd(model:parameters()),
+    on_train_epoch_end = function(_, f) f:log("square", f.epoch ^ 2) end, epochs = 2 }
+  lu.assertEquals(fit(model, given):column "square", { 1, 4 })
+  given.on_fit_start = function(_, f) f:log("lost", 1) end
+  fails("fit:log 'lost': there is no epoch under way", fit, model, given)
+end
+
 -- ---- hooks -----------------------------------------------------------------------------------------------------------------------------
 
 TestHooks = {}
@@ -396,8 +432,7 @@ function TestFitRefuses.test_with_words()
   end
 end
 
--- ---- early stopping by hand
--- --------------------------------------------------------------------------------------------------------------
+-- ---- early stopping by hand -------------------------------------------------------------------------------------------------------------
 
 TestStopping = {}
 

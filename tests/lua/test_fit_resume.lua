@@ -1,6 +1,5 @@
 -- What is killed and goes on ends with the same bits: ms.fit with a folder, loaders in the middle of an epoch, meters, math.random, the
--- best
--- checkpoints.
+-- best checkpoints.
 -- gcstress: every 2000
 -- luacheck: globals TestResume TestPlace TestKeep
 local lu = require "luaunit"
@@ -245,8 +244,7 @@ function TestPlace.test_math_random_goes_on()
   os.remove(path)
 end
 
--- ---- the best
--- ----------------------------------------------------------------------------------------------------------------------------
+-- ---- the best ---------------------------------------------------------------------------------------------------------------------------
 
 function TestKeep:test_of_one_and_of_several()
   local model = nn.linear(1, 1)

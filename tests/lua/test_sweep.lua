@@ -134,6 +134,10 @@ function TestSweepTrains.test_accuracy()
   local s = ms.sweep { model = mlp, loss = nn.cross_entropy, copies = 4 }
   local got = s:accuracy(set):totable()
   local again = s:accuracy(set:loader { batch = 7 }):totable()
+  lu.assertErrorMsgContains("accuracy: expected a data set or a loader, got nil", s.accuracy, s)
+  lu.assertErrorMsgContains("accuracy: expected 2 labels, one a sample, got 2 x 1 i64", s.accuracy, s, function(_, before)
+    if not before then return set:images(1, 2), set.labels[{ { 1, 2 } }]:unsqueeze(2) end
+  end)
   for k, m in ipairs(s:models()) do
     local x, y = set:batch()
     lu.assertAlmostEquals(got[k], m(x):argmax(2):eq(y):float():mean():item(), 1e-6)

@@ -157,7 +157,11 @@ function hooks.batches(source, epoch, done)
     end, #source
   end
   local f, s, control
-  local n = meta and type(meta) == "table" and meta.__len and #source or nil
+  local n = nil
+  if type(meta) == "table" and meta.__len then
+    local ok, length = pcall(function() return #source end) -- that of a loader whose sampler has none is not known
+    n = ok and math.tointeger(length) or nil
+  end
   if type(source) == "function" then f = source
   elseif meta.__call then f = source
   else f, s, control = source:iter() end
