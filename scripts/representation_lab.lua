@@ -1,0 +1,282 @@
+-- representation_lab: what autoencoders learn of handwritten digits. A classifier first, written by hand and with ms.fit; then four
+-- autoencoders (fully connected, convolutional, denoising, sparse), and what their codes are good for: maps (t-SNE), neighbours of few
+-- labelled images, compression, telling digits from clothes.
+--
+--   mascon scripts/representation_lab.lua [--epochs 150] [--mlp-epochs 5] [--quick] [--out runs/representation_lab] [--help]
+local ms = require "mascon"
+local nets = require "lab.nets"
+local nn, optim, ml, plot = ms.nn, ms.optim, ms.ml, ms.plot
+
+local o = ms.args.standard({
+  epochs = 150, batch = 1024, lr = 0.01, seed = 1, out = "runs/representation_lab",
+  momentum = 0.99, noise = 0.5, corrupt = ms.args.choice { "gaussian", "dropout" }, sparsity = 0.5, target = 0.05, warmup = 3,
+  sparse_lr = 1e-3, mlp_epochs = 5, mlp_batch = 256, mlp_lr = 1e-3, labelled = 100, draws = 10, mapped = 1000, published = false,
+}, {
+  help = "Representations of MNIST: an MLP, four autoencoders, and what their codes are good for",
+  describe = {
+    epochs = "passes over the data for each autoencoder", lr = "learning rate of the autoencoders (SGD)", momentum = "and their momentum",
+    noise = "standard deviation of the noise, or share of the pixels dropped, at the denoising net's inputs",
+    corrupt = "which kind of noise that is", sparsity = "weight of mean |code - target| in the sparse net's loss",
+    target = "what the sparse net's codes should be near to", sparse_lr = "learning rate of the sparse net",
+    warmup = "epochs in which the learning rate rises to what it is; 0, as published, kills the codes of some nets",
+    mlp_epochs = "passes over the data for the MLP", mlp_batch = "its batch", mlp_lr = "its learning rate",
+    labelled = "labelled images that the nearest neighbour is looked for among", draws = "how often they are drawn",
+    mapped = "test images on the maps", published = "denoise to the noisy image, and score codes among 1,000 test codes, as was published",
+  },
+})
+for _, name in ipairs { "epochs", "batch", "mlp_epochs", "mlp_batch", "labelled", "draws" } do
+  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name:gsub("_", "-"), o[name]), 0) end
+end
+if o.mapped < 100 then error(("--mapped %d: expected 100 or more"):format(o.mapped), 0) end
+
+-- ---- data ------------------------------------------------------------------------------------------------------------------------
+local limit = o.quick and { 6000, 1000 } or nil
+if o.quick then o.batch = math.min(o.batch, 128) end
+local from = { data = o.data, device = o.device, normalize = nets.normalize, limit = limit }
+local train, test = ms.data.mnist(from)
+local clothes, test_clothes = ms.data.fashion_mnist(from) -- normalised by MNIST's figures
+local epochs, mlp_epochs = o.epochs, o.mlp_epochs
+local mapped, draws = math.min(o.mapped, #test), o.draws
+if o.quick then
+  epochs, mlp_epochs, mapped, draws = math.min(epochs, 2), math.min(mlp_epochs, 2), math.min(mapped, 200), math.min(draws, 2)
+end
+print(("%d training and %d test images of digits, on %s"):format(#train, #test, train.device))
+
+local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "mlp_epochs", "labelled", "draws", "mapped" },
+  same = { training_images = #train } })
+local names, done = { "mlp", "fc", "conv", "denoising", "sparse" }, 0 -- done: epochs of all nets together, the lines of metrics.jsonl
+for _, name in ipairs(o.resume and names or {}) do
+  local at = run:peek(name)
+  done = done + (at and at.epoch or 0)
+end
+if o.resume then
+  run:rewind(done)
+  print(done > 0 and ("going on after %d epochs in %s"):format(done, o.out) or ("no net is saved yet in %s: from the start"):format(o.out))
+end
+
+-- ---- training --------------------------------------------------------------------------------------------------------------------
+-- Net `part`, trained: from the start, or from its checkpoint on. spec: make() -> the net; loss(net, x, y) -> what is minimised and what is
+-- reported; validate(net, board, step) -> figures by name, the one called spec.figure first of all; epochs, batch, lr, momentum, warmup.
+local function trained(part, spec)
+  local name, loader = names[part], train:loader { batch = spec.batch, shuffle = true }
+  ms.seed(o.seed * 100 + 3 * part)
+  local net = spec.make():to(train.device)
+  local sgd = optim.sgd(net:parameters(), { lr = spec.lr, momentum = spec.momentum })
+  local step = ms.compile(function(x, y)
+    local loss, reported = spec.loss(net, x, y)
+    sgd:zero_grad()
+    loss:backward()
+    sgd:step()
+    return reported or loss
+  end)
+  -- All steps are replays from the first on, so that a run that goes on ends with the same bits.
+  ms.rehearse(step, { net = net, sgd = sgd }, { train:batch(1, spec.batch) }, { train:batch(1, (#train - 1) % spec.batch + 1) })
+  local at = o.resume and run:load(name, { net = net, sgd = sgd })
+  local epoch, trace = at and at.epoch or 0, at and at.trace or { step = {}, loss = {}, mean = {}, val = {} }
+  if epoch > spec.epochs then error(("--epochs %d: %s has had %d already"):format(spec.epochs, name, epoch), 0) end
+  print(at and ("%s: going on after epoch %d"):format(name, epoch) or net)
+
+  local board = ms.tensorboard(run:path(name), { resume = at and epoch * #loader + 1 or nil }) -- a folder each: their curves overlay
+  while epoch < spec.epochs do
+    local mean, i = ms.meter.mean(), epoch * #loader -- steps so far
+    epoch = epoch + 1
+    local bar = ms.progress(loader, { label = ("%s %d/%d"):format(name, epoch, spec.epochs) })
+    for x, y in bar do
+      local scope <close> = ms.scope()
+      sgd.lr = spec.lr * math.min(1, (i + 1) / (spec.warmup * #loader))
+      local loss = step(x, y)
+      mean:add(loss, #x)
+      if i % #loader % 100 == 0 then
+        trace.step[#trace.step + 1], trace.loss[#trace.loss + 1] = i, loss:item()
+        bar:set { loss = trace.loss[#trace.loss] }
+      end
+      i = i + 1
+    end
+    local figures = spec.validate(net, board, i)
+    local value = figures[spec.figure]
+    done = done + 1
+    trace.mean[epoch], trace.val[epoch], trace.dead = mean:value(), value, figures.dead
+    for tag, v in pairs { loss = trace.mean[epoch], [spec.figure] = value } do board:scalar(tag, v, i) end
+    board:flush()
+    run:epoch { epoch = done, step = i, net = name, net_epoch = epoch, loss = trace.mean[epoch], [spec.figure] = value,
+      dead = figures.dead }
+    run:save(name, { net = net, sgd = sgd, epoch = epoch, trace = trace }) -- last: whatever a kill cuts short is done again
+    print(("%s: epoch %d  loss %.4f  %s %.4f"):format(name, epoch, trace.mean[epoch], spec.figure, value))
+  end
+  board:close()
+  return net, trace
+end
+
+-- ---- 1: a classifier, by hand ----------------------------------------------------------------------------------------------------
+local function mlp() return nn.sequential { nn.flatten(), nn.linear(784, 512), nn.tanh(), nn.linear(512, 10) } end
+local function accuracy(net)
+  local scores, labels = test:map(net)
+  return ml.accuracy(scores:argmax(2), labels)
+end
+local _, mlp_trace = trained(1, {
+  make = mlp, epochs = mlp_epochs, batch = o.mlp_batch, lr = o.mlp_lr, momentum = 0, warmup = 0, figure = "accuracy",
+  loss = function(net, x, y) return nn.cross_entropy(net(x), y) end,
+  validate = function(net) return { accuracy = accuracy(net) } end,
+})
+plot.lines { { x = mlp_trace.step, y = mlp_trace.loss, label = "training loss" }, title = "MLP 784-512-10: cross entropy", xlabel = "step",
+  ylabel = "loss of a batch", file = run:path "mlp_loss.png" }
+
+-- The same once more, with ms.fit: hooks in place of the loop. From the same seed it ends with the same accuracies.
+local MLP = nn.class "MLP"
+function MLP:init() self.net = mlp() end
+function MLP:forward(x) return self.net(x) end
+function MLP:configure_optimizers() return optim.sgd(self:parameters(), { lr = o.mlp_lr }) end
+function MLP:training_step(batch) return nn.cross_entropy(self(batch[1]), batch[2]) end
+function MLP:validation_step(batch, _, fit)
+  local scores = self(batch[1])
+  fit:gather("predicted", scores:argmax(2)) -- scored once, at the end
+  fit:gather("truth", batch[2])
+  return nn.cross_entropy(scores, batch[2])
+end
+function MLP:on_validation_end(fit) -- luacheck: no self
+  fit:log("val_accuracy", ml.accuracy(fit:gathered "predicted", fit:gathered "truth"))
+end
+ms.seed(o.seed * 100 + 3)
+local history = ms.fit(MLP():to(train.device), { train = train, validation = test, batch = o.mlp_batch, epochs = mlp_epochs })
+print(history)
+
+-- ---- 2: four autoencoders --------------------------------------------------------------------------------------------------------
+local show = test:images(1, 10)
+local variance = test:pixels():var():item() -- the error of a net that gives the same grey whatever it sees
+local black = -nets.normalize.mean / nets.normalize.std
+local function visible(x) return (x * nets.normalize.std + nets.normalize.mean):clamp(0, 1) end -- as grey levels from 0 to 1
+local function noisy(x)
+  if o.corrupt == "dropout" then return x + ms.bernoulli(x.shape, o.noise, { device = x.device }) * (black - x) end
+  return x + o.noise * x:randn_like()
+end
+
+-- kind: loss and learning rate that differ; corrupt: what is done to inputs, in validation too, but never where codes are taken.
+-- Gives the net and its error on the test set. A code's number is dead if it is 0 for all test images: ReLU has no gradient there.
+local function autoencoder(part, make, kind)
+  local name, corrupt = names[part], kind.corrupt or function(x) return x end
+  local judge
+  local net, trace = trained(part, {
+    make = make, epochs = epochs, batch = o.batch, lr = kind.lr or o.lr, momentum = o.momentum, warmup = o.warmup, figure = "val_mse",
+    loss = function(net, x)
+      local input = corrupt(x)
+      local z = net[1](input)
+      local mse = nn.mse(net[2](z), kind.corrupt and o.published and input or x)
+      return kind.penalty and mse + kind.penalty(z) or mse, mse
+    end,
+    validate = function(net, board, step)
+      if not judge then
+        judge = ms.compile(function(x)
+          local z = net[1](corrupt(x))
+          return nn.mse(net[2](z), x), z:gt(0):any(1):float()
+        end)
+        ms.no_grad(ms.rehearse, judge, {}, { test:images(1, math.min(1000, #test)) })
+      end
+      local mse, alive = ms.meter.mean(), nil
+      ms.with_seed(o.seed, function() -- the same noise each time
+        local guard <close> = ms.no_grad()
+        for x in test:loader { batch = 1000 } do
+          local e, lives = judge(x)
+          mse:add(e)
+          alive = ms.maximum(alive or lives, lives)
+        end
+        local inputs = corrupt(show)
+        local grid = ms.image.grid(visible(ms.cat { inputs, net(inputs) }), { columns = 10, scale = 3, padding = 4, background = 1 })
+        ms.image.save(run:path(name .. ".png"), grid)
+        board:image("inputs over outputs", grid, step)
+      end)
+      return { val_mse = mse:value(), dead = 1 - alive:mean():item() }
+    end,
+  })
+  local mse = trace.val[#trace.val]
+  if trace.dead > 0.6 or mse > 0.95 * variance and epochs * (#train // o.batch) >= 150 then
+    print(("%s COLLAPSED: %.0f %% of its code is dead, its error %.3f where the data's variance is %.3f. Another --seed, a longer "
+      .. "--warmup or less --momentum may help; what is said of it below means little"):format(name, 100 * trace.dead, mse, variance))
+  end
+  return net, mse
+end
+local function few_active(z) return o.sparsity * (z - o.target):abs():mean() end
+local fc, fc_mse = autoencoder(2, nets.fc, {})
+local conv, conv_mse = autoencoder(3, nets.conv, {})
+local denoising, denoising_mse = autoencoder(4, nets.conv, { corrupt = noisy })
+local sparse, sparse_mse = autoencoder(5, nets.conv, { penalty = few_active, lr = o.sparse_lr })
+
+-- ---- 3: maps of the codes --------------------------------------------------------------------------------------------------------
+local encoders = { { "pixels", nn.flatten() }, { "fc", fc[1] }, { "conv", conv[1] }, { "denoising", denoising[1] },
+  { "sparse", sparse[1] } }
+local function rows(data, encoder) return data:map(function(x) return encoder(x):flatten(2) end) end -- codes as N x d, labels
+local on_map = test:split(mapped, { seed = o.seed })
+local kl = {}
+for i = 2, 5 do
+  local name, codes, labels = encoders[i][1], rows(on_map, encoders[i][2])
+  local tsne = ml.tsne { seed = o.seed }
+  local map = tsne:fit_transform(codes)
+  kl[name] = tsne.kl_divergence
+  plot.scatter { points = map, class = labels, classes = test.classes,
+    title = ("t-SNE of %d codes: %s (KL %.3f)"):format(mapped, name, kl[name]), file = run:path(name .. "_tsne.png") }
+  ms.save(run:path(name .. "_tsne.safetensors"), { codes = codes, map = map, labels = labels })
+end
+
+-- ---- 4: neighbours of few labelled images ----------------------------------------------------------------------------------------
+-- Each test image gets the label of the nearest of 100 training images, by pixels or by codes; the mean of ten draws of the 100.
+local nearest = {}
+for _, e in ipairs(encoders) do
+  local mean, codes, labels = ms.meter.mean(), rows(test, e[2])
+  for draw = 1, draws do
+    local few, few_labels = rows(train:split(o.labelled, { seed = o.seed * 1000 + draw }), e[2])
+    if o.published and e[1] ~= "pixels" then -- drawn with replacement from the codes on the map, and scored among those
+      codes, labels = rows(on_map, e[2])
+      local drawn = ms.with_seed(o.seed * 1000 + draw, ms.randint, 1, mapped, { o.labelled })
+      few, few_labels = codes[drawn], labels[drawn]
+    end
+    mean:add(ml.knn { k = 1 }:fit(few, few_labels):score(codes, labels))
+  end
+  nearest[e[1]] = mean:value()
+end
+
+-- ---- 5: compression --------------------------------------------------------------------------------------------------------------
+local codes = rows(test, fc[1])
+local compression = 100 * (1 - codes:nbytes() / test.raw:nbytes())
+local decoded = ms.no_grad(fc[2], codes[{ { 1, 10 } }])
+plot.tiles { visible(ms.cat { show, decoded }), columns = 10, rows = { "image", "decoded" },
+  title = ("%d bytes an image, and from the %d bytes of its code (%.2f %% saved)"):format(test.raw:nbytes() // #test,
+    codes:nbytes() // #test, compression), file = run:path "compression.png" }
+
+-- ---- 6: digits or not? -----------------------------------------------------------------------------------------------------------
+-- How far is the reconstruction from the image? Far, where the net has never seen the like.
+local function distances(data)
+  return data:map(ms.compile(function(x) return (x - conv(x)):flatten(2):norm(2, 2) end)), nil
+end
+local digits, others = distances(train), distances(clothes)
+local function both(a, b) -- distances N x 1, labels: 1 clothes, 2 digits
+  return ms.cat({ a, b }):reshape { -1, 1 }, ms.cat { ms.full({ #a }, 2, { dtype = "i64" }), ms.full({ #b }, 1, { dtype = "i64" }) }
+end
+local judge = ml.logistic_regression {}:fit(both(digits, others))
+local function told(data, label) -- share of 1,000 random test images that are told right
+  local d = distances(data:split(math.min(1000, #data - 1), { seed = o.seed }))
+  return judge:predict(d:reshape { -1, 1 }):eq(label):float():mean():item()
+end
+local digits_right, clothes_right = told(test, 2), told(test_clothes, 1)
+plot.box { { digits, label = "MNIST" }, { others, label = "Fashion-MNIST" }, title = "distance of an image from its reconstruction",
+  ylabel = "L2 norm", file = run:path "anomaly_box.png" }
+local pair = ms.cat { test:images(1, 1), test_clothes:images(1, 1) }
+local pair_out = ms.no_grad(conv, pair)
+local apart = (pair - pair_out):flatten(2):norm(2, 2):totable()
+plot.tiles { visible(ms.stack({ pair, pair_out }, 2):flatten(1, 2)), scale = 6,
+  captions = { "digit", ("L2 %.2f"):format(apart[1]), "clothes", ("L2 %.2f"):format(apart[2]) }, title = "image and reconstruction",
+  file = run:path "anomaly_pair.png" }
+
+-- ---- the figures of the run ------------------------------------------------------------------------------------------------------
+local summary = {
+  device = train.device, mlp_accuracy = mlp_trace.val, fc_val_mse = fc_mse, conv_val_mse = conv_mse, denoising_val_mse = denoising_mse,
+  sparse_val_mse = sparse_mse, knn_codes_accuracy = nearest.sparse, knn_pixels_accuracy = nearest.pixels,
+  compression_percent = compression, l2_mnist = digits:mean(), l2_fashion = others:mean(), anomaly_mnist_correct = digits_right,
+  anomaly_fashion_correct = clothes_right, tsne_kl = kl.fc,
+}
+run:summary(summary)
+for _, name in ipairs { "mlp_accuracy", "fc_val_mse", "conv_val_mse", "denoising_val_mse", "sparse_val_mse", "knn_codes_accuracy",
+  "knn_pixels_accuracy", "compression_percent", "l2_mnist", "l2_fashion", "anomaly_mnist_correct", "anomaly_fashion_correct", "tsne_kl" } do
+  local v = summary[name]
+  print(("%-24s %.4f"):format(name, type(v) == "table" and v[#v] or type(v) == "userdata" and v:item() or v))
+end
+run:close()
+print(("figures, metrics and checkpoints are in %s"):format(o.out))

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Experiment 4 on small sets of its own: killed with -9 and resumed it ends with the weights and the figures of a run that nothing
+# interrupted, to the bit; and it leaves what it should.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+MASCON=${MASCON:-$PWD/${BUILD:-build}/mascon}
+top=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$top"' EXIT
+SCRIPT=scripts/representation_lab.lua NETS='mlp fc conv denoising sparse'
+. tests/sh/resume_lib.sh
+
+check() { # check NAME COMMAND...
+  local name=$1
+  shift
+  if "$@" >"$top/out" 2>&1; then
+    echo "ok $name"
+  else
+    echo "not ok $name"
+    cat "$top/out"
+  fi
+}
+
+# Two sets with the names of the real ones; the first labels are those that tell MNIST from Fashion-MNIST.
+"$MASCON" -e '
+  ms.seed(7)
+  for folder, first in pairs { mnist = "5041921314", fashion_mnist = "9003027255" } do
+    for _, part in ipairs { { "train", 300 }, { "t10k", 120 } } do
+      local n = part[2]
+      local y = ms.randint(0, 9, { n })
+      for i = 1, 10 do y[i] = tonumber(first:sub(i, i)) end
+      local x = (ms.rand { n, 28, 28 } * 255 * (y:float():reshape { n, 1, 1 } / 9)):to "u8"
+      assert(os.execute("mkdir -p " .. arg[1] .. "/" .. folder))
+      ms.data.write_idx(arg[1] .. "/" .. folder .. "/" .. part[1] .. "-images-idx3-ubyte", x)
+      ms.data.write_idx(arg[1] .. "/" .. folder .. "/" .. part[1] .. "-labels-idx1-ubyte", y:to "u8")
+    end
+  end' "$top/data" || exit 1
+small=(--data "$top/data" --epochs 2 --mlp-epochs 2 --batch 50 --mlp-batch 50 --mapped 100 --labelled 20 --draws 2)
+
+check 'a run from beginning to end' finish "$top/whole" "${small[@]}"
+
+left() { # what the page of the experiments names
+  "$MASCON" -e '
+    local s = require("mascon.log").read(arg[1] .. "/summary.json")
+    assert(#s.mlp_accuracy == 2 and s.seed == 1 and s.options.batch == 50)
+    for _, name in ipairs { "fc_val_mse", "conv_val_mse", "denoising_val_mse", "sparse_val_mse", "l2_mnist", "l2_fashion", "tsne_kl" } do
+      assert(s[name] > 0, name)
+    end
+    for _, name in ipairs { "knn_codes_accuracy", "knn_pixels_accuracy", "anomaly_mnist_correct", "anomaly_fashion_correct" } do
+      assert(s[name] >= 0 and s[name] <= 1, name)
+    end
+    assert(math.abs(s.compression_percent - 100 * (1 - 512 / 784)) < 1e-9)' "$1" || return 1
+  for f in mlp_loss fc conv denoising sparse fc_tsne sparse_tsne compression anomaly_box anomaly_pair; do
+    [ -s "$1/$f.png" ] || { echo "no $f.png" && return 1; }
+  done
+}
+check 'leaves its figures' left "$top/whole"
+
+killed() { # at moments that fall into the nets
+  local hits=0 at rc
+  for at in 0.3 0.5 0.7; do
+    run_killed $at "$top/broken" "${small[@]}"
+    rc=$?
+    [ $rc -ne 2 ] || return 1
+    [ $rc -ne 0 ] || hits=$((hits + 1))
+  done
+  [ $hits -gt 0 ] || { echo 'no kill hit' && return 1; }
+  finish "$top/broken" "${small[@]}" && same_result "$top/whole" "$top/broken" && left "$top/broken"
+}
+check 'killed and resumed: the same weights, figures and metrics' killed
+exit 0
