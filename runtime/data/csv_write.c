@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A field of text: in quotes where it has a delimiter, a quote, a line end or spaces at its ends in it, or would be read as a
- * number or as missing. */
+/* A field of text: in quotes where it has a delimiter, a quote, a line end or spaces at its ends in it, is empty (a line of one
+ * empty field would be none), or looks like a number (among names it would make the line one of numbers). */
 static int put_text(ms_packer *w, const char *text, char delimiter) {
   const size_t n = strlen(text);
   double v;

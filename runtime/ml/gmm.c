@@ -122,7 +122,7 @@ static int expect(const ms_gmm *g, int64_t n, const float *x, double *likelihood
 /* Adds the rows' p[c] (x - mean)(x - mean)^T of one component (wide), or of their diagonal. out: d x d or d, lower triangle. */
 static void scatter(int64_t from, int64_t to, int64_t d, const float *x, const double *p, int64_t k, const double *mean, bool wide,
                     double *difference, double *out) {
-  for (int64_t r = from; r < to; r++) {
+  for (int64_t r = from; r < to && !ms_interrupted(); r++) {
     const double weight = p[r * k];
     for (int64_t j = 0; j < d; j++) difference[j] = (double)x[r * d + j] - mean[j];
     for (int64_t i = 0; i < d; i++) {
@@ -145,7 +145,7 @@ static int maximise(ms_gmm *g, int64_t n, const float *x, const double *proba, d
   MS_PARALLEL(ms_threads(), p, PARTS, {
     double *sum = work + p * (size + d);
     memset(sum, 0, (size_t)(k * d) * sizeof *sum);
-    for (int64_t i = n * p / PARTS; i < n * (p + 1) / PARTS; i++)
+    for (int64_t i = n * p / PARTS; i < n * (p + 1) / PARTS && !ms_interrupted(); i++)
       for (int64_t c = 0; c < k; c++)
         for (int64_t j = 0; j < d; j++) sum[c * d + j] += proba[i * k + c] * (double)x[i * d + j];
   });

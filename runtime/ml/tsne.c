@@ -138,7 +138,7 @@ static void forces_in_space(ms_tsne *t) {
   const double dof = (double)(c - 1);
   MS_TASKS(ms_threads(), id, share, shares(t), {
     double z = 0;
-    for (int64_t i = share * SHARE; i < n && i < (share + 1) * SHARE; i++) {
+    for (int64_t i = share * SHARE; i < n && i < (share + 1) * SHARE && !ms_interrupted(); i++) {
       const float *a = t->at + i * c;
       float *pull = t->pull + i * c, *push = t->push + i * c;
       memset(pull, 0, (size_t)c * sizeof *pull), memset(push, 0, (size_t)c * sizeof *push);
@@ -214,6 +214,7 @@ static int iterate(ms_tsne *t, const tsne_kernels *f) {
     } else tsne_cells_refit(&t->cells, t->at);
     forces_in_plane(t, f);
   } else forces_in_space(t);
+  if (ms_interrupted()) return ms_stopped("tsne"), -1; /* the forces are not whole */
   if (look || last) t->kl = divergence(t);
   t->norm = move_all(t, f);
   if (!isfinite(t->norm) || !isfinite(t->z))

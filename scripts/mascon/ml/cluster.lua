@@ -195,6 +195,9 @@ function Mixture:load_state_dict(state)
     model[name] = kit.finite_tensor(what, state, name):to { device = "cpu", dtype = "f64" }
   end
   if #model.means.shape ~= 2 then options.raise("%s: 'means': expected components x features, got %s", what, tostring(model.means)) end
+  if model.weights:lt(0):any():item() or not model.weights:gt(0):any():item() then
+    options.raise("%s: 'weights': expected numbers from 0 on, some of them above 0", what)
+  end
   core.gmm_score(what, model, kind, ms.zeros { 1, model.means.shape[2] }, false) -- do the parts fit one another?
   local bound, n_iter = kit.state_float(what, state, "lower_bound"), kit.state_number(what, state, "n_iter", 0)
   local converged = kit.state_number(what, state, "converged", 0) == 1

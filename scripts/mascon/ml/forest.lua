@@ -60,8 +60,8 @@ function ml.decision_tree_regressor(opts) return new(TreeRegressor, opts, "all",
 -- What a fitted model tells besides its predictions, set by fit.
 local TOLD = { feature_importances = true, oob_score = true, oob_decision_function = true, oob_prediction = true }
 
--- What out-of-bag predictions are worth, over the samples that have one.
-local function out_of_bag(self, what, bag, y, numbers)
+-- What out-of-bag predictions are worth, over the samples that have one, as the fields that fit sets.
+local function out_of_bag(what, bag, y, numbers)
   local has = bag[{ {}, 1 }]:isfinite()
   local at = has:nonzero():reshape { -1 }
   if #at == 0 then options.raise("%s: every sample was seen by every tree: no out-of-bag score; take more trees", what) end
@@ -69,18 +69,15 @@ local function out_of_bag(self, what, bag, y, numbers)
   local truth = y:detach():to "cpu":index_select(1, at)
   if numbers then
     local off, spread = said:reshape { -1 } - truth:double(), truth:double() - truth:double():mean()
-    self.oob_score = 1 - (off:pow(2):sum() / spread:pow(2):sum()):item()
-    self.oob_prediction = ms.keep(bag:reshape { -1 })
-  else
-    self.oob_score = said:argmax(2):eq(truth):double():mean():item()
-    self.oob_decision_function = ms.keep(bag)
+    return { oob_score = 1 - (off:pow(2):sum() / spread:pow(2):sum()):item(), oob_prediction = ms.keep(bag:reshape { -1 }) }
   end
+  return { oob_score = said:argmax(2):eq(truth):double():mean():item(), oob_decision_function = ms.keep(bag) }
 end
 
 local function set(self, what, model, y, numbers)
   local importances, bag = core.forest_told(what, model)
-  self.oob_score, self.oob_decision_function, self.oob_prediction = nil, nil, nil
-  if bag then out_of_bag(self, what, bag, y, numbers) end
+  local told = bag and out_of_bag(what, bag, y, numbers) or {} -- where it raises, the model before stays as it is
+  self.oob_score, self.oob_decision_function, self.oob_prediction = told.oob_score, told.oob_decision_function, told.oob_prediction
   self._model, self.feature_importances = model, importances and ms.keep(importances)
   return self
 end
