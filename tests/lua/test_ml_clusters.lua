@@ -160,6 +160,9 @@ function TestMixture.test_errors()
   fails("do not fit 'means'", g.load_state_dict, g, state)
   state.weights = ms.ones { 1 } / 0
   fails("'weights': expected finite numbers", g.load_state_dict, g, state)
+  state = g:state_dict()
+  state.weights = -state.weights
+  fails("'weights': expected numbers from 0 on", g.load_state_dict, g, state)
 end
 
 -- ---- measures ---------------------------------------------------------------------------------------------------------------------

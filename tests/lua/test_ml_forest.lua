@@ -57,6 +57,15 @@ function TestOutOfBag.test_few_trees()
   lu.assertFalse(wrong:logical_and(seen_by_all):any():item())
 end
 
+-- A fit that fails leaves the model as it was, its figures too.
+function TestOutOfBag.test_without_a_sample_unseen()
+  local forest = ml.random_forest { oob_score = true, trees = 3, seed = 1 }:fit(train.x, train.y)
+  local score, said = forest.oob_score, forest:predict(train.x)
+  fails("every sample was seen by every tree", forest.fit, forest, train.x[{ { 1, 1 } }], train.y[{ { 1, 1 } }])
+  lu.assertEquals(forest.oob_score, score)
+  same(forest:predict(train.x), said)
+end
+
 function TestOutOfBag.test_threads()
   on_threads(function()
     local forest = ml.random_forest { oob_score = true, trees = 25, seed = 2, criterion = "entropy" }:fit(train.x, train.y)
