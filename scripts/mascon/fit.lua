@@ -393,10 +393,8 @@ local function train_epoch(t, o, done)
     index = index + 1
     train_batch(t, o, batch, done + index, total)
     if t.averages.means.train_loss then bar:set { loss = t.averages.means.train_loss } end
-    if o.max_steps and t.global_step >= o.max_steps then
-      t.stopping = true
-      break
-    end
+    t.full = o.max_steps and t.global_step >= o.max_steps -- (not a reason to stop that is saved: a run that goes on may have more)
+    if t.full then break end
     if every and t.in_group == 0 and t.global_step % every == 0 then resume.save(t, o, done + index) end
   end
   if done + index == 0 then options.raise "fit: train: there is no batch" end
@@ -463,15 +461,16 @@ local function run(model, given)
   if t.validation then t.validation_step = compiled(validation_step(t, o, found), t.validation_compiled) end
   if not model.training then model:train() end
   local done = resume.load(t, o)
+  t.full = o.max_steps and t.global_step >= o.max_steps
   hook(t, "on_fit_start", t.fit)
   if t.run and t.global_step == 0 then resume.save(t, o, 0) end -- a kill in the first steps is no reason to draw other weights
   if done == 0 then t.epoch = t.epoch + 1 end
   local began = ms.time()
-  while t.epoch <= o.epochs and not t.stopping do
+  while t.epoch <= o.epochs and not (t.stopping or t.full) do
     local rate = t.optimizers[1].groups[1].lr
     local row = train_epoch(t, o, done)
     done = 0
-    t.validated = t.validation and (t.epoch % o.check_val_every_n_epoch == 0 or t.epoch == o.epochs or t.stopping)
+    t.validated = t.validation and (t.epoch % o.check_val_every_n_epoch == 0 or t.epoch == o.epochs or t.stopping or t.full)
     if t.validated then
       for name, v in pairs(validate(t, o)) do row[name] = v end
       t.seen = true

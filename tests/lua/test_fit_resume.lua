@@ -56,6 +56,18 @@ local function train(dir, kill, resume, o)
   return { model = model:state_dict(), optimizer = adam:state_dict(), rows = rows, random = ms.rand({ 3 }):totable() }
 end
 
+-- A run that has had all its steps goes on where it is given more, with the rest of the walk that was cut; 4 batches are a walk.
+function TestResume:test_more_steps()
+  local function steps(resume, most)
+    local list = {}
+    for i, row in ipairs(train(self.dir .. "/steps", nil, resume, { max_steps = most }).rows) do list[i] = row[2] end
+    return list
+  end
+  lu.assertEquals(steps(false, 3), { 3 })
+  lu.assertEquals(steps(true, 3), { 3 })
+  lu.assertEquals(steps(true, 7), { 3, 4, 7 })
+end
+
 -- To the bit. (Not by assertEquals of all: its messages of long tables take minutes.)
 local function assert_same(got, want, words)
   for _, part in ipairs { "model", "optimizer" } do
