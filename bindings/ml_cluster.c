@@ -3,6 +3,7 @@
 #include "ml.h"
 #include "ml/cluster.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int64_t whole_of(lua_State *L, int i, const char *name) {
@@ -130,10 +131,28 @@ static int gmm_score(lua_State *L) {
   return 1;
 }
 
-/* The arguments X and labels of a measure of clusters: samples, and the labels as int32 in a userdata that is pushed. */
+static int ascending(const void *a, const void *b) {
+  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* The arguments X and labels of a measure of clusters: samples, and the labels as int32 in a userdata that is pushed, k of them at
+ * most n, since measures take memory for each: larger ones are numbered anew, in their order. */
 static const int32_t *clustered(lua_State *L, const char *what, ms_tensor **x, int64_t *n, int64_t *d, int32_t *k) {
   *x = msl_samples_at(L, 2, what, 0, n, d);
-  return msl_labels_at(L, 3, what, "labels", 0, n, k);
+  const int32_t *given = msl_labels_at(L, 3, what, "labels", 0, n, k);
+  if (*k <= *n) return given;
+  const size_t rows = (size_t)*n;
+  int32_t *known = lua_newuserdatauv(L, rows * sizeof *known + 1, 0), *y = lua_newuserdatauv(L, rows * sizeof *y + 1, 0);
+  memcpy(known, given, rows * sizeof *known);
+  qsort(known, rows, sizeof *known, ascending);
+  size_t used = 0;
+  for (size_t i = 0; i < rows; i++)
+    if (!used || known[i] != known[used - 1]) known[used++] = known[i];
+  for (size_t i = 0; i < rows; i++)
+    y[i] = (int32_t)((const int32_t *)bsearch(&given[i], known, used, sizeof *known, ascending) - known) + MS_INDEX_BASE;
+  *k = (int32_t)used;
+  return y;
 }
 
 /* ml.silhouette(what, X, labels) -> one score per sample (f32) */

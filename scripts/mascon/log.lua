@@ -255,6 +255,7 @@ function log.open(dir, opts)
 end
 
 local function mine(self)
+  if getmetatable(self) ~= Run then fail("call it with a colon on a run: run:epoch { ... }, got %s", text.show(self)) end
   if locks[self.dir] ~= self then
     fail("%s is no longer this run's: %s", self.dir, locks[self.dir] and "a later ms.run of this process has it" or "it was closed")
   end
@@ -384,6 +385,7 @@ end
 function Run:epoch(values, part, step)
   mine(self)
   if type(values) ~= "table" then fail("epoch: expected a table of metrics, got a %s", type(values)) end
+  if step ~= nil and not math.tointeger(step) then fail("epoch: step: expected a whole number, got %s", text.show(step)) end
   local row, now = {}, term.time()
   for k, v in pairs(values) do row[k] = figure(v) end
   if part ~= nil then row.part = part end

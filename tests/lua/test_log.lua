@@ -110,6 +110,8 @@ function TestRun:test_boards()
   checks.fails("tensorboard: expected true, false or a function that gives a writer, got 'yes'", ms.run, self.dir, { tensorboard = "yes" })
   run = ms.run(self.dir, { tensorboard = true })
   checks.fails("board: expected the name of a part of the run, got '../x'", run.board, run, "../x")
+  checks.fails("epoch: step: expected a whole number, got 'x'", run.epoch, run, { loss = 1 }, nil, "x")
+  checks.fails("call it with a colon on a run", run.epoch, { loss = 1 })
   local function events() return #system.list(self.dir .. "/net") end
   run:board("net"):scalar("loss", 1, 1)
   ms.run(self.dir, { tensorboard = true, resume = true }):board("net", 2):scalar("loss", 1, 2)

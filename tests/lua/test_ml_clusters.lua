@@ -107,6 +107,11 @@ function TestKMeans.test_state_and_errors()
   fails("x[1][1] = nan, expected a finite number", m.fit, m, ms.tensor { { 0 / 0, 1 }, { 1, 2 }, { 2, 2 } })
   local state = { centers = ms.ones { 2, 2 } / 0, inertia = ms.tensor(1), n_iter = ms.tensor(1) }
   fails("'centers': expected finite numbers", m.load_state_dict, m, state)
+  state.n_iter = ms.ones { 2 }
+  fails("'n_iter': expected a tensor of one number, got 2 f32", m.load_state_dict, m, state)
+  local mixture = ml.gaussian_mixture()
+  fails("ml.kmeans:fit: expected self to be ml.kmeans, got ml.gaussian_mixture", m.fit, mixture, iris)
+  fails("not fitted yet", mixture.predict, mixture, iris)
   lu.assertEquals(m:predict(iris):totable(), m.labels:totable()) -- as it was
 end
 
@@ -181,6 +186,9 @@ function TestMeasures.test_silhouette()
   lu.assertAlmostEquals(s[2], 7 / 8, 1e-6)
   lu.assertEquals(s[3], 0)
   on_threads(function() return ml.silhouette_samples(iris, classes):totable() end)
+  for _, name in ipairs { "silhouette_score", "davies_bouldin_score", "calinski_harabasz_score" } do -- in memory for 3 clusters, not 2e9
+    lu.assertEquals(ml[name](iris, classes * 600000000), ml[name](iris, classes))
+  end
 end
 
 function TestMeasures.test_by_centers_and_names()

@@ -175,6 +175,9 @@ function TestErrors.test_classes()
   local p, t = labels { 1, 2 }, labels { 1, 1 }
   fails("ml.f1: option average: expected binary or macro", ml.f1, p, t, { average = "mean" })
   fails("predicted[2] = 2, expected bools, or 0 and 1", ml.f1, p, t)
+  fails("option positive: no label is 7", ml.f1, labels { 1, 2 }, labels { 1, 2 }, { positive = 7 })
+  lu.assertEquals(ml.f1(labels { 1, 1 }, labels { 1, 1 }, { positive = 2 }), 0) -- scikit-learn's too: a part without positive ones
+  fails("option digits: expected 0..20, got 400", ml.classification_report, labels { 1, 2 }, labels { 1, 2 }, { digits = 400 })
   fails("option classes: not with average = 'binary'", ml.f1, p, t, { classes = 2, positive = 1 })
   fails("option positive: only with average = 'binary'", ml.recall, p, t, { positive = 1, average = "macro" })
   fails("predicted[2] = 2, expected 1..1", ml.recall, p, t, { average = "macro", classes = 1 })

@@ -54,7 +54,11 @@ local function score(name, predicted, truth, opts)
     if o.classes then options.raise("%s: option classes: not with average = 'binary'", what) end
     local p = kit.binary(what, "predicted", predicted, o.positive)
     local t = kit.binary(what, "truth", truth, o.positive, #p)
-    return scores_of(p:logical_and(t):sum():item(), p:sum():item(), t:sum():item(), o.zero_division)[name]
+    local told, are = p:sum():item(), t:sum():item()
+    if o.positive ~= nil and told + are == 0 and (truth:ne(truth[1]):any():item() or predicted:ne(truth[1]):any():item()) then
+      options.raise("%s: option positive: no label is %d", what, o.positive)
+    end
+    return scores_of(p:logical_and(t):sum():item(), told, are, o.zero_division)[name]
   end
   if o.positive ~= nil then options.raise("%s: option positive: only with average = 'binary'", what) end
   local list, n = per_class(what, predicted, truth, o.classes, o.zero_division)
@@ -84,6 +88,7 @@ function ml.classification_report(predicted, truth, opts)
   local o = options.read(what, opts, { names = options.any, classes = options.any, digits = 2, zero_division = 0 })
   kit.whole(what, o, "classes", 1)
   kit.whole(what, o, "digits", 0)
+  if o.digits > 20 then options.raise("%s: option digits: expected 0..20, got %d", what, o.digits) end
   if o.names ~= nil and type(o.names) ~= "table" then
     options.raise("%s: option names: expected a list of texts, got %s", what, type(o.names))
   end

@@ -24,6 +24,9 @@ function kit.words(self, c, method)
   if type(self) ~= "table" or rawget(self, "options") == nil or mt.what == nil then
     options.raise("%s:%s: call it with a colon on an estimator: model:%s(...)", c.what, method, method)
   end
+  if mt ~= c and rawget(mt, method) ~= rawget(c, method) then -- a tree has the methods of a forest
+    options.raise("%s:%s: expected self to be %s, got %s", c.what, method, c.what, mt.what)
+  end
   return mt.what .. ":" .. method
 end
 
@@ -75,19 +78,19 @@ function kit.check_state(what, state, names, optional)
   end
 end
 
--- The whole number >= least that the tensor `name` of a state holds.
-function kit.state_number(what, state, name, least)
+local function item(what, state, name)
   local t = state[name]
-  if type(t) ~= "userdata" then options.raise("%s: '%s': expected a tensor, got %s", what, name, type(t)) end
-  return kit.whole_number(what, "'" .. name .. "'", t:item(), least)
+  if not ms.is_tensor(t) or t:numel() ~= 1 or t.dtype == "bool" then
+    options.raise("%s: '%s': expected a tensor of one number, got %s", what, name, kit.what_is(t))
+  end
+  return t:item()
 end
 
+-- The whole number >= least that the tensor `name` of a state holds.
+function kit.state_number(what, state, name, least) return kit.whole_number(what, "'" .. name .. "'", item(what, state, name), least) end
+
 -- The number that the tensor `name` of a state holds.
-function kit.state_float(what, state, name)
-  local t = state[name]
-  if type(t) ~= "userdata" then options.raise("%s: '%s': expected a tensor, got %s", what, name, type(t)) end
-  return t:item() + 0.0
-end
+function kit.state_float(what, state, name) return item(what, state, name) + 0.0 end
 
 -- The tensor `name` of a state, all finite, of a rank if one is given.
 function kit.finite_tensor(what, state, name, rank)
