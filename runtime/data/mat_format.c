@@ -28,7 +28,9 @@ static int add_text(ms_file *f, ms_mat *m, const ms_mat_var *v) {
   ms_st_pair *more = realloc(f->metadata, ((size_t)f->n_metadata + 1) * sizeof *more);
   if (more) {
     f->metadata = more;
-    more[f->n_metadata++] = (ms_st_pair){strdup(v->name), strndup(t->bytes, n)};
+    char *text = malloc(n + 1);
+    if (text) memcpy(text, t->bytes, n), text[n] = 0;
+    more[f->n_metadata++] = (ms_st_pair){strdup(v->name), text};
   }
   const bool ok = more && more[f->n_metadata - 1].key && more[f->n_metadata - 1].value;
   const bool zero = ok && strlen(more[f->n_metadata - 1].value) < n;

@@ -165,8 +165,9 @@ static int implicit_ql(const eigen_kernels *k, int64_t n, double *diag, double *
   int64_t count = 0;
   double norm = 0;
   for (int64_t i = 0; i < n; i++) norm = fmax(norm, fabs(diag[i]) + fabs(off[i]));
-  /* Rows of zeros (pixels that never change) leave a block of rounding noise, which has no end of its own: noise counts as zero. */
-  const double noise = 0.01 * DBL_EPSILON * norm;
+  /* Rows of zeros (pixels that never change) and matrices of low rank (few samples) leave a block of rounding noise, which has no
+   * end of its own: noise counts as zero. Bringing the matrix to tridiagonal form has changed it by more than that. */
+  const double noise = DBL_EPSILON * norm;
   for (int64_t l = 0; l < n; l++)
     for (int sweep = 0;; sweep++) {
       const int64_t m = block_end(l, n, diag, off, noise);

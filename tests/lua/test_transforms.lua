@@ -32,7 +32,8 @@ function TestTorchvision.test_values()
     local allowed = case.args:find "nearest" and case.name ~= "resize" and 0.02 or 0
     if wrong > allowed then lu.fail(("%s: %g %% differ, by up to %g"):format(what, wrong * 100, off:amax():item())) end
     local one = t(images[case.x][2]) -- an image without a batch
-    lu.assertEquals({ one:dim(), (one:float() - y[2]:float()):abs():amax():item() }, { 3, 0 }, what)
+    lu.assertEquals(one:dim(), 3, what)
+    lu.assertTrue((one:float() - y[2]:float()):abs():amax():item() < 1e-6, what)
     counts[case.name] = (counts[case.name] or 0) + 1
   end
   lu.assertEquals(counts, { normalize = 1, horizontal_flip = 1, vertical_flip = 1, resize = 20, center_crop = 4, pad = 9, rotate = 12,
