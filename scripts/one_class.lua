@@ -31,13 +31,16 @@ end
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local train, test = ms.data.find(o.dataset, { data = o.data, device = o.device })
-local digits = {} -- classes that are learned, from 1
-for i, name in ipairs(train.classes) do
-  local wanted = o.digits == "all" or ("," .. o.digits .. ","):find("," .. i - 1 .. ",", 1, true)
-  if wanted then digits[#digits + 1] = { class = i, name = name } end
+local wanted, digits = {}, {} -- digits: classes that are learned, from 1
+for word in (o.digits == "all" and "" or o.digits .. ","):gmatch "(.-)," do
+  local d = word:match "^%d+$" and math.tointeger(tonumber(word))
+  if not d or d >= #train.classes then
+    error(("--digits %s: expected all, or numbers from 0 to %d with commas"):format(o.digits, #train.classes - 1), 0)
+  end
+  wanted[d + 1] = true
 end
-if #digits == 0 then
-  error(("--digits %s: expected all, or numbers from 0 to %d with commas"):format(o.digits, #train.classes - 1), 0)
+for i, name in ipairs(train.classes) do
+  if o.digits == "all" or wanted[i] then digits[#digits + 1] = { class = i, name = name } end
 end
 if o.quick then
   test, o.epochs = test:subset(1, 2000), math.min(o.epochs, 3)

@@ -21,6 +21,12 @@ local o = ms.args.standard({
   },
 })
 if o.trials < 1 then error(("--trials %d: expected 1 or more"):format(o.trials), 0) end
+local cells = {}
+for word in o.cells:gmatch "%S+" do
+  local p, t = word:match "^(%d),(%d)$"
+  if not p then error(("--cells %s: expected pairs of digits, as 6,8 1,7"):format(o.cells), 0) end
+  cells[#cells + 1] = { p + 1, t + 1 }
+end
 if o.held_out <= 0 or o.held_out >= 1 then error(("--held-out %g: expected a share between 0 and 1"):format(o.held_out), 0) end
 
 -- ---- data -----------------------------------------------------------------------------------------------------------------------
@@ -225,7 +231,7 @@ for p, row in ipairs(confusion:totable()) do
 end
 table.sort(errors, function(a, b) return a.n > b.n or a.n == b.n and a.p * 100 + a.t < b.p * 100 + b.t end)
 for i = 1, math.min(3, #errors) do cell(errors[i].p, errors[i].t) end
-for p, t in o.cells:gmatch "(%d),(%d)" do cell(p + 1, t + 1) end
+for _, at in ipairs(cells) do cell(at[1], at[2]) end
 
 -- ---- the search: better fully connected nets ------------------------------------------------------------------------------------
 -- One line in trials.jsonl for each trial; those that are there already are not run again with --resume.
