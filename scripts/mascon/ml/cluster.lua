@@ -6,17 +6,6 @@ local kit = require "mascon.ml.kit"
 local core = inside.ml
 local ml = {}
 
--- A class whose fields, named by `words`, are there after fit.
-local function class(name, words)
-  local c, known = kit.class(name), {}
-  for word in words:gmatch "[%w_]+" do known[word] = true end
-  function c.__index(_, key)
-    if known[key] then options.raise("%s: %s: not fitted yet: call fit first", c.what, key) end
-    return c[key]
-  end
-  return c
-end
-
 local function number(what, o, name, least)
   local v = o[name]
   if not (v >= least and v < math.huge) then options.raise("%s: option %s: expected a number from %g on, got %s", what, name, least, v) end
@@ -24,7 +13,7 @@ end
 
 -- ---- k-means ----------------------------------------------------------------------------------------------------------------------
 
-local KMeans = class("kmeans", "centers labels inertia n_iter")
+local KMeans = kit.class("kmeans", "centers labels inertia n_iter")
 
 -- ml.kmeans{clusters = 8, init = "k-means++", n_init = 1, max_iter = 300, tol = 1e-4, seed} -> k-means by Lloyd's iterations. init: by
 -- k-means++ (Arthur, Vassilvitskii 2007), n_init times, of which the best is kept, or the centres to start from (clusters x d). It ends
@@ -95,7 +84,7 @@ end
 
 -- ---- gaussian mixture -------------------------------------------------------------------------------------------------------------
 
-local Mixture = class("gaussian_mixture", "weights means covariances lower_bound n_iter converged")
+local Mixture = kit.class("gaussian_mixture", "weights means covariances lower_bound n_iter converged")
 
 -- ml.gaussian_mixture{components = 1, covariance_type = "full", tol = 1e-3, reg_covar = 1e-6, max_iter = 100, n_init = 1, seed} -> a
 -- mixture of gaussians by expectation and maximisation, from the clusters of k-means, n_init times, of which the likeliest is kept.

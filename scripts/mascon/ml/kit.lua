@@ -10,9 +10,17 @@ local term = require "mascon.term"
 local text = require "mascon.text"
 local kit = {}
 
-function kit.class(name)
-  local c = { what = "ml." .. name }
+-- name: as in ms.ml. fields: the names, with spaces between, of what is there after `by` ("fit"), asked for before it an error.
+function kit.class(name, fields, by)
+  local c, known = { what = "ml." .. name }, {}
   c.__index, c.__name = c, c.what
+  for word in (fields or ""):gmatch "[%w_]+" do known[word] = true end
+  if fields then
+    function c.__index(_, key)
+      if known[key] then options.raise("%s: %s: not fitted yet: call %s first", c.what, key, by or "fit") end
+      return c[key]
+    end
+  end
   return c
 end
 

@@ -7,14 +7,7 @@ local kit = require "mascon.ml.kit"
 local core = inside.ml
 local ml = {}
 
-local Logistic = kit.class "logistic_regression"
-local fields = { coef = true, intercept = true, classes = true, n_iter = true, converged = true, objective = true }
-
--- A field of a fitted model, asked for before fit.
-function Logistic.__index(_, key)
-  if fields[key] then options.raise("ml.logistic_regression: %s: not fitted yet: call fit first", key) end
-  return Logistic[key]
-end
+local Logistic = kit.class("logistic_regression", "coef intercept classes n_iter converged objective")
 
 -- ml.logistic_regression{C = 1, fit_intercept = true, tol = 1e-4, max_iter = 100, class_weight, classes} -> makes
 -- 1/2 |w|^2 + C * sum of losses least, the intercepts not penalised (C = math.huge: no penalty); two classes: one vector of weights, more:

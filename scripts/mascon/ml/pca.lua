@@ -6,14 +6,7 @@ local kit = require "mascon.ml.kit"
 local core = inside.ml
 local ml = {}
 
-local PCA = kit.class "pca"
-local pca_fields = { components = true, mean = true, explained_variance = true, explained_variance_ratio = true }
-
--- A field of a fitted model, asked for before fit.
-function PCA.__index(_, key)
-  if pca_fields[key] then options.raise("ml.pca: %s: not fitted yet: call fit first", key) end
-  return PCA[key]
-end
+local PCA = kit.class("pca", "components mean explained_variance explained_variance_ratio")
 
 -- ml.pca{components} -> principal components: the directions of largest variance; all there are if no number is named. After fit, f32:
 -- .components (k x d, orthonormal rows), .mean (d), .explained_variance (k), .explained_variance_ratio (k)

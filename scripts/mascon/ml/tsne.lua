@@ -6,15 +6,8 @@ local kit = require "mascon.ml.kit"
 local core = inside.ml
 local ml = {}
 
-local TSNE = kit.class "tsne"
-local fields = { embedding = true, kl_divergence = true, n_iter = true, learning_rate = true }
+local TSNE = kit.class("tsne", "embedding kl_divergence n_iter learning_rate", "fit_transform")
 local LOOK = 50 -- iterations between two looks at the divergence
-
--- A field of a fitted model, asked for before fit.
-function TSNE.__index(_, key)
-  if fields[key] then options.raise("ml.tsne: %s: not fitted yet: call fit_transform first", key) end
-  return TSNE[key]
-end
 
 local function number(o, name, ok, expected)
   local v = o[name]
