@@ -69,4 +69,13 @@ check 'killed and resumed: the same weights, figures and metrics' killed
 trials() { sed -E 's/"(seconds|time)":[^,}]*,?//g' "$1/trials.jsonl"; }
 same_trials() { diff <(trials "$top/whole") <(trials "$top/broken"); }
 check 'and the same trials' same_trials
+refused() { # refused MESSAGE SCRIPT ARGUMENT...: before anything is trained
+  local message=$1 out
+  shift
+  ! out=$("$MASCON" "$@" --data "$top/data" --quick --out "$top/refused" 2>&1) && grep -qF -e "$message" <<<"$out" && return
+  echo "$out"
+  return 1
+}
+check 'cells that are no pairs of digits' refused '--cells 10,2: expected pairs of digits' scripts/svhn_classifier.lua --cells 10,2
+check 'digits that there are not' refused '--digits 0,12: expected all, or numbers from 0 to 9' scripts/one_class.lua --digits 0,12
 exit 0
