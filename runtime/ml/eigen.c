@@ -32,7 +32,7 @@ static double reflection(int64_t from, int64_t n, const double *x, double *v, do
   for (int64_t i = from + 1; i < n; i++) rest += x[i] * x[i];
   for (int64_t i = from; i < n; i++) v[i] = x[i];
   *tau = 0;
-  if (rest == 0) return x[from];
+  if (rest < 1e-200) return x[from]; /* nothing, beside the largest element, which is 1; and 2 / rest must be a number */
   const double norm = sqrt(x[from] * x[from] + rest), alpha = x[from] > 0 ? -norm : norm;
   v[from] = x[from] - alpha;
   *tau = 2 / (v[from] * v[from] + rest);
