@@ -109,6 +109,17 @@ function TestKMeans.test_state_and_errors()
   fails("'centers': expected finite numbers", m.load_state_dict, m, state)
   state.n_iter = ms.ones { 2 }
   fails("'n_iter': expected a tensor of one number, got 2 f32", m.load_state_dict, m, state)
+  fails("expected one sample or more, got 0", function() ml.gaussian_mixture({ seed = 1 }):fit(iris):score(ms.zeros { 0, 4 }) end)
+  for _, make in ipairs { ml.kmeans, ml.gaussian_mixture } do -- a state is a copy, and is copied
+    local a, b = make({ seed = 1 }):fit(iris), make()
+    local given = a:state_dict()
+    local told = b:load_state_dict(given):state_dict()
+    for name, t in pairs(given) do
+      local before = told[name]:totable()
+      t:zero_()
+      lu.assertEquals({ a:state_dict()[name]:totable(), b:state_dict()[name]:totable() }, { before, before })
+    end
+  end
   local mixture = ml.gaussian_mixture()
   fails("ml.kmeans:fit: expected self to be ml.kmeans, got ml.gaussian_mixture", m.fit, mixture, iris)
   fails("not fitted yet", mixture.predict, mixture, iris)

@@ -64,6 +64,10 @@ function TestOutOfBag.test_without_a_sample_unseen()
   fails("every sample was seen by every tree", forest.fit, forest, train.x[{ { 1, 1 } }], train.y[{ { 1, 1 } }])
   lu.assertEquals(forest.oob_score, score)
   same(forest:predict(train.x), said)
+  forest:load_state_dict(forest:state_dict())
+  fails("oob_score: the state that was loaded does not have it", function() return forest.oob_score end)
+  local same_number = ml.random_forest_regressor { oob_score = true, trees = 10, seed = 1 }:fit(train.x, ms.ones { #train.x })
+  lu.assertEquals(same_number.oob_score, 1) -- as ml.r2 has it
 end
 
 function TestOutOfBag.test_threads()

@@ -61,7 +61,8 @@ end
 -- kmeans:state_dict() -> {centers, inertia, n_iter}, centers and inertia f64; labels are not kept
 function KMeans:state_dict()
   local _, model = kit.fitted(self, KMeans, "state_dict")
-  return ms.keep { centers = model.centers, inertia = ms.tensor(self.inertia, { dtype = "f64" }), n_iter = kit.number_tensor(self.n_iter) }
+  return kit.copies { centers = model.centers, inertia = ms.tensor(self.inertia, { dtype = "f64" }),
+    n_iter = kit.number_tensor(self.n_iter) }
 end
 
 -- kmeans:load_state_dict(state) -> itself; clusters are those of the state
@@ -70,7 +71,7 @@ function KMeans:load_state_dict(state)
   kit.check_state(what, state, { "centers", "inertia", "n_iter" })
   local n_iter, inertia = kit.state_number(what, state, "n_iter", 0), kit.state_float(what, state, "inertia")
   local centers = kit.finite_tensor(what, state, "centers", 2)
-  self._model = ms.keep { centers = centers:to { device = "cpu", dtype = "f64" } }
+  self._model = ms.keep { centers = centers:to { device = "cpu", dtype = "f64" }:clone() }
   self.centers, self.labels, self.inertia, self.n_iter = ms.keep(centers:to { dtype = "f32" }), nil, inertia, n_iter
   self.options.clusters = centers.shape[1]
   return self
@@ -130,7 +131,11 @@ end
 function Mixture:score_samples(X) return scores(self, "score_samples", X, false) end
 
 -- gmm:score(X) -> their mean
-function Mixture:score(X) return scores(self, "score", X, false):to { dtype = "f64" }:mean():item() end
+function Mixture:score(X)
+  local each = scores(self, "score", X, false)
+  if #each == 0 then options.raise("%s:score: expected one sample or more, got 0", Mixture.what) end
+  return each:to { dtype = "f64" }:mean():item()
+end
 
 -- gmm:predict_proba(X) -> the probability of each component, N x components (f32)
 function Mixture:predict_proba(X) return scores(self, "predict_proba", X, true) end
@@ -168,7 +173,8 @@ function Mixture:state_dict()
   for i, word in ipairs(kinds) do
     if word == self.options.covariance_type then kind = i end
   end
-  return ms.keep { weights = model.weights, means = model.means, covariances = model.covariances, covariance_type = kit.number_tensor(kind),
+  return kit.copies { weights = model.weights, means = model.means, covariances = model.covariances,
+    covariance_type = kit.number_tensor(kind),
     lower_bound = ms.tensor(self.lower_bound, { dtype = "f64" }), n_iter = kit.number_tensor(self.n_iter),
     converged = kit.number_tensor(self.converged and 1 or 0) }
 end
@@ -181,7 +187,7 @@ function Mixture:load_state_dict(state)
   if not kind then options.raise("%s: 'covariance_type': expected 1..4", what) end
   local model = {}
   for _, name in ipairs { "weights", "means", "covariances" } do
-    model[name] = kit.finite_tensor(what, state, name):to { device = "cpu", dtype = "f64" }
+    model[name] = kit.finite_tensor(what, state, name):to { device = "cpu", dtype = "f64" }:clone()
   end
   if #model.means.shape ~= 2 then options.raise("%s: 'means': expected components x features, got %s", what, tostring(model.means)) end
   if model.weights:lt(0):any():item() or not model.weights:gt(0):any():item() then

@@ -69,7 +69,8 @@ local function out_of_bag(what, bag, y, numbers)
   local truth = y:detach():to "cpu":index_select(1, at)
   if numbers then
     local off, spread = said:reshape { -1 } - truth:double(), truth:double() - truth:double():mean()
-    return { oob_score = 1 - (off:pow(2):sum() / spread:pow(2):sum()):item(), oob_prediction = ms.keep(bag:reshape { -1 }) }
+    local errors, about = off:pow(2):sum():item(), spread:pow(2):sum():item()
+    return { oob_score = about > 0 and 1 - errors / about or errors == 0 and 1.0 or 0.0, oob_prediction = ms.keep(bag:reshape { -1 }) }
   end
   return { oob_score = said:argmax(2):eq(truth):double():mean():item(), oob_decision_function = ms.keep(bag) }
 end
@@ -189,6 +190,9 @@ for _, c in ipairs { Forest, Tree, ForestRegressor, TreeRegressor } do
     if TOLD[key] then
       if rawget(self, "_model") == nil then options.raise("%s: %s: not fitted yet: call fit first", c.what, key) end
       if key:find "^oob" and not self.options.oob_score then options.raise("%s: %s: only with oob_score = true", c.what, key) end
+      if key == "oob_score" or key == "feature_importances" then
+        options.raise("%s: %s: the state that was loaded does not have it: call fit", c.what, key)
+      end
     end
     return c[key]
   end

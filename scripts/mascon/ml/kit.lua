@@ -128,6 +128,13 @@ function kit.watch(label, total, shown, step)
   until not more
 end
 
+-- A state to hand out: copies, so that who writes into them does not change the model.
+function kit.copies(state)
+  local out = {}
+  for name, t in pairs(state) do out[name] = t:clone() end
+  return ms.keep(out)
+end
+
 function kit.number_tensor(v) return ms.tensor(v, { dtype = "i64" }) end
 
 -- The numbers of a tensor with one dimension (or of whatever shape, if `any_shape`), as f64 on the CPU, without a graph: `rows` of them

@@ -121,7 +121,8 @@ end
 -- model:state_dict() -> {coef, intercept, classes, columns}
 function Logistic:state_dict()
   kit.fitted(self, Logistic, "state_dict")
-  return ms.keep { coef = self.coef, intercept = self.intercept, classes = self.classes, columns = kit.number_tensor(self._model.columns) }
+  return kit.copies { coef = self.coef, intercept = self.intercept, classes = self.classes,
+    columns = kit.number_tensor(self._model.columns) }
 end
 
 -- model:load_state_dict(state) -> itself
@@ -138,8 +139,9 @@ function Logistic:load_state_dict(state)
     options.raise("%s: 'classes': expected labels that rise, one for each row of coef (two for a single row), got %s and coef %s", what,
       kit.shape(classes), kit.shape(coef))
   end
-  self.coef, self.intercept = ms.keep(coef:detach():to { device = "cpu", dtype = "f64" }), ms.keep(intercept)
+  self.coef, self.intercept = ms.keep(coef:detach():to { device = "cpu", dtype = "f64" }:clone()), ms.keep(intercept:clone())
   self.classes, self._model = ms.keep(classes), { columns = columns }
+  self.n_iter, self.converged, self.objective = nil, nil, nil -- those of another fit
   return self
 end
 

@@ -93,13 +93,13 @@ function Standard:fit_transform(X) return self:fit(X):transform(X) end
 local function pair(what, state, a, b)
   kit.check_state(what, state, { a, b })
   local first = kit.vector(what, "'" .. a .. "'", state[a])
-  return first, kit.vector(what, "'" .. b .. "'", state[b], #first)
+  return first:clone(), kit.vector(what, "'" .. b .. "'", state[b], #first):clone()
 end
 
 -- scaler:state_dict() -> {mean, scale} or {data_min, data_max}
 function Standard:state_dict()
   kit.fitted(self, Standard, "state_dict")
-  return ms.keep { mean = self.mean, scale = self.scale }
+  return kit.copies { mean = self.mean, scale = self.scale }
 end
 
 -- scaler:load_state_dict(state) -> itself
@@ -112,7 +112,7 @@ end
 
 function MinMax:state_dict()
   kit.fitted(self, MinMax, "state_dict")
-  return ms.keep { data_min = self.data_min, data_max = self.data_max }
+  return kit.copies { data_min = self.data_min, data_max = self.data_max }
 end
 
 function MinMax:load_state_dict(state)

@@ -84,7 +84,7 @@ end
 -- tsne:state_dict() -> {embedding, kl_divergence, n_iter, learning_rate}
 function TSNE:state_dict()
   kit.fitted(self, TSNE, "state_dict")
-  return ms.keep { embedding = self.embedding, kl_divergence = ms.tensor(self.kl_divergence, { dtype = "f64" }),
+  return kit.copies { embedding = self.embedding, kl_divergence = ms.tensor(self.kl_divergence, { dtype = "f64" }),
     n_iter = kit.number_tensor(self.n_iter), learning_rate = ms.tensor(self.learning_rate, { dtype = "f64" }) }
 end
 
@@ -98,7 +98,7 @@ function TSNE:load_state_dict(state)
   end
   local n_iter = kit.state_number(what, state, "n_iter", 0)
   local kl, rate = kit.state_float(what, state, "kl_divergence"), kit.state_float(what, state, "learning_rate")
-  self.embedding, self.kl_divergence, self.n_iter, self.learning_rate = ms.keep(points), kl, n_iter, rate
+  self.embedding, self.kl_divergence, self.n_iter, self.learning_rate = ms.keep(points:clone()), kl, n_iter, rate
   self._model = true
   return self
 end
