@@ -85,7 +85,7 @@ local PHRASES = {
     precision_score = "precision", recall_score = "recall", f1_score = "f1", report = "classification_report", r2_score = "r2",
     mean_squared_error = "mse", mean_absolute_error = "mae", threshold_otsu = "threshold",
     logisticregression = "logistic_regression", logistic = "logistic_regression", standardscaler = "standard_scaler",
-    minmaxscaler = "min_max_scaler",
+    minmaxscaler = "min_max_scaler", labelpropagation = "label_propagation", labelspreading = "label_spreading",
   },
   tensorboard = { add_scalar = "board:scalar(tag, value, step)", add_image = "board:image(tag, x, step)",
     add_images = "board:image(tag, x, step)", add_histogram = "board:histogram(tag, x, step)", add_text = "board:text(tag, text, step)" },
