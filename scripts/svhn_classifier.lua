@@ -20,7 +20,9 @@ local o = ms.args.standard({
     cells = "cells of the confusion matrix, predicted,true as digits, whose images are shown",
   },
 })
-if o.trials < 1 then error(("--trials %d: expected 1 or more"):format(o.trials), 0) end
+for _, name in ipairs { "epochs", "batch", "trials" } do
+  if o[name] and o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
+end
 local cells = {}
 for word in o.cells:gmatch "%S+" do
   local p, t = word:match "^(%d),(%d)$"

@@ -283,6 +283,18 @@ end
 
 TestCompose = {}
 
+-- What a transform keeps for later calls outlives the scope it was made in.
+function TestCompose.test_in_scopes()
+  local t = T.compose { T.resize({ 5, 3 }), T.resize(4, { interpolation = "bicubic" }) }
+  local x = ms.rand { 2, 1, 8, 9 }
+  local want = t(x)
+  t = T.compose { T.resize({ 5, 3 }), T.resize(4, { interpolation = "bicubic" }) }
+  for _ = 1, 3 do
+    local scope <close> = ms.scope() -- luacheck: ignore scope
+    lu.assertTrue(t(x):equal(want))
+  end
+end
+
 function TestCompose.test_prints_itself()
   local t = T.compose { T.resize(8), T.random_apply({ T.random_rotation(10) }, { p = 0.3 }), T.normalize({ 0.5, 0.25 }, 2) }
   lu.assertEquals(tostring(t), [[

@@ -48,7 +48,7 @@ function sizes.resize(size, given)
   local made = {}
   local function matrix(from, to, x)
     local key = ("%d %d %s %s"):format(from, to, x.dtype, x.device)
-    made[key] = made[key] or weights(from, to, o.interpolation):to(x.dtype):to(x.device)
+    made[key] = made[key] or ms.keep(weights(from, to, o.interpolation):to(x.dtype):to(x.device)) -- whatever scope comes first
     return made[key]
   end
   return base.new { name = "resize", shown = { "size", "interpolation", "antialias" }, size = size, interpolation = o.interpolation,
