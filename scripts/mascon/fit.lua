@@ -87,6 +87,9 @@ function Fit:log(name, v, opts, ...)
   options.none("fit:log", ...)
   local spec = options.read("fit:log", opts, log_options)
   if spec.batch_size ~= nil then spec.batch_size = options.count("fit:log", "batch_size", spec.batch_size) end
+  if name == "epoch" or name == "step" or name == "lr" or name == "seconds" then
+    options.raise("fit:log '%s': each row of the history has its own; expected another name", name)
+  end
   v = values.log(name, v)
   t.specs[name] = spec
   if values.in_step() then return end
@@ -278,6 +281,7 @@ local function read_shared(what, model, o, needs_loss)
     end
     for name, f in pairs(o.metrics) do
       if type(name) ~= "string" then options.raise("%s: metrics: expected functions by name, got an entry [%s]", what, tostring(name)) end
+      if name == "loss" then options.raise("%s: metrics.loss: the loss is logged under this name; expected another one", what) end
       check_function(what, "metrics." .. name, f)
     end
   end

@@ -143,6 +143,16 @@ function TestFit.test_batches_that_make_one_step()
   lu.assertEquals(history[1].step, 2)
 end
 
+-- A figure cannot take the place of the loss, which is trained on, or of what each row of the history has.
+function TestFit.test_names_that_are_taken()
+  local model, train = problem()
+  local o = { train = train, loss = nn.cross_entropy, optimizer = optim.sgd(model:parameters(), { lr = 0.1 }),
+    on_train_epoch_end = function(_, f) f:log("step", 3) end }
+  lu.assertErrorMsgContains("fit:log 'step': each row of the history has its own", fit, model, o)
+  o.on_train_epoch_end, o.metrics = nil, { loss = function(out) return out:mean() end }
+  lu.assertErrorMsgContains("fit: metrics.loss: the loss is logged under this name", fit, model, o)
+end
+
 function TestFit.test_gradients_are_clipped()
   local model, train = problem()
   local before = model:state_dict()
