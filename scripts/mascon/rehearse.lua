@@ -57,10 +57,12 @@ local function rehearse(step, parts, ...)
     ms.rng_state(seed, counter)
   end })
   for _, list in ipairs(lists) do
-    for _ = 1, CALLS do
+    local outer <close> = ms.scope() -- luacheck: ignore
+    local given = {} -- all of them at once: the memory of one that is let go would be that of the next
+    for call = 1, CALLS do given[call] = copies(list) end
+    for call = 1, CALLS do
       local scope <close> = ms.scope() -- luacheck: ignore
-      local given = copies(list)
-      step(table.unpack(given, 1, given.n))
+      step(table.unpack(given[call], 1, given[call].n))
     end
   end
   return step

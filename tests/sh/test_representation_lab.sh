@@ -55,6 +55,12 @@ left() { # what the page of the experiments names
 }
 check 'leaves its figures' left "$top/whole"
 
+extended() { # one epoch, and then a second one in another process
+  finish "$top/longer" "${small[@]}" --epochs 1 && finish "$top/longer" "${small[@]}" && same_nets "$top/whole" "$top/longer"
+}
+same_nets() { for net in $NETS; do cmp "$1/$net.safetensors" "$2/$net.safetensors" || return 1; done; }
+check 'one epoch more: the same weights' extended
+
 killed() { # at moments that fall into the nets
   local hits=0 at rc
   for at in 0.3 0.5 0.7; do
