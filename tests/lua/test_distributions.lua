@@ -61,6 +61,7 @@ end
 
 function TestDistributions.test_bad_input()
   checks.fails("ml.chi: df: expected a number above 0, got 0", ml.chi, 0)
+  checks.fails("ml.chi2: df: expected at most 1000000, got 1e+300", ml.chi2, 1e300)
   checks.fails("ml.beta: b: expected a number above 0, got nil", ml.beta, 1)
   checks.fails("ml.normal: std: expected a number above 0, got -1", ml.normal, 0, -1)
   checks.fails("ml.normal: mean: expected a number", ml.normal, 0 / 0)

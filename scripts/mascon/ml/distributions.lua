@@ -6,7 +6,7 @@ local ml = {}
 
 -- ---- special functions of numbers ----------------------------------------------------------------------------------------------
 
-local EPS, TINY, HUGE = 2.220446049250313e-16, 1e-300, math.huge
+local EPS, TINY, HUGE, MOST = 2.220446049250313e-16, 1e-300, math.huge, 1000000
 
 -- ln Gamma(x), x > 0: Lanczos' approximation (g = 7, nine terms), about 1e-15 of the value.
 local LANCZOS = { 0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
@@ -114,10 +114,12 @@ end
 local Distribution = { __name = "mascon.distribution" }
 Distribution.__index = Distribution
 
-local function positive(what, name, v)
+-- most: beyond it the functions above lose digits and take long.
+local function positive(what, name, v, most)
   if type(v) ~= "number" or not (v > 0 and v < HUGE) then
     options.raise("%s: %s: expected a number above 0, got %s", what, name, text.show(v))
   end
+  if most and v > most then options.raise("%s: %s: expected at most %d, got %g", what, name, most, v) end
   return v + 0.0
 end
 
@@ -183,9 +185,10 @@ function ml.normal(mean, std)
   }
 end
 
--- ml.chi2(df) -> the distribution of the sum of df squared standard normal numbers; df > 0, a whole number or not. Methods as of ml.normal
+-- ml.chi2(df) -> the distribution of the sum of df squared standard normal numbers; 0 < df <= 1,000,000, a whole number or not. Methods as
+-- of ml.normal
 function ml.chi2(df)
-  df = positive("ml.chi2", "df", df)
+  df = positive("ml.chi2", "df", df, MOST)
   local half = df / 2
   return new {
     what = "ml.chi2", words = ("chi2(%g)"):format(df), low = 0.0, high = HUGE,
@@ -205,7 +208,7 @@ end
 -- ml.chi(df) -> the distribution of the length of a vector of df standard normal numbers: ml.chi(128):ppf(0.98) is 12.7657014145933.
 -- Methods as of ml.normal
 function ml.chi(df)
-  df = positive("ml.chi", "df", df)
+  df = positive("ml.chi", "df", df, MOST)
   local half, squares = df / 2, ml.chi2(df)
   return new {
     what = "ml.chi", words = ("chi(%g)"):format(df), low = 0.0, high = HUGE,
@@ -219,9 +222,9 @@ function ml.chi(df)
   }
 end
 
--- ml.beta(a, b) -> the beta distribution on 0 to 1; a, b > 0. Methods as of ml.normal
+-- ml.beta(a, b) -> the beta distribution on 0 to 1; a, b above 0, up to 1,000,000. Methods as of ml.normal
 function ml.beta(a, b)
-  a, b = positive("ml.beta", "a", a), positive("ml.beta", "b", b)
+  a, b = positive("ml.beta", "a", a, MOST), positive("ml.beta", "b", b, MOST)
   local scale = lgamma(a + b) - lgamma(a) - lgamma(b)
   local function power(p, x) return p == 0 and 0 or p * math.log(x) end
   return new {

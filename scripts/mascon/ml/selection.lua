@@ -49,6 +49,7 @@ function ml.k_fold(n, opts)
   local what = "ml.k_fold"
   local o = read_fold_options(what, opts)
   n = kit.whole_number(what, "n", n, 1)
+  if n > 100000000 then options.raise("%s: n: expected at most 100,000,000 samples, got %d", what, n) end
   if o.k > n then options.raise("%s: k = %d folds of %d samples", what, o.k, n) end
   local order, which, at = o.shuffle and shuffled(n, o.seed), {}, 0
   for fold = 1, o.k do
