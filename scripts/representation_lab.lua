@@ -143,7 +143,7 @@ print(history)
 
 -- ---- 2: four autoencoders --------------------------------------------------------------------------------------------------------
 local show = test:images(1, 10)
-local variance = test:pixels():var():item() -- the error of a net that gives the same grey whatever it sees
+local blind = test:pixels():var(1):mean():item() -- the error of a net that gives the mean image whatever it sees
 local black = -nets.normalize.mean / nets.normalize.std
 local function visible(x) return (x * nets.normalize.std + nets.normalize.mean):clamp(0, 1) end -- as grey levels from 0 to 1
 local function noisy(x)
@@ -189,9 +189,10 @@ local function autoencoder(part, make, kind)
     end,
   })
   local mse = trace.val[#trace.val]
-  if trace.dead > 0.6 or mse > 0.95 * variance and epochs * (#train // o.batch) >= 150 then
-    print(("%s COLLAPSED: %.0f %% of its code is dead, its error %.3f where the data's variance is %.3f. Another --seed, a longer "
-      .. "--warmup or less --momentum may help; what is said of it below means little"):format(name, 100 * trace.dead, mse, variance))
+  if trace.dead > 0.6 or mse > 0.95 * blind and epochs * (#train // o.batch) >= 150 then
+    print(("%s COLLAPSED: %.0f %% of its code is dead, its error %.3f where the mean image for all has %.3f. More --epochs, a longer "
+      .. "--warmup, another --seed or less --momentum may help; what is said of it below means little")
+      :format(name, 100 * trace.dead, mse, blind))
   end
   return net, mse
 end
