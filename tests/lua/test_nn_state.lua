@@ -1,4 +1,5 @@
 -- Modules: what is registered, what moves, what a state_dict is; layers made by position and by name; prints.
+-- gcstress: every 5
 -- luacheck: globals TestRegistration TestTo TestStateDict TestLayers TestInit TestFieldsSet TestCompiledModules
 local lu = require "luaunit"
 local ms = require "mascon"

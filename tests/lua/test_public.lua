@@ -1,6 +1,6 @@
 -- What a user sees: ms.NAME, methods, completion, help and hints show the names that are to be called, and none that exist for derivatives
 -- or for the library itself (those are in mascon.inside).
--- gcstress: every 20
+-- gcstress: every 200
 -- luacheck: globals TestPublic
 local lu = require "luaunit"
 local ms = require "mascon"
