@@ -201,7 +201,7 @@ $(BUILD)/tests/libmascon_lazy.so: tests/lazy/lazy.c $(BUILD)/flags
 # ---- checks -------------------------------------------------------------------------------------------------------------------------
 san: setup-test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 build-tests
-	@BUILD=$(BUILD)/san SAN=1 JOBS=$${JOBS:-1} ONLY='$(ONLY)' tests/run.sh
+	@BUILD=$(BUILD)/san SAN=1 JOBS=$${JOBS:-$$(nproc)} ONLY='$(ONLY)' tests/run.sh
 
 # The sanitized objects again, linked with a Lua built from the distribution's own source with HARDMEMTESTS: a full collection at every
 # allocation, so that what is freed too early is found, and found by name. A file of tests may make it every n-th (tests/run.sh).
@@ -210,7 +210,7 @@ STRESS_LUA := $(STRESS_DIR)/lua/liblua.a
 gcstress: setup-test
 	@if sh tests/stress_lua.sh $(STRESS_DIR)/lua; then \
 	  $(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 STRESS_DIR=$(STRESS_DIR) $(STRESS_DIR)/mascon && \
-	  BUILD=$(STRESS_DIR) KINDS=lua SAN=1 STRESS=1 JOBS=$${JOBS:-1} ONLY='$(ONLY)' tests/run.sh; \
+	  BUILD=$(STRESS_DIR) KINDS=lua SAN=1 STRESS=1 JOBS=$${JOBS:-$$(nproc)} ONLY='$(ONLY)' tests/run.sh; \
 	else \
 	  echo 'skipped: no Lua that collects at every allocation (why: above)'; \
 	  test -z "$$MASCON_COUNTS" || echo '0 0 1' >> "$$MASCON_COUNTS"; \

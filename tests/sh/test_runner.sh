@@ -38,6 +38,11 @@ printf '#!/bin/sh\necho "Ran 7 tests in 0.001 seconds, 4 successes, 1 failure, 2
 chmod +x build/mascon
 touch tests/lua/test_lua.lua
 expect 'luaunit is counted' 1 '4 passed, 3 failed, 3 skipped' KINDS=lua
+leaks='echo "==1==LeakSanitizer has encountered a fatal error."'
+c_test test_tool_dies_once <<<"printf '[  PASSED  ] 1 test(s).\n'; test -e died && exit 0; touch died; $leaks; exit 1"
+expect 'LeakSanitizer that dies itself is asked again' 0 '1 passed, 0 failed, 0 skipped' ONLY=dies_once
+c_test test_tool_dies_always <<<"printf '[  PASSED  ] 1 test(s).\n'; $leaks; exit 1"
+expect 'but not for ever' 1 '1 passed, 1 failed, 0 skipped' ONLY=dies_always
 : >tests/sh/test_empty.sh
 expect 'a file that ran no test fails' 1 '0 passed, 1 failed, 0 skipped' ONLY=empty
 echo 'echo "ok one"; sleep 60' >tests/sh/test_hang.sh
