@@ -214,7 +214,12 @@ static int batch_norm_ref(ms_ref *c) {
   c->n_out = 1;
   if (training) {
     double n = per_channel_count(x);
-    if (n <= 1) return ms_fail("batch_norm: %s has one value per channel, expected more while training", ms_shape_str(x)), -1;
+    if (n <= 1)
+      return ms_fail("batch_norm: %s has one value per channel, expected more while training; a last batch of one sample is left "
+                     "out by a "
+                     "loader with drop_last = true",
+                     ms_shape_str(x)),
+             -1;
     ms_tensor *out[MS_MAX_OUT];
     if (ms_apply_n(MS_OP_batch_normalize, NULL, MS_IN(x, w, b), MS_ATTR(c->attr[2]), out) < 0) return -1;
     c->out[0] = out[0];

@@ -91,6 +91,7 @@ function Stop:state_dict(...)
   options.none("early_stopping: state_dict", ...)
   local out = { stopped = ms.keep(ms.tensor(self.stopped and 1 or 0, { dtype = "f64" })) }
   for _, name in ipairs(NUMBERS) do out[name] = ms.keep(ms.tensor(self[name] + 0.0, { dtype = "f64" })) end
+  out.largest = ms.keep(ms.tensor(self.mode == "max" and 1 or 0, { dtype = "f64" }))
   return out
 end
 
@@ -99,7 +100,12 @@ Stop.load_state_dict = states.loader(function(self, state, ...)
   check(self, "load_state_dict")
   options.none("early_stopping: load_state_dict", ...)
   states.check_dict("early_stopping", state)
-  local got = states.numbers("early_stopping", state, { "stopped", table.unpack(NUMBERS) })
+  local got = states.numbers("early_stopping", state, { "stopped", table.unpack(NUMBERS) }, { "largest" })
+  local mode = got.largest and (got.largest ~= 0 and "max" or "min") or self.mode -- (states of older versions do not tell it)
+  if mode ~= self.mode then
+    options.raise("early_stopping: load_state_dict: mode: the state is of \"%s\", this one is of \"%s\": its best figure means nothing "
+      .. "here", mode, self.mode)
+  end
   for _, name in ipairs { "best_epoch", "wait", "updates" } do
     got[name] = math.tointeger(got[name])
     if not got[name] or got[name] < 0 then

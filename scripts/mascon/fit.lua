@@ -91,6 +91,10 @@ function Fit:log(name, v, opts, ...)
     options.raise("fit:log '%s': each row of the history has its own; expected another name", name)
   end
   v = values.log(name, v)
+  if spec.on_step and not (values.in_step() and t.training) then
+    options.raise("fit:log '%s': on_step = true: there is no step of the training under way; expected it in training_step, or "
+      .. "on_step = false", name)
+  end
   t.specs[name] = spec
   if values.in_step() then return end
   if not t.extra then options.raise("fit:log '%s': there is no epoch under way, so it would be lost", name) end
@@ -219,7 +223,7 @@ end
 -- One pass over the validation data: name -> number.
 local function validate(t, o)
   local fit = t.fit
-  t.averages, t.extra = values.averages(), {}
+  t.averages, t.extra, t.training = values.averages(), {}, false
   local mode <close> = evaluating(t.model) -- luacheck: ignore mode
   local guard <close> = ms.no_grad() -- luacheck: ignore guard
   hook(t, "on_validation_start", fit)
@@ -380,18 +384,29 @@ local function train_batch(t, o, batch, index, total)
   hook(t, "on_train_batch_end", got.log, batch, index, t.fit)
 end
 
--- One epoch of training, or what is left of one after `done` batches: name -> number.
+-- Which batches of an epoch make one step is told by its length.
+local function check_length(t, o, total, done)
+  if not total and o.accumulate_grad_batches > 1 then
+    options.raise("fit: accumulate_grad_batches: expected train with a length (#): which batches are the last of an epoch is not known")
+  end
+  if done > 0 and t.batches and total and t.batches ~= total then
+    options.raise("fit: resume: the run stands after batch %d of %d of an epoch; expected train with as many, got %d", done, t.batches,
+      total)
+  end
+  t.batches = total
+end
+
+-- One epoch of training, or what is left of one after `done` batches: name -> number. Where max_steps cuts it, `last` keeps the place.
 local function train_epoch(t, o, done)
-  t.extra, t.in_group = {}, 0
+  t.extra, t.in_group, t.training, t.cut = {}, 0, true, false
   if done == 0 then
     t.averages = values.averages()
     hook(t, "on_train_epoch_start", t.fit)
   end
   local index, every = 0, o.checkpoint_every_n_steps
   local next_batch, total = hooks.batches(t.train, t.epoch, done)
-  if not total and o.accumulate_grad_batches > 1 then
-    options.raise("fit: accumulate_grad_batches: expected train with a length (#): which batches are the last of an epoch is not known")
-  end
+  check_length(t, o, total, done)
+  if t.full then next_batch = function() end end -- it was cut here, and may have no more steps now
   local bar <close> = bar_of(o, next_batch, total and math.max(total - done, 0), ("epoch %d/%d"):format(t.epoch, o.epochs))
   for batch in bar do
     index = index + 1
@@ -402,6 +417,13 @@ local function train_epoch(t, o, done)
     if every and t.in_group == 0 and t.global_step % every == 0 then resume.save(t, o, done + index) end
   end
   if done + index == 0 then options.raise "fit: train: there is no batch" end
+  if t.in_group > 0 then
+    options.raise("fit: accumulate_grad_batches: train has a length (#) of %d batches and gave %d: the gradients of the last %d would be "
+      .. "lost; expected as many batches as it says", total, done + index, t.in_group)
+  end
+  t.cut = t.full and done + index ~= total and resume.has_place(t)
+  if t.full and not t.cut then next_batch() end -- it ends the walk
+  if t.cut then resume.save(t, o, done + index) end
   return with_extra(t, t.averages:read(t.specs))
 end
 
@@ -429,7 +451,7 @@ local function end_epoch(t, o, row)
     t.run:epoch(line)
   end
   t.averages = values.averages()
-  resume.save(t, o, 0)
+  if not t.cut then resume.save(t, o, 0) end
 end
 
 -- ms.fit(model, { train =, validation =, epochs = 1, loss =, optimizer =, ... }) -> history
@@ -470,7 +492,7 @@ local function run(model, given)
   if t.run and t.global_step == 0 then resume.save(t, o, 0) end -- a kill in the first steps is no reason to draw other weights
   if done == 0 then t.epoch = t.epoch + 1 end
   local began = ms.time()
-  while t.epoch <= o.epochs and not (t.stopping or t.full) do
+  while t.epoch <= o.epochs and (done > 0 or not (t.stopping or t.full)) do -- an epoch that was begun is ended
     local rate = t.optimizers[1].groups[1].lr
     local row = train_epoch(t, o, done)
     done = 0

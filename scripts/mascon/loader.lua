@@ -81,6 +81,9 @@ local function take(self, walk, count)
     fail("loader: sampler: it gave no position in walk %d; an iterator that is used up? a function that makes one serves every walk",
       walk.epoch)
   end
+  if self.drop_last and walk.given == 0 and #list < count then
+    fail("loader: drop_last leaves nothing: the sampler gave %d positions in walk %d, batch = %d", #list, walk.epoch, count)
+  end
   walk.given = walk.given + #list
   if #list == 0 or self.drop_last and #list < count then return nil end
   return rows_at(self.data, list, "loader: sampler"), #list
@@ -102,6 +105,12 @@ function loader.transform(what, t)
   return t, true
 end
 
+-- How many positions a sampler says that it gives in a walk, if it does.
+local function length(sampler)
+  local meta = debug.getmetatable(sampler)
+  return type(meta) == "table" and meta.__len and #sampler or nil
+end
+
 -- Data:loader. scaling: dataset.lua's, which reads normalize.
 function loader.new(data, scaling, given)
   local o = options.read("loader", given, { batch = 64, shuffle = false, sampler = any, drop_last = false, seed = any, normalize = any,
@@ -117,7 +126,7 @@ function loader.new(data, scaling, given)
     device = o.device ~= "" and (ms.device(o.device)) or data.device }
   self.scale, self.shift = scaling("loader", data._images, normalize or nil)
   self.rows = self.sampler and fixed_rows(data, self.sampler) or false
-  local n = self.rows and #self.rows or not self.sampler and data._n
+  local n = self.rows and #self.rows or not self.sampler and data._n or length(self.sampler)
   if self.drop_last and n and n < self.batch then
     fail("loader: drop_last leaves nothing: %d samples, batch = %d", n, self.batch)
   end
@@ -128,9 +137,7 @@ end
 function Loader:__len()
   local n = self.rows and #self.rows or self.data._n
   if self.sampler and not self.rows then
-    local meta = debug.getmetatable(self.sampler)
-    if not (meta and meta.__len) then fail("#loader: its sampler has no length") end
-    n = #self.sampler
+    n = length(self.sampler) or fail("#loader: its sampler has no length")
   end
   return self.drop_last and n // self.batch or (n + self.batch - 1) // self.batch
 end
@@ -246,7 +253,7 @@ function Loader:state_dict(...)
   local walk = self.walk or self.resumed
   local function number(v) return ms.keep(ms.tensor({ v }, { dtype = "i64" })) end
   local out = { epoch = number(self.epoch), samples = number(self.data._n), walking = number(walk and 1 or 0),
-    given = number(walk and (walk.iter and walk.given or walk.at - 1) or 0) }
+    given = number(walk and (walk.iter and walk.given or walk.at - 1) or 0), batch = number(self.batch) }
   local rng = walk and walk.rng or { 0, 0 }
   out.generator = ms.keep(ms.tensor({ rng[1], rng[2], walk and walk.trace or 0 }, { dtype = "i64" }))
   return out
@@ -285,7 +292,7 @@ Loader.load_state_dict = states.loader(function(self, state, ...)
   for name, t in pairs(state) do
     if name ~= "generator" then numbers[name] = t end
   end
-  local n = states.numbers("loader", numbers, NUMBERS)
+  local n = states.numbers("loader", numbers, NUMBERS, { "batch" })
   if not generator or generator:numel() ~= 3 or generator.dtype ~= "i64" then
     fail("loader: load_state_dict: generator: expected 3 numbers i64, got %s", generator and states.sizes(generator) or "nothing")
   end
@@ -295,6 +302,10 @@ Loader.load_state_dict = states.loader(function(self, state, ...)
   end
   if n.samples ~= self.data._n then
     fail("loader: load_state_dict: the state is of a set of %d samples, this one has %d", n.samples, self.data._n)
+  end
+  if n.walking == 1 and n.given > 0 and n.batch and n.batch ~= self.batch then
+    fail("loader: load_state_dict: the state is of the middle of a walk in batches of %d, this loader gives batches of %d: the rest would "
+      .. "be other batches; expected batch = %d", n.batch, self.batch, n.batch)
   end
   local walk = n.walking == 1 and resume(self, n, generator:flatten():totable()) or nil
   return function() self.epoch, self.walk, self.resumed = n.epoch, nil, walk end

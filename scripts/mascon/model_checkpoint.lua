@@ -112,14 +112,16 @@ function Keep:load(into, ...)
   return ms.checkpoint.load(self.best_path, into)
 end
 
--- keep:state_dict() -> what was kept: figures (f64) and epochs (i64), the best first
+-- keep:state_dict() -> what was kept: figures (f64) and epochs (i64), the best first; largest: 1 where the largest are the best
 function Keep:state_dict(...)
   check(self, "state_dict")
   options.none("model_checkpoint: state_dict", ...)
   local values, epochs = {}, {}
   for i, e in ipairs(self.list) do values[i], epochs[i] = e.value + 0.0, e.epoch end
-  if #values == 0 then return { none = ms.keep(ms.zeros { 1 }) } end
-  return { values = ms.keep(ms.tensor(values, { dtype = "f64" })), epochs = ms.keep(ms.tensor(epochs, { dtype = "i64" })) }
+  local largest = ms.keep(ms.tensor({ self.mode == "max" and 1 or 0 }, { dtype = "i64" }))
+  if #values == 0 then return { none = ms.keep(ms.zeros { 1 }), largest = largest } end
+  return { largest = largest,
+    values = ms.keep(ms.tensor(values, { dtype = "f64" })), epochs = ms.keep(ms.tensor(epochs, { dtype = "i64" })) }
 end
 
 -- keep:load_state_dict(state) -> keep
@@ -128,6 +130,10 @@ Keep.load_state_dict = states.loader(function(self, state, ...)
   options.none("model_checkpoint: load_state_dict", ...)
   states.check_dict("model_checkpoint", state)
   local list = {}
+  if state.largest and (state.largest:numel() ~= 1 or (state.largest:item() ~= 0) ~= (self.mode == "max")) then
+    fail("load_state_dict: mode: the state is of the %s figures, this one keeps the %s", self.mode == "max" and "smallest" or "largest",
+      self.mode == "max" and "largest" or "smallest")
+  end
   if not state.none then
     local values, epochs = state.values, state.epochs
     if not values or not epochs or values:dim() ~= 1 or epochs:dim() ~= 1 or #values ~= #epochs or epochs.dtype ~= "i64" then

@@ -219,6 +219,26 @@ function TestFit.test_sources_without_a_length()
   lu.assertEquals(fit(model, given)[1].step, 3)
   given.accumulate_grad_batches = 2 -- the third batch alone would make no step
   fails("accumulate_grad_batches: expected train with a length", fit, model, given)
+  local boasting = setmetatable({}, { __len = function() return 20 end, __call = function(self, _, before)
+    self.i = before and self.i + 1 or 1
+    return self.i <= 10 and self.i or nil
+  end })
+  given.train = train:loader { batch = 2, sampler = boasting } -- 5 batches, and it says 10
+  fails("train has a length (#) of 10 batches and gave 5: the gradients of the last 1 would be lost", fit, model, given)
+  given.accumulate_grad_batches = 1
+  lu.assertEquals(fit(model, given)[1].step, 5)
+end
+
+function TestFit.test_on_step_where_there_is_no_step()
+  local model, train = problem()
+  local function log(_, f) f:log("x", 1, { on_step = true }) end
+  for _, name in ipairs { "on_train_epoch_start", "on_train_epoch_end", "on_validation_end" } do
+    local given = { train = train, validation = train, loss = nn.cross_entropy, optimizer = optim.sgd(model:parameters()) }
+    given[name] = log
+    fails("fit:log 'x': on_step = true: there is no step of the training under way; expected it in training_step", fit, model, given)
+  end
+  fails("on_step = true: there is no step of the training", fit, model, { train = train, validation = train, loss = nn.cross_entropy,
+    optimizer = optim.sgd(model:parameters()), validation_step = function(_, _, _, f) log(nil, f) end })
 end
 
 function TestFit.test_figures_of_the_hooks_between_epochs()

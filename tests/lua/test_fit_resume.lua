@@ -56,7 +56,7 @@ local function train(dir, kill, resume, o)
   return { model = model:state_dict(), optimizer = adam:state_dict(), rows = rows, random = ms.rand({ 3 }):totable() }
 end
 
--- A run that has had all its steps goes on where it is given more, with the rest of the walk that was cut; 4 batches are a walk.
+-- A run that has had all its steps goes on where it is given more, with the rest of the epoch that was cut; 4 batches are an epoch.
 function TestResume:test_more_steps()
   local function steps(resume, most)
     local list = {}
@@ -65,7 +65,8 @@ function TestResume:test_more_steps()
   end
   lu.assertEquals(steps(false, 3), { 3 })
   lu.assertEquals(steps(true, 3), { 3 })
-  lu.assertEquals(steps(true, 7), { 3, 4, 7 })
+  lu.assertEquals(steps(true, 7), { 4, 7 })
+  lu.assertEquals(steps(true, 7), { 4, 7 })
 end
 
 -- To the bit. (Not by assertEquals of all: its messages of long tables take minutes.)
@@ -87,6 +88,37 @@ function TestResume:test_killed_anywhere_it_ends_with_the_same_bits()
     train(dir, kill)
     assert_same(train(dir, nil, true), want, "killed after step " .. kill)
   end
+end
+
+function TestResume:test_without_the_max_steps_that_ended_it()
+  local want = train(self.dir .. "/whole")
+  for _, most in ipairs { 2, 4, 6 } do
+    local dir = ("%s/%d"):format(self.dir, most)
+    train(dir, nil, false, { max_steps = most })
+    assert_same(train(dir, nil, true), want, "cut after step " .. most)
+    local run = ms.run(dir, { resume = true })
+    lu.assertEquals(run:column "epoch", { 1, 2, 3 })
+    run:close()
+  end
+end
+
+function TestResume:test_a_place_among_other_batches_is_refused()
+  local function go(resume, batch, list)
+    local set, model = data(), net()
+    if list then
+      local batches = {}
+      for x, y in set:loader { batch = batch } do batches[#batches + 1] = { x, y } end
+      set = batches
+    end
+    return ms.fit(model, options { train = set, batch = batch, epochs = 2, max_steps = not resume and 2 or nil,
+      optimizer = optim.sgd(model:parameters()), out = self.dir .. (list and "/list" or "/set"), resume = resume })
+  end
+  go(false, 12)
+  fails("in batches of 12, this loader gives batches of 10", go, true, 10)
+  lu.assertEquals(go(true, 12):column "step", { 4, 8 })
+  go(false, 12, true)
+  fails("stands after batch 2 of 4 of an epoch; expected train with as many, got 2", go, true, 20, true)
+  lu.assertEquals(go(true, 12, true):column "step", { 4, 8 })
 end
 
 function TestResume:test_again_and_again_with_steps_of_several_batches()
@@ -277,6 +309,25 @@ function TestKeep:test_of_one_and_of_several()
     local again = ms.model_checkpoint(self.dir .. "/" .. k, { save_top_k = k, mode = "max" }):load_state_dict(keep:state_dict())
     lu.assertEquals({ again.best, again.best_path }, { keep.best, keep.best_path })
     lu.assertFalse(again:update(0.2, { model = model }, 8))
+  end
+end
+
+-- What keeps the smallest figures does not go on from a state of what keeps the largest.
+function TestKeep:test_a_state_of_the_other_kind_is_refused()
+  local net1 = nn.linear(1, 1)
+  local function plateau(mode) return S.reduce_lr_on_plateau(optim.sgd(net1:parameters()), { mode = mode }) end
+  local makers = { ["early_stopping: load_state_dict: mode: the state is of \"max\", this one is of \"min\""] =
+    function(mode) return ms.early_stopping { mode = mode } end,
+    ["reduce_lr_on_plateau: load_state_dict: largest: expected 0, as this schedule was made, got 1"] = plateau,
+    ["model_checkpoint: load_state_dict: mode: the state is of the largest figures, this one keeps the smallest"] =
+    function(mode) return ms.model_checkpoint(self.dir, { mode = mode }) end }
+  for message, make in pairs(makers) do
+    local small = make "min"
+    fails(message, small.load_state_dict, small, make("max"):state_dict())
+    small:load_state_dict(make("min"):state_dict())
+    local older = make("min"):state_dict()
+    older.largest = nil
+    small:load_state_dict(older)
   end
 end
 

@@ -127,6 +127,9 @@ function TestSampler.test_bad_positions_and_options()
   bad("loader: sampler: iter: expected a function that gives positions, got number", { iter = function() return 3 end })
   bad("sampler and shuffle exclude one another", { 1 }, { shuffle = true })
   bad("drop_last leaves nothing: 3 samples, batch = 64", { 1, 2, 3 }, { drop_last = true })
+  bad("drop_last leaves nothing: 3 samples, batch = 64", ms.data.random_sampler(3), { drop_last = true })
+  bad("drop_last leaves nothing: the sampler gave 2 positions in walk 1, batch = 64", function(_, before) return not before and 1 or
+    before == 1 and 2 or nil end, { drop_last = true })
   bad("oh no", function() error "oh no" end)
 end
 

@@ -32,6 +32,9 @@ local function parts_of(t, o)
   return parts
 end
 
+-- Can training go on in the middle of an epoch?
+function resume.has_place(t) return type(t.train) == "table" and (has(t.train, "load_state_dict") or not debug.getmetatable(t.train)) end
+
 -- Read out =, resume =, ...: the run, and what is kept of the best. Raises for what cannot be resumed.
 function resume.open(t, o)
   if o.parts ~= nil and (type(o.parts) ~= "table" or debug.getmetatable(o.parts)) then
@@ -61,11 +64,9 @@ function resume.open(t, o)
     end
     t.keep = keep
   end
-  if o.checkpoint_every_n_steps and not (type(t.train) == "table" and (has(t.train, "load_state_dict")
-    or not debug.getmetatable(t.train))) then
-    options.raise("fit: checkpoint_every_n_steps: expected a loader with state_dict and load_state_dict (ds:loader), a data "
-      .. "set or a list of "
-      .. "batches as train: the place of %s in an epoch cannot be kept", states.word(t.train))
+  if o.checkpoint_every_n_steps and not resume.has_place(t) then
+    options.raise("fit: checkpoint_every_n_steps: expected a loader with state_dict and load_state_dict (ds:loader), a data set or a list "
+      .. "of batches as train: the place of %s in an epoch cannot be kept", states.word(t.train))
   end
 end
 
@@ -75,8 +76,8 @@ function resume.save(t, o, index)
   local what = parts_of(t, o)
   local rows = {}
   for i, row in ipairs(t.history) do rows[i] = row end
-  what.fit = { epoch = t.epoch, step = t.global_step, index = index, rows = rows, metrics = t.metrics, stopping = t.stopping or false,
-    stopped_early = t.history.stopped_early or false }
+  what.fit = { epoch = t.epoch, step = t.global_step, index = index, batches = t.batches, rows = rows, metrics = t.metrics,
+    stopping = t.stopping or false, stopped_early = t.history.stopped_early or false }
   t.run:save(NAME, what)
 end
 
@@ -93,7 +94,7 @@ function resume.load(t, o)
   if type(at) ~= "table" or math.type(at.epoch) ~= "integer" or math.type(at.index) ~= "integer" or type(at.rows) ~= "table" then
     options.raise("fit: %s: expected a checkpoint of ms.fit", t.run:path(NAME .. ".safetensors"))
   end
-  t.epoch, t.global_step, t.metrics, t.stopping = at.epoch, at.step, at.metrics, at.stopping
+  t.epoch, t.global_step, t.metrics, t.stopping, t.batches = at.epoch, at.step, at.metrics, at.stopping, at.batches
   for _, row in ipairs(at.rows) do t.history:add(row) end
   t.history.stopped_early = at.stopped_early or nil
   t.run:rewind(#at.rows > 0 and at.rows[#at.rows].epoch or 0)

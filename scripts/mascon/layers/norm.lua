@@ -50,7 +50,10 @@ end
 -- Training with momentum = false: batch k has the share 1/k.
 local function cumulative(self, x)
   local n = x:numel() // x:size(2)
-  if n <= 1 then options.raise("%s: %s has one value per channel, expected more while training", self.__name, states.sizes(x)) end
+  if n <= 1 then
+    options.raise("%s: %s has one value per channel, expected more while training; a last batch of one sample is left out by a loader with "
+      .. "drop_last = true", self.__name, states.sizes(x))
+  end
   local y, mean, rstd = inside.batch_normalize(x, self.weight, self.bias, self.eps)
   local guard <close> = ms.no_grad()
   self.num_batches_tracked:add_(1)

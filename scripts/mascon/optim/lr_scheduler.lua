@@ -259,9 +259,11 @@ lr_scheduler.reduce_lr_on_plateau = schedule.kind("reduce_lr_on_plateau", 1, { {
   { "threshold_mode", kinds.one_of("rel", "abs"), "rel" }, { "cooldown", from_0, 0 }, { "min_lr", per_group, 0 },
   { "eps", kinds.positive, 1e-8 } }, {
   remembers = { "best", "num_bad_epochs", "cooldown_counter" },
+  fixed = { "largest" }, -- 1: mode = "max"
   begin = function(s, sets)
     s.least = schedule.per_group(s, "min_lr", sets)
     s.best, s.num_bad_epochs, s.cooldown_counter = s.mode == "min" and math.huge or -math.huge, 0, 0
+    s.largest = s.mode == "max" and 1 or 0
     s.advance = function(_, x, ...)
       options.none(s.what .. ": step", ...)
       if states.is_tensor(x) then x = x:item() end

@@ -107,6 +107,7 @@ schedule.go = go
 --   kind.closed(s, e, base, i)            the same without lr, where there is such a formula
 --   kind.momentum(s, e, i)                what goes with it, for those that cycle it
 --   kind.begin(s, sets)                   checks the arguments together, before anything has changed
+--   kind.fixed                            names of numbers that a state tells and that must be those of the schedule that loads it
 --   kind.begins_anew                      its base_lrs are those of the schedules that are made later for these groups
 function schedule.kind(name, positional, takes, kind)
   local what = "lr_scheduler." .. name
@@ -163,6 +164,7 @@ local function entries(s)
   for i in ipairs(s.base_lrs or {}) do list["base_lr." .. i] = { s.base_lrs, i } end
   for i in ipairs(s.last_lr) do list["last_lr." .. i] = { s.last_lr, i } end
   for _, name in ipairs(s.kind and s.kind.remembers or {}) do list[name] = { s, name } end
+  for _, name in ipairs(s.kind and s.kind.fixed or {}) do list[name] = { s, name, fixed = true } end
   for k, child in ipairs(s.children or {}) do
     for name, place in pairs(entries(own(child, "state_dict"))) do list[("%d.%s"):format(k, name)] = place end
   end
@@ -193,14 +195,21 @@ Schedule.load_state_dict = states.loader(function(self, state, ...)
     end
     values[name] = t:item()
   end
-  for name in pairs(places) do
+  for name, place in pairs(places) do
     local v = values[name]
+    if v == nil and place.fixed then v, values[name] = place[1][place[2]], place[1][place[2]] end -- (older states do not tell it)
     if v == nil then options.raise("%s: load_state_dict: missing entry '%s'", s.what, name) end
     if name:find "last_epoch$" or name:find "_epochs$" or name:find "_counter$" then
       values[name] = type(v) == "number" and math.tointeger(v)
       if not values[name] or values[name] < 0 then
         options.raise("%s: load_state_dict: %s: expected a whole number from 0 on, got %s", s.what, name, tostring(v))
       end
+    end
+  end
+  for name, place in pairs(places) do
+    local is = place[1][place[2]]
+    if place.fixed and values[name] ~= is then
+      options.raise("%s: load_state_dict: %s: expected %g, as this schedule was made, got %s", s.what, name, is, tostring(values[name]))
     end
   end
   return function()
