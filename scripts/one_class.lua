@@ -5,10 +5,10 @@
 --
 --   mascon scripts/one_class.lua [--epochs 15] [--score both] [--digits 0,1] [--quick] [--resume] [--out runs/one_class] [--help]
 local ms = require "mascon"
+local novelty = require "lab.novelty"
 local nn, optim, ml, plot = ms.nn, ms.optim, ms.ml, ms.plot
 
--- Larger for what is less like the training images.
-local scores = { "both", "error", "near", "mahalanobis", "isolation" }
+local scores = novelty.scores
 local o = ms.args.standard({
   epochs = 15, batch = 64, lr = 2e-3, seed = 1, out = "runs/one_class",
   codes = 16, width = 8, digits = "all", score = ms.args.choice(scores), k = 5, dataset = ms.args.choice { "auto", "mnist", "fashion" },
@@ -18,9 +18,7 @@ local o = ms.args.standard({
     codes = "numbers in a code",
     width = "channels of the first convolution; the second has twice as many",
     digits = "which classes are learned, by their positions from 0: all, or 0,3,8",
-    score = "which the summary calls auroc; all are computed. error: squared error of the reconstruction; near: distance of the code "
-      .. "from the k-th nearest training code; both: those two, each over its median of the training images, added; mahalanobis: distance "
-      .. "of the code from the mean of the training codes in units of their spread; isolation: an isolation forest on the codes",
+    score = novelty.help,
     k = "which neighbour `near` looks at",
     dataset = "which images; auto takes MNIST if it is found, else Fashion-MNIST",
   },
@@ -56,17 +54,6 @@ local function autoencoder()
     nn.sequential { nn.linear(o.codes, 2 * w * 49), nn.relu(), nn.unflatten(2, { 2 * w, 7, 7 }), nn.upsample(2),
       nn.conv2d(2 * w, w, 3, { padding = 1 }), nn.relu(), nn.upsample(2), nn.conv2d(w, 1, 3, { padding = 1 }), nn.sigmoid() },
   }:to(train.device)
-end
-
--- Codes and mean squared pixel errors of a set's images, by the model in evaluation mode.
-local function look(model, set)
-  model:eval()
-  local codes, errors = set:map(function(x)
-    local z = model[1](x)
-    return z, (model[2](z) - x):pow(2):mean { 2, 3, 4 }
-  end)
-  model:train()
-  return codes, errors
 end
 
 -- ---- training: one net for each digit ----------------------------------------------------------------------------------------------
@@ -112,29 +99,14 @@ local function fit(d, set)
 end
 
 -- ---- scores ------------------------------------------------------------------------------------------------------------------------
--- What each score says of the test images, given codes and errors of the training images (z, e) and of the test images (tz, te). None has
--- seen an anomaly, or a label.
-local function judge(z, e, tz, te)
-  local knn = ml.knn { k = math.min(o.k, #z - 1) }:fit(z)
-  local function distance(codes, k) return select(2, knn:neighbours(codes, k))[{ {}, -1 }] end
-  local far = distance(tz)
-  local usual = distance(z, knn.options.k + 1) -- a training code is its own nearest
-  local axes = ml.pca():fit(z) -- the codes' own axes: there they are uncorrelated
-  return {
-    error = te, near = far, both = te / e:median() + far / usual:median(),
-    mahalanobis = (axes:transform(tz):pow(2) / axes.explained_variance:clamp(1e-12)):sum(2),
-    isolation = -ml.isolation_forest { seed = o.seed }:fit(z):score_samples(tz),
-  }
-end
-
 local sums, rows, names = {}, {}, {}
 local figures = { normal = {}, odd = {}, mistaken = {} }
 for i, d in ipairs(digits) do
   local set = train:subset(train.labels:eq(d.class))
   if o.quick then set = set:subset(1, math.min(#set, 1000)) end
   local model = fit(d, set)
-  local z, e = look(model, set)
-  local by_score = judge(z, e, look(model, test))
+  local z, e = novelty.look(model, set)
+  local by_score = novelty.judge(o, z, e, novelty.look(model, test))
   local other = test.labels:ne(d.class)
   rows[i], names[i] = {}, d.name
   for k, name in ipairs(scores) do

@@ -24,4 +24,40 @@ function nets.conv()
   }
 end
 
+-- For the exercise that combines what the others try: strides instead of pooling, batch normalisation, and a linear layer on top that sees
+-- the whole image. Codes of `codes` numbers, none below 0.
+function nets.combined(codes, width)
+  local w = width
+  local function down(from, to)
+    return nn.sequential { nn.conv2d(from, to, 3, { stride = 2, padding = 1, bias = false }), nn.batch_norm2d(to), nn.relu() }
+  end
+  return nn.sequential {
+    nn.sequential { down(1, w), down(w, 2 * w), nn.flatten(), nn.linear(2 * w * 49, codes), nn.relu() },
+    nn.sequential { nn.linear(codes, 2 * w * 49), nn.relu(), nn.unflatten(2, { 2 * w, 7, 7 }), nn.upsample(2), conv(2 * w, w), nn.relu(),
+      nn.upsample(2), conv(w, 1) },
+  }
+end
+
+-- Residual block: two convolutions whose result is added to what went in, which a convolution of one pixel fits where sizes differ.
+local Residual = nn.class "Residual"
+function Residual:init(from, to, stride)
+  local function layer(a, b, k, s)
+    return nn.sequential { nn.conv2d(a, b, k, { stride = s, padding = k // 2, bias = false }), nn.batch_norm2d(b) }
+  end
+  self.first = layer(from, to, 3, stride)
+  self.second = layer(to, to, 3, 1)
+  self.short = (from ~= to or stride ~= 1) and layer(from, to, 1, stride) or nn.identity()
+end
+function Residual:forward(x) return (self.second(self.first(x):relu()) + self.short(x)):relu() end
+
+-- Of residual blocks, for photographs of 64 x 64: codes of `codes` numbers, w channels in the first block. The result is between 0 and 1.
+function nets.resnet(codes, w)
+  return nn.sequential {
+    nn.sequential { nn.conv2d(3, w, 3, { stride = 2, padding = 1, bias = false }), nn.batch_norm2d(w), nn.relu(), Residual(w, w, 1),
+      Residual(w, 2 * w, 2), Residual(2 * w, 4 * w, 2), nn.flatten(), nn.linear(4 * w * 64, codes) },
+    nn.sequential { nn.linear(codes, 4 * w * 64), nn.unflatten(2, { 4 * w, 8, 8 }), Residual(4 * w, 4 * w, 1), nn.upsample(2),
+      Residual(4 * w, 2 * w, 1), nn.upsample(2), Residual(2 * w, w, 1), nn.upsample(2), conv(w, 3), nn.sigmoid() },
+  }
+end
+
 return nets
