@@ -23,27 +23,36 @@ static int failed(lua_State *L, int mark) {
   return 2;
 }
 
-/* download:step() -> true where more is to come, false where all is there; bytes that are there, bytes in all (0: not known); or
- * nil and a message */
+/* download:step() -> true where more is to come, false where all is there; bytes that are there, bytes in all (0: not known), what
+ * the server names the state of the file by (""); or nil, a message, 0 and that state */
 static int step(lua_State *L) {
   ms_download **d = luaL_checkudata(L, 1, DOWNLOAD);
   ms_download_progress p = {0};
   const int mark = msl_enter(L), rc = *d ? ms_download_step(*d, &p) : (ms_fail("download: it is closed"), -1);
-  if (rc < 0) return failed(L, mark);
+  if (rc < 0) {
+    failed(L, mark);
+    lua_pushinteger(L, 0);
+    lua_pushstring(L, *d ? ms_download_state(*d) : "");
+    return 4;
+  }
   msl_leave(L, mark);
   lua_pushboolean(L, rc);
   lua_pushinteger(L, (lua_Integer)p.have);
   lua_pushinteger(L, (lua_Integer)p.total);
-  return 3;
+  lua_pushstring(L, ms_download_state(*d));
+  return 4;
 }
 
-/* data.download(url, path, most bytes or nil, seconds to connect, seconds without a byte) -> download, or nil and a message */
+/* data.download(url, path, most bytes or nil, seconds to connect, seconds without a byte, is what lies at path no part of it?,
+ * state or nil) -> download, or nil and a message */
 static int begin(lua_State *L) {
   const ms_download_wish w = {.url = msl_string(L, 1, "download", "an address"),
                               .path = msl_string(L, 2, "download", "the name of a file"),
                               .most = (uint64_t)luaL_optinteger(L, 3, 0),
                               .connect = luaL_checknumber(L, 4),
-                              .stall = luaL_checknumber(L, 5)};
+                              .stall = luaL_checknumber(L, 5),
+                              .anew = lua_toboolean(L, 6),
+                              .state = luaL_optstring(L, 7, NULL)};
   ms_download **d = lua_newuserdatauv(L, sizeof *d, 0);
   *d = NULL;
   if (msl_metatable(L, DOWNLOAD)) {

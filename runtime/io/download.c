@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -21,11 +22,14 @@ enum { /* options */
        OPT_ERRORBUFFER = POINTER + 10,
        OPT_WRITEFUNCTION = FUNCTION + 11,
        OPT_USERAGENT = POINTER + 18,
+       OPT_HTTPHEADER = POINTER + 23,
+       OPT_HEADERDATA = POINTER + 29,
        OPT_LOW_SPEED_LIMIT = LONG + 19,
        OPT_LOW_SPEED_TIME = LONG + 20,
        OPT_FAILONERROR = LONG + 45,
        OPT_FOLLOWLOCATION = LONG + 52,
        OPT_MAXREDIRS = LONG + 68,
+       OPT_HEADERFUNCTION = FUNCTION + 79,
        OPT_NOSIGNAL = LONG + 99,
        OPT_RESUME_FROM = OFF_T + 116,
        OPT_CONNECTTIMEOUT_MS = LONG + 156,
@@ -58,6 +62,8 @@ static struct curl {
   int (*multi_poll)(void *m, void *extra, unsigned n, int timeout_ms, int *ready);
   message *(*multi_info_read)(void *m, int *left);
   int (*multi_cleanup)(void *m);
+  void *(*slist_append)(void *list, const char *text);
+  void (*slist_free_all)(void *list);
 } curl;
 
 static int open_library(void) {
@@ -65,7 +71,7 @@ static int open_library(void) {
   static const char *const functions[] = {
       "curl_global_init",  "curl_easy_init",       "curl_easy_setopt",      "curl_easy_getinfo",        "curl_easy_strerror",
       "curl_easy_cleanup", "curl_multi_init",      "curl_multi_add_handle", "curl_multi_remove_handle", "curl_multi_perform",
-      "curl_multi_poll",   "curl_multi_info_read", "curl_multi_cleanup"};
+      "curl_multi_poll",   "curl_multi_info_read", "curl_multi_cleanup",    "curl_slist_append",        "curl_slist_free_all"};
   static bool opened;
   if (opened) return 0;
   void *lib = NULL, *found[sizeof functions / sizeof *functions];
@@ -85,12 +91,14 @@ static int open_library(void) {
 /* ---- a download ------------------------------------------------------------------------------------------------------ */
 
 struct ms_download {
-  void *easy, *multi;
+  void *easy, *multi, *headers;
   int fd;
   char *url, *path;
   uint64_t have, total, most, asked; /* asked: the byte from which on the server was asked to send */
   double connect, stall, last;       /* seconds; when a byte came last, or it was begun */
   bool begun;                        /* a byte of it has come */
+  bool tagged;                       /* state is the ETag, which counts before Last-Modified */
+  char state[256], answer[256];      /* what the server names the state of the file by that the part is of; in this answer; "" */
   char why[256], problem[256];       /* libcurl's words; ours */
 };
 
@@ -109,6 +117,7 @@ static size_t receive(char *bytes, size_t size, size_t n, void *to) {
     long code = 0;
     curl.easy_getinfo(d->easy, INFO_RESPONSE_CODE, &code);
     d->begun = true;
+    if (*d->answer || !d->asked || code == 200) memcpy(d->state, d->answer, sizeof d->state);
     if (d->asked && code == 200) { /* all of it: the part is of no use */
       if (ftruncate(d->fd, 0)) return 0;
       d->have = 0;
@@ -135,7 +144,30 @@ static size_t receive(char *bytes, size_t size, size_t n, void *to) {
   return n;
 }
 
-static int open_part(ms_download *d) {
+/* libcurl hands over a line of the head of an answer; those of redirections come first. */
+static size_t read_head(char *bytes, size_t size, size_t n, void *to) {
+  ms_download *d = to;
+  n *= size;
+  const size_t all = n;
+  const bool etag = n > 5 && !strncasecmp(bytes, "ETag:", 5), date = n > 14 && !strncasecmp(bytes, "Last-Modified:", 14);
+  if (n > 5 && !strncmp(bytes, "HTTP/", 5)) {
+    *d->answer = 0;
+    d->tagged = false;
+  }
+  if (!etag && (!date || d->tagged)) return all;
+  const size_t name = etag ? 5 : 14;
+  for (bytes += name, n -= name; n && *bytes == ' '; n--) bytes++;
+  while (n && (unsigned char)bytes[n - 1] <= ' ') n--;
+  bool plain = n > 0 && n < sizeof d->answer;
+  for (size_t i = 0; i < n; i++) plain = plain && bytes[i] >= ' ' && bytes[i] < 127;
+  if (!plain || (etag && !strncmp(bytes, "W/", 2))) return all; /* (weak ones do not stand for the bytes) */
+  memcpy(d->answer, bytes, n);
+  d->answer[n] = 0;
+  d->tagged = etag;
+  return all;
+}
+
+static int open_part(ms_download *d, bool anew) {
   struct stat st;
   d->fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (d->fd < 0 || fstat(d->fd, &st)) ms_fail("%s: cannot write: %s", d->path, strerror(errno));
@@ -143,7 +175,7 @@ static int open_part(ms_download *d) {
   else if (flock(d->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) ms_fail("%s: another process is downloading it", d->path);
   else {
     d->have = (uint64_t)st.st_size;
-    if (!d->most || d->have <= d->most) return 0;
+    if (!anew && (!d->most || d->have <= d->most)) return 0;
     d->have = 0; /* not a part of what is wanted */
     return ftruncate(d->fd, 0);
   }
@@ -171,7 +203,15 @@ static int start(ms_download *d) {
   curl.easy_setopt(d->easy, OPT_NOSIGNAL, 1L);
   curl.easy_setopt(d->easy, OPT_CONNECTTIMEOUT_MS, connect > 0 ? connect : 1L);
   curl.easy_setopt(d->easy, OPT_QUICK_EXIT, 1L);
+  curl.easy_setopt(d->easy, OPT_HEADERFUNCTION, read_head);
+  curl.easy_setopt(d->easy, OPT_HEADERDATA, (void *)d);
   if (d->have) curl.easy_setopt(d->easy, OPT_RESUME_FROM, (int64_t)d->have);
+  if (d->have && *d->state) { /* the rest if the file is as it was, else all of it */
+    char line[300];
+    snprintf(line, sizeof line, "If-Range: %s", d->state);
+    if (!(d->headers = curl.slist_append(NULL, line))) return ms_fail("download: out of memory"), -1;
+    curl.easy_setopt(d->easy, OPT_HTTPHEADER, d->headers);
+  }
   return curl.multi_add_handle(d->multi, d->easy) ? (ms_fail("download: libcurl does not take it"), -1) : 0;
 }
 
@@ -179,7 +219,8 @@ static void stop(ms_download *d) {
   if (d->easy && d->multi) curl.multi_remove_handle(d->multi, d->easy);
   if (d->easy) curl.easy_cleanup(d->easy);
   if (d->multi) curl.multi_cleanup(d->multi);
-  d->easy = d->multi = NULL;
+  if (d->headers) curl.slist_free_all(d->headers);
+  d->easy = d->multi = d->headers = NULL;
 }
 
 ms_download *ms_download_begin(const ms_download_wish *w) {
@@ -192,10 +233,11 @@ ms_download *ms_download_begin(const ms_download_wish *w) {
   d->most = w->most;
   d->connect = w->connect;
   d->stall = w->stall;
+  if (w->state) snprintf(d->state, sizeof d->state, "%s", w->state);
   d->url = strdup(w->url);
   d->path = strdup(w->path);
   if (!d->url || !d->path) ms_fail("download: out of memory");
-  else if (!open_part(d) && !start(d)) return d;
+  else if (!open_part(d, w->anew) && !start(d)) return d;
   ms_download_close(d);
   return NULL;
 }
@@ -240,6 +282,8 @@ int ms_download_step(ms_download *d, ms_download_progress *p) {
   *p = (ms_download_progress){.have = d->have, .total = d->total};
   return rc;
 }
+
+const char *ms_download_state(const ms_download *d) { return d->state; }
 
 void ms_download_close(ms_download *d) {
   if (!d) return;

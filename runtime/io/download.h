@@ -15,6 +15,8 @@ typedef struct ms_download_wish {
   const char *url, *path;
   uint64_t most;         /* fail when it is more than so many bytes; 0: any number */
   double connect, stall; /* fail after so many seconds without a connection; without a byte */
+  bool anew;             /* what lies at `path` is no part of it */
+  const char *state;     /* what ms_download_state said when the part was received: another state begins anew; NULL: not known */
 } ms_download_wish;
 
 typedef struct ms_download_progress {
@@ -25,6 +27,9 @@ typedef struct ms_download ms_download;
 ms_download *ms_download_begin(const ms_download_wish *w);
 /* 1: more is to come; 0: complete, and on the disk; -1 */
 int ms_download_step(ms_download *d, ms_download_progress *p);
+/* What the server names the state of the file by (ETag, else Last-Modified); "" where it does not; before the first byte
+ * what it was begun with. */
+const char *ms_download_state(const ms_download *d);
 void ms_download_close(ms_download *d); /* NULL is fine */
 
 #endif

@@ -67,9 +67,9 @@ function data.write_csv(path, x, given) return require("mascon.csv").write(path,
 -- data.download(url, path [, { md5 =, sha256 =, size =, connect_timeout = 15, stall_timeout = 30, label = }]) -> path
 -- A file from the web (http, https), whole and right or not at all: what comes goes to PATH.part, where a later call goes on (also after
 -- Ctrl-C), and takes its name when it is complete and its size and digests are as given. url: an address, or a list that is tried in order.
--- A file that is there and has the digest given is taken as it is; without a digest nothing tells whether what goes on behind a PATH.part
--- is still the file that it began as. Seconds: to connect, and without a byte. Raises with what each address said; also where
--- MASCON_OFFLINE=1.
+-- A file that is there and has the digest given is taken as it is. Without a digest a PATH.part is gone on with only where it came from the
+-- same address (PATH.part.from tells), and the server does not name the file by another ETag, or another date, than then. Seconds: to
+-- connect, and without a byte. Raises with what each address said; also where MASCON_OFFLINE=1.
 function data.download(url, path, given) return require("mascon.download").download(url, path, given) end
 
 -- ---- MNIST and its like ----------------------------------------------------------------------------------------------------------

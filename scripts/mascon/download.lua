@@ -31,16 +31,36 @@ local function wrong(path, o)
   end
 end
 
+-- What PATH.part is a part of stands in PATH.part.from: the address, and what the server names the state of the file by, if it does.
+local function origin(part)
+  local f = io.open(part .. ".from", "rb")
+  if not f then return nil end
+  local closing <close> = f -- luacheck: ignore closing
+  return f:read("l", "l")
+end
+
+local function discard(part)
+  os.remove(part)
+  os.remove(part .. ".from")
+end
+
 local MB = 1 << 20
 
 -- From one address to the file `part`: true, or nil and why not.
 local function transfer(url, part, o)
-  local d, problem = core.download(url, part, o.size or o.at_most, o.connect_timeout, o.stall_timeout)
+  local from, state = origin(part)
+  if from ~= url then state = nil end
+  -- Of another address, or of nobody knows which, it is gone on with only where a digest tells in the end.
+  local d, problem = core.download(url, part, o.size or o.at_most, o.connect_timeout, o.stall_timeout, from ~= url and not o.digest, state)
   if not d then return nil, problem end
   local closing <close> = d -- luacheck: ignore closing
-  local more, have, total = true, 0, 0
+  local more, have, total, now = true, 0, 0, state or ""
+  local function note() assert(system.replace(part .. ".from", ("%s\n%s\n"):format(url, now))) end
+  note()
   local function step()
-    more, have, total = d:step()
+    local before = now
+    more, have, total, now = d:step()
+    if now ~= before then note() end
     return more
   end
   repeat step() until not more or have > 0
@@ -60,13 +80,15 @@ local function transfer(url, part, o)
 end
 
 -- From one of the addresses in `urls` to `path`: true, or nil and what each of them said, a line for each. What was received of a file
--- stays in PATH.part, and the next time goes on there.
+-- stays in PATH.part, and the next time goes on there, if it is the same file.
 function download.fetch(urls, path, o)
+  o.digest = o.sha256 or o.md5
   local part, said = path .. ".part", {}
   for _, url in ipairs(urls) do
     local ok, problem = true, nil
-    if not (o.size and size_of(part) == o.size and not wrong(part, o)) then
-      if o.size and size_of(part) == o.size then os.remove(part) end -- all of it, and wrong
+    local whole = o.size and size_of(part) == o.size and (o.digest or origin(part) == url)
+    if not (whole and not wrong(part, o)) then
+      if whole then discard(part) end -- all of it, and wrong
       ok, problem = transfer(url, part, o)
     end
     if ok then
@@ -74,12 +96,13 @@ function download.fetch(urls, path, o)
       if problem == nil then
         local renamed, message = os.rename(part, path)
         if not renamed then fail("download: %s", message) end
+        discard(part)
         return true
       end
-      os.remove(part)
+      discard(part)
       problem = ("%s: not the file that was meant: %s"):format(url, problem)
     end
-    if size_of(part) == 0 then os.remove(part) end
+    if size_of(part) == 0 then discard(part) end
     said[#said + 1] = "  " .. problem
   end
   return nil, table.concat(said, "\n")

@@ -195,10 +195,29 @@ local function write_record(self)
   ensure(system.replace(self:path("run.json"), json.encode(self.record, { indent = "  ", replace = true }) .. "\n"))
 end
 
+-- The file name of the script that runs; nil at the prompt.
+local function script()
+  local name = type(arg) == "table" and arg[0]
+  return type(name) == "string" and name:match "[^/]*%.lua$" or nil
+end
+
+-- Raise where the folder holds the run of another script, whose metrics and summary a new run would replace. (Older runs tell their script
+-- by the command only.)
+local function check_script(self)
+  local ok, was = pcall(log.read, self:path "run.json")
+  if not ok or type(was) ~= "table" then return end
+  local its, ours = was.script, script()
+  if its == nil and type(was.command) == "string" then its = was.command:match "([^%s/']+%.lua)%f[%s'\0]" end
+  if its and ours and its ~= ours then
+    fail("%s holds a run of %s (run.json), and this is %s; choose another --out, or remove that folder", self.dir, text.show(its), ours)
+  end
+end
+
 -- Begin a new run: the metrics and the summary of the one before go, its checkpoints stay until they are written over.
 local function begin(self, opts)
+  check_script(self)
   self.record = { options = option_values(opts.options), same = opts.same or {}, begun = os.time(), versions = versions(),
-    command = self.command, commit = self.commit }
+    command = self.command, script = script(), commit = self.commit }
   self.saved, self.lists = {}, {}
   write_record(self) -- first: from here on nothing that lies in the folder is of this run
   os.remove(self:path("summary.json"))
@@ -220,12 +239,13 @@ local function numbered(dir, resume)
 end
 
 -- Open the folder `dir`, which is this process's from then on; another one that has it makes this raise. Without resume a new run begins,
--- and the folder is made if need be. opts.resume = true: the run in it goes on; raises where there is none, and where an option or one of
--- opts.same (names and values of what the run stands on: the data set, ...) is not what it was begun with. opts.may_change: names of
--- options that may differ, besides epochs, out, data and device. opts.options: the script's options. opts.numbered = true: the run lies in
--- dir/run_1, or run_2, ...: the next number that is free, with resume the greatest there is (run.dir tells). opts.tensorboard = true: the
--- numbers of each line of metrics are curves in TensorBoard, too, and run:summary adds the options to its table of runs; or a function of a
--- folder and options ({ resume = step } or {}) that gives an object with the methods of ms.tensorboard's writers, to stand in for one.
+-- which replaces one of the same script (that of another script makes this raise), and the folder is made if need be. opts.resume = true:
+-- the run in it goes on; raises where there is none, and where an option or one of opts.same (names and values of what the run stands on:
+-- the data set, ...) is not what it was begun with. opts.may_change: names of options that may differ, besides epochs, out, data and
+-- device. opts.options: the script's options. opts.numbered = true: the run lies in dir/run_1, or run_2, ...: the next number that is free,
+-- with resume the greatest there is (run.dir tells). opts.tensorboard = true: the numbers of each line of metrics are curves in
+-- TensorBoard, too, and run:summary adds the options to its table of runs; or a function of a folder and options ({ resume = step } or {})
+-- that gives an object with the methods of ms.tensorboard's writers, to stand in for one.
 function log.open(dir, opts)
   opts = options.read("run", opts,
     { resume = any, options = any, same = any, may_change = any, numbered = false, tensorboard = any })

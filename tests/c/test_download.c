@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,6 +15,8 @@
 /* ---- the server ---------------------------------------------------------------------------------------------------- */
 
 enum { SIZE = 100000 };
+
+static int *asked_for; /* how often "tagged" was, in all processes */
 
 static uint8_t byte_at(size_t i) { return (uint8_t)(i * 7 + i / 256); }
 
@@ -47,7 +50,7 @@ static void answer(int to) {
   char *file = strrchr(word, '/'), *range = strstr(asked, "Range: bytes=");
   if (file) *file = 0; /* word/name.mat */
   size_t from = range ? strtoul(range + 13, NULL, 10) : 0, upto = SIZE;
-  const bool is_wrong = !strcmp(word, "wrong");
+  bool is_wrong = !strcmp(word, "wrong");
   if (!strcmp(word, "missing")) return say(to, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 4\r\n\r\nnone");
   if (!strcmp(word, "moved"))
     return say(to, "HTTP/1.1 302 Found\r\nLocation: /good\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -63,10 +66,16 @@ static void answer(int to) {
     for (int i = 0; i < 5000; i++) put(to, block, sizeof block);
     return;
   }
+  if (!strcmp(word, "tagged")) { /* the first time cut off; then there is another file, which is known by another tag */
+    is_wrong = (*asked_for)++ > 0;
+    if (strstr(asked, "If-Range: \"one\"") && is_wrong) from = 0;
+    if (!is_wrong) upto = 40000;
+  }
   if (!strcmp(word, "whole")) from = 0;
   if (from >= SIZE) return say(to, "HTTP/1.1 416 Range Not Satisfiable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   if (from) say(to, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %zu-%d/%d\r\n", from, SIZE - 1, SIZE);
   else say(to, "HTTP/1.1 200 OK\r\n");
+  if (!strcmp(word, "tagged")) say(to, "Last-Modified: yesterday\r\netag:  \"%s\" \r\n", is_wrong ? "two" : "one");
   say(to, "Connection: close\r\nContent-Length: %zu\r\n\r\n", SIZE - from);
   if (!strcmp(word, "cut") && from + 40000 < upto) upto = from + 40000;
   if (!strcmp(word, "stall")) upto = 1000;
@@ -107,7 +116,8 @@ static int port;
 static int start_server(void **state) {
   (void)state;
   const int s = listen_somewhere(&port);
-  if (s < 0) return -1;
+  asked_for = mmap(NULL, sizeof *asked_for, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (s < 0 || asked_for == MAP_FAILED) return -1;
   server = fork();
   if (!server) {
     setpgid(0, 0);
@@ -187,6 +197,28 @@ static void test_goes_on_where_it_was_cut_off(void **state) {
   failed("(80000 bytes so far)");
   assert_int_equal(fetch("cut", 0), 0);
   check_part(SIZE);
+}
+
+/* A part of what the file was is not gone on with when the server says that it is another one now. */
+static void test_another_file_at_the_address(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    ms_download_progress p = {0};
+    ms_download_wish w = {.url = url("tagged"), .path = path("part"), .connect = 5, .stall = 5, .state = i ? "\"one\"" : NULL};
+    ms_download *d = ms_download_begin(&w);
+    assert_non_null(d);
+    int rc = 1;
+    while (rc > 0) rc = ms_download_step(d, &p);
+    assert_int_equal(rc, i - 1);
+    assert_string_equal(ms_download_state(d), i ? "\"two\"" : "\"one\"");
+    ms_download_close(d);
+  }
+  size_t n;
+  uint8_t *bytes = ms_read_file(path("part"), 1 << 20, &n);
+  assert_int_equal(n, SIZE);
+  for (size_t i = 0; i < n; i++)
+    if (bytes[i] != (uint8_t)(byte_at(i) + 1)) fail_msg("byte %zu", i);
+  free(bytes);
 }
 
 static void test_servers_that_do_not_know_parts(void **state) {
@@ -283,8 +315,12 @@ int main(int argc, char **argv) {
     return stop_server(NULL);
   }
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(test_whole_file),      TEST(test_goes_on_where_it_was_cut_off), TEST(test_servers_that_do_not_know_parts),
-      TEST(test_what_goes_wrong), TEST(test_one_at_a_time_and_interrupts), TEST(test_digests)};
+  const struct CMUnitTest tests[] = {TEST(test_whole_file),
+                                     TEST(test_goes_on_where_it_was_cut_off),
+                                     TEST(test_servers_that_do_not_know_parts),
+                                     TEST(test_another_file_at_the_address),
+                                     TEST(test_what_goes_wrong),
+                                     TEST(test_one_at_a_time_and_interrupts),
+                                     TEST(test_digests)};
   return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -71,6 +71,26 @@ function TestRun:test_metrics_as_csv()
   lu.assertNil(system.kind(self.dir .. "/metrics.csv"))
 end
 
+-- A script does not replace what another one left.
+function TestRun:test_the_folder_of_another_script()
+  local before = arg
+  local back <close> = setmetatable({}, { __close = function() arg = before end }) -- luacheck: ignore back
+  local function begin(name) -- luacheck: globals arg
+    arg = { [0] = name }
+    ms.run(self.dir, { options = { lr = 1 } }):summary { loss = 1 }
+  end
+  begin "scripts/one.lua"
+  checks.fails("holds a run of 'one.lua' (run.json), and this is two.lua; choose another --out", begin, "elsewhere/two.lua")
+  lu.assertEquals(log.read(self.dir .. "/summary.json").command, "scripts/one.lua")
+  begin "moved/one.lua"
+  local record = log.read(self.dir .. "/run.json")
+  record.script = nil -- as older versions wrote it
+  record.command = "build/mascon 'a b/one.lua' --out x.lua"
+  write(self.dir .. "/run.json", require "mascon.json".encode(record))
+  checks.fails("holds a run of 'one.lua'", begin, "two.lua")
+  begin "one.lua"
+end
+
 function TestRun:test_numbered_folders()
   local function open(resume) return ms.run(self.dir, { numbered = true, resume = resume }) end
   checks.fails("resume: no run to go on with", open, true)

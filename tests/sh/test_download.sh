@@ -47,7 +47,6 @@ says({ web .. "/wrong", web .. "/round" }, { md5 = ("0"):rep(32) }, "/wrong: not
   "\n  " .. web .. "/round: ")
 assert(not io.open(path .. ".part"), "what is wrong is not gone on with")
 says(web .. "/much", { size = 100000 }, "sends more than the 100000 bytes")
-os.remove(path .. ".part")
 says(web .. "/stall", { stall_timeout = 0.5 }, "nothing came for 0.5 seconds (1000 bytes so far)")
 assert(io.open(path .. ".part"):seek "end" == 1000)
 assert(ms.data.download(web .. "/good", path) == path, "the rest of it")
@@ -62,6 +61,37 @@ for have = 40000, 80000, 40000 do
   assert(not ok and message:find(("(%d bytes so far)"):format(have), 1, true), message)
 end
 assert(ms.data.download(web .. "/cut", path) == path)
+END
+
+check 'the part of another address, or of another state of the file' <<'END'
+local path, web = os.getenv "TOP" .. "/f.mat", os.getenv "WEB"
+local function bytes(k) -- as the server sends them
+  local list = {}
+  for i = 0, 99999 do list[i + 1] = string.char((i * 7 + i // 256 + k) % 256) end
+  return table.concat(list)
+end
+local function contents()
+  local f <close> = io.open(path, "rb")
+  return f:read "a"
+end
+local function none(name) assert(not io.open(name), name) end
+assert(not pcall(ms.data.download, web .. "/stall", path, { stall_timeout = 0.5 })) -- 1,000 bytes of one file
+assert(ms.data.download(web .. "/wrong", path) == path)
+assert(contents() == bytes(1), "made of two files")
+none(path .. ".part")
+none(path .. ".part.from")
+local left <close> = assert(io.open(path .. ".part", "wb")) -- nobody knows of what
+left:write(("x"):rep(100000)):close()
+assert(ms.data.download(web .. "/good", path, { size = 100000 }) == path)
+assert(contents() == bytes(0), "a part of unknown origin")
+assert(not pcall(ms.data.download, web .. "/tagged", path)) -- 40,000 bytes, tagged "one"; then it is another file
+assert(ms.data.download(web .. "/tagged", path) == path)
+assert(contents() == bytes(1), "made of two states of a file")
+-- with a digest the part of another mirror is as good
+local md5 = require("mascon.inside").data.digest(path, "md5")
+assert(not pcall(ms.data.download, web .. "/stall", path .. "2", { stall_timeout = 0.5 }))
+assert(not pcall(ms.data.download, web .. "/cut", path .. "2", { md5 = md5 }))
+assert(io.open(path .. "2.part"):seek "end" == 41000)
 END
 
 check 'misuse' <<'END'
