@@ -30,7 +30,8 @@ enum {
   LEAST_CHUNK = 48,
   TILE = 1024, /* training rows scored at a time: a multiple of PANEL_ROWS and of SCAN */
   DEPTH = 512, /* features per pass, so that a packed chunk stays in the L2 cache */
-  SCAN = 64    /* scores that are compared at a time with the limit */
+  SCAN = 64,   /* scores that are compared at a time with the limit */
+  RANKED = 12  /* most neighbours whose limit is found from the least of groups */
 };
 
 struct ms_knn {
@@ -53,6 +54,8 @@ struct ms_knn {
 typedef void (*product_fn)(int64_t k, const float *restrict a, const float *restrict b, float *restrict c, int64_t ldc);
 typedef uint64_t (*hits_fn)(const float *s, float limit);
 typedef int64_t (*scan_fn)(const float *s, int64_t from, int64_t n, float limit);
+typedef float (*rank_fn)(const float *s, int64_t n, int64_t k);
+typedef float (*rough_fn)(const float *a, const float *b, int64_t d);
 
 /* Products of a tile of queries with a panel of training rows, and the search in the scores: VECTOR counts floats. */
 #define T             float
@@ -118,6 +121,8 @@ typedef struct knn_kernels {
   product_fn product;
   scan_fn scan;
   hits_fn hits;
+  rank_fn rank_bound;
+  rough_fn rough;
   distance_fn distance;
   manhattan_fn manhattan;
 } knn_kernels;
@@ -125,10 +130,12 @@ typedef struct knn_kernels {
 static knn_kernels best_knn_kernels(void) {
 #if ML_VARIANTS
   const int isa = ml_isa();
-  if (isa == ML_AVX512) return (knn_kernels){product_avx512, scan_avx512, hits_avx512, distance_avx, manhattan_avx};
-  if (isa == ML_AVX2) return (knn_kernels){product_avx2, scan_avx2, hits_avx2, distance_avx, manhattan_avx};
+  if (isa == ML_AVX512)
+    return (knn_kernels){product_avx512, scan_avx512, hits_avx512, rank_bound_avx512, rough_avx512, distance_avx, manhattan_avx};
+  if (isa == ML_AVX2)
+    return (knn_kernels){product_avx2, scan_avx2, hits_avx2, rank_bound_avx2, rough_avx2, distance_avx, manhattan_avx};
 #endif
-  return (knn_kernels){product_base, scan_base, hits_base, distance_base, manhattan_base};
+  return (knn_kernels){product_base, scan_base, hits_base, rank_bound_base, rough_base, distance_base, manhattan_base};
 }
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */
@@ -252,7 +259,6 @@ typedef struct workspace {
   float *score;    /* CHUNK x TILE */
   neighbour *heap; /* CHUNK x k */
   float *best;     /* min(k, TILE): scores of one tile */
-  int32_t *pick;   /* TILE */
   double norm[CHUNK];
   int64_t held[CHUNK];
   int8_t *bytes; /* the queries for the screen */
@@ -292,39 +298,57 @@ static void pack_queries(const ms_knn *m, workspace *w, const float *q, int64_t 
   }
 }
 
-/* Of the picked rows those whose score is at most `limit`: how many; lowest score first, unless they are too many to sort. */
-static int64_t sort_picked(int32_t *pick, int64_t picked, const float *s, float limit) {
-  int64_t left = 0;
-  for (int64_t p = 0; p < picked; p++)
-    if (s[pick[p]] <= limit) pick[left++] = pick[p];
-  for (int64_t p = 1; left <= 128 && p < left; p++) {
-    const int32_t row = pick[p];
-    int64_t at = p;
-    for (; at > 0 && s[pick[at - 1]] > s[row]; at--) pick[at] = pick[at - 1];
-    pick[at] = row;
-  }
-  return left;
+/* A score that is no larger than `most`, which is about `size`: f32 rounding is covered by the factor. */
+static float as_limit(double most, double size) { return nextafterf((float)(most + 1e-12 * size), INFINITY); }
+
+/* A larger score than this is not among the k nearest, as far as is known from the rows measured. */
+static float limit_of(const workspace *w, int64_t i, int64_t k, double size, double error) {
+  if (w->held[i] < k) return FLT_MAX;
+  const double far = w->heap[i * k].far;
+  return as_limit(far - size + error, far + size);
 }
 
-/* Measure them, but for those that what has been measured rules out. */
-static void measure_picked(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t first, int64_t k, int64_t picked,
-                           double size, double error, const knn_kernels *f) {
+/* A row whose distance in f32 is larger than this is not among the k nearest. Infinite where f32 does not reach. */
+static float rough_limit(const workspace *w, int64_t i, int64_t k, int64_t d) {
+  if (w->held[i] < k) return INFINITY;
+  return (float)(w->heap[i * k].far * (1 + (double)(d + 16) * (double)FLT_EPSILON) + (double)d * 1e-37);
+}
+
+/* Measure the rows of tile `first` with a score s in (above, limit], but for those that what has been measured rules out. n:
+ * scores, a multiple of SCAN; those of no row are infinite. */
+static void measure_between(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t first, int64_t n, int64_t k,
+                            float above, float limit, double size, double error, const knn_kernels *f) {
   const float *s = w->score + i * TILE;
-  neighbour *heap = w->heap + i * k;
-  for (int64_t p = 0; p < picked; p++) {
-    const int64_t r = w->pick[p];
-    if (w->held[i] == k && (double)s[r] > heap[0].far - size + error + 1e-12 * (heap[0].far + size)) continue;
-    w->measured++;
-    push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
-  }
+  float rough = rough_limit(w, i, k, m->d);
+  for (int64_t from = f->scan(s, 0, n, limit); from < n; from = f->scan(s, from + SCAN, n, limit))
+    for (uint64_t bits = f->hits(s + from, limit); bits; bits &= bits - 1) {
+      const int64_t r = from + __builtin_ctzll(bits);
+      if (s[r] <= above || s[r] > limit) continue;
+      const float *row = m->x + (first + r) * m->d;
+      w->measured++;
+      if (w->held[i] == k && f->rough(q, row, m->d) > rough) continue;
+      push_near(w->heap + i * k, &w->held[i], k, (neighbour){f->distance(q, row, m->d), (int32_t)(first + r)});
+      if (w->held[i] < k) continue;
+      rough = rough_limit(w, i, k, m->d);
+      const float tighter = limit_of(w, i, k, size, error);
+      if (tighter < limit) limit = tighter;
+    }
 }
 
-/* Measure the rows of tile t that may be among the k nearest of query i. score + size is the squared distance, as far as `error`
- * apart. */
+/* The k-th least of n scores, or somewhat more. */
+static float rank_limit(workspace *w, const float *s, int64_t n, int64_t k, const knn_kernels *f) {
+  if (k <= RANKED) return f->rank_bound(s, n, k);
+  int64_t scored = 0;
+  for (int64_t r = 0; r < n; r++) push_score(w->best, &scored, k, s[r]);
+  return scored < k ? INFINITY : w->best[0];
+}
+
+/* Measure the rows of tile t that may be among the k nearest of query i: first those with the k lowest scores, then those that they
+ * do not rule out. score + size is the squared distance, as far as `error` apart. */
 static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i, int64_t t, int64_t k, double size, double error,
                         const knn_kernels *f) {
   const int64_t first = t * TILE, wide = m->padded - first < TILE ? m->padded - first : TILE;
-  const int64_t real = m->n - first < TILE ? m->n - first : TILE;
+  const int64_t real = m->n - first < TILE ? m->n - first : TILE, end = (wide + SCAN - 1) / SCAN * SCAN;
   neighbour *heap = w->heap + i * k;
   float *s = w->score + i * TILE;
   if (error == INFINITY) {
@@ -332,27 +356,17 @@ static void select_rows(const ms_knn *m, workspace *w, const float *q, int64_t i
       push_near(heap, &w->held[i], k, (neighbour){f->distance(q, m->x + (first + r) * m->d, m->d), (int32_t)(first + r)});
     return;
   }
-  /* limit: a row with a larger score is not among the k nearest. f32 rounding of the limit is covered by the factor. */
-  float limit = FLT_MAX;
-  if (w->held[i] == k) {
-    const double most = heap[0].far - size + error;
-    limit = nextafterf((float)(most + 1e-12 * (heap[0].far + size)), INFINITY);
-  }
-  int64_t picked = 0, scored = 0;
-  const int64_t end = (wide + SCAN - 1) / SCAN * SCAN;
   for (int64_t r = wide; r < end; r++) s[r] = INFINITY;
-  for (int64_t from = f->scan(s, 0, end, limit); from < end; from = f->scan(s, from + SCAN, end, limit))
-    for (uint64_t bits = f->hits(s + from, limit); bits; bits &= bits - 1) {
-      const int64_t r = from + __builtin_ctzll(bits);
-      if (s[r] > limit) continue;
-      w->pick[picked++] = (int32_t)r;
-      if (k >= real) continue;
-      push_score(w->best, &scored, k, s[r]);
-      if (scored < k) continue;
-      const float tighter = nextafterf((float)((double)w->best[0] + 2 * error), INFINITY);
-      if (tighter < limit) limit = tighter;
+  float above = -INFINITY, limit = limit_of(w, i, k, size, error);
+  if (w->held[i] < k && k < real) {
+    const float rank = rank_limit(w, s, end, k, f);
+    if (rank < limit) {
+      measure_between(m, w, q, i, first, end, k, above, rank, size, error, f);
+      above = rank, limit = limit_of(w, i, k, size, error);
+      if (limit <= above) return;
     }
-  measure_picked(m, w, q, i, first, k, sort_picked(w->pick, picked, s, limit), size, error, f);
+  }
+  measure_between(m, w, q, i, first, end, k, above, limit, size, error, f);
 }
 
 static void f32_scores(const ms_knn *m, workspace *w, int64_t tall, int64_t first, int64_t wide, const knn_kernels *f) {
@@ -408,7 +422,7 @@ static void measure_chunk(const ms_knn *m, workspace *w, const float *q, int64_t
 
 static void close_desk(workspace *w) {
   if (!w) return;
-  free(w->packed), free(w->bytes), free(w->score), free(w->heap), free(w->best), free(w->pick), free(w);
+  free(w->packed), free(w->bytes), free(w->score), free(w->heap), free(w->best), free(w);
 }
 
 static workspace *open_desk(const ms_knn *m, int64_t k) {
@@ -420,8 +434,7 @@ static workspace *open_desk(const ms_knn *m, int64_t k) {
   w->score = ml_alloc(products ? CHUNK * TILE : 0, sizeof *w->score);
   w->heap = ml_alloc(CHUNK * k, sizeof *w->heap);
   w->best = ml_alloc(k < TILE ? k : TILE, sizeof *w->best);
-  w->pick = ml_alloc(TILE, sizeof *w->pick);
-  if (w->packed && (w->bytes || !m->screen) && w->score && w->heap && w->best && w->pick) return w;
+  if (w->packed && (w->bytes || !m->screen) && w->score && w->heap && w->best) return w;
   close_desk(w);
   return NULL;
 }

@@ -47,12 +47,13 @@ static void check_neighbours(int64_t n, int64_t nq, int64_t d, int64_t k, const 
 }
 
 static void neighbour_shapes(void) {
-  static const int64_t shape[][4] = {{1, 1, 1, 1},    {5, 3, 2, 5},      {31, 97, 7, 4},    {33, 13, 8, 33},
-                                     {700, 50, 3, 9}, {1100, 30, 40, 1}, {600, 20, 515, 7}, {1300, 8, 17, 1200}};
+  static const int64_t shape[][4] = {{1, 1, 1, 1},      {5, 3, 2, 5},      {31, 97, 7, 4},    {33, 13, 8, 33},
+                                     {700, 50, 3, 9},   {1100, 30, 40, 1}, {600, 20, 515, 7}, {1300, 8, 17, 1200},
+                                     {900, 20, 24, 12}, {900, 20, 24, 13}};
   noise_state = 7;
   for (size_t s = 0; s < sizeof shape / sizeof *shape; s++) {
     const int64_t n = shape[s][0], nq = shape[s][1], d = shape[s][2], k = shape[s][3];
-    static const float scales[][2] = {{1, 0}, {1, 1000}, {1e-3f, 1e4f}, {1e-25f, 0}, {1e25f, 0}, {0, 3}};
+    static const float scales[][2] = {{1, 0}, {1, 1000}, {1e-3f, 1e4f}, {1e-25f, 0}, {3e17f, 0}, {1e25f, 0}, {0, 3}};
     for (size_t v = 0; v < sizeof scales / sizeof *scales; v++) {
       float *x = noisy(n, d, scales[v][0], scales[v][1]), *q = noisy(nq, d, scales[v][0], scales[v][1]);
       for (int64_t i = 0; i < nq; i += 3) memcpy(q + i * d, x + (i * 7 % n) * d, (size_t)d * sizeof *x); /* at distance 0 */
@@ -62,6 +63,9 @@ static void neighbour_shapes(void) {
         for (int64_t j = 0; j < d; j++) x[i * d + j] += 3000 * scales[v][0];
       for (int64_t i = 1; i < nq; i += 2)
         for (int64_t j = 0; j < d; j++) q[i * d + j] += 3000 * scales[v][0];
+      check_neighbours(n, nq, d, k, x, q);
+      /* few different rows: the nearest, the k-th and many others are equal */
+      for (int64_t i = 4; i < n; i++) memcpy(x + i * d, x + i % 4 * d, (size_t)d * sizeof *x);
       check_neighbours(n, nq, d, k, x, q);
       free(x), free(q);
     }
