@@ -2,15 +2,16 @@
 -- autoencoders (fully connected, convolutional, denoising, sparse), and what their codes are good for: maps (t-SNE), neighbours of few
 -- labelled images, compression, telling digits from clothes.
 --
---   mascon scripts/representation_lab.lua [--epochs 150] [--mlp-epochs 5] [--quick] [--out runs/representation_lab] [--help]
+--   mascon scripts/representation_lab.lua [--epochs 150] [--mlp-epochs 5] [--only conv,sparse] [--quick] [--out DIR] [--help]
 local ms = require "mascon"
-local nets = require "lab.nets"
+local nets, training = require "lab.nets", require "lab.training"
 local nn, optim, ml, plot = ms.nn, ms.optim, ms.ml, ms.plot
 
 local o = ms.args.standard({
   epochs = 150, batch = 1024, lr = 0.01, seed = 1, out = "runs/representation_lab",
-  momentum = 0.99, noise = 0.5, corrupt = ms.args.choice { "gaussian", "dropout" }, sparsity = 0.5, target = 0.05, warmup = 3,
+  momentum = 0.99, noise = 0.5, corrupt = ms.args.choice { "gaussian", "dropout" }, sparsity = 0.5, target = 0.05, warmup = 10,
   sparse_lr = 1e-3, mlp_epochs = 5, mlp_batch = 256, mlp_lr = 1e-3, labelled = 100, draws = 10, mapped = 1000, published = false,
+  only = "all",
 }, {
   help = "Representations of MNIST: an MLP, four autoencoders, and what their codes are good for",
   describe = {
@@ -18,15 +19,21 @@ local o = ms.args.standard({
     noise = "standard deviation of the noise, or share of the pixels dropped, at the denoising net's inputs",
     corrupt = "which kind of noise that is", sparsity = "weight of mean |code - target| in the sparse net's loss",
     target = "what the sparse net's codes should be near to", sparse_lr = "learning rate of the sparse net",
-    warmup = "epochs in which the learning rate rises to what it is; 0, as published, kills the codes of some nets",
+    warmup = "epochs in which the momentum rises from 0.9 to what it is; 0, as published, kills the codes of some nets",
     mlp_epochs = "passes over the data for the MLP", mlp_batch = "its batch", mlp_lr = "its learning rate",
     labelled = "labelled images that the nearest neighbour is looked for among", draws = "how often they are drawn",
     mapped = "test images on the maps", published = "denoise to the noisy image, and score codes among 1,000 test codes, as was published",
+    only = "nets that are trained: all, or mlp,fc,conv,denoising,sparse; what follows is told of those",
   },
 })
-for _, name in ipairs { "epochs", "batch", "mlp_epochs", "mlp_batch", "labelled", "draws" } do
-  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name:gsub("_", "-"), o[name]), 0) end
+local names, wanted = { "mlp", "fc", "conv", "denoising", "sparse" }, {}
+for name in (o.only == "all" and table.concat(names, ",") or o.only):gmatch "[^,]*" do
+  if not (","..table.concat(names, ",")..","):find(","..name..",", 1, true) then
+    error(("--only %s: expected all, or some of %s with commas"):format(o.only, table.concat(names, ",")), 0)
+  end
+  wanted[name] = true
 end
+training.positive(o, { "epochs", "batch", "mlp_epochs", "mlp_batch", "labelled", "draws" })
 if o.mapped < 100 then error(("--mapped %d: expected 100 or more"):format(o.mapped), 0) end
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
@@ -42,17 +49,9 @@ if o.quick then
 end
 print(("%d training and %d test images of digits, on %s"):format(#train, #test, train.device))
 
-local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "mlp_epochs", "labelled", "draws", "mapped" },
-  same = { training_images = #train } })
-local names, done = { "mlp", "fc", "conv", "denoising", "sparse" }, 0 -- done: epochs of all nets together, the lines of metrics.jsonl
-for _, name in ipairs(o.resume and names or {}) do
-  local at = run:peek(name)
-  done = done + (at and at.epoch or 0)
-end
-if o.resume then
-  run:rewind(done)
-  print(done > 0 and ("going on after %d epochs in %s"):format(done, o.out) or ("no net is saved yet in %s: from the start"):format(o.out))
-end
+local lab = training.open(o, { nets = names, may_change = { "only", "mlp_epochs", "labelled", "draws", "mapped" },
+  same = { training_images = #train }, tensorboard = false })
+local run = lab.run
 
 -- ---- training --------------------------------------------------------------------------------------------------------------------
 -- Net `part`, trained: from the start, or from its checkpoint on. spec: make() -> the net; loss(net, x, y) -> what is minimised and what is
@@ -73,6 +72,7 @@ local function trained(part, spec)
   -- All steps are replays from the first on, so that a run that goes on ends with the same bits.
   ms.rehearse(step, { net = net, sgd = sgd }, { train:batch(1, spec.batch) }, { train:batch(1, (#train - 1) % spec.batch + 1) })
   local at = o.resume and run:load(name, { net = net, sgd = sgd })
+  local warmup = spec.warmup * #loader -- in steps
   local epoch, trace = at and at.epoch or 0, at and at.trace or { step = {}, loss = {}, mean = {}, val = {} }
   if epoch > spec.epochs then error(("--epochs %d: %s has had %d already"):format(spec.epochs, name, epoch), 0) end
   print(at and ("%s: going on after epoch %d"):format(name, epoch) or net)
@@ -84,7 +84,7 @@ local function trained(part, spec)
     local bar = ms.progress(loader, { label = ("%s %d/%d"):format(name, epoch, spec.epochs) })
     for x, y in bar do
       local scope <close> = ms.scope()
-      sgd.lr = spec.lr * math.min(1, (i + 1) / (spec.warmup * #loader))
+      if warmup > 0 then sgd.momentum = spec.momentum - math.max(0, spec.momentum - 0.9) * math.max(0, 1 - i / warmup) end
       local loss = step(x, y)
       mean:add(loss, #x)
       if i % #loader % 100 == 0 then
@@ -93,13 +93,15 @@ local function trained(part, spec)
       end
       i = i + 1
     end
+    if mean:value() - mean:value() ~= 0 then error(("%s: its loss is no number any more in epoch %d: lower --lr or --momentum, or raise "
+      .. "--warmup"):format(name, epoch), 0) end
     local figures = spec.validate(net, board, i)
     local value = figures[spec.figure]
-    done = done + 1
+    lab.done = lab.done + 1
     trace.mean[epoch], trace.val[epoch], trace.dead = mean:value(), value, figures.dead
     for tag, v in pairs { loss = trace.mean[epoch], [spec.figure] = value } do board:scalar(tag, v, i) end
     board:flush()
-    run:epoch { epoch = done, step = i, net = name, net_epoch = epoch, loss = trace.mean[epoch], [spec.figure] = value,
+    run:epoch { epoch = lab.done, step = i, net = name, net_epoch = epoch, loss = trace.mean[epoch], [spec.figure] = value,
       dead = figures.dead }
     run:save(name, { net = net, sgd = sgd, epoch = epoch, trace = trace }) -- last: whatever a kill cuts short is done again
     print(("%s: epoch %d  loss %.4f  %s %.4f"):format(name, epoch, trace.mean[epoch], spec.figure, value))
@@ -110,36 +112,36 @@ end
 
 -- ---- 1: a classifier, by hand ----------------------------------------------------------------------------------------------------
 local function mlp() return nn.sequential { nn.flatten(), nn.linear(784, 512), nn.tanh(), nn.linear(512, 10) } end
-local function accuracy(net)
-  local scores, labels = test:map(net)
-  return ml.accuracy(scores:argmax(2), labels)
-end
-local _, mlp_trace = trained(1, {
-  make = mlp, epochs = mlp_epochs, batch = o.mlp_batch, lr = o.mlp_lr, momentum = 0, warmup = 0, figure = "accuracy",
-  loss = function(net, x, y) return nn.cross_entropy(net(x), y) end,
-  validate = function(net) return { accuracy = accuracy(net) } end,
-})
-plot.lines { { x = mlp_trace.step, y = mlp_trace.loss, label = "training loss" }, title = "MLP 784-512-10: cross entropy", xlabel = "step",
-  ylabel = "loss of a batch", file = run:path "mlp_loss.png" }
+local function classify()
+  local _, trace = trained(1, {
+    make = mlp, epochs = mlp_epochs, batch = o.mlp_batch, lr = o.mlp_lr, momentum = 0, warmup = 0, figure = "accuracy",
+    loss = function(net, x, y) return nn.cross_entropy(net(x), y) end,
+    validate = function(net) return { accuracy = training.accuracy(net, test) } end,
+  })
+  plot.lines { { x = trace.step, y = trace.loss, label = "training loss" }, title = "MLP 784-512-10: cross entropy", xlabel = "step",
+    ylabel = "loss of a batch", file = run:path "mlp_loss.png" }
 
--- The same once more, with ms.fit: hooks in place of the loop. From the same seed it ends with the same accuracies.
-local MLP = nn.class "MLP"
-function MLP:init() self.net = mlp() end
-function MLP:forward(x) return self.net(x) end
-function MLP:configure_optimizers() return optim.sgd(self:parameters(), { lr = o.mlp_lr }) end
-function MLP:training_step(batch) return nn.cross_entropy(self(batch[1]), batch[2]) end
-function MLP:validation_step(batch, _, fit)
-  local scores = self(batch[1])
-  fit:gather("predicted", scores:argmax(2)) -- scored once, at the end
-  fit:gather("truth", batch[2])
-  return nn.cross_entropy(scores, batch[2])
+  -- The same once more, with ms.fit: hooks in place of the loop. From the same seed it ends with the same accuracies.
+  local MLP = nn.class "MLP"
+  function MLP:init() self.net = mlp() end
+  function MLP:forward(x) return self.net(x) end
+  function MLP:configure_optimizers() return optim.sgd(self:parameters(), { lr = o.mlp_lr }) end
+  function MLP:training_step(batch) return nn.cross_entropy(self(batch[1]), batch[2]) end
+  function MLP:validation_step(batch, _, fit)
+    local scores = self(batch[1])
+    fit:gather("predicted", scores:argmax(2)) -- scored once, at the end
+    fit:gather("truth", batch[2])
+    return nn.cross_entropy(scores, batch[2])
+  end
+  function MLP:on_validation_end(fit) -- luacheck: no self
+    fit:log("val_accuracy", ml.accuracy(fit:gathered "predicted", fit:gathered "truth"))
+  end
+  ms.seed(o.seed * 100 + 3)
+  local history = ms.fit(MLP():to(train.device), { train = train, validation = test, batch = o.mlp_batch, epochs = mlp_epochs })
+  print(history)
+  return trace.val
 end
-function MLP:on_validation_end(fit) -- luacheck: no self
-  fit:log("val_accuracy", ml.accuracy(fit:gathered "predicted", fit:gathered "truth"))
-end
-ms.seed(o.seed * 100 + 3)
-local history = ms.fit(MLP():to(train.device), { train = train, validation = test, batch = o.mlp_batch, epochs = mlp_epochs })
-print(history)
+local mlp_accuracy = wanted.mlp and classify() or nil
 
 -- ---- 2: four autoencoders --------------------------------------------------------------------------------------------------------
 local show = test:images(1, 10)
@@ -197,18 +199,20 @@ local function autoencoder(part, make, kind)
   return net, mse
 end
 local function few_active(z) return o.sparsity * (z - o.target):abs():mean() end
-local fc, fc_mse = autoencoder(2, nets.fc, {})
-local conv, conv_mse = autoencoder(3, nets.conv, {})
-local denoising, denoising_mse = autoencoder(4, nets.conv, { corrupt = noisy })
-local sparse, sparse_mse = autoencoder(5, nets.conv, { penalty = few_active, lr = o.sparse_lr })
+local encoders, decoders, errors = { { "pixels", nn.flatten() } }, {}, {}
+for part, kind in ipairs { {}, {}, { corrupt = noisy }, { penalty = few_active, lr = o.sparse_lr } } do
+  local name = names[part + 1]
+  if wanted[name] then
+    local net, mse = autoencoder(part + 1, part == 1 and nets.fc or nets.conv, kind)
+    encoders[#encoders + 1], decoders[name], errors[name] = { name, net[1] }, net[2], mse
+    encoders[name] = net[1]
+  end
+end
 
 -- ---- 3: maps of the codes --------------------------------------------------------------------------------------------------------
-local encoders = { { "pixels", nn.flatten() }, { "fc", fc[1] }, { "conv", conv[1] }, { "denoising", denoising[1] },
-  { "sparse", sparse[1] } }
 local function rows(data, encoder) return data:map(function(x) return encoder(x):flatten(2) end) end -- codes as N x d, labels
-local on_map = test:split(mapped, { seed = o.seed })
-local kl = {}
-for i = 2, 5 do
+local on_map, kl = test:split(mapped, { seed = o.seed }), {}
+for i = 2, #encoders do
   local name, codes, labels = encoders[i][1], rows(on_map, encoders[i][2])
   local tsne = ml.tsne { seed = o.seed }
   local map = tsne:fit_transform(codes)
@@ -221,7 +225,7 @@ end
 -- ---- 4: neighbours of few labelled images ----------------------------------------------------------------------------------------
 -- Each test image gets the label of the nearest of 100 training images, by pixels or by codes; the mean of ten draws of the 100.
 local nearest = {}
-for _, e in ipairs(encoders) do
+for _, e in ipairs(#encoders > 1 and encoders or {}) do
   local mean, codes, labels = ms.meter.mean(), rows(test, e[2])
   for draw = 1, draws do
     local few, few_labels = rows(train:split(o.labelled, { seed = o.seed * 1000 + draw }), e[2])
@@ -236,49 +240,50 @@ for _, e in ipairs(encoders) do
 end
 
 -- ---- 5: compression --------------------------------------------------------------------------------------------------------------
-local codes = rows(test, fc[1])
-local compression = 100 * (1 - codes:nbytes() / test.raw:nbytes())
-local decoded = ms.no_grad(fc[2], codes[{ { 1, 10 } }])
-plot.tiles { visible(ms.cat { show, decoded }), columns = 10, rows = { "image", "decoded" },
-  title = ("%d bytes an image, and from the %d bytes of its code (%.2f %% saved)"):format(test.raw:nbytes() // #test,
-    codes:nbytes() // #test, compression), file = run:path "compression.png" }
+local function compression()
+  local codes = rows(test, encoders.fc)
+  local before, after = test.raw:nbytes(), codes:nbytes()
+  local saved = 100 * (1 - after / before)
+  plot.tiles { visible(ms.cat { show, ms.no_grad(decoders.fc, codes[{ { 1, 10 } }]) }), columns = 10, rows = { "image", "decoded" },
+    title = ("%d bytes an image, and from the %d bytes of its code (%.2f %% saved)"):format(before // #test, after // #test, saved),
+    file = run:path "compression.png" }
+  return saved
+end
 
 -- ---- 6: digits or not? -----------------------------------------------------------------------------------------------------------
 -- How far is the reconstruction from the image? Far, where the net has never seen the like.
-local function distances(data)
-  return data:map(ms.compile(function(x) return (x - conv(x)):flatten(2):norm(2, 2) end)), nil
+local function anomalies(summary)
+  local conv = nn.sequential { encoders.conv, decoders.conv }
+  local function distances(data)
+    return data:map(ms.compile(function(x) return (x - conv(x)):flatten(2):norm(2, 2) end)), nil
+  end
+  local digits, others = distances(train), distances(clothes)
+  local function both(a, b) -- distances N x 1, labels: 1 clothes, 2 digits
+    return ms.cat({ a, b }):reshape { -1, 1 }, ms.cat { ms.full({ #a }, 2, { dtype = "i64" }), ms.full({ #b }, 1, { dtype = "i64" }) }
+  end
+  local judge = ml.logistic_regression {}:fit(both(digits, others))
+  local function told(data, label) -- share of 1,000 random test images that are told right
+    local d = distances(data:split(math.min(1000, #data - 1), { seed = o.seed }))
+    return judge:predict(d:reshape { -1, 1 }):eq(label):float():mean():item()
+  end
+  summary.l2_mnist, summary.l2_fashion = digits:mean():item(), others:mean():item()
+  summary.anomaly_mnist_correct, summary.anomaly_fashion_correct = told(test, 2), told(test_clothes, 1)
+  plot.box { { digits, label = "MNIST" }, { others, label = "Fashion-MNIST" }, title = "distance of an image from its reconstruction",
+    ylabel = "L2 norm", file = run:path "anomaly_box.png" }
+  local pair = ms.cat { test:images(1, 1), test_clothes:images(1, 1) }
+  local pair_out = ms.no_grad(conv, pair)
+  local apart = (pair - pair_out):flatten(2):norm(2, 2):totable()
+  plot.tiles { visible(ms.stack({ pair, pair_out }, 2):flatten(1, 2)), scale = 6,
+    captions = { "digit", ("L2 %.2f"):format(apart[1]), "clothes", ("L2 %.2f"):format(apart[2]) }, title = "image and reconstruction",
+    file = run:path "anomaly_pair.png" }
 end
-local digits, others = distances(train), distances(clothes)
-local function both(a, b) -- distances N x 1, labels: 1 clothes, 2 digits
-  return ms.cat({ a, b }):reshape { -1, 1 }, ms.cat { ms.full({ #a }, 2, { dtype = "i64" }), ms.full({ #b }, 1, { dtype = "i64" }) }
-end
-local judge = ml.logistic_regression {}:fit(both(digits, others))
-local function told(data, label) -- share of 1,000 random test images that are told right
-  local d = distances(data:split(math.min(1000, #data - 1), { seed = o.seed }))
-  return judge:predict(d:reshape { -1, 1 }):eq(label):float():mean():item()
-end
-local digits_right, clothes_right = told(test, 2), told(test_clothes, 1)
-plot.box { { digits, label = "MNIST" }, { others, label = "Fashion-MNIST" }, title = "distance of an image from its reconstruction",
-  ylabel = "L2 norm", file = run:path "anomaly_box.png" }
-local pair = ms.cat { test:images(1, 1), test_clothes:images(1, 1) }
-local pair_out = ms.no_grad(conv, pair)
-local apart = (pair - pair_out):flatten(2):norm(2, 2):totable()
-plot.tiles { visible(ms.stack({ pair, pair_out }, 2):flatten(1, 2)), scale = 6,
-  captions = { "digit", ("L2 %.2f"):format(apart[1]), "clothes", ("L2 %.2f"):format(apart[2]) }, title = "image and reconstruction",
-  file = run:path "anomaly_pair.png" }
 
 -- ---- the figures of the run ------------------------------------------------------------------------------------------------------
 local summary = {
-  device = train.device, mlp_accuracy = mlp_trace.val, fc_val_mse = fc_mse, conv_val_mse = conv_mse, denoising_val_mse = denoising_mse,
-  sparse_val_mse = sparse_mse, knn_codes_accuracy = nearest.sparse, knn_pixels_accuracy = nearest.pixels,
-  compression_percent = compression, l2_mnist = digits:mean(), l2_fashion = others:mean(), anomaly_mnist_correct = digits_right,
-  anomaly_fashion_correct = clothes_right, tsne_kl = kl.fc,
+  device = train.device, mlp_accuracy = mlp_accuracy, fc_val_mse = errors.fc, conv_val_mse = errors.conv,
+  denoising_val_mse = errors.denoising, sparse_val_mse = errors.sparse, knn_codes_accuracy = nearest.sparse,
+  knn_pixels_accuracy = nearest.pixels, compression_percent = wanted.fc and compression() or nil, tsne_kl = kl.fc,
 }
-run:summary(summary)
-for _, name in ipairs { "mlp_accuracy", "fc_val_mse", "conv_val_mse", "denoising_val_mse", "sparse_val_mse", "knn_codes_accuracy",
-  "knn_pixels_accuracy", "compression_percent", "l2_mnist", "l2_fashion", "anomaly_mnist_correct", "anomaly_fashion_correct", "tsne_kl" } do
-  local v = summary[name]
-  print(("%-24s %.4f"):format(name, type(v) == "table" and v[#v] or type(v) == "userdata" and v:item() or v))
-end
-run:close()
-print(("figures, metrics and checkpoints are in %s"):format(o.out))
+if wanted.conv then anomalies(summary) end
+lab:finish(summary, { "mlp_accuracy", "fc_val_mse", "conv_val_mse", "denoising_val_mse", "sparse_val_mse", "knn_codes_accuracy",
+  "knn_pixels_accuracy", "compression_percent", "l2_mnist", "l2_fashion", "anomaly_mnist_correct", "anomaly_fashion_correct", "tsne_kl" })

@@ -103,10 +103,14 @@ function Lab:train(name, spec)
   return net, trace
 end
 
--- The figures of the run into summary.json, and the numbers among them printed in the order of `names`.
+-- The figures of the run into summary.json; those in `names`, as far as there are any, are printed in their order, of a list the last.
 function Lab:finish(summary, names)
   self.run:summary(summary)
-  for _, name in ipairs(names) do print(("%-24s %.4f"):format(name, summary[name])) end
+  for _, name in ipairs(names) do
+    local v = summary[name]
+    if type(v) == "table" then v = v[#v] end
+    if v then print(("%-24s %.4f"):format(name, v)) end
+  end
   self.run:close()
   print(("figures, metrics and checkpoints are in %s"):format(self.options.out))
 end

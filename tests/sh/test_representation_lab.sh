@@ -58,8 +58,32 @@ check 'leaves its figures' left "$top/whole"
 extended() { # one epoch, and then a second one in another process
   finish "$top/longer" "${small[@]}" --epochs 1 && finish "$top/longer" "${small[@]}" && same_nets "$top/whole" "$top/longer"
 }
+some() { # chosen nets only; then the others, too, with the weights that all of them together get
+  finish "$top/some" "${small[@]}" --only conv,sparse && "$MASCON" -e '
+    local s = require("mascon.log").read(arg[1] .. "/summary.json")
+    assert(s.conv_val_mse and s.sparse_val_mse and s.knn_codes_accuracy and s.l2_fashion)
+    assert(not s.mlp_accuracy and not s.fc_val_mse and not s.compression_percent and not s.tsne_kl)' "$top/some" || return 1
+  [ ! -e "$top/some/fc.safetensors" ] || { echo "fc was trained, too" && return 1; }
+  finish "$top/some" "${small[@]}" && same_nets "$top/whole" "$top/some" && left "$top/some"
+}
+unknown() { # said before anything is done
+  ! "$MASCON" "$SCRIPT" --out "$top/none" --only conv,vae 2>"$top/err" && [ ! -e "$top/none" ] &&
+    grep -q -- '--only conv,vae: expected all, or some of mlp,fc,conv,denoising,sparse with commas' "$top/err" ||
+    { cat "$top/err"; return 1; }
+}
+collapsed() { # steps that kill every code: told; steps that end in no number: an error; a healthy net: neither
+  finish "$top/dead" "${small[@]}" --only conv --epochs 8 --lr 0.3 --warmup 0 >/dev/null
+  grep -q 'conv COLLAPSED: .*dead' "$top/log" || { cat "$top/log"; return 1; }
+  ! finish "$top/nan" "${small[@]}" --only conv --lr 1000 >/dev/null
+  grep -q 'conv: its loss is no number any more in epoch 1' "$top/log" || { cat "$top/log"; return 1; }
+  finish "$top/alive" "${small[@]}" --only fc && ! grep COLLAPSED "$top/log"
+}
 same_nets() { for net in $NETS; do cmp "$1/$net.safetensors" "$2/$net.safetensors" || return 1; done; }
 check 'one epoch more: the same weights' extended
+
+check '--only: some nets, the others later' some
+check '--only: a net that there is not' unknown
+check 'a net whose code is dead, or has no numbers: told' collapsed
 
 killed() { # at moments that fall into the nets
   local hits=0 at rc
