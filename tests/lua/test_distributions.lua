@@ -91,3 +91,15 @@ function TestPoints.test_spheres_and_balls()
   checks.fails("inner: expected a number from 0 up to the radius 1, got 1", ml.sample_ball, 5, 3, { inner = 1 })
   checks.fails("radius: expected a number above 0, got -1", ml.sample_ball, 5, 3, { radius = -1 })
 end
+
+-- Quantiles that lie hundreds of powers of ten below the mean (scipy's figures; below all numbers: 0), in a few steps.
+function TestDistributions.test_quantiles_of_small_shapes()
+  local function close(got, want) lu.assertTrue(math.abs(got / want - 1) < 1e-9, got) end
+  close(ml.beta(1e-3, 2):ppf(0.5), 3.4350009119880704e-302)
+  close(ml.beta(1e5, 3):ppf(1e-300), 0.9929927712231088)
+  close(ml.chi2(0.01):cdf(ml.chi2(0.01):ppf(0.3)), 0.3)
+  close(ml.beta(0.5, 0.5):ppf(1e-100), 2.4674011002723397e-200)
+  lu.assertEquals({ ml.chi2(1e-3):ppf(0.5), ml.beta(1e-3, 2):ppf(1e-12), ml.normal():ppf(0.5) }, { 0, 0, 0 })
+  local mean = ms.with_seed(1, function() return ml.chi2(0.01):sample { 4000 }:mean():item() end)
+  lu.assertTrue(mean > 0.003 and mean < 0.03, mean) -- 0.01, standard error 0.0022
+end

@@ -230,3 +230,14 @@ function TestErrors.test_bad_input()
   m = ml.logistic_regression { classes = 2 }
   fails("y[101] = 3, expected 1..2", m.fit, m, x, y)
 end
+
+-- scikit-learn's names for what is called otherwise: an error that leads on, where nil would be passed on.
+function TestErrors.test_scikit_learn_s_names()
+  local m = ml.logistic_regression():fit(x, y)
+  lu.assertErrorMsgContains("ml.logistic_regression: no coef_: here it is coef", function() return m.coef_ end)
+  lu.assertErrorMsgContains("no inverse_transform: here it is inverse", function() return ml.pca():fit(x).inverse_transform end)
+  lu.assertErrorMsgContains("no cluster_centers_: here it is centers", function() return ml.kmeans().cluster_centers_ end)
+  lu.assertErrorMsgContains("no kneighbors: here it is neighbours", function() return ml.knn_regressor().kneighbors end)
+  lu.assertErrorMsgContains("no scale_", function() return ml.standard_scaler().scale_ end)
+  lu.assertNil(m.nothing)
+end

@@ -97,6 +97,13 @@ end
 function TestClasses.test_nothing_found()
   lu.assertEquals(ml.precision(labels { 0, 0 }, labels { 0, 1 }), 0)
   lu.assertEquals(ml.precision(labels { 0, 0 }, labels { 0, 1 }, { zero_division = 1 }), 1)
+  -- scikit-learn leaves NaN out of means: precision of class 1 is 2/3, of class 2 0 / 0
+  local leave = { average = "macro", zero_division = 0 / 0 }
+  lu.assertAlmostEquals(ml.precision(labels { 1, 1, 1 }, labels { 1, 2, 1 }, leave), 2 / 3, 1e-12)
+  leave.average = "weighted"
+  lu.assertAlmostEquals(ml.precision(labels { 1, 1, 1 }, labels { 1, 2, 1 }, leave), 2 / 3, 1e-12)
+  leave.average = "none"
+  lu.assertTrue(ml.precision(labels { 1, 1, 1 }, labels { 1, 2, 1 }, leave)[2]:isnan():item())
   lu.assertEquals(ml.recall(labels { 0, 1 }, labels { 0, 1 }), 1)
 end
 

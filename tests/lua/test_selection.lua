@@ -126,3 +126,69 @@ function TestSearch.test_random_draws()
   checks.fails("space.k: expected a list of values or a function, got number", ml.random_search,
     { make = ml.knn, X = X, y = y, space = { k = 3 } })
 end
+
+-- An estimator whose score is what scores[settings.a] says; fit gives nothing.
+local function scored(scores)
+  return function(settings)
+    return { fit = function() end, score = function() return scores[settings.a] end }
+  end
+end
+
+-- A NaN is the worst of scores wherever it stands, also read again from the file.
+function TestSearch.test_a_score_that_is_nan_is_never_the_best()
+  local X, y = iris()
+  local file = os.tmpname()
+  local o = { make = scored { 0 / 0, 0.5, ms.tensor(0.75), 0 / 0 }, grid = { a = { 1, 2, 3, 4 } }, X = X, y = y, k = 3, file = file }
+  for _ = 1, 2 do
+    local r = ml.grid_search(o)
+    lu.assertEquals({ r.best_score, r.best_settings.a }, { 0.75, 3 })
+  end
+  os.remove(file)
+  o.file, o.make = nil, scored { "good" }
+  o.grid = { a = { 1 } }
+  checks.fails("expected score to give a number, got string", ml.grid_search, o)
+end
+
+-- JSON has no words for infinities: they are told from one another all the same, and come back as what they were.
+function TestSearch.test_infinite_settings_go_through_the_file()
+  local X, y = iris()
+  local file, seen = os.tmpname(), {}
+  local o = { grid = { a = { math.huge, -math.huge, 1 } }, X = X, y = y, k = 3, file = file }
+  o.make = scored { [math.huge] = 0.9, [-math.huge] = 0.1, [1] = 0.2 }
+  for _ = 1, 2 do
+    local r = ml.grid_search(o)
+    lu.assertEquals(r.best_settings, { a = math.huge })
+    lu.assertEquals(r.trials[2].settings.a, -math.huge)
+    lu.assertAlmostEquals(r.trials[2].score, 0.1, 1e-12)
+  end
+  os.remove(file)
+  o.file, o.grid = nil, { f = { function() seen[1] = true end, function() seen[2] = true end } }
+  o.make = function(settings) settings.f() return scored { 1 } { a = 1 } end
+  ml.grid_search(o)
+  lu.assertEquals(seen, { true, true }) -- without a file a setting may be anything
+  o.file = file
+  checks.fails("option file: settings are written to it: json: f: cannot encode a function", ml.grid_search, o)
+  os.remove(file)
+end
+
+-- The trials of a search over other samples, or by other folds, are not taken for those of this one.
+function TestSearch.test_the_file_of_another_search()
+  local X, y = iris()
+  local file = os.tmpname()
+  local o = { make = ml.knn, grid = { k = { 1, 3 } }, X = X, y = y, k = 3, file = file }
+  ml.grid_search(o)
+  o.k = 4
+  checks.fails("has trials of another search: expected 4 folds", ml.grid_search, o)
+  o.k, o.X = 3, X * 2
+  checks.fails("name another file, or remove it", ml.grid_search, o)
+  o.X, o.y = X, y:flip { 1 }
+  ml.grid_search(o) -- sums tell many changes, not all
+  local f = assert(io.open(file, "w")) -- a line as it was written before there was `search`
+  f:write '{"score":0.5,"scores":[0.5,0.5],"settings":{"k":1}}\n'
+  f:close()
+  checks.fails("expected 3 folds, 150 x 4 f32, sums", ml.grid_search, o)
+  os.remove(file)
+  o.file = "/"
+  checks.fails("ml.grid_search: option file: ", ml.grid_search, o)
+  checks.fails("y: expected 150 values, one per sample, got scalar", ml.cross_val_score, ml.knn, X, ms.tensor(3))
+end

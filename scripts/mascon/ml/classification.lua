@@ -29,14 +29,15 @@ local function per_class(what, predicted, truth, classes, zero)
   return list, n
 end
 
--- Mean of a score over the classes: "macro" counts those that occur alike (all, if their number was given), "weighted" by samples.
+-- Mean of a score over the classes: "macro" counts those that occur alike (all, if their number was given), "weighted" by samples. A
+-- score that is NaN (zero_division) does not count; where all are, the mean is NaN, too.
 local function average(list, name, how, all)
-  local sum, weight = 0, 0
+  local sum, weight, none = 0, 0, 0
   for _, s in ipairs(list) do
     local w = how == "weighted" and s.support or (all or s.support + s.predicted > 0) and 1 or 0
-    sum, weight = sum + w * s[name], weight + w
+    if s[name] == s[name] then sum, weight = sum + w * s[name], weight + w else none = s[name] end
   end
-  return ratio(sum, weight, 0)
+  return ratio(sum, weight, none)
 end
 
 local function micro(list, n, name, zero)

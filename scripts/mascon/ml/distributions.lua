@@ -89,21 +89,37 @@ local function beta_inc(a, b, x)
 end
 
 -- The x between low and high with cdf(x) = q, for a cdf that rises: Newton's steps (from `x`), halved where they leave what is known.
--- both(x) gives cdf and 1 - cdf: the smaller of the two is matched, so that tails keep their digits.
+-- both(x) gives cdf and 1 - cdf: the smaller of the two is matched, so that tails keep their digits. Where low is 0 lengths are what
+-- counts: small shapes have quantiles of any power of ten, and there ln cdf is nearly a line over ln x. One below all numbers is 0.
+local LEAST = 2.2250738585072014e-308
 local function invert(both, pdf, q, low, high, x)
-  local upper = q > 0.5
+  local upper, lengths = q > 0.5, low == 0
   local target = upper and 1 - q or q
+  if lengths then
+    if both(LEAST) >= q then return 0.0 end
+    low = LEAST
+  end
   for _ = 1, 400 do
     local p, r = both(x)
     local off = upper and target - r or p - target -- > 0: x is too large
     if off == 0 then return x end
     if off > 0 then high = x else low = x end
-    local slope = pdf(x)
-    local to = slope > 0 and x - off / slope or nil
-    if not to or to ~= to or to <= low or to >= high then
-      to = high < HUGE and low > -HUGE and (low + high) / 2 or high == HUGE and (x > 0 and 2 * x or x + 1) or (x < 0 and 2 * x or x - 1)
+    local slope, to, near = pdf(x), nil, EPS
+    if lengths and not upper then
+      to, near = x * math.exp(math.log(target / p) * (p / x) / slope), EPS * (1 + math.abs(math.log(x)))
+    elseif slope > 0 then
+      to = x - off / slope
     end
-    if math.abs(to - x) <= EPS * math.abs(to) then return to end
+    if not to or to ~= to or to <= low or to >= high then
+      if high == HUGE then
+        to = x > 0 and 2 * x or x + 1
+      elseif low == -HUGE then
+        to = x < 0 and 2 * x or x - 1
+      else
+        to = lengths and math.sqrt(low) * math.sqrt(high) or (low + high) / 2
+      end
+    end
+    if math.abs(to - x) <= near * math.abs(to) then return to end
     x = to
   end
   return x
@@ -161,6 +177,7 @@ local function new(fields) return setmetatable(fields, Distribution) end
 
 -- A first guess for the quantiles of the normal distribution (Abramowitz and Stegun 26.2.23, to 5e-4).
 local function normal_guess(q)
+  if q == 0.5 then return 0.0 end
   local t = math.sqrt(-2 * math.log(math.min(q, 1 - q)))
   local x = t - (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t)
   return q < 0.5 and -x or x

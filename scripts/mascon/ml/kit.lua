@@ -10,16 +10,25 @@ local term = require "mascon.term"
 local text = require "mascon.text"
 local kit = {}
 
+-- What scikit-learn calls by other names.
+local OTHER = { inverse_transform = "inverse", kneighbors = "neighbours", cluster_centers_ = "centers" }
+
 -- name: as in ms.ml. fields: the names, with spaces between, of what is there after `by` ("fit"), asked for before it an error.
+-- scikit-learn's names for what has another one here are errors, too: nil would be passed on.
 function kit.class(name, fields, by)
   local c, known = { what = "ml." .. name }, {}
-  c.__index, c.__name = c, c.what
+  c.__name = c.what
   for word in (fields or ""):gmatch "[%w_]+" do known[word] = true end
-  if fields then
-    function c.__index(_, key)
-      if known[key] then options.raise("%s: %s: not fitted yet: call %s first", c.what, key, by or "fit") end
-      return c[key]
+  function c.__index(_, key)
+    if known[key] then options.raise("%s: %s: not fitted yet: call %s first", c.what, key, by or "fit") end
+    local v = c[key]
+    if v == nil and type(key) == "string" then
+      local ours = OTHER[key] or key:match "^(%a[%w_]*)_$"
+      if ours and (known[ours] or c[ours] or key:find "_$") then
+        options.raise("%s: no %s%s", c.what, key, (known[ours] or c[ours]) and ": here it is " .. ours or "")
+      end
     end
+    return v
   end
   return c
 end

@@ -167,7 +167,9 @@ local function is_whole(y) return y.dtype == "i64" or y.dtype == "i32" or y.dtyp
 
 local function read_samples(what, X, y)
   if not ms.is_tensor(X) or X:dim() < 2 then options.raise("%s: X: expected samples x features, got %s", what, kit.what_is(X)) end
-  if not ms.is_tensor(y) or #y ~= #X then options.raise("%s: y: expected %d values, one per sample, got %s", what, #X, kit.what_is(y)) end
+  if not ms.is_tensor(y) or y:dim() < 1 or #y ~= #X then
+    options.raise("%s: y: expected %d values, one per sample, got %s", what, #X, kit.what_is(y))
+  end
 end
 
 local function scores_of(what, make, X, y, o, ...)
@@ -178,7 +180,11 @@ local function scores_of(what, make, X, y, o, ...)
       options.raise("%s: make: expected a function that gives an estimator with fit and score, got %s", what, type(model))
     end
     train, test = train:to(X.device), test:to(X.device)
-    scores[#scores + 1] = model:fit(X[train], y[train]):score(X[test], y[test])
+    model:fit(X[train], y[train]) -- one of the user's own may give nothing back
+    local score = model:score(X[test], y[test])
+    if ms.is_tensor(score) and score:numel() == 1 then score = score:item() end
+    if type(score) ~= "number" then options.raise("%s: expected score to give a number, got %s", what, kit.what_is(score)) end
+    scores[#scores + 1] = score
   end
   return scores
 end
@@ -202,38 +208,79 @@ end
 
 -- ---- searches ------------------------------------------------------------------------------------------------------------------------
 
--- Run the trials, each a table of settings; those that stand in the file are not run again.
+-- What a line of the file is a score of, besides its settings: a search over other samples or folds does not take it for its own.
+local function question(o)
+  local function sum(t) return t:detach():to { device = "cpu", dtype = "f64" }:abs():sum():item() end
+  local how = o.shuffle and (o.seed and " drawn by seed " .. o.seed or " drawn anew") or ""
+  return ("%d folds%s, %s, sums %.10g and %.10g"):format(o.k, how, kit.shape(o.X), sum(o.X), sum(o.y))
+end
+
+-- What settings are called in the file: JSON, which has no words for infinities and NaN.
+local function name_of(what, settings)
+  local ok, name = pcall(json.encode, settings)
+  if not ok then options.raise("%s: option file: settings are written to it: %s", what, name) end
+  local odd = {}
+  for k, v in pairs(settings) do
+    if type(v) == "number" and v - v ~= 0 then odd[#odd + 1] = ("%s=%s"):format(k, v ~= v and "nan" or v) end
+  end
+  table.sort(odd)
+  return name .. table.concat(odd, " "), #odd > 0
+end
+
+-- The trials that stand in the file, by name. Lines without `search` are of before there was one, and told by their number of folds.
+local function read_trials(what, o, asked)
+  local ok, rows = pcall(log.read_lines, o.file)
+  if not ok then options.raise("%s: option file: %s", what, rows) end
+  local done = {}
+  for _, row in ipairs(rows) do
+    if type(row.settings) == "table" and type(row.scores) == "table" and type(row.score) == "number" then
+      if row.search ~= nil and row.search ~= asked or #row.scores ~= o.k then
+        options.raise("%s: option file: %s has trials of another search: expected %s, got %s: name another file, or remove it", what,
+          o.file, asked, row.search or #row.scores .. " folds")
+      end
+      done[row.name or json.encode(row.settings)] = row
+    end
+  end
+  return done
+end
+
+-- Run the trials, each a table of settings; those that stand in the file are not run again. A score that is NaN is the worst.
 local function search(what, o, trials)
   if type(o.make) ~= "function" then
     options.raise("%s: make: expected a function from settings to an estimator, got %s", what, type(o.make))
   end
   read_samples(what, o.X, o.y)
-  local done, result = {}, { trials = {} }
   if o.file ~= nil and type(o.file) ~= "string" then options.raise("%s: file: expected a name, got %s", what, type(o.file)) end
-  for _, row in ipairs(o.file and (log.read_lines(o.file)) or {}) do
-    if type(row.settings) == "table" then done[json.encode(row.settings)] = row end
-  end
+  local result, asked = { trials = {} }, o.file and question(o)
+  local done = o.file and read_trials(what, o, asked)
   local fold = { k = o.k, shuffle = o.shuffle, seed = o.seed }
   if not o.shuffle then fold.seed = nil end
   for i in ms.progress(#trials, { label = what }) do
     local settings = trials[i]
-    local key = json.encode(settings)
-    local row = done[key]
-    if not row then
+    local name, odd
+    if o.file then name, odd = name_of(what, settings) end
+    local row = o.file and done[name]
+    if row then
+      row = { settings = settings, scores = row.scores, score = row.score } -- the file's settings lack what JSON has no word for
+    else
       local scores = scores_of(what, o.make, o.X, o.y, fold, settings)
       row = { settings = settings, scores = scores, score = mean_of(scores) }
-      done[key] = row
       if o.file then
-        local ok, message = system.append(o.file, json.encode(row, { replace = true }))
+        done[name] = row
+        local line = { settings = settings, scores = scores, score = row.score, search = asked, name = odd and name or nil }
+        local ok, message = system.append(o.file, json.encode(line, { replace = true }))
         if not ok then options.raise("%s: %s", what, message) end
       end
     end
     result.trials[#result.trials + 1] = row
-    if result.best_score == nil or row.score > result.best_score then
-      result.best_score, result.best_settings = row.score, row.settings
+    if result.best == nil or row.score > result.best.score or result.best.score ~= result.best.score and row.score == row.score then
+      result.best = row
     end
   end
-  result.best = o.make(result.best_settings):fit(o.X, o.y)
+  result.best_score, result.best_settings = result.best.score, result.best.settings
+  local best = o.make(result.best_settings)
+  best:fit(o.X, o.y)
+  result.best = best
   return result
 end
 
