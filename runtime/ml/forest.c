@@ -17,6 +17,11 @@ typedef struct packed_node {
   int32_t feature, left;
 } packed_node;
 
+/* The same in 8 bytes, for trees of up to SHORT_NODES nodes over up to SHORT_FEATURES features: threshold below, then the feature,
+ * then left. */
+typedef uint64_t short_node;
+enum { FEATURE_BITS = 12, SHORT_FEATURES = 1 << FEATURE_BITS, SHORT_NODES = 1 << (32 - FEATURE_BITS) };
+
 struct ms_forest {
   int64_t trees, features, nodes, rows;
   int32_t classes;
@@ -29,6 +34,7 @@ struct ms_forest {
   int64_t seen;        /* training rows */
   int32_t *depth;      /* trees */
   packed_node *packed; /* nodes */
+  short_node *brief;   /* nodes, or NULL where they do not fit */
 };
 
 ms_forest_options ms_forest_defaults(void) {
@@ -43,7 +49,7 @@ ms_forest_options ms_tree_defaults(void) {
 void ms_forest_free(ms_forest *f) {
   if (!f) return;
   free(f->first), free(f->feature), free(f->left), free(f->leaf), free(f->threshold), free(f->proba), free(f->depth),
-      free(f->packed), free(f->importance), free(f->out_of_bag);
+      free(f->packed), free(f->brief), free(f->importance), free(f->out_of_bag);
   free(f);
 }
 
@@ -67,6 +73,20 @@ static ms_forest *new_forest(int64_t trees, int64_t features, int64_t nodes, int
   return NULL;
 }
 
+/* Fill `brief` where all trees fit and this processor has use for it. -1: no memory. */
+static int shorten_nodes(ms_forest *f) {
+  bool fits = ml_isa() == ML_AVX512 && f->features <= SHORT_FEATURES;
+  for (int64_t t = 0; t < f->trees; t++) fits = fits && f->first[t + 1] - f->first[t] <= SHORT_NODES;
+  if (!fits) return 0;
+  if (!(f->brief = ml_alloc(f->nodes, sizeof *f->brief))) return -1;
+  for (int64_t i = 0; i < f->nodes; i++) {
+    uint32_t threshold;
+    memcpy(&threshold, &f->packed[i].threshold, sizeof threshold);
+    f->brief[i] = (uint64_t)((uint32_t)f->packed[i].left << FEATURE_BITS | (uint32_t)f->packed[i].feature) << 32 | threshold;
+  }
+  return 0;
+}
+
 /* Fill `packed` and `depth` from the arrays; children come after their parent. -1: no memory. */
 static int pack_nodes(ms_forest *f) {
   int32_t *depth = NULL;
@@ -85,7 +105,7 @@ static int pack_nodes(ms_forest *f) {
     f->depth[t] = deepest;
   }
   free(depth);
-  return 0;
+  return shorten_nodes(f);
 }
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */
@@ -223,55 +243,83 @@ static void descend(const packed_node *node, const float *x, const int64_t row[L
   memcpy(at, leaves, sizeof leaves);
 }
 
+enum {
+  TOGETHER = 256,  /* rows that go down one tree, which then stays in the cache, before the next */
+  VECTORS = 4,     /* of 16 rows side by side: some wait for memory while others work */
+  FIRST_STEPS = 6, /* down before rows that have arrived are left out for the first time, */
+  STEPS = 3        /*   and from then on */
+};
+
 #if ML_VARIANTS
-enum { WIDE = 32 };
-/* The same for WIDE rows, which begin at x + row[l], by AVX-512: two vectors of rows, so that one waits for memory while the other
- * works. */
-ML_TARGET_AVX512 static void descend_wide(const packed_node *node, const float *x, const int32_t row[WIDE], int32_t at[WIDE]) {
-  const __m512i three = _mm512_set1_epi32(3), one = _mm512_set1_epi32(1);
-  const __m512i row0 = _mm512_loadu_si512(row), row1 = _mm512_loadu_si512(row + 16);
-  __m512i at0 = _mm512_setzero_si512(), at1 = at0;
-  __mmask16 moved0, moved1;
-  do {
-#define DOWN(v)                                                                                                                    \
-  {                                                                                                                                \
-    const __m512i place = _mm512_mullo_epi32(at##v, three);                                                                        \
-    const __m512i feature = _mm512_i32gather_epi32(place, (const int *)node + 1, 4);                                               \
-    const __m512 threshold = _mm512_i32gather_ps(place, node, 4);                                                                  \
-    const __m512i left = _mm512_i32gather_epi32(place, (const int *)node + 2, 4);                                                  \
-    const __m512 value = _mm512_i32gather_ps(_mm512_add_epi32(row##v, feature), x, 4);                                             \
-    const __mmask16 right = _mm512_cmp_ps_mask(value, threshold, _CMP_NLE_UQ);                                                     \
-    const __m512i next = _mm512_mask_add_epi32(left, right, left, one);                                                            \
-    moved##v = _mm512_cmpneq_epi32_mask(next, at##v);                                                                              \
-    at##v = next;                                                                                                                  \
+/* The leaves of up to TOGETHER rows of x in one tree, by AVX-512. Those on their way are a list of row numbers and nodes, which
+ * closes up every few steps: rows differ in how deep they go. */
+ML_TARGET_AVX512 static void descend_wide(const short_node *node, int64_t rows, int64_t features, const float *x, int32_t *leaf) {
+  const __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i even = _mm512_add_epi32(count, count), odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  const __m512i wide = _mm512_set1_epi32((int32_t)features), feature_bits = _mm512_set1_epi32(SHORT_FEATURES - 1);
+  const __m512i one = _mm512_set1_epi32(1);
+  int32_t id[TOGETHER], at[TOGETHER];
+  for (int64_t i = 0; i < TOGETHER; i += 16) {
+    const __m512i number = _mm512_add_epi32(count, _mm512_set1_epi32((int32_t)i));
+    _mm512_storeu_si512(id + i, _mm512_min_epi32(number, _mm512_set1_epi32((int32_t)rows - 1)));
+    _mm512_storeu_si512(at + i, _mm512_setzero_si512());
   }
-    DOWN(0)
-    DOWN(1)
-#undef DOWN
-  } while (moved0 | moved1);
-  _mm512_storeu_si512(at, at0);
-  _mm512_storeu_si512(at + 16, at1);
+  for (int64_t left = rows, steps = FIRST_STEPS; left > 0; steps = STEPS) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < left; i += 16 * VECTORS) {
+      __m512i number[VECTORS], row[VECTORS], now[VECTORS];
+      __mmask16 moved[VECTORS] = {0};
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; v++) {
+        number[v] = _mm512_loadu_si512(id + i + 16 * v), now[v] = _mm512_loadu_si512(at + i + 16 * v);
+        row[v] = _mm512_mullo_epi32(number[v], wide);
+      }
+      for (int64_t step = 0; step < steps; step++)
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+          const __m512i a = _mm512_i32gather_epi64(_mm512_castsi512_si256(now[v]), node, 8);
+          const __m512i b = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(now[v], 1), node, 8);
+          const __m512 threshold = _mm512_castsi512_ps(_mm512_permutex2var_epi32(a, even, b));
+          const __m512i rest = _mm512_permutex2var_epi32(a, odd, b);
+          const __m512 value = _mm512_i32gather_ps(_mm512_add_epi32(row[v], _mm512_and_si512(rest, feature_bits)), x, 4);
+          const __m512i next = _mm512_srli_epi32(rest, FEATURE_BITS);
+          const __mmask16 right = _mm512_cmp_ps_mask(value, threshold, _CMP_NLE_UQ);
+          const __m512i to = _mm512_mask_add_epi32(next, right, next, one);
+          moved[v] = _mm512_cmpneq_epi32_mask(to, now[v]);
+          now[v] = to;
+        }
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; v++) {
+        const int64_t there = left - i - 16 * v;
+        const __mmask16 valid = there >= 16 ? 0xffff : there > 0 ? (__mmask16)((1 << there) - 1) : 0;
+        const __mmask16 on = moved[v] & valid;
+        _mm512_mask_i32scatter_epi32(leaf, (__mmask16)(valid & ~moved[v]), number[v], now[v], 4);
+        _mm512_storeu_si512(id + kept, _mm512_maskz_compress_epi32(on, number[v]));
+        _mm512_storeu_si512(at + kept, _mm512_maskz_compress_epi32(on, now[v]));
+        kept += __builtin_popcount(on);
+      }
+    }
+    left = kept;
+  }
 }
 #endif
 
-enum { MOST_LANES = 32 };
-
-/* The leaves of rows from i on, as many as go down side by side: how many. wide: WIDE of them may. */
-static int64_t leaves_of(const ms_forest *f, int64_t t, int64_t i, int64_t n, const float *x, bool wide, int32_t at[MOST_LANES]) {
-  const packed_node *node = f->packed + f->first[t];
+/* The leaves of up to TOGETHER rows in tree t. wide: AVX-512 may do it. */
+static void leaves_of(const ms_forest *f, int64_t t, int64_t rows, const float *x, bool wide, int32_t *leaf) {
 #if ML_VARIANTS
-  if (wide && n - i > LANES) {
-    int32_t row[WIDE];
-    for (int64_t l = 0; l < WIDE; l++) row[l] = (int32_t)((i + l < n ? i + l : i) * f->features);
-    descend_wide(node, x, row, at);
-    return n - i < WIDE ? n - i : WIDE;
+  if (wide && rows > LANES) {
+    descend_wide(f->brief + f->first[t], rows, f->features, x, leaf);
+    return;
   }
 #endif
   (void)wide;
-  int64_t row[LANES];
-  for (int64_t l = 0; l < LANES; l++) row[l] = (i + l < n ? i + l : i) * f->features;
-  descend(node, x, row, at);
-  return n - i < LANES ? n - i : LANES;
+  for (int64_t i = 0; i < rows; i += LANES) {
+    int64_t row[LANES];
+    int32_t at[LANES];
+    for (int64_t l = 0; l < LANES; l++) row[l] = (i + l < rows ? i + l : i) * f->features;
+    descend(f->packed + f->first[t], x, row, at);
+    memcpy(leaf + i, at, (size_t)(rows - i < LANES ? rows - i : LANES) * sizeof *at);
+  }
 }
 
 /* Add what the leaf of a row says to its `to`. */
@@ -284,34 +332,30 @@ static inline void add_leaf(const ms_forest *f, int32_t leaf, int64_t width, dou
   for (int64_t k = 0; k < width; k++) to[k] += share[k];
 }
 
-/* Sum over the trees of the class shares of `n` rows; sum: n x width. drawn: for each tree a bit for each of `all` rows, of which
- * these are those from `from` on; a tree adds nothing to rows whose bit is set; asked: how many trees did. NULL: all add. */
+/* Sum over the trees of the class shares of up to TOGETHER rows; sum: n x width. drawn: for each tree a bit for each of `all` rows,
+ * of which these are those from `from` on; a tree adds nothing to rows whose bit is set; asked: how many trees did. NULL: all add.
+ */
 static void sum_trees(const ms_forest *f, int64_t n, const float *x, double *sum, const uint8_t *drawn, int64_t all, int64_t from,
                       int32_t *asked) {
   const int64_t width = width_of(f->classes);
-  const int isa = ml_isa();
+  const bool wide = f->brief && ml_isa() == ML_AVX512;
   memset(sum, 0, (size_t)(n * width) * sizeof *sum);
   for (int64_t t = 0; t < f->trees; t++) {
     const int32_t *leaf = f->leaf + f->first[t];
     const uint8_t *bits = drawn ? drawn + t * ((all + 7) / 8) : NULL;
-    /* the places that gathers read must fit 32 bits */
-    const bool wide = isa == ML_AVX512 && f->first[t + 1] - f->first[t] < INT32_MAX / 4 && f->features < INT32_MAX / 2048;
-    for (int64_t i = 0, lanes; i < n; i += lanes) {
-      int32_t at[MOST_LANES];
-      lanes = leaves_of(f, t, i, n, x, wide, at);
-      for (int64_t l = 0; l < lanes; l++) {
-        const int64_t r = from + i + l;
-        if (bits && bits[r / 8] >> r % 8 & 1) continue;
-        if (bits) asked[i + l]++;
-        add_leaf(f, leaf[at[l]], width, sum + (i + l) * width);
-      }
+    int32_t at[TOGETHER];
+    leaves_of(f, t, n, x, wide, at);
+    for (int64_t i = 0; i < n; i++) {
+      if (bits && bits[(from + i) / 8] >> (from + i) % 8 & 1) continue;
+      if (bits) asked[i]++;
+      add_leaf(f, leaf[at[i]], width, sum + i * width);
     }
   }
 }
 
 /* Fill out_of_bag. The rows that a tree has seen are drawn again from its stream. -1: no memory, or interrupted. */
 static int ask_out_of_bag(ms_forest *f, int64_t n, const float *x, uint64_t seed) {
-  const int64_t width = width_of(f->classes), bytes = (n + 7) / 8, block = 1024;
+  const int64_t width = width_of(f->classes), bytes = (n + 7) / 8, block = TOGETHER;
   uint8_t *drawn = calloc((size_t)f->trees, (size_t)bytes);
   f->out_of_bag = n <= INT64_MAX / width ? ml_alloc(n * width, sizeof(double)) : NULL;
   f->seen = n;
@@ -328,7 +372,7 @@ static int ask_out_of_bag(ms_forest *f, int64_t n, const float *x, uint64_t seed
     free(count);
   });
   MS_TASKS(team, id, b, (n + block - 1) / block, {
-    int32_t asked[1024] = {0};
+    int32_t asked[TOGETHER] = {0};
     const int64_t from = b * block, rows = n - from < block ? n - from : block;
     if (!failed && !ms_interrupted())
       sum_trees(f, rows, x + from * f->features, f->out_of_bag + from * width, drawn, n, from, asked);
@@ -350,7 +394,7 @@ static int predict(const ms_forest *f, int64_t n, const float *x, int32_t *predi
   if (ml_check_finite("forest: x", n, f->features, x)) return -1;
   const int64_t width = width_of(f->classes);
   int64_t block = (256 << 10) / (4 * f->features + 8 * width);
-  block = block < 64 ? 64 : block > 1024 ? 1024 : block;
+  block = block < 64 ? 64 : block > TOGETHER ? TOGETHER : block;
   bool failed = false;
   const int team = ms_threads();
   ms_stretch share[team];

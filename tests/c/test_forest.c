@@ -263,7 +263,7 @@ static void forest_predicts_alike(void **state) {
   ml_limit_isa(ML_BASE);
   assert_int_equal(ms_forest_proba(f, TEST, &test_x[0][0], all), 0);
   for (int isa = ML_BASE; isa <= ML_AVX512; isa++) {
-    static const int64_t counts[] = {1, 8, 9, 32, 33, 41, TEST};
+    static const int64_t counts[] = {1, 8, 9, 32, 33, 41, 256, 257, TEST};
     ml_limit_isa(isa);
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
       assert_int_equal(ms_forest_proba(f, counts[c], &test_x[0][0], some), 0);
