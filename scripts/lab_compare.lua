@@ -2,14 +2,14 @@
 -- more that combines what they try: convolution, noise and sparsity, where noise also turns, shifts, scales and shears the digit that is to
 -- be restored as it was. No net sees a label.
 --
---   mascon scripts/lab_compare.lua [--epochs 10] [--labelled 100] [--from runs/representation_lab] [--quick] [--resume] [--help]
+--   mascon scripts/lab_compare.lua [--epochs 5] [--labelled 100] [--from runs/representation_lab] [--quick] [--resume] [--help]
 local ms = require "mascon"
 local nets = require "lab.nets"
 local training = require "lab.training"
 local nn, ml, plot, T = ms.nn, ms.ml, ms.plot, ms.transforms
 
 local o = ms.args.standard({
-  epochs = 10, batch = 128, lr = 2e-3, seed = 1, out = "runs/lab_compare", from = ms.args.string, neighbours = ms.args.list { 1, 3, 5, 10 },
+  epochs = 5, batch = 128, lr = 2e-3, seed = 1, out = "runs/lab_compare", from = ms.args.string, neighbours = ms.args.list { 1, 3, 5, 10 },
   labelled = 100, draws = 10, noise = 0.5, sparsity = 0.5, target = 0.05, codes = 64, width = 16, distort = 15, combined_sparsity = 0.01,
 }, {
   help = "Nearest neighbours among few labelled digits, by pixels and by the codes of five autoencoders",
@@ -108,7 +108,7 @@ end
 
 -- ---- the figures of the run ----------------------------------------------------------------------------------------------------------
 curves.title, curves.xlabel, curves.ylabel = ("%d labelled images, mean of %d draws"):format(o.labelled, o.draws), "neighbours", "accuracy"
-curves.file = lab.run:path "neighbours.png"
+curves.file, curves.legend, curves.size = lab.run:path "neighbours.png", "outside right", { 900, 500 }
 plot.lines(curves)
 local k_names = {}
 for i, k in ipairs(o.neighbours) do k_names[i] = ("k = %d"):format(k) end

@@ -67,7 +67,7 @@ end
 local title = ("%d labelled images, %d draws"):format(o.labelled, o.draws)
 plot.lines { { y = ms.tensor(curves.tuned):mean(1), label = "encoder learned without labels" },
   { y = ms.tensor(curves.scratch):mean(1), label = "from scratch", dashed = true }, title = title .. ": mean over the draws",
-  xlabel = "epoch", ylabel = "accuracy on the test images", file = lab.run:path "accuracy.png" }
+  xlabel = "epoch", ylabel = "accuracy on the test images", legend = "bottom right", file = lab.run:path "accuracy.png" }
 plot.box { { last.tuned, label = "fine-tuned" }, { last.scratch, label = "from scratch" }, title = title,
   ylabel = "accuracy after the last epoch", file = lab.run:path "draws.png" }
 plot.heatmap { confusion, title = "fine-tuned, first draw: rows predicted, columns true", xlabels = test.classes, ylabels = test.classes,

@@ -55,7 +55,7 @@ local net, trace = lab:train("net", {
   loss = function(net, x, y) return nn.cross_entropy(net(x), y) end,
   figures = function(net) return { accuracy = training.accuracy(net, test) } end,
 })
-plot.lines { { y = trace.accuracy, label = "of the test photographs" }, title = "share of photographs that are told right",
+plot.lines { { y = trace.accuracy }, title = "share of the test photographs that are told right",
   xlabel = "epoch", ylabel = "accuracy", file = lab.run:path "accuracy.png" }
 
 -- ---- what is taken for what --------------------------------------------------------------------------------------------------------
@@ -69,8 +69,11 @@ local wrong = told:ne(labels):nonzero():reshape { -1 }
 if #wrong > 0 then
   local surest = wrong[share[wrong]:argsort(1, { descending = true })[{ { 1, math.min(12, #wrong) } }]]
   local captions = {}
-  for i = 1, #surest do captions[i] = ("%s?"):format(classes[told[surest[i]:item()]:item()]) end
-  plot.tiles { photographs:images(surest), columns = 4, scale = 2, captions = captions, title = "what the net is surest of, and wrong",
+  for i = 1, #surest do
+    local at = surest[i]:item()
+    captions[i] = ("%s, told as %s"):format(classes[labels[at]:item()], classes[told[at]:item()])
+  end
+  plot.tiles { photographs:images(surest), columns = 4, scale = 3, captions = captions, title = "what the net is surest of, and wrong",
     file = lab.run:path "mistakes.png" }
 end
 

@@ -217,6 +217,8 @@ function gnuplot.figure(o, default_size)
       if not places[word] then error("plot: legend: expected false or a place such as \"top left\", got " .. text.show(o.legend), 0) end
     end
     add("set key %s", o.legend)
+    if o.legend:find "outside" then add("set rmargin -1") end -- as wide as it needs
+    if o.legend:find "above" then add("set tmargin -1") end
   end
   return fig
 end

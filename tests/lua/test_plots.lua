@@ -84,6 +84,14 @@ function TestPlots:test_every_kind_as_svg()
   lu.assertStrContains(contents(self.dir .. "/heatmap.svg"), ">7<")
 end
 
+-- The figure makes room for a legend that is outside, where nothing is drawn over curves.
+function TestPlots:test_a_legend_outside_is_outside()
+  local path = self.dir .. "/lines.svg"
+  plots.lines { { y = { 1, 2, 7 }, x = { 10, 20, 30 }, label = "a long name" }, legend = "outside right", file = path }
+  local function at(text) return tonumber(contents(path):match("translate%(([%d.]+),[%d.]+%)[^\n]*\n%s*<text>%s*" .. text .. "</text>")) end
+  lu.assertTrue(at "a long name" > at "30" + 20) -- where the name ends, and where the axis does
+end
+
 function TestPlots.test_every_kind_in_the_terminal()
   for name, spec in pairs(kinds) do
     local drawing = printed(function() plots[name](spec) end)
