@@ -4,6 +4,7 @@
 --   mascon scripts/cae_anomaly.lua [--epochs 100] [--loss bce] [--score patch] [--quick] [--resume] [--help]
 local ms = require "mascon"
 local system = require "mascon.system"
+local text = require "mascon.text"
 local nn, optim, ml, plot, T = ms.nn, ms.optim, ms.ml, ms.plot, ms.transforms
 
 local o = ms.args.standard({
@@ -12,10 +13,9 @@ local o = ms.args.standard({
   loss = ms.args.choice { "bce", "mse", "focal" }, reduction = ms.args.choice { "mean", "sum" }, gamma = 0.25, alpha = 2.0, p_th = 0.0,
   optimizer = ms.args.choice { "adam", "adamw", "rmsprop", "sgd" },
   schedule = ms.args.choice { "none", "exponential", "step", "cosine", "plateau" }, patience = 10,
-  rotate = 5.0, shift = 0.05, zoom = 0.05, augment = true,
-  score = ms.args.choice { "mse", "edges", "patch", "loss" },
+  rotate = 5.0, shift = 0.05, zoom = 0.05, augment = true, score = ms.args.choice { "mse", "edges", "patch", "loss" },
   threshold = ms.args.choice { "fdr", "mad", "quantile", "otsu", "gap", "pot" }, fdr = 0.05,
-  validation = 5000, published = false,
+  validation = ms.args.integer, published = false,
 }, {
   help = "Convolutional autoencoder on MNIST, anomaly marking",
   describe = {
@@ -23,51 +23,49 @@ local o = ms.args.standard({
     loss = "between images and reconstructions", reduction = "of the loss over pixels", gamma = "of the focal loss",
     alpha = "of the focal loss", p_th = "focal loss: pixels above it are 1", schedule = "of the learning rate, by epochs",
     patience = "epochs without a better validation loss before it stops", rotate = "augmentation: degrees",
-    shift = "augmentation: part of a side",
-    zoom = "augmentation: larger or smaller by up to", augment = "rotate, shift and scale training images at all",
+    shift = "augmentation: part of a side", zoom = "augmentation: larger or smaller by up to",
+    augment = "rotate, shift and scale training images at all",
     score = "of a test image: mean squared error; that, relative to the edges of the reconstruction; of the worst 10 x 10 patch; the loss",
-    threshold = "how the threshold is chosen, without labels: fdr, by the scores of held out images, or a rule of ml.threshold",
+    threshold = "how it is chosen, without labels: a rule of ml.threshold; fdr goes by the scores of held out images",
     fdr = "part of the marked images that may be clean ones, as the held out images tell",
-    validation = "training images held out", published = "validate on the test images, as published, instead",
+    validation = "training images held out (5000; 500 with --quick)",
+    published = "validate on the test images, as published, instead",
   },
+  range = { code = "[1, ]", gamma = "[0, ]", alpha = "(0, ]", p_th = "[0, 1)", patience = "[1, ]", rotate = "[0, 180]", shift = "[0, 1]",
+    zoom = "[0, 1)", fdr = "(0, 1)", validation = "[1, ]" },
 })
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local ORIGINAL = "0a1db355c009f01ead98dcff6720fe3e" -- md5 of the file of the publication
-local function find_file()
-  local tried = {}
-  for _, place in ipairs { o.data or "", os.getenv "MASCON_DATA" or "", "runs", "../shared/data" } do
-    for _, path in ipairs(place == "" and {} or { place, place .. "/mnist_corrupted.npz" }) do
-      if system.kind(path) == "file" then return path end
-      tried[#tried + 1] = "  " .. path
-    end
-  end
-  error(("no mnist_corrupted.npz; looked for\n%s\nmascon scripts/make_corrupted_mnist.lua makes one"):format(table.concat(tried, "\n")), 0)
-end
-local file = find_file()
+local file = ms.data.locate("mnist_corrupted.npz", { data = o.data, also = { "runs" },
+  hint = "mascon scripts/make_corrupted_mnist.lua makes one" })
 local symmetric = o.range == "symmetric"
 if symmetric and o.loss ~= "mse" then error(("--loss %s wants data in 0..1: --range unit"):format(o.loss), 0) end
 local all, test = ms.data.npz(file, { device = o.device, name = "corrupted MNIST",
   normalize = symmetric and { mean = 0.5, std = 0.5 } or nil })
-if o.quick then all, test, o.validation, o.epochs = all:subset(1, 2500), test:subset(1, 1000), 500, math.min(o.epochs, 2) end
+if o.quick then all, test, o.epochs = all:subset(1, math.min(#all, 2500)), test:subset(1, math.min(#test, 1000)), math.min(o.epochs, 2) end
+o.validation = o.validation or o.quick and 500 or 5000
+ms.args.within(o, "validation", ("[1, %d]"):format(#all - 1))
 local held, train = all:split(o.validation, { seed = o.seed }) -- held: clean images that are not trained on
+ms.args.within(o, "batch", ("[1, %d]"):format(#train))
 local val = o.published and test or held
-local _, md5 = system.run { "md5sum", file }
-print(("%s%s: %d training, %d validation and %d test images, on %s"):format(file, md5 and md5:find(ORIGINAL, 1, true) and
+print(("%s%s: %d training, %d validation and %d test images, on %s"):format(file, ms.data.digest(file, "md5") == ORIGINAL and
   " (the file of the publication)" or "", #train, #val, #test, train.device))
 
--- Which test images are spoilt, and how: read for scoring only.
+-- Which test images are spoilt, and how (kind -> positions): read for scoring only.
 local function read_truth()
-  local truth, kinds = ms.zeros { #test }, {}
-  local f = io.open((file:gsub("%.npz$", "") .. "_truth.csv"))
-  if not f then return nil end
-  for line in f:lines() do
-    local at, kind = line:match "^(%d+),([%w_]+)$"
-    at = math.tointeger(at)
-    if at and at >= 1 and at <= #test then truth[at], kinds[at] = 1, kind end
+  local path = file:gsub("%.npz$", "") .. "_truth.csv"
+  if system.kind(path) == nil then return nil end
+  local positions, texts = ms.data.read_csv(path, { header = true, dtype = "f64" })
+  local bad, kinds = ms.zeros({ #test }, { dtype = "bool" }), {}
+  for i, kind in ipairs(texts.kind) do
+    local at = math.tointeger(positions[i]:item())
+    if at <= #test then
+      bad[at], kinds[kind] = true, kinds[kind] or {}
+      table.insert(kinds[kind], at)
+    end
   end
-  f:close()
-  return truth, kinds
+  return bad, kinds
 end
 
 -- ---- the model -------------------------------------------------------------------------------------------------------------------
@@ -149,24 +147,15 @@ local measure = ms.compile(function(x)
   elseif o.score == "patch" then score = ms.avg_pool2d(square, 10, { stride = 1 }):amax { 2, 3, 4 } end
   return loss, score
 end)
-local function measured(data)
-  model:eval()
-  local loss, score = data:map(measure, { batch = 500 })
-  model:train()
-  return loss, score
-end
+local function measured(data) return nn.evaluate(model, data.map, data, measure, { batch = 500 }) end
 
 -- ---- the run, before training -------------------------------------------------------------------------------------------------------
 local run = ms.run(o.out, { options = o, resume = o.resume, same = { training_images = #train, test_images = #test },
-  may_change = { "score", "threshold", "patience" } })
-local board = ms.tensorboard(o.out, { resume = o.resume and ((run:peek "model" or { epoch = 0 }).epoch + 1) or nil })
+  may_change = { "score", "threshold", "patience", "fdr" }, tensorboard = true })
+local first = run:done({ "model" }, o.epochs) + 1
+local board = run:board(nil, o.resume and first or nil)
 local range = symmetric and { -1, 1 } or nil -- black and white in figures
-local function reconstruct(x)
-  model:eval()
-  local y = ms.no_grad(model, x)
-  model:train()
-  return y
-end
+local function reconstruct(x) return nn.evaluate(model, model, x) end
 -- Images over their reconstructions.
 local function pairs_figure(name, title, x, captions)
   plot.tiles { { x, reconstruct(x) }, columns = #x, rows = { "image", "reconstruction" }, captions = captions, title = title,
@@ -190,31 +179,24 @@ end
 -- ---- training ------------------------------------------------------------------------------------------------------------------------
 -- The batch comes with its keys in the place of labels.
 local loader = train:loader { batch = o.batch, shuffle = true, drop_last = true, transform = function(x, _, keys) return x, keys end }
-ms.rehearse(step, { model = model, optimizer = optimizer }, { eight:tile { o.batch // 8 + 1, 1, 1, 1 }[{ { 1, o.batch } }],
-  ms.arange(1, o.batch, { dtype = "i64", device = train.device }) })
-local first = 1
-local at = o.resume and run:load("model", { model = model, optimizer = optimizer, schedule = schedule, stop = stop })
-if at then first = at.epoch + 1 end
-run:rewind(first - 1)
+ms.rehearse(step, { model = model, optimizer = optimizer }, loader)
+if o.resume then run:load("model", { model = model, optimizer = optimizer, schedule = schedule, stop = stop }) end
 for epoch = first, o.epochs do
   if stop.stopped then break end
   local mean = ms.meter.mean()
-  local bar = ms.progress(loader, { label = ("epoch %d/%d"):format(epoch, o.epochs) })
-  for x, keys in bar do
+  for x, keys in ms.progress(loader, { label = ("epoch %d/%d"):format(epoch, o.epochs) }) do
     mean:add(step(x, keys) / (o.reduction == "sum" and o.batch or 1)) -- of an image, as in validation
-    bar:set { loss = mean }
+    ms.progress.set { loss = mean }
   end
-  local val_loss = measured(val):mean():item()
+  local loss, val_loss = run:finite("loss", mean), run:finite("validation loss", measured(val):mean())
   stop:update(val_loss, epoch)
-  run:epoch { epoch = epoch, step = epoch * #loader, loss = mean:value(), val_loss = val_loss, lr = optimizer.lr }
-  board:scalar("loss", mean:value(), epoch)
-  board:scalar("val_loss", val_loss, epoch)
+  run:epoch({ epoch = epoch, step = epoch * #loader, loss = loss, val_loss = val_loss, lr = optimizer.lr }, nil, epoch)
   board:image("reconstructions", ms.image.grid(ms.cat { eight, reconstruct(eight) }, { columns = 8 }), epoch)
   board:flush()
   if stop.improved then run:save("best", { model = model, epoch = epoch, val_loss = val_loss }) end
   if o.schedule == "plateau" then schedule:step(val_loss) else schedule:step() end
   run:save("model", { model = model, optimizer = optimizer, schedule = schedule, stop = stop, epoch = epoch })
-  print(("epoch %d  loss %.5f  validation %.5f%s"):format(epoch, mean:value(), val_loss, stop.improved and "  (best)" or ""))
+  print(("epoch %d  loss %.5f  validation %.5f%s"):format(epoch, loss, val_loss, stop.improved and "  (best)" or ""))
 end
 local best = run:load("best", { model = model }) or error("no epoch has been run", 0)
 plot.lines { { y = run:column "loss", label = "training" }, { y = run:column "val_loss", label = "validation" }, title = "loss",
@@ -224,16 +206,8 @@ pairs_figure("training_pair.png", "training images and reconstructions", eight)
 -- ---- scores and the threshold, without labels ------------------------------------------------------------------------------------------
 local _, score = measured(test) -- in their order
 local _, usual = measured(held)
--- The lowest score s for which the clean images expected above it, going by the held out ones, are at most the part fdr of those that there
--- are (Benjamini and Hochberg, 1995).
-local function false_discovery(scores, clean, part)
-  local sorted, rank = scores:sort(1, true), ms.arange(1, #scores)
-  local above = #clean + 1 - ms.searchsorted(clean:sort(), sorted):float()
-  local fine = ((above + 0.5) * (#scores / #clean) / rank):le(part)
-  local n = math.tointeger((fine:float() * rank):amax():item())
-  return n == 0 and sorted[1]:item() or (sorted[n]:item() + sorted[math.min(n + 1, #scores)]:item()) / 2
-end
-local threshold = o.threshold == "fdr" and false_discovery(score, usual, o.fdr) or ml.threshold(score, { method = o.threshold, log = true })
+local threshold = ml.threshold(score, o.threshold == "fdr" and { method = "fdr", clean = usual, rate = o.fdr } or
+  { method = o.threshold, log = true })
 local marked = score:gt(threshold)
 local flagged = math.tointeger(marked:to("i64"):sum():item())
 
@@ -257,23 +231,16 @@ assert(system.replace(run:path "anomalies.txt", table.concat(marked:to("i64"):to
 
 -- ---- against the hidden truth ----------------------------------------------------------------------------------------------------------
 local summary = { device = train.device, val_loss = best.val_loss, epochs_run = #run:metrics(), threshold = threshold, flagged = flagged }
-local truth, kinds = read_truth()
-if truth then
-  local bad = truth:gt(0)
+local bad, kinds = read_truth()
+if bad then
   summary.precision, summary.recall, summary.f1 = ml.precision(marked, bad), ml.recall(marked, bad), ml.f1(marked, bad)
   summary.auroc = ml.auroc(score, bad)
-  local by = {}
-  for position, kind in pairs(kinds) do
-    by[kind] = by[kind] or { found = 0, n = 0 }
-    by[kind].n, by[kind].found = by[kind].n + 1, by[kind].found + (marked[position]:item() and 1 or 0)
+  for _, kind in ipairs(text.keys(kinds)) do
+    local found = marked[ms.tensor(kinds[kind], { dtype = "i64", device = marked.device })]:sum():item()
+    print(("%-16s %3d of %3d found"):format(kind:gsub("_", " "), found, #kinds[kind]))
   end
-  local names = {}
-  for kind in pairs(by) do names[#names + 1] = kind end
-  table.sort(names)
-  for _, kind in ipairs(names) do print(("%-16s %3d of %3d found"):format(kind:gsub("_", " "), by[kind].found, by[kind].n)) end
 end
 run:summary(summary)
-board:close()
 for _, name in ipairs { "val_loss", "epochs_run", "threshold", "flagged", "precision", "recall", "f1", "auroc" } do
   if summary[name] then print(("%-12s %.6g"):format(name, summary[name])) end
 end

@@ -19,20 +19,21 @@ local o = ms.args.standard({
     mbo = "PoissonMBO, too (a minute a draw or so)",
     dataset = "which images; auto takes MNIST if it is found, else Fashion-MNIST",
   },
+  range = { codes = "[1, ]", labels = "[1, ]", draws = "[1, ]", neighbours = "[1, ]" },
 })
-for _, name in ipairs { "epochs", "batch", "codes", "labels", "draws", "neighbours" } do
-  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
-end
 
 -- ---- data: training and test images together, no label is looked at before the last part ------------------------------------------
 local train, test = ms.data.find(o.dataset, { data = o.data, device = o.device })
 if o.quick then
-  train, test = train:subset(1, 5000), test:subset(1, 1000)
+  train, test = train:subset(1, math.min(#train, 5000)), test:subset(1, math.min(#test, 1000))
   o.draws, o.epochs = math.min(o.draws, 2), math.min(o.epochs, 4)
 end
 local images = ms.cat { train:pixels(), test:pixels() }
 local truth = ms.cat { train.labels, test.labels }
 local n, classes = #images, #train.classes
+ms.args.within(o, "batch", ("[1, %d]"):format(n))
+ms.args.within(o, "neighbours", ("[1, %d]"):format(n - 1))
+for c = 1, classes do ms.args.within(o, "labels", ("[1, %d]"):format(truth:eq(c):sum():item() - 1)) end
 print(("%s: %d images, on %s"):format(train.name, n, train.device))
 
 -- ---- the model: 784-400-(mean, log variance of k numbers), and back -----------------------------------------------------------------
@@ -56,7 +57,7 @@ function VAE:forward(x)
 end
 
 -- ---- training ------------------------------------------------------------------------------------------------------------------------
-local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "labels", "draws", "neighbours", "mbo" },
+local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "labels", "draws", "neighbours", "mbo" }, tensorboard = true,
   same = { data_set = train.name, images = n } })
 ms.seed(o.seed)
 local model = VAE(o.codes):to(train.device)
@@ -68,23 +69,19 @@ local step = ms.compile(function(x)
   adam:step()
   return loss
 end)
-ms.rehearse(step, { model = model, optimizer = adam }, { images[{ { 1, o.batch } }] })
-
-local at = o.resume and run:load("vae", { model = model, optimizer = adam })
-local first = at and at.epoch + 1 or 1
-if at and at.epoch > o.epochs then error(("--epochs %d: the net has had %d already"):format(o.epochs, at.epoch), 0) end
-if o.resume then run:rewind(first - 1) end
-if first == 1 then print(model) end
-local per_epoch = n // o.batch
-local board = ms.tensorboard(o.out, { resume = at and (first - 1) * per_epoch + 1 or nil })
-
 local loader = ms.data.tensors({ images, name = train.name }):loader { batch = o.batch, shuffle = true, drop_last = true }
+ms.rehearse(step, { model = model, optimizer = adam }, loader)
+
+local first = run:done({ "vae" }, o.epochs) + 1
+if o.resume then run:load("vae", { model = model, optimizer = adam }) end
+if first == 1 then print(model) end
+run:board(nil, o.resume and (first - 1) * #loader + 1 or nil) -- what TensorBoard has from that step on is void
+
 local show = images[{ { n - 9, n } }]
 for epoch = first, o.epochs do
   local mean = ms.meter.mean()
   for x in ms.progress(loader, { label = ("epoch %d/%d"):format(epoch, o.epochs) }) do mean:add(step(x)) end
-  run:epoch { epoch = epoch, step = epoch * per_epoch, loss = mean:value() }
-  board:scalar("loss", mean:value(), epoch * per_epoch)
+  run:epoch { epoch = epoch, step = epoch * #loader, loss = run:finite("loss", mean) }
   run:save("vae", { model = model, optimizer = adam, epoch = epoch })
   print(("epoch %d  loss %.2f"):format(epoch, mean:value()))
 end
@@ -185,6 +182,5 @@ for _, way in ipairs(ways) do
   print(("%-20s %.4f +- %.4f"):format(way[1], summary[way[2] .. "_accuracy"], summary[way[2] .. "_sd"]))
 end
 run:summary(summary)
-board:close()
 run:close()
 print(("figures, metrics and checkpoints are in %s"):format(o.out))

@@ -15,8 +15,8 @@ local o = ms.args({
   describe = { data = "folder with MNIST", out = "the file to write", share = "part of the test images that is spoilt",
     seed = "of all that is random", figure = "also draw some of each kind (NAME.png)", quick = "6,000 training and 1,000 test images",
     dataset = "which images; auto takes MNIST if it is found, else Fashion-MNIST" },
+  range = { share = "(0, 1)" },
 })
-if o.share <= 0 or o.share >= 1 then error(("--share %g: expected more than 0 and less than 1"):format(o.share), 0) end
 local SIZE = 28
 
 local function between(low, high) return ms.randint(low, high, { 1 }):item() end

@@ -18,16 +18,13 @@ local o = ms.args.standard({
     refresh = "seconds between two drawings of the figure while training",
     dataset = "which images; auto takes MNIST if it is found, else Fashion-MNIST",
   },
+  range = { codes = "[1, ]", labelled = "[1, ]", trees = "[1, ]", flip = "[0, 1]", refresh = "[0, ]" },
 })
-for _, name in ipairs { "epochs", "batch", "codes", "labelled", "trees" } do
-  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
-end
-if o.flip < 0 or o.flip > 1 then error(("--flip %g: expected a probability"):format(o.flip), 0) end
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local train, test = ms.data.find(o.dataset, { data = o.data, device = o.device })
 if o.quick then
-  train, test = train:subset(1, 6000), test:subset(1, 2000)
+  train, test = train:subset(1, math.min(#train, 6000)), test:subset(1, math.min(#test, 2000))
 end
 print(("%s: %d training and %d test images, on %s"):format(train.name, #train, #test, train.device))
 
@@ -58,6 +55,7 @@ end
 
 -- ---- what is looked at -----------------------------------------------------------------------------------------------------------
 -- Drawn once from the seed, each by a generator of its own, so that figures change nothing of what is learned.
+ms.args.within(o, "labelled", ("[1, %d]"):format(#train))
 local show = test:subset(1, 10):images() -- what the figures reconstruct
 local noisy = ms.with_seed(o.seed, flip_pixels, show, o.flip)
 local pair = train:split(2, { seed = o.seed }):images()
@@ -68,14 +66,9 @@ local labelled = train:split(o.labelled, { seed = o.seed + 2 })
 -- The folder is ours from here on. With --resume its run goes on, with the options it was begun with: `done` epochs of all nets together.
 local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "refresh", "labelled", "trees" },
   tensorboard = true, same = { data_set = train.name, training_images = #train } })
-local nets, done = { "codes", "plane", "denoise" }, 0
-for _, name in ipairs(o.resume and nets or {}) do
-  local at = run:peek(name)
-  if at and at.epoch > o.epochs then error(("--epochs %d: %s has had %d already"):format(o.epochs, name, at.epoch), 0) end
-  done = done + (at and at.epoch or 0)
-end
+local nets = { "codes", "plane", "denoise" }
+local done = run:done(nets, o.epochs)
 if o.resume then
-  run:rewind(done)
   print(done > 0 and ("going on after %d epochs in %s"):format(done, o.out) or ("no net is saved yet in %s: from the start"):format(o.out))
 end
 local per_epoch = #train // o.batch
@@ -87,9 +80,8 @@ local function draw(name, trace, model, inputs)
   local curve = run:path(name .. "_loss.png")
   plot.lines { { x = trace.step, y = trace.loss, label = "loss" }, title = titles[name] .. ": sum of squared pixel errors", xlabel = "step",
     logy = true, file = curve }
-  model:eval()
-  local images = ms.image.grid(ms.cat({ inputs, ms.no_grad(model, inputs) }), { columns = 10, scale = 3, padding = 4, background = 1 })
-  model:train()
+  local restored = nn.evaluate(model, model, inputs)
+  local images = ms.image.grid(ms.cat { inputs, restored }, { columns = 10, scale = 3, padding = 4, background = 1 })
   ms.image.save(run:path(name .. ".png"), ms.image.above({ ms.image.load(curve), images }))
   return images
 end

@@ -22,10 +22,8 @@ local o = ms.args.standard({
     k = "which neighbour `near` looks at",
     dataset = "which images; auto takes MNIST if it is found, else Fashion-MNIST",
   },
+  range = { codes = "[1, ]", width = "[1, ]", k = "[1, ]" },
 })
-for _, name in ipairs { "epochs", "batch", "codes", "width", "k" } do
-  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
-end
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local train, test = ms.data.find(o.dataset, { data = o.data, device = o.device })
@@ -41,7 +39,7 @@ for i, name in ipairs(train.classes) do
   if o.digits == "all" or wanted[i] then digits[#digits + 1] = { class = i, name = name } end
 end
 if o.quick then
-  test, o.epochs = test:subset(1, 2000), math.min(o.epochs, 3)
+  test, o.epochs = test:subset(1, math.min(#test, 2000)), math.min(o.epochs, 3)
 end
 print(("%s: %d training and %d test images, on %s"):format(train.name, #train, #test, train.device))
 
@@ -59,13 +57,9 @@ end
 -- ---- training: one net for each digit ----------------------------------------------------------------------------------------------
 local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "score", "k" },
   same = { data_set = train.name, training_images = #train } })
-local done = 0 -- epochs of all nets together
-for _, d in ipairs(o.resume and digits or {}) do
-  local at = run:peek("class_" .. d.class - 1)
-  if at and at.epoch > o.epochs then error(("--epochs %d: %s has had %d already"):format(o.epochs, d.name, at.epoch), 0) end
-  done = done + (at and at.epoch or 0)
-end
-if o.resume then run:rewind(done) end
+local nets = {}
+for i, d in ipairs(digits) do nets[i] = "class_" .. d.class - 1 end
+local done = run:done(nets, o.epochs) -- epochs of all nets together
 
 local function fit(d, set)
   local name = "class_" .. d.class - 1
@@ -80,19 +74,21 @@ local function fit(d, set)
     return loss
   end)
   if d == digits[1] then print(model) end
-  ms.rehearse(step, { model = model, optimizer = adam }, { set:images(1, o.batch) })
+  ms.args.within(o, "batch", ("[1, %d]"):format(#set))
+  local loader = set:loader { batch = o.batch, shuffle = true, drop_last = true }
+  ms.rehearse(step, { model = model, optimizer = adam }, loader)
   local at, first = o.resume and run:load(name, { model = model, optimizer = adam }), 1
   if at then
     first = at.epoch + 1
     print(("%s: going on after epoch %d"):format(d.name, at.epoch))
   end
-  local loader = set:loader { batch = o.batch, shuffle = true, drop_last = true }
   for epoch = first, o.epochs do
     adam.lr = o.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / o.epochs)) -- from lr down to almost nothing along a cosine
     local mean = ms.meter.mean()
     for x in ms.progress(loader, { label = ("%s %d/%d"):format(d.name, epoch, o.epochs) }) do mean:add(step(x)) end
     done = done + 1
-    run:epoch { epoch = done, step = done * (#set // o.batch), class = d.name, class_epoch = epoch, loss = mean:value() }
+    run:epoch { epoch = done, step = done * (#set // o.batch), class = d.name, class_epoch = epoch,
+      loss = run:finite("loss", mean) }
     run:save(name, { model = model, optimizer = adam, epoch = epoch })
   end
   return model

@@ -19,17 +19,14 @@ local o = ms.args.standard({
     trial_epochs = "passes of a trial; 0: 4, and more where there are few images", conv_epochs = "the same for the convolutional net",
     cells = "cells of the confusion matrix, predicted,true as digits, whose images are shown",
   },
+  range = { held_out = "(0, 1)", trials = "[1, ]", trial_epochs = "[0, ]", conv_epochs = "[0, ]" },
 })
-for _, name in ipairs { "epochs", "batch", "trials" } do
-  if o[name] and o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
-end
 local cells = {}
 for word in o.cells:gmatch "%S+" do
   local p, t = word:match "^(%d),(%d)$"
   if not p then error(("--cells %s: expected pairs of digits, as 6,8 1,7"):format(o.cells), 0) end
   cells[#cells + 1] = { p + 1, t + 1 }
 end
-if o.held_out <= 0 or o.held_out >= 1 then error(("--held-out %g: expected a share between 0 and 1"):format(o.held_out), 0) end
 
 -- ---- data -----------------------------------------------------------------------------------------------------------------------
 local function padded(set) -- 28 x 28 to 32 x 32
@@ -51,6 +48,7 @@ local channels, classes = all.raw:size(2), all.classes
 
 -- A part of the training images is held out: its positions are drawn once, by the seed; the others are walked through in random order.
 local order = ms.with_seed(o.seed, ms.randperm, #all)
+ms.args.within(o, "held_out", ("[%.4g, %.4g]"):format(1 / #all, 1 - 1 / #all))
 local n_val = math.floor(o.held_out * #all)
 local held_out, kept = order[{ { 1, n_val } }], order[{ { n_val + 1, -1 } }]
 local val = all:subset(held_out)
@@ -58,16 +56,17 @@ local random_order = ms.data.subset_random_sampler(kept)
 print(("%s: %d training, %d validation, %d test images, on %s"):format(all.name, #kept, #val, test and #test or 0, all.device))
 
 -- A sampler of our own, for the convolutional net: as many positions as there are, each class as often as the others. A sampler is any
--- function that makes an iterator of positions for each walk.
+-- function that makes an iterator of positions for each walk, or a table with one (iter); with # it says how many there are.
 local by_class = {}
-for c = 1, #classes do by_class[c] = kept[all.labels[kept]:eq(c)] end
-local function balanced()
+for c = 1, #classes do
+  local positions = kept[all.labels[kept]:eq(c)]
+  if #positions > 0 then by_class[#by_class + 1] = positions end
+end
+local balanced = setmetatable({}, { __len = function() return #kept // #by_class * #by_class end })
+function balanced.iter()
   local draws = {}
-  for _, positions in ipairs(by_class) do
-    if #positions > 0 then draws[#draws + 1] = positions[ms.randint(1, #positions, { #kept // #classes })] end
-  end
-  local mixed = ms.stack(draws, 2):reshape { -1 }:totable()
-  local i = 0
+  for c, positions in ipairs(by_class) do draws[c] = positions[ms.randint(1, #positions, { #kept // #by_class })] end
+  local mixed, i = ms.stack(draws, 2):reshape { -1 }:totable(), 0
   return function()
     i = i + 1
     return mixed[i]
@@ -113,28 +112,18 @@ local nets = {
 nets[5].schedule = function(opt) return optim.lr_scheduler.cosine_annealing_lr(opt, nets[5].epochs) end
 
 -- Predictions for a set, in order.
-local function predict(model, set)
-  model:eval()
-  local predicted = set:map(function(x) return model(x):argmax(2) end)
-  model:train()
-  return predicted
-end
+local function predict(model, set) return nn.evaluate(model, set.map, set, function(x) return model(x):argmax(2) end) end
 
 -- ---- training -------------------------------------------------------------------------------------------------------------------
 -- The folder is ours from here on; with --resume its run goes on where it stopped.
 local run = ms.run(o.out, { options = o, resume = o.resume, may_change = { "cells" }, tensorboard = true,
   same = { data_set = all.name, images = #all } })
-local done = 0
-for _, net in ipairs(o.resume and nets or {}) do
-  local at = run:peek(net.name)
-  if at and at.epoch > net.epochs then error(("--epochs %d: %s has had %d already"):format(net.epochs, net.name, at.epoch), 0) end
-  done = done + (at and at.epoch or 0)
-end
-if o.resume then run:rewind(done) end
-local some_x, some_y = all:subset(kept):batch(1, math.min(o.batch, #kept))
+local names, most = {}, {}
+for i, net in ipairs(nets) do names[i], most[net.name] = net.name, net.epochs end
+local done = run:done(names, most)
 
--- One compiled step of a net: mean loss, and how many of the batch it told right. It is rehearsed on the sizes of batches that come.
-local function step_of(model, optimizer, size)
+-- One compiled step of a net: mean loss, and how many of the batch it told right.
+local function step_of(model, optimizer, loader)
   local step = ms.compile(function(x, y)
     local scores = model(x)
     local loss = nn.cross_entropy(scores, y)
@@ -143,12 +132,7 @@ local function step_of(model, optimizer, size)
     optimizer:step()
     return loss, scores:argmax(2):eq(y):sum()
   end)
-  local last = size % o.batch
-  local whole, rest = { some_x, some_y }, { some_x[{ { 1, math.max(last, 1) } }], some_y[{ { 1, math.max(last, 1) } }] }
-  local parts = { model = model, optimizer = optimizer }
-  if size < o.batch then return ms.rehearse(step, parts, rest) end
-  if last == 0 then return ms.rehearse(step, parts, whole) end
-  return ms.rehearse(step, parts, whole, rest)
+  return ms.rehearse(step, { model = model, optimizer = optimizer }, loader)
 end
 
 -- The number-th net: trained, or taken from its checkpoint with --resume and trained on.
@@ -158,32 +142,28 @@ local function fit(number)
   local model = net.make()
   local optimizer = net.optimizer(model:parameters())
   local schedule = net.schedule and net.schedule(optimizer)
-  local size = net.sampler and #kept // #classes * #classes or #kept
-  local batches = (size + o.batch - 1) // o.batch
-  local step = step_of(model, optimizer, size)
+  local loader = all:loader { batch = o.batch, sampler = net.sampler or random_order }
+  local step = step_of(model, optimizer, loader)
   local at = o.resume and run:load(net.name, { model = model, optimizer = optimizer, schedule = schedule })
   local history = at and at.history or { loss = {}, train = {}, val = {} }
-  local loader = all:loader { batch = o.batch, sampler = net.sampler or random_order }
   run:board(net.name, o.resume and (at and at.epoch or 0) + 1 or nil) -- TensorBoard's curves from that epoch on are void
   for epoch = (at and at.epoch or 0) + 1, net.epochs do
-    local mean, right, seen = ms.meter.mean(), ms.meter.mean(), 0
-    local bar = ms.progress(loader, { label = ("%s %d/%d"):format(net.name, epoch, net.epochs), total = batches })
-    for x, y in bar do
+    local mean, right = ms.meter.mean(), ms.meter.mean()
+    for x, y in ms.progress(loader, { label = ("%s %d/%d"):format(net.name, epoch, net.epochs) }) do
       local loss, correct = step(x, y)
       mean:add(loss, #x)
       right:add(correct / #x, #x)
-      seen = seen + #x
-      if seen % (50 * o.batch) == 0 then bar:set { loss = mean:value() } end
+      ms.progress.set { loss = mean }
     end
     if schedule then schedule:step() end
     done = done + 1
     local accuracy = ml.accuracy(predict(model, val), val.labels)
-    for name, v in pairs { loss = mean:value(), train = right:value(), val = accuracy } do history[name][epoch] = v end
-    run:epoch({ epoch = done, step = done * batches, net_epoch = epoch, loss = mean, train_accuracy = right, val_accuracy = accuracy },
+    local row = { loss = run:finite("loss", mean), train = right:value(), val = accuracy }
+    for name, v in pairs(row) do history[name][epoch] = v end
+    run:epoch({ epoch = done, step = done * #loader, net_epoch = epoch, loss = mean, train_accuracy = right, val_accuracy = accuracy },
       net.name, epoch)
     run:save(net.name, { model = model, optimizer = optimizer, schedule = schedule, epoch = epoch, history = history })
-    print(("%-13s epoch %d  loss %.4f  training accuracy %.4f  validation %.4f"):format(net.name, epoch, mean:value(), right:value(),
-      accuracy))
+    print(("%-13s epoch %d  loss %.4f  training accuracy %.4f  validation %.4f"):format(net.name, epoch, row.loss, row.train, row.val))
   end
   return model, history
 end
@@ -225,14 +205,9 @@ local function cell(p, t)
   plot.tiles { val.raw[at[{ { 1, math.min(10, #at) } }]], title = title, scale = 3,
     file = run:path(("cell_%d_%d.png"):format(p - 1, t - 1)) }
 end
-local errors = {}
-for p, row in ipairs(confusion:totable()) do
-  for t, n in ipairs(row) do
-    if p ~= t and n > 0 then errors[#errors + 1] = { p = p, t = t, n = n } end
-  end
+for i, at in ipairs(ml.confused(confusion)) do
+  if i <= 3 then cell(at[1], at[2]) end
 end
-table.sort(errors, function(a, b) return a.n > b.n or a.n == b.n and a.p * 100 + a.t < b.p * 100 + b.t end)
-for i = 1, math.min(3, #errors) do cell(errors[i].p, errors[i].t) end
 for _, at in ipairs(cells) do cell(at[1], at[2]) end
 
 -- ---- the search: better fully connected nets ------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 --   local o = ms.args { epochs = 5, lr = 1e-3, quick = false, loss = ms.args.choice { "mse", "bce" }, data = ms.args.string }
 --
 -- Order and help texts: strings in the array part, "name" or "name: what it is", or a second argument
--- { help = "what the script does", describe = { epochs = "passes over the data" }, order = { "epochs", "lr" }, positional = "FILE..." }.
+-- { help = "what the script does", describe = { epochs = "passes over the data" }, order = { "epochs", "lr" }, positional = "FILE...",
+-- range = { epochs = "[1, ]", share = "(0, 1)" } }: intervals of numbers, as in mathematics: [ and ] with the end, ( and ) without.
 -- An integer default takes integers, a float default any number, a boolean --name and --no-name, a string anything.
 local text = require "mascon.text"
 local args = {}
@@ -23,6 +24,27 @@ end
 local function read_number(s)
   local n = tonumber(s)
   if n and n - n == 0 then return n + 0.0 end
+end
+
+-- An interval, "[1, ]" or "(0, 1)", as { low =, high =, above =, below = } (above: without low itself), and in words.
+local function interval(s)
+  local open, low, high, close = tostring(s):match "^([%[%(])%s*([^%s,]*)%s*,%s*([^%s,]*)%s*([%]%)])$"
+  local r = open and { low = tonumber(low), high = tonumber(high), above = open == "(", below = close == ")" }
+  if not r or (low ~= "" and not r.low) or (high ~= "" and not r.high) or not (r.low or r.high) then
+    error(("args: range: expected an interval such as [1, ] or (0, 1), got %s"):format(tostring(s)), 0)
+  end
+  local function word(form, v) return v and form:format(math.type(v) == "integer" and v or ("%.9g"):format(v)) end
+  if r.low and r.high and not r.above and not r.below then
+    r.words = word("from %s", r.low) .. word(" to %s", r.high)
+  else
+    local from, to = word(r.above and "above %s" or "from %s on", r.low), word(r.below and "below %s" or "up to %s", r.high)
+    r.words = (from or "") .. (from and to and " and " or "") .. (to or "")
+  end
+  return r
+end
+
+local function inside(r, v)
+  return not (r.low and (v < r.low or r.above and v == r.low)) and not (r.high and (v > r.high or r.below and v == r.high))
 end
 
 local booleans = { ["true"] = true, yes = true, on = true, ["1"] = true, ["false"] = false, no = false, off = false, ["0"] = false }
@@ -90,7 +112,7 @@ local function add_option(spec, name, default)
   if name == "help" or not name:match("^%a[%w_]*$") then error(("args: '%s' cannot be an option's name"):format(name), 0) end
   if spec.by_name[name] then return end
   local k = kind_of(name, default)
-  local o = { name = name, kind = k, help = spec.describe[name] or "" }
+  local o = { name = name, kind = k, help = spec.describe[name] or "", range = spec.range[name] and interval(spec.range[name]) }
   spec.by_name[name] = o
   spec.options[#spec.options + 1] = o
 end
@@ -99,11 +121,12 @@ local function read_spec(defaults, opts)
   if type(defaults) ~= "table" then error("args: expected a table of defaults, got a " .. type(defaults), 0) end
   opts = opts or {}
   for k in pairs(opts) do
-    if not ({ help = 1, describe = 1, order = 1, positional = 1, name = 1 })[k] then
-      error(("args: unknown key '%s'%s"):format(k, text.hint(tostring(k), { "help", "describe", "order", "positional", "name" })), 0)
+    if not ({ help = 1, describe = 1, order = 1, positional = 1, name = 1, range = 1 })[k] then
+      error(("args: unknown key '%s'%s"):format(k, text.hint(tostring(k), { "help", "describe", "order", "positional", "name",
+        "range" })), 0)
     end
   end
-  local spec = { options = {}, by_name = {}, describe = {}, help = opts.help, positional = opts.positional }
+  local spec = { options = {}, by_name = {}, describe = {}, range = opts.range or {}, help = opts.help, positional = opts.positional }
   spec.name = opts.name or (arg and arg[0] and arg[0]:match("[^/]*$")) or "script"
   for k, v in pairs(opts.describe or {}) do spec.describe[k] = v end
   local order = {}
@@ -121,6 +144,9 @@ local function read_spec(defaults, opts)
   for _, name in ipairs(text.keys(defaults)) do add_option(spec, name, defaults[name]) end
   for name in pairs(spec.describe) do
     if not spec.by_name[name] then error(("args: '%s' is described but has no default"):format(name), 0) end
+  end
+  for name in pairs(spec.range) do
+    if not spec.by_name[name] then error(("args: '%s' has a range but no default"):format(name), 0) end
   end
   return spec
 end
@@ -190,9 +216,21 @@ local function convert(spec, o, s)
   local v = o.kind.read(s)
   if v == nil then
     local near = o.kind.words and text.hint(s, o.kind.words) or ""
-    complain(spec, "%s: expected %s, got '%s'%s", dashed(o.name), o.kind.what, s, near)
+    complain(spec, "%s: expected %s%s, got '%s'%s", dashed(o.name), o.kind.what, o.range and " " .. o.range.words or "", s, near)
+  end
+  for _, n in ipairs(o.range and (type(v) == "table" and v or { v }) or {}) do
+    if not inside(o.range, n) then complain(spec, "%s: expected %s %s, got '%s'", dashed(o.name), o.kind.what, o.range.words, s) end
   end
   return v
+end
+
+-- args.within(o, name, "[1, 60000]"): raise unless o's number of that name lies in the interval, which the script knows by now.
+function args.within(o, name, range)
+  local r, v = interval(range), o[name]
+  if not inside(r, v) then
+    stop(2, ("%s: expected %s %s, got %s"):format(dashed(name), math.type(v) == "integer" and "an integer" or "a number", r.words,
+      value_text(v)))
+  end
 end
 
 local Options = { __name = "mascon.args.options" }
@@ -267,11 +305,13 @@ local standard_help = {
   resume = "go on from the last checkpoint in --out",
 }
 
+local standard_range = { epochs = "[1, ]", batch = "[1, ]", lr = "(0, ]" }
+
 local device = kind { what = "cpu, cuda, cuda:N or auto", hint = "cpu|cuda|auto", default = "auto",
   read = function(s) return (s == "auto" or s == "cpu" or s == "cuda" or s == "trace" or s:match("^cuda:%d+$")) and s or nil end }
 
 local function standard(defaults, opts)
-  local all, o, order, describe = {}, {}, {}, {}
+  local all, o, order, describe, range = {}, {}, {}, {}, {}
   local name = opts and opts.name or (arg and arg[0] or "script")
   name = name:match("[^/]*$"):gsub("%.lua$", "")
   local base = { epochs = 5, batch = 64, lr = 1e-3, seed = 1, device = device, data = args.string, out = "runs/" .. name,
@@ -288,7 +328,9 @@ local function standard(defaults, opts)
   for k, v in pairs(standard_help) do describe[k] = v end
   for k, v in pairs(o.describe or {}) do describe[k] = v end
   for _, k in ipairs(o.order or {}) do order[#order + 1] = k end
-  o.order, o.describe = order, describe
+  for k, v in pairs(standard_range) do range[k] = v end
+  for k, v in pairs(o.range or {}) do range[k] = v end
+  o.order, o.describe, o.range = order, describe, range
   return all, o
 end
 

@@ -72,6 +72,20 @@ function data.write_csv(path, x, given) return require("mascon.csv").write(path,
 -- connect, and without a byte. Raises with what each address said; also where MASCON_OFFLINE=1.
 function data.download(url, path, given) return require("mascon.download").download(url, path, given) end
 
+-- data.digest(path, "md5" or "sha256") -> the hexadecimal digits of a file's digest
+function data.digest(path, kind, ...)
+  options.none("data.digest", ...)
+  if kind ~= "md5" and kind ~= "sha256" then fail("data.digest: expected md5 or sha256 second, got %s", tostring(kind)) end
+  return core.digest(path, kind)
+end
+
+-- data.locate(name [, { data =, also = {}, hint = "" }]) -> the path of a file that lies in one of the folders where sets are looked for:
+-- data (or data is the file itself), $MASCON_DATA, those of `also`, ... Raises with where it looked, and with the hint.
+function data.locate(name, given, ...)
+  options.none("data.locate", ...)
+  return places.locate(name, given)
+end
+
 -- ---- MNIST and its like ----------------------------------------------------------------------------------------------------------
 
 local FILES = { "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }

@@ -122,20 +122,6 @@ function Fit:stop(...)
   own(self, "stop").stopping = true
 end
 
--- ---- modes -----------------------------------------------------------------------------------------------------------------------------
-
--- Evaluation mode until the end of the block, then each module in the mode it had.
-local function evaluating(model)
-  local before = {}
-  for _, m in ipairs(model:modules()) do before[#before + 1] = { m, m.training } end
-  model:eval()
-  return setmetatable({}, { __close = function()
-    for _, p in ipairs(before) do
-      if p[1].training ~= p[2] then p[1].training = p[2] end
-    end
-  end })
-end
-
 local function batch_size(batch)
   local x = type(batch) == "table" and batch[1]
   return states.is_tensor(x) and x:dim() > 0 and #x or 1
@@ -224,7 +210,7 @@ end
 local function validate(t, o)
   local fit = t.fit
   t.averages, t.extra, t.training = values.averages(), {}, false
-  local mode <close> = evaluating(t.model) -- luacheck: ignore mode
+  local mode <close> = ms.nn.evaluating(t.model) -- luacheck: ignore mode
   local guard <close> = ms.no_grad() -- luacheck: ignore guard
   hook(t, "on_validation_start", fit)
   local index = 0

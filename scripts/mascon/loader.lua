@@ -133,12 +133,15 @@ function loader.new(data, scaling, given)
   return setmetatable(self, Loader)
 end
 
--- Batches in one walk. A sampler with a length says how many positions there are.
+-- Positions in one walk. A sampler with a length says how many there are.
+local function positions(self)
+  if self.sampler and not self.rows then return length(self.sampler) or fail("#loader: its sampler has no length") end
+  return self.rows and #self.rows or self.data._n
+end
+
+-- Batches in one walk.
 function Loader:__len()
-  local n = self.rows and #self.rows or self.data._n
-  if self.sampler and not self.rows then
-    n = length(self.sampler) or fail("#loader: its sampler has no length")
-  end
+  local n = positions(self)
   return self.drop_last and n // self.batch or (n + self.batch - 1) // self.batch
 end
 
@@ -203,6 +206,22 @@ local function next_batch(self, walk)
   local tx, ty = t(x, y, keys)
   if tx == nil then fail("loader: transform returned nothing") end
   return tx, ty == nil and y or ty
+end
+
+-- loader:examples() -> for each size of a batch that a walk has (all but the last one, and that) a list of what the loop gives, of the
+-- set's first samples; ms.rehearse(step, parts, loader) asks for them. It is no walk.
+function Loader:examples(...)
+  options.none("loader:examples", ...)
+  local n, list = positions(self), {}
+  for _, size in ipairs { n >= self.batch and self.batch or 0, not self.drop_last and n % self.batch or 0 } do
+    if size > 0 then
+      local at = {}
+      for i = 1, size do at[i] = (i - 1) % self.data._n + 1 end
+      local walk = { order = rows_at(self.data, at, "loader"), at = 1, seed = self.seed or 0, number = 0 }
+      list[#list + 1] = table.pack(next_batch(self, walk))
+    end
+  end
+  return list
 end
 
 -- A walk of its own, for two loops over one loader at the same time.

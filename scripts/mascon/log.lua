@@ -335,6 +335,23 @@ function Run:load(name, into)
   return checkpoint().load(path, into)
 end
 
+-- run:done(names [, most]) -> how many epochs the nets have had that this run has saved under these names (their checkpoints' field epoch),
+-- all together, and the lines of metrics of later epochs are dropped. 0 for a new run. most: no net may have had more: a number, or a
+-- table of them by name.
+function Run:done(names, most)
+  mine(self)
+  local sum = 0
+  for _, name in ipairs(self.resumed and names or {}) do
+    local at = self:peek(name)
+    local epoch = at and math.tointeger(at.epoch) or 0
+    local limit = type(most) == "table" and most[name] or type(most) == "number" and most or math.huge
+    if epoch > limit then fail("resume: --epochs %d: %s has had %d already", limit, name, epoch) end
+    sum = sum + epoch
+  end
+  if self.resumed then self:rewind(sum) end
+  return sum
+end
+
 -- ---- metrics -----------------------------------------------------------------------------------------------------------------------
 
 -- Write metrics.csv anew, from the lines of metrics.jsonl.
@@ -424,6 +441,17 @@ function Run:epoch(values, part, step)
     board:flush()
   end
   return row
+end
+
+-- run:finite(name, v) -> v, a number; raises where it is NaN or infinite: a training has diverged, and there is nothing to save or judge.
+function Run:finite(name, v)
+  mine(self)
+  v = figure(v)
+  if type(v) ~= "number" then fail("finite: %s: expected a number, got %s", text.show(name), text.show(v)) end
+  if v - v == 0 then return v end
+  local lr = option_values(self.options).lr
+  fail("%s is %s: the training has diverged; expected a finite number%s", text.show(name), v ~= v and "NaN" or "infinite",
+    type(lr) == "number" and (", as with a smaller --lr (now %g)"):format(lr) or "; a smaller learning rate may help")
 end
 
 -- The lines of metrics.jsonl so far, as tables.

@@ -1,5 +1,6 @@
 -- places: where the files of a data set are looked for, and the options that all sets take.
 local options = require "mascon.options"
+local system = require "mascon.system"
 local any, fail = options.any, options.raise
 local places = {}
 
@@ -28,6 +29,22 @@ function places.list(names, option, only)
   add(places.cache_folder(), "the cache folder")
   add("/usr/share/datasets", "the system's data sets")
   return list
+end
+
+-- data.locate: see data.lua.
+function places.locate(name, given)
+  local o = options.read("data.locate", given, { data = any, also = any, hint = "" })
+  if type(name) ~= "string" or name == "" then fail("data.locate: expected the name of a file first, got %s", tostring(name)) end
+  if o.data ~= nil and type(o.data) ~= "string" then fail("data.locate: data: expected a folder or a file, got %s", type(o.data)) end
+  if system.kind(o.data or "") == "file" then return o.data end
+  local list, tried = places.list({ "." }, o.data), {}
+  for _, folder in ipairs(o.also or {}) do list[#list + 1] = { path = folder } end
+  for _, folder in ipairs(list) do
+    local path = folder.path:gsub("/%.$", "") .. "/" .. name
+    if system.kind(path) == "file" then return path end
+    if not tried[path] then tried[#tried + 1], tried[path] = "  " .. path, true end
+  end
+  fail("data.locate: there is no %s; looked for\n%s%s", name, table.concat(tried, "\n"), o.hint ~= "" and "\n" .. o.hint or "")
 end
 
 -- The options that all sets take, and those in `more` (with their defaults): data (or dir) a folder, device, limit (one for each part),

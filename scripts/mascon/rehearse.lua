@@ -1,9 +1,10 @@
--- ms.rehearse(step, { model = model, optimizer = adam }, { x, y } [, { x2, y2 }, ...]) -> step: a compiled step, ready to be replayed
+-- ms.rehearse(step, { model = model, optimizer = adam }, loader or { x, y } [, { x2, y2 }, ...]) -> step: a compiled step, ready to be
+-- replayed
 -- The first calls of a compiled step run as its Lua says, later ones are replayed, which may round otherwise in the last bits. So that a
 -- run that goes on from a checkpoint ends with the bits of one that was never interrupted, rehearse the step in both before the first
 -- epoch, and before the checkpoint is loaded: it is called four times with copies of each list of arguments (one list for each size of a
--- batch that will come), and what that changed is put back: the parts (all that the step trains or counts in: modules, optimizers, whatever
--- has state_dict and load_state_dict) and the default generator, also after an error. Gradients are forgotten.
+-- batch that will come; a loader knows them), and what that changed is put back: the parts (all that the step trains or counts in: modules,
+-- optimizers, whatever has state_dict and load_state_dict) and the default generator, also after an error. Gradients are forgotten.
 local ms = require "mascon"
 local options = require "mascon.options"
 local states = require "mascon.state"
@@ -11,6 +12,8 @@ local states = require "mascon.state"
 local CALLS = 4 -- one as it is, two recordings, the first replay
 
 local function is_list(v) return type(v) == "table" and debug.getmetatable(v) == nil end
+
+local function is_loader(v) return type(v) == "table" and (debug.getmetatable(v) or {}).__name == "mascon.loader" end
 
 -- The method of that name, or nil. (Some things raise for names that they do not have.)
 local function has(v, method)
@@ -33,7 +36,9 @@ local function check(step, parts, lists)
   end
   if #lists == 0 then options.raise("rehearse: expected lists of arguments ({ x, y }) behind the parts") end
   for i, list in ipairs(lists) do
-    if not is_list(list) then options.raise("rehearse: arguments %d: expected a list ({ x, y }), got %s", i, states.word(list)) end
+    if not is_list(list) and not is_loader(list) then
+      options.raise("rehearse: arguments %d: expected a list ({ x, y }) or a loader, got %s", i, states.word(list))
+    end
   end
 end
 
@@ -45,8 +50,8 @@ local function copies(list)
 end
 
 local function rehearse(step, parts, ...)
-  local lists = table.pack(...)
-  check(step, parts, lists)
+  local given, lists = table.pack(...), {}
+  check(step, parts, given)
   local before, seed, counter = {}, ms.rng_state()
   for name, part in pairs(parts) do before[name] = ms.deepcopy(part:state_dict()) end
   local back <close> = setmetatable({}, { __close = function() -- luacheck: ignore
@@ -56,13 +61,16 @@ local function rehearse(step, parts, ...)
     end
     ms.rng_state(seed, counter)
   end })
+  for _, list in ipairs(given) do
+    for _, arguments in ipairs(is_loader(list) and list:examples() or { list }) do lists[#lists + 1] = arguments end
+  end
   for _, list in ipairs(lists) do
     local outer <close> = ms.scope() -- luacheck: ignore
-    local given = {} -- all of them at once: the memory of one that is let go would be that of the next
-    for call = 1, CALLS do given[call] = copies(list) end
+    local copied = {} -- all of them at once: the memory of one that is let go would be that of the next
+    for call = 1, CALLS do copied[call] = copies(list) end
     for call = 1, CALLS do
       local scope <close> = ms.scope() -- luacheck: ignore
-      step(table.unpack(given[call], 1, given[call].n))
+      step(table.unpack(copied[call], 1, copied[call].n))
     end
   end
   return step

@@ -43,13 +43,3 @@ function TestCae.test_focal_loss_is_the_published_one_without_its_nan()
   lu.assertTrue(grad_published:isnan():any():item())
   lu.assertTrue(grad:isfinite():all():item())
 end
-
-function TestCae.test_threshold_by_false_discoveries()
-  local f = from_script "false_discovery"
-  local clean = ms.arange(1, 1000) / 1000
-  -- 990 usual scores, ten far beyond
-  local scores = ms.cat { ms.arange(1, 990) / 991, ms.arange(1, 10) + 5 }
-  local t = f(scores, clean, 0.1)
-  lu.assertTrue(t > 0.9 and t < 6)
-  lu.assertEquals(scores:gt(t):sum():item(), 10)
-end

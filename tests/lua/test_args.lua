@@ -72,6 +72,50 @@ function TestArgs.test_choice_and_list()
   lu.assertEquals(parse().widths[1], 128)
 end
 
+function TestArgs.test_ranges()
+  local ranges = { n = "[1, ]", share = "(0, 1)", flip = "[0, 1]", part = "[0,1)", least = "( ,3]", list = "(0, )" }
+  local function read(...)
+    return args.parse({ n = 5, share = 0.5, flip = 0.1, part = args.number, least = -1.0, list = args.list { 1, 2 } },
+      { name = "test.lua", range = ranges }, { ... })
+  end
+  lu.assertEquals({ read("--n", "1").n, read("--flip", "1").flip, read("--part", "0").part, read("--least", "3").least }, { 1, 1, 0, 3 })
+  for words, given in pairs {
+    ["--n: expected an integer from 1 on, got '0'"] = { "--n", "0" },
+    ["--n: expected an integer from 1 on, got 'x'"] = { "--n", "x" },
+    ["--share: expected a number above 0 and below 1, got '2'"] = { "--share", "2" },
+    ["--share: expected a number above 0 and below 1, got '0'"] = { "--share=0" },
+    ["--flip: expected a number from 0 to 1, got '-0.1'"] = { "--flip", "-0.1" },
+    ["--part: expected a number from 0 on and below 1, got '1'"] = { "--part", "1" },
+    ["--least: expected a number up to 3, got '4'"] = { "--least", "4" },
+    ["--list: expected integers with commas between above 0, got '1,0'"] = { "--list", "1,0" },
+  } do
+    local ok, e = pcall(read, table.unpack(given))
+    lu.assertFalse(ok)
+    lu.assertStrContains(tostring(e), "test.lua: " .. words)
+    lu.assertEquals(e.exit_code, 2)
+  end
+  ranges.n = "1.."
+  lu.assertErrorMsgContains("range: expected an interval such as [1, ] or (0, 1), got 1..", read)
+  ranges.n, ranges.m = nil, "[1, ]"
+  lu.assertErrorMsgContains("'m' has a range but no default", read)
+  local o = { trial_epochs = 7, share = 0.5 }
+  args.within(o, "trial_epochs", "[1, 7]")
+  for words, range in pairs { ["--trial-epochs: expected an integer from 1 to 6, got 7"] = "[1, 6]" } do
+    local _, e = pcall(args.within, o, "trial_epochs", range)
+    lu.assertStrContains(tostring(e), words)
+  end
+end
+
+function TestArgs.test_the_ranges_of_all_experiments()
+  for option, value in pairs { epochs = "0", batch = "-3", lr = "0" } do
+    local defaults_, opts = args.standard_spec({}, { name = "test.lua" })
+    local ok, e = pcall(args.parse, defaults_, opts, { "--" .. option, value })
+    lu.assertFalse(ok)
+    lu.assertStrContains(tostring(e), ("--%s: expected "):format(option))
+    lu.assertStrContains(tostring(e), ("got '%s'"):format(value))
+  end
+end
+
 function TestArgs.test_bad_number_names_option_expected_and_got()
   local message = refusal("--epochs", "five")
   lu.assertStrContains(message, "test.lua: --epochs: expected an integer, got 'five'")

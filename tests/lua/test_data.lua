@@ -477,6 +477,20 @@ function TestMap.test_gather_is_the_operation()
   lu.assertEquals(x:gather(2, i):totable(), { { 2, 1 }, { 3, 3 } })
 end
 
+function TestMap.test_files_that_are_located_and_their_digests()
+  local dir = checks.temporary_folder()
+  local path = dir .. "/some.npz"
+  checks.write(path, "abc")
+  lu.assertEquals(ms.data.locate("some.npz", { data = dir }), path)
+  lu.assertEquals(ms.data.locate("other.npz", { data = path }), path)
+  lu.assertEquals(ms.data.locate("some.npz", { also = { dir } }), path)
+  lu.assertErrorMsgContains("there is no no.npz; looked for\n  " .. dir .. "/no.npz\n", ms.data.locate, "no.npz", { data = dir })
+  lu.assertErrorMsgContains("\nmake one", ms.data.locate, "no.npz", { hint = "make one" })
+  lu.assertEquals(ms.data.digest(path, "md5"), "900150983cd24fb0d6963f7d28e17f72")
+  lu.assertErrorMsgContains("expected md5 or sha256 second, got nil", ms.data.digest, path)
+  checks.remove_folder(dir)
+end
+
 function TestMap.test_misuse_raises_and_gradients_come_back()
   local ds = counted(4)
   local layer = ms.nn.sequential { ms.nn.flatten() } -- takes no labels

@@ -91,6 +91,25 @@ function TestRun:test_the_folder_of_another_script()
   begin "one.lua"
 end
 
+-- How far the nets of a run are, and figures that no training goes on with.
+function TestRun:test_epochs_that_are_done()
+  local run = ms.run(self.dir, { options = { lr = 100 } })
+  lu.assertEquals(run:done { "a", "b" }, 0)
+  for epoch = 1, 5 do run:epoch { epoch = epoch, loss = run:finite("loss", ms.tensor(1.5)) } end
+  run:save("a", { epoch = 3 })
+  run:save("b", { epoch = 1 })
+  checks.fails("'loss' is NaN: the training has diverged; expected a finite number, as with a smaller --lr (now 100)", run.finite, run,
+    "loss", ms.tensor(0 / 0))
+  checks.fails("'loss' is infinite", run.finite, run, "loss", -math.huge)
+  checks.fails("finite: 'loss': expected a number, got 'x'", run.finite, run, "loss", "x")
+  run = ms.run(self.dir, { options = { lr = 100 }, resume = true })
+  lu.assertEquals({ run:done { "a", "b", "c" }, #run:metrics() }, { 4, 4 })
+  lu.assertEquals(run:done({ "a", "b" }, { a = 3, b = 1 }), 4)
+  checks.fails("--epochs 2: a has had 3 already", run.done, run, { "a", "b" }, 2)
+  checks.fails("--epochs 1: a has had 3 already", run.done, run, { "b", "a" }, { a = 1 })
+  run:close()
+end
+
 function TestRun:test_numbered_folders()
   local function open(resume) return ms.run(self.dir, { numbered = true, resume = resume }) end
   checks.fails("resume: no run to go on with", open, true)

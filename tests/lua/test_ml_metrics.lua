@@ -153,6 +153,30 @@ function TestThresholds.test_peaks_over_threshold()
   near(at, 1, 1e-2)
 end
 
+-- Going by the scores of clean samples: at most the part `rate` of what is above is clean.
+function TestThresholds.test_by_false_discoveries()
+  local clean = ms.arange(1, 1000) / 1000
+  local scores = ms.cat { ms.arange(1, 990) / 991, ms.arange(1, 10) + 5 } -- 990 usual ones, ten far beyond
+  for _, log in ipairs { false, true } do
+    local t, found = ml.threshold(scores, { method = "fdr", clean = clean, rate = 0.1, log = log })
+    lu.assertTrue(t > 0.9 and t < 6)
+    lu.assertEquals({ found.found, found.above }, { 10, 10 })
+  end
+  local t, found = ml.threshold(ms.arange(1, 100), { method = "fdr", clean = ms.arange(1, 100) })
+  lu.assertEquals({ t, found.found, found.above }, { 100, 0, 0 })
+  t, found = ml.threshold(ms.arange(101, 200), { method = "fdr", clean = ms.arange(1, 100) }) -- all
+  lu.assertEquals({ t, found.found, found.above }, { 101, 100, 99 })
+  checks.fails("expected clean = the scores of clean samples too", ml.threshold, scores, { method = "fdr" })
+  checks.fails("option rate: expected a number above 0 to 1, got 2.0", ml.threshold, scores,
+    { method = "fdr", clean = clean, rate = 2.0 })
+end
+
+function TestClasses.test_confused()
+  local c = ms.tensor({ { 5, 2, 0 }, { 3, 5, 3 }, { 2, 0, 9 } }, { dtype = "i64" })
+  lu.assertEquals(ml.confused(c), { { 2, 1, 3 }, { 2, 3, 3 }, { 1, 2, 2 }, { 3, 1, 2 } })
+  checks.fails("ml.confused: expected counts (ml.confusion), classes x classes, got 3 f32", ml.confused, ms.ones { 3 })
+end
+
 -- ---- errors -----------------------------------------------------------------------------------------------------------------------
 
 TestErrors = {}
@@ -196,7 +220,8 @@ end
 
 function TestErrors.test_thresholds()
   local s = numbers { 1, 2, 3 }
-  fails("ml.threshold: option method: expected mad or quantile or otsu or gap or pot, got 'mode'", ml.threshold, s, { method = "mode" })
+  fails("ml.threshold: option method: expected mad or quantile or otsu or gap or pot or fdr, got 'mode'", ml.threshold, s,
+    { method = "mode" })
   fails("unknown option 'q'", ml.threshold, s, { q = 0.5 })
   fails("option q: expected a number from 0 to 1, got 2", ml.threshold, s, { method = "quantile", q = 2 })
   fails("option risk: expected a number above 0 to 1, got 0", ml.threshold, s, { method = "pot", risk = 0 })

@@ -583,6 +583,22 @@ function TestSpectral.test_in_compiled_steps_and_second_order()
 end
 
 -- A step recorded before the norm came, and after it went.
+-- Evaluation mode for a while; then each module in the mode it had, also after an error.
+function TestSpectral.test_evaluate()
+  local frozen = nn.batch_norm1d(2):eval()
+  local net = nn.sequential { nn.dropout(0.5), frozen, nn.linear(2, 2) }
+  local x = ms.rand { 3, 2 }
+  local y, modes = nn.evaluate(net, function(given)
+    local out = net(given)
+    return out, { net.training, net[1].training, out.requires_grad }
+  end, x)
+  lu.assertEquals({ modes, #y }, { { false, false, false }, 3 })
+  lu.assertEquals({ net.training, net[1].training, frozen.training }, { true, true, false })
+  lu.assertErrorMsgContains("oh", nn.evaluate, net, error, "oh")
+  lu.assertTrue(net.training)
+  lu.assertErrorMsgContains("nn.evaluating: expected a module, got 3", nn.evaluate, 3, print)
+end
+
 function TestSpectral.test_coming_and_going_between_replays()
   local m = nn.linear(3, 2):eval()
   local step, x = ms.compile(function(x) return m(x) end), ms.randn { 4, 3 }

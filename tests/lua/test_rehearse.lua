@@ -93,6 +93,29 @@ function TestRehearse.test_all_is_put_back_when_the_step_fails()
   lu.assertEquals({ ms.rng_state() }, { 5, 0 })
 end
 
+-- A loader knows the sizes of batches that come; asking it is no walk, and draws nothing.
+function TestRehearse.test_by_a_loader()
+  local set = ms.data.tensors { ms.rand { 10, 2 }, ms.randint(1, 3, { 10 }) }
+  local function sizes(o)
+    o.transform = function(x) return x + x:randn_like() end
+    local loader, seen = set:loader(o), {}
+    local before = { ms.rng_state() }
+    ms.rehearse(function(x, y)
+      if x:dim() ~= 2 or #x ~= #y then error "no batch" end
+      seen[#seen + 1] = #x
+    end, {}, loader)
+    lu.assertEquals({ ms.rng_state() }, before)
+    lu.assertEquals(loader.epoch, 0)
+    return seen
+  end
+  lu.assertEquals(sizes { batch = 4 }, { 4, 4, 4, 4, 2, 2, 2, 2 })
+  lu.assertEquals(sizes { batch = 4, drop_last = true, shuffle = true }, { 4, 4, 4, 4 })
+  lu.assertEquals(sizes { batch = 5 }, { 5, 5, 5, 5 })
+  lu.assertEquals(sizes { batch = 12, sampler = ms.data.random_sampler(set, { num_samples = 25, replacement = true }) },
+    { 12, 12, 12, 12, 1, 1, 1, 1 })
+  lu.assertErrorMsgContains("#loader: its sampler has no length", sizes, { sampler = function() end })
+end
+
 function TestRehearse.test_what_is_no_step_no_part_and_no_list_is_said()
   local p = problem()
   lu.assertErrorMsgContains("rehearse: expected a function (ms.compile), got 3", ms.rehearse, 3, p.parts, {})
@@ -100,6 +123,7 @@ function TestRehearse.test_what_is_no_step_no_part_and_no_list_is_said()
   lu.assertErrorMsgContains("rehearse: net: expected a thing with state_dict and load_state_dict, got a tensor", ms.rehearse, p.step,
     { net = ms.ones { 2 } }, {})
   lu.assertErrorMsgContains("rehearse: expected lists of arguments ({ x, y }) behind the parts", ms.rehearse, p.step, p.parts)
-  lu.assertErrorMsgContains("rehearse: arguments 2: expected a list ({ x, y }), got a tensor", ms.rehearse, p.step, p.parts, { 1 },
+  lu.assertErrorMsgContains("rehearse: arguments 2: expected a list ({ x, y }) or a loader, got a tensor", ms.rehearse, p.step, p.parts,
+    { 1 },
     ms.ones { 2 })
 end

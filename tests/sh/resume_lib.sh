@@ -49,3 +49,55 @@ same_result() {
     end' "$1" "$2" || return 1
   [ -z "$(find "$2" -name '*mascon-tmp')" ] || { ls -A "$2"; return 1; }
 }
+
+# killed_at TIMES OUT ARGUMENTS...: run_killed after each of these times; some kill must hit, and no run may fail by itself.
+killed_at() {
+  local times=$1 hits=0 at rc
+  shift
+  for at in $times; do
+    run_killed "$at" "$@"
+    rc=$?
+    [ $rc -ne 2 ] || return 1
+    [ $rc -ne 0 ] || hits=$((hits + 1))
+  done
+  [ $hits -gt 0 ] || { echo 'no kill hit' && return 1; }
+}
+
+# check NAME COMMAND...: does the command end well? What it says is shown where it does not.
+check() {
+  local name=$1
+  shift
+  if "$@" >"$top/out" 2>&1; then
+    echo "ok $name"
+  else
+    echo "not ok $name"
+    cat "$top/out"
+  fi
+}
+
+# fails_with STATUS TEXT COMMAND...: the command fails with that exit status and that text in its message; says TEXT COMMAND...: with 1.
+fails_with() {
+  local status=$1 want=$2 rc
+  shift 2
+  "$@" >"$top/said" 2>&1
+  rc=$?
+  cat "$top/said"
+  [ $rc -eq "$status" ] && grep -qF -- "$want" "$top/said" || { echo "exit status $rc, expected $status and: $want" && return 1; }
+}
+says() { fails_with 1 "$@"; }
+
+# make_images FOLDER TRAIN TEST [LABELS]: a set with the files of MNIST, of noise that is brighter the greater the label. LABELS: the first
+# of them, a digit each.
+make_images() {
+  mkdir -p "$1" && "$MASCON" -e '
+    ms.seed(7)
+    local folder, first = arg[1], arg[4] or ""
+    for i, part in ipairs { "train", "t10k" } do
+      local n = math.tointeger(arg[i + 1])
+      local y = ms.randint(0, 9, { n })
+      for k = 1, #first do y[k] = tonumber(first:sub(k, k)) end
+      local x = (ms.rand { n, 28, 28 } * 255 * (y:float():reshape { n, 1, 1 } / 9)):to "u8"
+      ms.data.write_idx(("%s/%s-images-idx3-ubyte"):format(folder, part), x)
+      ms.data.write_idx(("%s/%s-labels-idx1-ubyte"):format(folder, part), y:to "u8")
+    end' "$@"
+}

@@ -9,17 +9,6 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$top"' EXIT
 SCRIPT=scripts/cae_anomaly.lua NETS="model best"
 . tests/sh/resume_lib.sh
 
-check() { # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$top/out" 2>&1; then
-    echo "ok $name"
-  else
-    echo "not ok $name"
-    cat "$top/out"
-  fi
-}
-
 mkdir "$top/data"
 "$MASCON" -e '
   ms.seed(7)
@@ -57,19 +46,14 @@ figures() {
 check 'summary.json has the figures of the page' figures
 
 killed() {
-  local hits=0 at rc
-  for at in 0.6 1.4 2.2; do
-    run_killed $at "$top/broken" "${small[@]}"
-    rc=$?
-    [ $rc -ne 2 ] || return 1
-    [ $rc -ne 0 ] || hits=$((hits + 1))
-  done
-  [ $hits -gt 0 ] || { echo 'no kill hit' && return 1; }
+  killed_at '0.6 1.4 2.2' "$top/broken" "${small[@]}" || return 1
   finish "$top/broken" "${small[@]}" && same_result "$top/whole" "$top/broken"
 }
 check 'killed and resumed: the same weights, figures and metrics' killed
 again() { finish "$top/whole" "${small[@]}" && cmp "$top/whole/anomalies.txt" "$top/broken/anomalies.txt"; }
 check 'resumed at its end it says the same' again
+check '--quick hears --validation' fails_with 2 '--validation: expected an integer from 1 to 259, got 300' \
+  "$MASCON" scripts/cae_anomaly.lua --data "$top/data" --quick --validation 300 --out "$top/none"
 missing() { "$MASCON" scripts/cae_anomaly.lua --data "$top/nowhere" --out "$top/none" 2>&1 | grep -q 'make_corrupted_mnist'; }
 if [ ! -e runs/mnist_corrupted.npz ] && [ ! -e ../shared/data/mnist_corrupted.npz ] && [ -z "${MASCON_DATA:-}" ]; then
   check 'without the file it says what makes it' missing

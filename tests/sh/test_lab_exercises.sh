@@ -9,17 +9,6 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$top"' EXIT
 NETS='autoencoder scratch_1 tuned_1 scratch_2 tuned_2'
 . tests/sh/resume_lib.sh
 
-check() { # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$top/out" 2>&1; then
-    echo "ok $name"
-  else
-    echo "not ok $name"
-    cat "$top/out"
-  fi
-}
-
 # Digits with the name and the first labels of MNIST, brighter for greater labels; photographs of three kinds, each of its own colour.
 "$MASCON" -e '
   ms.seed(7)

@@ -9,31 +9,8 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$top"' EXIT
 SCRIPT=scripts/representation_lab.lua NETS='mlp fc conv denoising sparse'
 . tests/sh/resume_lib.sh
 
-check() { # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$top/out" 2>&1; then
-    echo "ok $name"
-  else
-    echo "not ok $name"
-    cat "$top/out"
-  fi
-}
-
 # Two sets with the names of the real ones; the first labels are those that tell MNIST from Fashion-MNIST.
-"$MASCON" -e '
-  ms.seed(7)
-  for folder, first in pairs { mnist = "5041921314", fashion_mnist = "9003027255" } do
-    for _, part in ipairs { { "train", 300 }, { "t10k", 120 } } do
-      local n = part[2]
-      local y = ms.randint(0, 9, { n })
-      for i = 1, 10 do y[i] = tonumber(first:sub(i, i)) end
-      local x = (ms.rand { n, 28, 28 } * 255 * (y:float():reshape { n, 1, 1 } / 9)):to "u8"
-      assert(os.execute("mkdir -p " .. arg[1] .. "/" .. folder))
-      ms.data.write_idx(arg[1] .. "/" .. folder .. "/" .. part[1] .. "-images-idx3-ubyte", x)
-      ms.data.write_idx(arg[1] .. "/" .. folder .. "/" .. part[1] .. "-labels-idx1-ubyte", y:to "u8")
-    end
-  end' "$top/data" || exit 1
+make_images "$top/data/mnist" 300 120 5041921314 && make_images "$top/data/fashion_mnist" 300 120 9003027255 || exit 1
 small=(--data "$top/data" --epochs 2 --mlp-epochs 2 --batch 50 --mlp-batch 50 --mapped 100 --labelled 20 --draws 2)
 
 check 'a run from beginning to end' finish "$top/whole" "${small[@]}"
@@ -86,14 +63,7 @@ check '--only: a net that there is not' unknown
 check 'a net whose code is dead, or has no numbers: told' collapsed
 
 killed() { # at moments that fall into the nets
-  local hits=0 at rc
-  for at in 0.3 0.5 0.7; do
-    run_killed $at "$top/broken" "${small[@]}"
-    rc=$?
-    [ $rc -ne 2 ] || return 1
-    [ $rc -ne 0 ] || hits=$((hits + 1))
-  done
-  [ $hits -gt 0 ] || { echo 'no kill hit' && return 1; }
+  killed_at '0.3 0.5 0.7' "$top/broken" "${small[@]}" || return 1
   finish "$top/broken" "${small[@]}" && same_result "$top/whole" "$top/broken" && left "$top/broken"
 }
 check 'killed and resumed: the same weights, figures and metrics' killed

@@ -8,47 +8,13 @@ top=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$top"' EXIT
 . tests/sh/resume_lib.sh
 
-check() { # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$top/out" 2>&1; then
-    echo "ok $name"
-  else
-    echo "not ok $name"
-    cat "$top/out"
-  fi
-}
-says() { # says TEXT COMMAND...: fails with exit status 1 and that text in its message
-  local want=$1 rc
-  shift
-  "$@" >"$top/said" 2>&1
-  rc=$?
-  [ $rc -eq 1 ] && grep -qF -- "$want" "$top/said" || { echo "exit status $rc, expected: $want; got:" && cat "$top/said" && return 1; }
-}
-
-mkdir "$top/data"
-"$MASCON" -e '
-  ms.seed(7)
-  for _, part in ipairs { { "train", 1100 }, { "t10k", 60 } } do
-    local n = part[2]
-    local y = ms.randint(0, 9, { n })
-    local x = (ms.rand { n, 28, 28 } * 255 * (y:float():reshape { n, 1, 1 } / 9)):to "u8"
-    ms.data.write_idx(arg[1] .. "/" .. part[1] .. "-images-idx3-ubyte", x)
-    ms.data.write_idx(arg[1] .. "/" .. part[1] .. "-labels-idx1-ubyte", y:to "u8")
-  end' "$top/data" || exit 1
+make_images "$top/data" 1100 60 || exit 1
 small=(--data "$top/data" --dataset mnist --epochs 2 --batch 50 --labelled 100 --trees 3)
 
 check 'a run from beginning to end' finish "$top/whole" "${small[@]}"
 
 killed() { # killed four times, at moments that fall into all three nets; figures drawn all the time
-  local hits=0 at rc
-  for at in 0.2 0.7 1.1 1.6; do
-    run_killed $at "$top/broken" "${small[@]}" --refresh 0.01
-    rc=$?
-    [ $rc -ne 2 ] || return 1
-    [ $rc -ne 0 ] || hits=$((hits + 1))
-  done
-  [ $hits -gt 0 ] || { echo 'no kill hit' && return 1; }
+  killed_at '0.2 0.7 1.1 1.6' "$top/broken" "${small[@]}" --refresh 0.01 || return 1
   finish "$top/broken" "${small[@]}" && same_result "$top/whole" "$top/broken"
 }
 check 'killed and resumed: the same weights, figures and metrics' killed

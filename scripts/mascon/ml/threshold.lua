@@ -118,6 +118,20 @@ rules.pot = { options = { q = 0.98, risk = 1e-3 }, run = function(s, o, what)
   return base + over, { base = base, excesses = #excess, shape = shape, scale = scale }
 end }
 
+-- Of n scores above a value so many are held to be clean as there are among the clean ones, by their shares.
+rules.fdr = { options = { clean = options.any, rate = 0.05 }, run = function(s, o, what)
+  local clean = kit.vector(what, "clean", o.clean, nil, 1):to(s.dtype)
+  if o.log then clean = clean:log() end
+  clean = clean:sort(1)
+  local n = #s
+  local sorted, rank = s:flip { 1 }, ms.arange(1, n, { dtype = "f64" })
+  local above = #clean + 1 - ms.searchsorted(clean, sorted):double()
+  local fine = ((above + 0.5) * (n / #clean) / rank):le(o.rate)
+  local found = math.tointeger((fine:double() * rank):amax():item())
+  if found == 0 then return sorted[1]:item(), { found = 0 } end
+  return found < n and middle(s, n - found) or sorted[n]:item(), { found = found }
+end }
+
 -- ml.threshold(scores [, {method = "mad", log = false, ...}]) -> threshold (a number; scores above it are unusual), and a table of what
 -- the method found, with `above`, the number of scores above it. scores: N finite numbers, large for unusual samples; log: the rule is
 -- applied to their logarithms (scores > 0), which suits losses. Methods and their own options:
@@ -131,19 +145,22 @@ end }
 --   "pot"       peaks over threshold: a generalized Pareto distribution is fitted to what exceeds quantile q = 0.98, and the threshold
 --               is what a usual score exceeds with probability risk = 0.001 (Siffer and others, Anomaly detection in streams with
 --               extreme value theory, KDD 2017)
+--   "fdr"       the lowest threshold above which at most the part rate = 0.05 are clean, going by scores of clean samples, clean = N
+--               numbers (Benjamini and Hochberg, Controlling the false discovery rate, 1995)
 function ml.threshold(scores, opts)
   local what = "ml.threshold"
   local method = type(opts) == "table" and opts.method or "mad"
-  kit.one_of(what, "method", method, "mad", "quantile", "otsu", "gap", "pot")
+  kit.one_of(what, "method", method, "mad", "quantile", "otsu", "gap", "pot", "fdr")
   local defaults = { method = "mad", log = false }
   for name, v in pairs(rules[method].options) do defaults[name] = v end
   local o = options.read(what, opts, defaults)
-  for _, name in ipairs { "q", "from", "risk" } do
-    local v = o[name]
-    if v and not (v >= 0 and v <= 1 and (name ~= "risk" or v > 0)) then
-      options.raise("%s: option %s: expected a number %s 0 to 1, got %s", what, name, name == "risk" and "above" or "from", v)
+  for _, name in ipairs { "q", "from", "risk", "rate" } do
+    local v, above = o[name], name == "risk" or name == "rate"
+    if v and not (v >= 0 and v <= 1 and (not above or v > 0)) then
+      options.raise("%s: option %s: expected a number %s 0 to 1, got %s", what, name, above and "above" or "from", v)
     end
   end
+  if method == "fdr" and o.clean == nil then options.raise("%s: expected clean = the scores of clean samples too", what) end
   if o.k and not (math.abs(o.k) < math.huge) then options.raise("%s: option k: expected a finite number, got %s", what, o.k) end
   local given = kit.vector(what, "scores", scores, nil, 2)
   local s = given:sort(1)

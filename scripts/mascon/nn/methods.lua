@@ -217,3 +217,24 @@ function Module:to(where, ...)
 end
 
 core.places = places
+
+-- nn.evaluating(model): evaluation mode until the end of the block (local mode <close> = nn.evaluating(model)), then each module in the
+-- mode it had.
+function core.nn.evaluating(model, ...)
+  options.none("nn.evaluating", ...)
+  if not core.nn.is_module(model) then options.raise("nn.evaluating: expected a module, got %s", states.word(model)) end
+  local before = {}
+  for _, m in ipairs(model:modules()) do before[#before + 1] = { m, m.training } end
+  model:eval()
+  return setmetatable({}, { __close = function()
+    for _, p in ipairs(before) do
+      if p[1].training ~= p[2] then p[1].training = p[2] end
+    end
+  end })
+end
+
+-- nn.evaluate(model, f, ...) -> what f(...) gives, with the model in evaluation mode and without gradients: nn.evaluate(net, net, x)
+function core.nn.evaluate(model, f, ...)
+  local mode <close> = core.nn.evaluating(model) -- luacheck: ignore mode
+  return ms.no_grad(f, ...)
+end
