@@ -12,18 +12,24 @@
 #include <string.h>
 
 #include "ml/internal.h"
+#if ML_VARIANTS
+#include <immintrin.h>
+#endif
 
 enum {
   ROWS = 64,     /* samples in a block */
   PARTS = 32,    /* at most */
   MEMORY = 10,   /* steps that L-BFGS remembers */
   WIDEST = 1025, /* features up to which the first guess is a matrix; beyond only its diagonal */
-  HALVINGS = 30  /* of a step that does not go down */
+  HALVINGS = 30, /* of a step that does not go down */
+  TOGETHER = 4   /* vectors of one call of dots and axpys */
 };
 
 typedef struct kernels {
   double (*dot)(int64_t n, const double *a, const double *b);
   void (*axpy)(int64_t n, double s, const double *b, double *a);
+  void (*dots)(int64_t n, const double *a, const double *b, int64_t apart, double *to);
+  void (*axpys)(int64_t n, const double *s, const double *b, double *a, int64_t apart);
   void (*logits)(int64_t d, int64_t classes, const double *w, const double *x, double *z);
   void (*spread)(int64_t from, int64_t to, int64_t classes, const double *x, const double *e, double *g, int64_t wide);
   double (*losses)(int64_t classes, const int32_t *y, double *z);
@@ -63,7 +69,7 @@ struct ms_logistic {
   double *weight;              /* blocks x ROWS, 0 past n; divided by sum */
   int32_t *y;                  /* blocks x ROWS, from 0 */
   double *guess;               /* the first guess: wide x wide, its Cholesky factor; or wide, the diagonal */
-  double *w, *g, *next_w, *next_g, *step, *part, *s, *t; /* size each; part: parts x size; s, t: MEMORY x size */
+  double *w, *g, *next_w, *next_g, *step, *part, *s, *t; /* size each; step: twice; part: parts x size; s, t: MEMORY x size */
   double rho[MEMORY], cost;
   int64_t kept, steps;    /* steps remembered; steps made */
   bool ready, done, even; /* even: all samples weigh 1 */
@@ -73,10 +79,11 @@ struct ms_logistic {
 static kernels best_kernels(void) {
 #if ML_VARIANTS
   const int isa = ml_isa();
-  if (isa == ML_AVX512) return (kernels){dot_avx512, axpy_avx512, logits_avx512, spread_avx512, losses_avx512};
-  if (isa == ML_AVX2) return (kernels){dot_avx2, axpy_avx2, logits_avx2, spread_avx2, losses_avx2};
+  if (isa == ML_AVX512)
+    return (kernels){dot_avx512, axpy_avx512, dots_avx512, axpys_avx512, logits_avx512, spread_avx512, losses_avx512};
+  if (isa == ML_AVX2) return (kernels){dot_avx2, axpy_avx2, dots_avx2, axpys_avx2, logits_avx2, spread_avx2, losses_avx2};
 #endif
-  return (kernels){dot_base, axpy_base, logits_base, spread_base, losses_base};
+  return (kernels){dot_base, axpy_base, dots_base, axpys_base, logits_base, spread_base, losses_base};
 }
 
 /* ---- the cost and its gradient ----------------------------------------------------------------------------------- */
@@ -183,20 +190,35 @@ static void make_guess(ms_logistic *m) {
   if (full) factor(&m->k, n, m->guess);
 }
 
-/* v (classes x wide) becomes what the guess makes of it. */
-static void apply_guess(const ms_logistic *m, double *v) {
-  const int64_t n = m->wide;
-  MS_PARALLEL(n >= 256 ? ms_threads() : 1, c, m->classes, {
-    double *q = v + c * n;
-    if (n > WIDEST) {
-      for (int64_t i = 0; i < n; i++) q[i] /= m->guess[i];
-    } else {
-      for (int64_t i = 0; i < n; i++) q[i] = (q[i] - m->k.dot(i, m->guess + i * n, q)) / m->guess[i * n + i];
-      for (int64_t i = n; i-- > 0;) {
-        q[i] /= m->guess[i * n + i];
-        m->k.axpy(i, -q[i], m->guess + i * n, q);
-      }
+/* Of `vectors` vectors q, `apart`: row i of the solution, on the way down the factor's rows or up again. */
+static void solve_row(const kernels *k, int64_t i, const double *factor, bool down, double *q, int64_t vectors, int64_t apart) {
+  double s[TOGETHER];
+  for (; vectors > 0; vectors -= TOGETHER, q += TOGETHER * apart) {
+    const int64_t count = vectors < TOGETHER ? vectors : TOGETHER;
+    if (down && count == TOGETHER) k->dots(i, factor, q, apart, s);
+    for (int64_t c = 0; c < count; c++) {
+      double *at = q + c * apart;
+      if (down) at[i] -= count == TOGETHER ? s[c] : k->dot(i, factor, at);
+      at[i] /= factor[i];
+      s[c] = -at[i];
+      if (!down && count < TOGETHER) k->axpy(i, s[c], factor, at);
     }
+    if (!down && count == TOGETHER) k->axpys(i, s, factor, q, apart);
+  }
+}
+
+/* v (`vectors` of `wide` numbers) becomes what the guess makes of it. A row of the factor serves all vectors of a thread while it
+ * is in the cache. */
+static void apply_guess(const ms_logistic *m, int64_t vectors, double *v) {
+  const int64_t n = m->wide, threads = n >= 256 ? ms_threads() : 1, groups = threads < vectors ? threads : vectors;
+  MS_PARALLEL((int)groups, group, groups, {
+    const int64_t from = vectors * group / groups, mine = vectors * (group + 1) / groups - from;
+    double *q = v + from * n;
+    if (n > WIDEST)
+      for (int64_t i = 0; i < mine * n; i++) q[i] /= m->guess[i % n];
+    else
+      for (int64_t i = 0; i < n; i++) solve_row(&m->k, i, m->guess + i * n, true, q, mine, n);
+    for (int64_t i = n <= WIDEST ? n : 0; i-- > 0;) solve_row(&m->k, i, m->guess + i * n, false, q, mine, n);
   });
 }
 
@@ -211,14 +233,13 @@ static void direction(ms_logistic *m) {
     part[i] = m->rho[i] * m->k.dot(size, m->s + i * size, q);
     m->k.axpy(size, -part[i], m->t + i * size, q);
   }
-  apply_guess(m, q);
-  if (m->kept) {         /* the guess, scaled to what the last step has seen */
-    double *v = m->part; /* free between passes */
+  if (m->kept) { /* the guess, scaled to what the last step has seen; v: behind q */
+    double *v = q + size;
     memcpy(v, m->t + (m->kept - 1) * size, (size_t)size * sizeof *v);
-    apply_guess(m, v);
+    apply_guess(m, 2 * m->classes, q);
     const double scale = 1 / (m->rho[m->kept - 1] * m->k.dot(size, m->t + (m->kept - 1) * size, v));
     for (int64_t i = 0; i < size; i++) q[i] *= scale;
-  }
+  } else apply_guess(m, m->classes, q);
   for (int64_t i = 0; i < m->kept; i++) {
     const double back = m->rho[i] * m->k.dot(size, m->t + i * size, q);
     m->k.axpy(size, part[i] - back, m->s + i * size, q);
@@ -319,7 +340,7 @@ ms_logistic *ms_logistic_new(int64_t n, int64_t d, const void *x, bool wide, con
   m->s = ml_alloc(MEMORY * m->size, sizeof *m->s), m->t = ml_alloc(MEMORY * m->size, sizeof *m->t);
   fits = m->x && m->weight && m->y && m->guess && m->part && m->s && m->t;
   double **const vectors[] = {&m->w, &m->g, &m->next_w, &m->next_g, &m->step};
-  for (int i = 0; i < 5; i++) fits = (*vectors[i] = ml_alloc(m->size, sizeof(double))) && fits;
+  for (int i = 0; i < 5; i++) fits = (*vectors[i] = ml_alloc(2 * m->size, sizeof(double))) && fits;
   if (!fits) return ms_logistic_free(m), ml_no_memory("logistic");
   memset(m->w, 0, (size_t)m->size * sizeof *m->w);
   for (int64_t i = 0; i < n; i++) m->sum += class_weight ? class_weight[y[i] - MS_INDEX_BASE] : 1;

@@ -5,28 +5,62 @@
 
 typedef double G(vec) __attribute__((vector_size(VECTOR * 8), aligned(8), may_alias));
 
-TARGET static double G(total)(G(vec) v) {
-  double sum = 0;
-  for (int i = 0; i < VECTOR; i++) sum += v[i];
-  return sum;
+TARGET static inline double G(total)(G(vec) v) {
+#if VECTOR == 8
+  return _mm512_reduce_add_pd((__m512d)v);
+#elif VECTOR == 4
+  return (v[0] + v[2]) + (v[1] + v[3]);
+#else
+  return v[0] + v[1];
+#endif
 }
+
+/* to[k] = a . b_k for COUNT vectors b_k that lie `apart`, each added up in the same order whatever COUNT is. */
+#define DOTS(COUNT)                                                                                                                \
+  {                                                                                                                                \
+    G(vec) sum[COUNT][2] = {{{0}, {0}}};                                                                                           \
+    int64_t i = 0;                                                                                                                 \
+    for (; i + 2 * VECTOR <= n; i += 2 * VECTOR)                                                                                   \
+      _Pragma("GCC unroll 4") for (int k = 0; k < (COUNT); k++) _Pragma("GCC unroll 2") for (int v = 0; v < 2; v++) sum[k][v] +=   \
+          *(const G(vec) *)(a + i + v * VECTOR) * *(const G(vec) *)(b + k * apart + i + v * VECTOR);                               \
+    if (i + VECTOR <= n) {                                                                                                         \
+      _Pragma("GCC unroll 4") for (int k = 0; k < (COUNT); k++) sum[k][0] +=                                                       \
+          *(const G(vec) *)(a + i) * *(const G(vec) *)(b + k * apart + i);                                                         \
+      i += VECTOR;                                                                                                                 \
+    }                                                                                                                              \
+    double all[COUNT];                                                                                                             \
+    _Pragma("GCC unroll 4") for (int k = 0; k < (COUNT); k++) all[k] = G(total)(sum[k][0] + sum[k][1]);                            \
+    for (; i < n; i++) _Pragma("GCC unroll 4") for (int k = 0; k < (COUNT); k++) all[k] += a[i] * b[k * apart + i];                \
+    _Pragma("GCC unroll 4") for (int k = 0; k < (COUNT); k++) to[k] = all[k];                                                      \
+  }
 
 TARGET static double G(dot)(int64_t n, const double *a, const double *b) {
-  G(vec) sum[2] = {{0}, {0}};
-  int64_t i = 0;
-  for (; i + 2 * VECTOR <= n; i += 2 * VECTOR)
-    for (int v = 0; v < 2; v++) sum[v] += *(const G(vec) *)(a + i + v * VECTOR) * *(const G(vec) *)(b + i + v * VECTOR);
-  double rest = G(total)(sum[0] + sum[1]);
-  for (; i < n; i++) rest += a[i] * b[i];
-  return rest;
+  const int64_t apart = 0;
+  double to[1];
+  DOTS(1)
+  return to[0];
 }
+TARGET static void G(dots)(int64_t n, const double *a, const double *b, int64_t apart, double *to) { DOTS(TOGETHER) }
+#undef DOTS
+
+/* a_k += s_k b for COUNT vectors a_k that lie `apart`. */
+#define AXPYS(COUNT)                                                                                                               \
+  {                                                                                                                                \
+    int64_t i = 0;                                                                                                                 \
+    for (; i + VECTOR <= n; i += VECTOR)                                                                                           \
+      _Pragma("GCC unroll 4") for (int k = 0; k < (COUNT); k++) * (G(vec) *)(a + k * apart + i) +=                                 \
+          s[k] * *(const G(vec) *)(b + i);                                                                                         \
+    for (; i < n; i++) _Pragma("GCC unroll 4") for (int k = 0; k < (COUNT); k++) a[k * apart + i] += s[k] * b[i];                  \
+  }
 
 /* a += s b */
-TARGET static void G(axpy)(int64_t n, double s, const double *b, double *a) {
-  int64_t i = 0;
-  for (; i + VECTOR <= n; i += VECTOR) *(G(vec) *)(a + i) += s * *(const G(vec) *)(b + i);
-  for (; i < n; i++) a[i] += s * b[i];
+TARGET static void G(axpy)(int64_t n, double one, const double *b, double *a) {
+  const int64_t apart = 0;
+  const double s[1] = {one};
+  AXPYS(1)
 }
+TARGET static void G(axpys)(int64_t n, const double *s, const double *b, double *a, int64_t apart) { AXPYS(TOGETHER) }
+#undef AXPYS
 
 /* z[c][r] = the sum over j < d of w[c][j] x[j][r], for CLASSES classes and the ROWS rows of a block. */
 #define LOGITS(CLASSES)                                                                                                            \
@@ -46,25 +80,32 @@ TARGET static void G(axpy)(int64_t n, double s, const double *b, double *a) {
     }                                                                                                                              \
   }
 TARGET static void G(logits)(int64_t d, int64_t classes, const double *w, const double *x, double *z) {
-  for (; classes >= 4; classes -= 4, w += 4 * d, z += 4 * ROWS) LOGITS(4)
-  for (; classes > 0; classes--, w += d, z += ROWS) LOGITS(1)
+  for (; classes >= 5; classes -= 5, w += 5 * d, z += 5 * ROWS) LOGITS(5)
+  if (classes == 4) LOGITS(4)
+  else if (classes == 3) LOGITS(3)
+  else if (classes == 2) LOGITS(2)
+  else if (classes == 1) LOGITS(1)
 }
 #undef LOGITS
 
 /* g[c][j] += the sum over the rows r of x[j][r] e[c][r], for features from <= j < to; rows of g are `wide` apart. */
-TARGET static void G(spread)(int64_t from, int64_t to, int64_t classes, const double *x, const double *e, double *g, int64_t wide) {
-  for (int64_t j = from; j < to; j++) {
-    const G(vec) *row = (const G(vec) *)(x + j * ROWS);
-    int64_t c = 0;
-    for (; c + 4 <= classes; c += 4) {
-      G(vec) sum[4] = {{0}, {0}, {0}, {0}};
-      for (int r = 0; r < ROWS / VECTOR; r++)
-        _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) sum[i] += row[r] * ((const G(vec) *)(e + (c + i) * ROWS))[r];
-      for (int i = 0; i < 4; i++) g[(c + i) * wide + j] += G(total)(sum[i]);
-    }
-    for (; c < classes; c++) g[c * wide + j] += G(dot)(ROWS, x + j * ROWS, e + c * ROWS);
+#define SPREAD(CLASSES)                                                                                                            \
+  for (int64_t j = from; j < to; j++) {                                                                                            \
+    const G(vec) *row = (const G(vec) *)(x + j * ROWS);                                                                            \
+    G(vec) sum[CLASSES][2] = {{{0}, {0}}};                                                                                         \
+    for (int r = 0; r < ROWS / VECTOR; r += 2)                                                                                     \
+      _Pragma("GCC unroll 5") for (int c = 0; c < (CLASSES); c++) _Pragma("GCC unroll 2") for (int v = 0; v < 2; v++) sum[c][v] += \
+          row[r + v] * ((const G(vec) *)(e + c * ROWS))[r + v];                                                                    \
+    _Pragma("GCC unroll 5") for (int c = 0; c < (CLASSES); c++) g[c * wide + j] += G(total)(sum[c][0] + sum[c][1]);                \
   }
+TARGET static void G(spread)(int64_t from, int64_t to, int64_t classes, const double *x, const double *e, double *g, int64_t wide) {
+  for (; classes >= 5; classes -= 5, e += 5 * ROWS, g += 5 * wide) SPREAD(5)
+  if (classes == 4) SPREAD(4)
+  else if (classes == 3) SPREAD(3)
+  else if (classes == 2) SPREAD(2)
+  else if (classes == 1) SPREAD(1)
 }
+#undef SPREAD
 
 typedef int64_t G(mask) __attribute__((vector_size(VECTOR * 8)));
 

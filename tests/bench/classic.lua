@@ -56,6 +56,27 @@ return function(case, once, fashion)
   forest_case("ml forest fit 60000x8", 60000, "fit")
   forest_case("ml forest predict", 1000, "predict")
 
+  -- Two classes and one feature; ten classes, whose features are few or pixels. Both sides stop by their own gradient, at the same tol.
+  local function logistic_case(name, data)
+    case("ml logistic " .. name, function()
+      local x, y = data()
+      local function fit() return ml.logistic_regression():fit(x, y) end
+      return { run = fit, score = function() return ml.accuracy(fit():predict(x), y) end }
+    end)
+  end
+  logistic_case("120000x1", function()
+    local x, y = formula.mixture(41, 120000, 1, 2)
+    return x, y
+  end)
+  logistic_case("60000x8", function()
+    local x, y = mixture()
+    return x[{ { 1, 60000 } }], y[{ { 1, 60000 } }]
+  end)
+  logistic_case("1000x784", function()
+    local x, y = neighbours(1000, 784)
+    return x, y
+  end)
+
   for _, size in ipairs { { 1000, 128 }, { 10000, 196 } } do
     local n, d = size[1], size[2]
     case(("ml t-sne %dx%d"):format(n, d), function()

@@ -40,6 +40,9 @@ local classic = {
   { case = "ml forest fit 1000x8", what = "100 trees of 1,000 x 8, 10 classes", tol = 0.02, loose = true, bar = 2 },
   { case = "ml forest fit 60000x8", what = "100 trees of 60,000 x 8", tol = 0.02, loose = true, bar = 2, rounds = 2 },
   { case = "ml forest predict", what = "10,000 x 8 by 100 trees", tol = 0.02, loose = true, bar = 2 },
+  { case = "ml logistic 120000x1", what = "logistic regression, two classes, one feature", tol = 1e-3, bar = 3 },
+  { case = "ml logistic 60000x8", what = "ten classes, 8 features", tol = 1e-3, bar = 3 },
+  { case = "ml logistic 1000x784", what = "ten classes, pixels", tol = 5e-3, loose = true, bar = 3 },
   { case = "ml t-sne 1000x128", what = "t-SNE of 1,000 x 128, 1,000 iterations", tol = 0.03, loose = true, bar = 2, rounds = 2 },
   { case = "ml t-sne 10000x196", what = "t-SNE of 10,000 x 196, the same", tol = 0.03, loose = true, bar = 2, rounds = 1 },
 }

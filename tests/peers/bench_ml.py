@@ -95,6 +95,28 @@ for name, n, what in (("fit 1000x8", 1000, "fit"), ("fit 60000x8", 60000, "fit")
     case("ml forest " + name, "sklearn", "sklearnex", "lightgbm", "xgboost")(forest(n, what))
 
 
+# ---- logistic regression -------------------------------------------------------------------------------------------------------------------
+
+def logistic(data):
+    def make(library):
+        x, y = data()
+
+        def fit():
+            return module("linear_model").LogisticRegression().fit(x, y)
+        return common.Case(fit, score=lambda: fit().score(x, y), warm=1)
+    return make
+
+
+def few_features():
+    x, y = common.once("mixture", lambda: common.mixture(31, 70000, 8, 10))
+    return x[:60000], y[:60000]
+
+
+for name, data in (("120000x1", lambda: common.mixture(41, 120000, 1, 2)), ("60000x8", few_features),
+                   ("1000x784", lambda: common.neighbours(1000, 784)[:2])):
+    case("ml logistic " + name, "sklearn", "sklearnex")(logistic(data))
+
+
 # ---- t-SNE: what is agreed on is the divergence ---------------------------------------------------------------------------------------------
 
 def tsne(n, d):
