@@ -12,6 +12,7 @@
  * both forms, window by window; the functions are named _any. */
 #include "cpu.h"
 #include <math.h>
+#include <string.h>
 
 typedef struct pool {
   int64_t h, w, oh, ow; /* height and width of the large image, of the pooled one */

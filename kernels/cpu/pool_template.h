@@ -271,6 +271,18 @@ static void G(max_any)(const pool *p, const void *source, int64_t oh, void *to, 
 static void G(put_maxima)(const places *p, const void *from, const int64_t *at, void *to) {
   const T *g = from;
   T *r = to;
+  if (p->run == 1 && p->step == 1) { /* a plane */
+    memset(r, 0, (size_t)p->pixels * sizeof *r);
+    for (int64_t h = 0; h < p->oh; h++) {
+      const T *v = g + h * p->h_stride;
+      const int64_t *a = at + h * p->at_h;
+      if (p->w_stride == 1 && p->at_w == 1)
+        for (int64_t w = 0; w < p->ow; w++) r[a[w] - MS_INDEX_BASE] += v[w];
+      else
+        for (int64_t w = 0; w < p->ow; w++) r[a[w * p->at_w] - MS_INDEX_BASE] += v[w * p->w_stride];
+    }
+    return;
+  }
   for (int64_t i = 0; i < p->pixels; i++)
     for (int64_t c = 0; c < p->run; c++) r[i * p->step + c] = 0;
   for (int64_t h = 0; h < p->oh; h++)
@@ -285,6 +297,11 @@ static void G(put_maxima)(const places *p, const void *from, const int64_t *at, 
 static void G(pick_maxima)(const places *p, const void *from, const int64_t *at, void *to) {
   const T *x = from;
   T *restrict r = to;
+  if (p->run == 1 && p->step == 1 && p->h_stride == p->w * p->w_stride) { /* a plane whose rows follow one another */
+    for (int64_t h = 0; h < p->oh; h++)
+      for (int64_t w = 0; w < p->ow; w++) r[h * p->ow + w] = x[(at[h * p->at_h + w * p->at_w] - MS_INDEX_BASE) * p->w_stride];
+    return;
+  }
   for (int64_t h = 0; h < p->oh; h++)
     for (int64_t w = 0; w < p->ow; w++) {
       const int64_t *a = at + h * p->at_h + w * p->at_w;

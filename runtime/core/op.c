@@ -120,9 +120,46 @@ int ms_index_failed(const ms_op *op, int input, int64_t element, int64_t value, 
          -1;
 }
 
+#define OUTSIDE(type)                                                                                                              \
+  for (int64_t i = 0; i < n; i++) bad |= (uint64_t)((const type *)v->data)[at + i * step] - MS_INDEX_BASE >= (uint64_t)bound
+
+/* Is one of n positions, `step` apart from `at` on, not below bound? (A negative one is a large one without a sign.) */
+static bool any_outside(const ms_view *v, int64_t at, int64_t n, int64_t step, int64_t bound) {
+  bool bad = false;
+  if (v->dtype == MS_I64 && step == 1) {
+    step = 1; /* known to the compiler */
+    OUTSIDE(int64_t);
+  } else if (v->dtype == MS_I64) OUTSIDE(int64_t);
+  else if (v->dtype == MS_I32) OUTSIDE(int32_t);
+  else OUTSIDE(uint8_t);
+  return bad;
+}
+#undef OUTSIDE
+
+/* Are all positions inside? Row by row; what is repeated by a stride of 0 is looked at once. */
+static bool all_inside(const ms_view *v, int64_t bound) {
+  int64_t shape[MS_MAX_RANK], place[MS_MAX_RANK] = {0}, at = 0;
+  const int last = v->rank - 1;
+  for (int i = 0; i <= last; i++) shape[i] = v->stride[i] || !v->shape[i] ? v->shape[i] : 1;
+  for (int i = 0; i <= last; i++)
+    if (!shape[i]) return true;
+  for (;;) {
+    if (any_outside(v, at, last < 0 ? 1 : shape[last], last < 0 ? 1 : v->stride[last], bound)) return false;
+    int d = last - 1;
+    for (; d >= 0; d--) {
+      at += v->stride[d];
+      if (++place[d] < shape[d]) break;
+      at -= shape[d] * v->stride[d];
+      place[d] = 0;
+    }
+    if (d < 0) return true;
+  }
+}
+
 int ms_check_index(const ms_op *op, int input, const ms_view *v, int64_t bound) {
+  if (bound >= 0 && all_inside(v, bound)) return 0;
   int64_t n = ms_view_numel(v);
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0; i < n; i++) { /* which one */
     const int64_t x = ms_view_integer(v, ms_offset(v, i));
     if (x < MS_INDEX_BASE || x > bound - 1 + MS_INDEX_BASE) return ms_index_failed(op, input, i, x, bound);
   }

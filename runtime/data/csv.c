@@ -266,7 +266,7 @@ static char find_delimiter(const char *text, size_t n, bool *any) {
 /* The first record: how many columns, and (where it is one of names) what they are called. */
 static int first_record(scan *c, const ms_file *f, csv_file *p) {
   size_t from = c->at;
-  bool any, numbers = false;
+  bool any, numbers = false, missing = true;
   if (c->at == c->end && more(c, &from) < 0) return -1;
   if (c->end - c->at >= 3 && !memcmp(c->buf + c->at, "\xef\xbb\xbf", 3)) c->at += 3; /* Windows' mark of UTF-8 */
   if (skip_empty(c)) return -1;
@@ -287,9 +287,10 @@ static int first_record(scan *c, const ms_file *f, csv_file *p) {
     p->columns[p->n] = (column){.name = copy_field(c->field, c->n)};
     if (!p->columns[p->n].name) return ms_fail("%s: out of memory", f->name), -1;
     numbers |= !c->quoted && ms_csv_number(c->field, c->n, &v);
+    missing &= !c->quoted && is_missing(c->field, c->n);
     p->n++, c->column++;
   } while (rc == 1);
-  p->has_header = p->o.header < 0 ? !numbers : p->o.header;
+  p->has_header = p->o.header < 0 ? !numbers && !missing : p->o.header; /* (nothing but missing values names nothing) */
   for (int k = 0; k < p->n && !p->has_header; k++) free(p->columns[k].name), p->columns[k].name = NULL;
   return 0;
 }

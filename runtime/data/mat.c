@@ -50,7 +50,7 @@ static int64_t plain(ms_mat *f, uint8_t *out, uint64_t n) {
   uint64_t done = 0;
   while (done < n) {
     if (ms_interrupted()) return ms_stopped(f->s.name), -1;
-    const int more = ms_source_fill(&f->s);
+    const int more = !f->s.left && f->child && ms_mat73_wait(f->s.name, f->s.fd) ? -1 : ms_source_fill(&f->s);
     if (more < 0) return -1;
     if (!more) break;
     const size_t take = f->s.left < n - done ? f->s.left : (size_t)(n - done);

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { NO_LIBRARY = 2, NOT_READ, DAMAGED, CPU_SECONDS = 20, ROOM = 384 << 20, PIECE = 1 << 20 };
@@ -282,6 +284,41 @@ static void convert(int file, int pipe, uint64_t size, int64_t only) {
 
 /* ---- the parent ----------------------------------------------------------------------------------------------------- */
 
+double ms_mat73_patience = 60;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int ms_mat73_wait(const char *name, int pipe) {
+  const double begun = now();
+  for (;;) {
+    struct pollfd p = {.fd = pipe, .events = POLLIN};
+    const int n = poll(&p, 1, 100);
+    if (n > 0 || (n < 0 && errno != EINTR)) return 0; /* read() says what there is */
+    if (ms_interrupted()) return ms_stopped(name), -1;
+    if (now() - begun > ms_mat73_patience) {
+      ms_fail(
+          "%s: the HDF5 library gave nothing for %g seconds, and its process was ended: a damaged file, or a disk that does not "
+          "answer",
+          name, ms_mat73_patience);
+      return -1;
+    }
+  }
+}
+
+/* waitpid for `seconds` at the most: has it ended? */
+static bool reap(pid_t child, int *status, double seconds) {
+  for (const double begun = now();;) {
+    const pid_t got = waitpid(child, status, WNOHANG);
+    if (got == child || (got < 0 && errno != EINTR)) return true;
+    if (now() - begun > seconds) return false;
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  }
+}
+
 int ms_mat73_start(const char *name, int file, uint64_t size, int64_t only, pid_t *child) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC)) {
@@ -299,8 +336,11 @@ int ms_mat73_start(const char *name, int file, uint64_t size, int64_t only, pid_
 
 int ms_mat73_end(const char *name, pid_t child, bool all) {
   int status = 0;
-  if (!all) kill(child, SIGKILL);
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  const bool late = all && !reap(child, &status, ms_mat73_patience); /* the pipe is closed, and it does not end */
+  if (!all || late) {
+    kill(child, SIGKILL);
+    reap(child, &status, 2); /* (one that waits for a disk for ever stays) */
+  }
   if (!all || status == 0) return 0;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, sign = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   if (code == NO_LIBRARY)

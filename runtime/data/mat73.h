@@ -15,6 +15,10 @@ bool ms_mat73_is(const void *bytes, size_t n);
 /* Start the child on an open file of `size` bytes: the pipe's end to read from, or -1 after ms_fail. only: the variable with this
  * number (from 0), -1: all. */
 int ms_mat73_start(const char *name, int file, uint64_t size, int64_t only, pid_t *child);
+/* Wait until there is something in the pipe, or its end: 0, or -1 after ms_fail when nothing came for ms_mat73_patience seconds (of
+ * the clock on the wall: a process that sleeps uses none of its own), or on an interrupt. */
+int ms_mat73_wait(const char *name, int pipe);
+extern double ms_mat73_patience;
 /* End it, if it has not ended by itself. `all`: the pipe was read to its end; -1 after ms_fail if the child then failed. */
 int ms_mat73_end(const char *name, pid_t child, bool all);
 

@@ -1,7 +1,10 @@
 /* test_mat.c -- MATLAB files of version 5 that are cut off or damaged; the values of sound ones are in tests/lua/test_mat.lua. */
 #include "data/data.h"
+#include "data/mat73.h"
 #include "files.h"
 #include "mat_walk.h"
+#include <signal.h>
+#include <unistd.h>
 #include <zlib.h>
 
 static const char *const fixtures[] = {"numbers", "compressed", "nested", "big_endian", "other"};
@@ -156,9 +159,60 @@ static void test_memory_follows_the_file(void **state) {
   free(made);
 }
 
+/* The child of this process that was forked last, or 0. */
+static pid_t child_of_this(void) {
+  char name[64], list[256] = "";
+  snprintf(name, sizeof name, "/proc/self/task/%d/children", (int)getpid());
+  FILE *children = fopen(name, "r");
+  if (!children) return 0;
+  if (!fgets(list, sizeof list, children)) *list = 0;
+  fclose(children);
+  return (pid_t)strtol(list, NULL, 10);
+}
+
+/* A child that sleeps uses no seconds of its own: the clock on the wall ends it. (One that was done before it was stopped proves
+ * nothing: then once more.) */
+static void test_a_child_that_hangs(void **state) {
+  (void)state;
+  const double before = ms_mat73_patience;
+  bool hung = false;
+  for (int i = 0; i < 50 && !hung; i++) {
+    ms_mat *f = ms_mat_open("tests/data/mat/v73.mat", 0, false);
+    if (!f && ms_error() && strstr(ms_error(), "needs libhdf5")) skip();
+    if (!f) fail_msg("%s", ms_error());
+    const pid_t child = child_of_this();
+    assert_true(child > 0);
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    uint64_t taken = 0;
+    ms_mat73_patience = 0.3;
+    const int n = mat_walk(f, &taken);
+    ms_mat73_patience = before;
+    ms_mat_close(f);
+    assert_int_equal(kill(child, 0), -1); /* it is gone, and was waited for */
+    if (n < 0) {
+      hung = true;
+      if (!ms_error() || !strstr(ms_error(), "gave nothing for 0.3 seconds, and its process was ended")) fail_msg("%s", ms_error());
+    }
+    ms_error_clear();
+  }
+  assert_true(hung);
+  /* one that closes the pipe and does not end */
+  const pid_t sleeper = fork();
+  if (!sleeper)
+    for (;;) pause();
+  ms_mat73_patience = 0.1;
+  assert_int_equal(ms_mat73_end("f", sleeper, true), -1);
+  ms_mat73_patience = before;
+  failed("f: damaged: the HDF5 library did not come to an end");
+  assert_int_equal(kill(sleeper, 0), -1);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sound), cmocka_unit_test(test_every_prefix),
-                                     cmocka_unit_test(test_flipped_bits), cmocka_unit_test(test_sizes_are_not_believed),
-                                     cmocka_unit_test(test_memory_follows_the_file)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sound),
+                                     cmocka_unit_test(test_every_prefix),
+                                     cmocka_unit_test(test_flipped_bits),
+                                     cmocka_unit_test(test_sizes_are_not_believed),
+                                     cmocka_unit_test(test_memory_follows_the_file),
+                                     cmocka_unit_test(test_a_child_that_hangs)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

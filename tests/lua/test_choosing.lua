@@ -2,7 +2,7 @@
 -- the rows that write in place by position. Every row's values stand in tests/data/parity (test_parity.lua); here are the rest: dtypes,
 -- layouts, NaN, errors, graphs, numbers of threads, steps.
 -- gcstress: every 100
--- luacheck: globals TestMasks TestInPlace TestSearch TestUnique TestCounts TestHalf TestThreads
+-- luacheck: globals TestMasks TestInPlace TestSearch TestUnique TestCounts TestChecked TestHalf TestThreads
 local lu = require "luaunit"
 local ms = require "mascon"
 local checks = require "checks"
@@ -187,6 +187,31 @@ function TestCounts.test_histc_and_one_hot()
   says(long(1, 3):one_hot(), { { 1, 0, 0 }, { 0, 0, 1 } })
   fails("without labels, classes must be given", function() return ms.zeros({ 0 }):long():one_hot() end)
   fails("histc: 0 bins, expected 1 or more", function() return ms.ones({ 2 }):histc(0) end)
+end
+
+-- Positions are checked wherever they lie in memory: the first bad one is named by its place among all of them.
+TestChecked = {}
+
+function TestChecked.test_positions_of_any_layout()
+  local x = ms.ones { 3, 3 }
+  local good = ms.tensor({ { 1, 2, 3 }, { 3, 1, 2 }, { 2, 3, 1 } }, { dtype = "i64" })
+  for _, bad in ipairs { 0, 4, -1, math.mininteger, math.maxinteger } do
+    local at = good:clone()
+    at[{ 3, 2 }] = bad
+    local laid = { at, at:transpose(1, 2):contiguous():transpose(1, 2), ms.cat({ good, at }, 2)[{ {}, { 4, 6 } }],
+      ms.stack({ at, good }, 3)[{ {}, {}, 1 }] }
+    for _, index in ipairs(laid) do
+      fails(("gather: index[8] = %d, expected 1..3"):format(bad), ms.gather, x, 2, index)
+    end
+    fails(("index_select: index[2] = %d, expected 1..3"):format(bad), ms.index_select, x, 1, at[3])
+    local once = ms.tensor({ { 1 }, { bad } }, { dtype = "i64" })
+    fails(("gather: index[6] = %d"):format(bad), ms.gather, ms.ones { 2, 3 }, 2, once:expand { 2, 5 })
+    fails(("gather: index[4] = %d"):format(bad), ms.gather, ms.ones { 2, 2, 3 }, 3, once:transpose(1, 2):unsqueeze(3):expand { 1, 2, 3 })
+  end
+  lu.assertEquals(ms.gather(x, 2, good):sum():item(), 9)
+  lu.assertEquals(ms.gather(x, 2, ms.zeros({ 0, 2 }, { dtype = "i64" })).shape, { 0, 2 })
+  fails("index[1] = 4, expected 1..3", ms.gather, x, 2, ms.full({ 1, 1 }, 4, { dtype = "u8" }))
+  fails("index[2] = -7, expected 1..3", ms.gather, x, 2, ms.tensor({ { 1, -7 } }, { dtype = "i32" }))
 end
 
 TestHalf = {}

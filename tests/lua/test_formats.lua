@@ -383,6 +383,13 @@ function TestCsv:test_header_and_delimiter()
   lu.assertEquals((select(2, self:read("a,b\nc,d\n", { header = false }))), { { "a", "c" }, { "b", "d" } })
   lu.assertEquals(self:read("a,b\n"):size(1), 0)
   lu.assertEquals(self:read("7"):totable(), { { 7 } })
+  -- a first line of nothing but missing values names nothing
+  x, texts, names = self:read ",NA, null\n1,2,3\n"
+  lu.assertEquals({ x:isnan():totable(), x[2]:totable(), texts, names },
+    { { { true, true, true }, { false, false, false } }, { 1, 2, 3 }, {}, { 1, 2, 3 } })
+  lu.assertEquals((select(3, self:read ",b\n1,2\n")), { "", "b" })
+  lu.assertEquals((select(3, self:read('"",""\n1,2\n'))), { "", "" }) -- quoted: texts
+  lu.assertEquals((select(3, self:read(",\n1,2\n", { header = true }))), { "", "" })
 end
 
 function TestCsv:test_missing()

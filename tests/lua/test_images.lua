@@ -163,6 +163,32 @@ end
 
 -- ---- limits -------------------------------------------------------------------------------------------------------------------------
 
+-- Gradients of maxima, and their adjoint, are the same however gradients, images and positions lie in memory.
+function TestIdentities.test_maxima_by_their_positions_in_any_layout()
+  local function laid(x)
+    local turned = x:transpose(3, 4):contiguous():transpose(3, 4)
+    return { x, turned, x:permute { 1, 3, 4, 2 }:contiguous():permute { 1, 4, 2, 3 },
+      ms.cat({ x, x }, 4)[{ {}, {}, {}, { 1, x:size(4) } }] }
+  end
+  for _, how in ipairs { { 2, {} }, { 3, { stride = 2, padding = 1 } }, { 2, { stride = 1 } } } do
+    local given = ms.randn { 2, 3, 7, 6 }
+    local want, want_second
+    for _, x in ipairs(laid(given)) do
+      x = x:detach():requires_grad_()
+      local y = ms.max_pool2d(x, how[1], how[2])
+      local g = ms.with_seed(3, ms.randn, y.shape)
+      for _, gradient in ipairs(laid(g)) do
+        local w = gradient:detach():requires_grad_()
+        local dx = ms.grad(y, x, { gradient = w, create_graph = true, retain_graph = true })
+        local second = ms.grad(dx, w, { gradient = given }) -- the adjoint: elements of `given` at the positions
+        want, want_second = want or dx, want_second or second
+        lu.assertTrue(dx:equal(want))
+        lu.assertTrue(second:equal(want_second))
+      end
+    end
+  end
+end
+
 TestLimits = {}
 
 function TestLimits.test_nan_is_the_largest_and_padding_never_is()
