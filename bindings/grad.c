@@ -8,10 +8,29 @@ static void check_graph(lua_State *L, int i, const char *what) {
               "%s: this is a result of a compiled step (ms.compile), which carries no graph: call %s inside the step", what, what);
 }
 
-/* loss:backward([{gradient = tensor, retain = bool}]); PyTorch's word for retain is retain_graph. */
+/* The tensors at i, one or a list of them, in memory that Lua owns (pushed). words: what they are, for the message. */
+static ms_tensor **tensors(lua_State *L, int i, int *n, const char *what, const char *words) {
+  const bool single = msl_to(L, i) != NULL;
+  *n = single ? 1 : msl_table_kind(L, i) == MSL_LIST ? (int)lua_rawlen(L, i) : 0;
+  if (!*n)
+    msl_raise(L, ms_scope_open(), "%s: expected a tensor or a list of tensors as %s, got %s", what, words,
+              msl_table_kind(L, i) > MSL_LIST ? "a list with names or holes" : luaL_typename(L, i));
+  ms_tensor **t = lua_newuserdatauv(L, (size_t)*n * sizeof(ms_tensor *), 0);
+  for (int k = 0; k < *n; k++) {
+    if (!single) lua_rawgeti(L, i, k + 1);
+    else lua_pushvalue(L, i);
+    check_graph(L, -1, what);
+    t[k] = msl_check(L, -1, what);
+    lua_pop(L, 1);
+  }
+  return t;
+}
+
+/* loss:backward([{gradient = tensor, inputs = leaves, retain = bool}]); PyTorch's word for retain is retain_graph. */
 static int backward(lua_State *L) {
-  static const char *const names[] = {"gradient", "retain", "retain_graph", "create_graph", NULL};
-  ms_tensor *y = msl_check(L, 1, "backward"), *seed = NULL;
+  static const char *const names[] = {"gradient", "inputs", "retain", "retain_graph", "create_graph", NULL};
+  ms_tensor *y = msl_check(L, 1, "backward"), *seed = NULL, **inputs = NULL;
+  int n = 0;
   bool retain = false;
   msl_at_most(L, 2, "backward");
   check_graph(L, 1, "backward");
@@ -24,28 +43,11 @@ static int backward(lua_State *L) {
       return msl_raise(L, mark,
                        "backward: create_graph: what .grad gathers has no graph; ms.grad gives gradients that can be "
                        "differentiated again");
+    if (lua_getfield(L, 2, "inputs") != LUA_TNIL) inputs = tensors(L, lua_gettop(L), &n, "backward", "inputs");
   } else if (!lua_isnoneornil(L, 2)) seed = msl_check(L, 2, "backward: gradient");
-  ms_backward(y, seed, retain);
+  ms_backward(y, seed, n, inputs, retain);
   msl_leave(L, mark);
   return 0;
-}
-
-/* The tensors at i, one or a list of them, in memory that Lua owns (pushed). words: what they are, for the message. */
-static ms_tensor **tensors(lua_State *L, int i, int *n, const char *words) {
-  const bool single = msl_to(L, i) != NULL;
-  *n = single ? 1 : msl_table_kind(L, i) == MSL_LIST ? (int)lua_rawlen(L, i) : 0;
-  if (!*n)
-    msl_raise(L, ms_scope_open(), "grad: expected a tensor or a list of tensors as %s, got %s", words,
-              msl_table_kind(L, i) > MSL_LIST ? "a list with names or holes" : luaL_typename(L, i));
-  ms_tensor **t = lua_newuserdatauv(L, (size_t)*n * sizeof(ms_tensor *), 0);
-  for (int k = 0; k < *n; k++) {
-    if (!single) lua_rawgeti(L, i, k + 1);
-    else lua_pushvalue(L, i);
-    check_graph(L, -1, "grad");
-    t[k] = msl_check(L, -1, "grad");
-    lua_pop(L, 1);
-  }
-  return t;
 }
 
 /* The sum over y[k] of its derivative in x, begun at seed[k]. 0, or -1 after ms_fail. */
@@ -75,11 +77,11 @@ static int grad(lua_State *L) {
   lua_settop(L, 3);
   int n_y, n, n_seed = 0;
   if (!lua_istable(L, 1)) msl_check(L, 1, "grad");
-  ms_tensor **y = tensors(L, 1, &n_y, "first argument"), **x = tensors(L, 2, &n, "second argument"), **seed = NULL;
+  ms_tensor **y = tensors(L, 1, &n_y, "grad", "first argument"), **x = tensors(L, 2, &n, "grad", "second argument"), **seed = NULL;
   msl_check_options(L, 3, "grad", names);
   if (lua_istable(L, 3)) {
     if (lua_getfield(L, 3, "gradient") == LUA_TNIL) lua_pop(L, 1), lua_getfield(L, 3, "grad_outputs");
-    if (!lua_isnil(L, -1)) seed = tensors(L, lua_gettop(L), &n_seed, "gradient");
+    if (!lua_isnil(L, -1)) seed = tensors(L, lua_gettop(L), &n_seed, "grad", "gradient");
     allow_unused = msl_flag(L, 3, "grad", "allow_unused", false);
     msl_flag(L, 3, "grad", "retain_graph", true), msl_flag(L, 3, "grad", "create_graph", true);
   }

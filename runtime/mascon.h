@@ -161,9 +161,9 @@ ms_tensor *ms_detach(ms_tensor *t);
 bool ms_grad_enabled(void);
 bool ms_set_grad_enabled(bool on); /* returns what it was */
 
-/* Add d(y)/d(leaf) into .grad of every leaf that wants it. seed NULL = 1 (y has one element). retain keeps the graph for another
- * pass. */
-int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain);
+/* Add d(y)/d(leaf) into .grad of every leaf that wants it, or, for n > 0, of leaf[0..n-1] alone: what only the others need is not
+ * computed. seed NULL = 1 (y has one element). retain keeps the graph for another pass. 0, or -1 after ms_fail. */
+int ms_backward(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *leaf, bool retain);
 /* Gradients of y with respect to x[0..n-1] as ordinary tensors of the current scope, differentiable again while gradients are
  * enabled. An x that y does not depend on: an error, or NULL in dx when allow_unused. */
 int ms_grad(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *x, ms_tensor **dx, bool allow_unused);

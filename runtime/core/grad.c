@@ -290,11 +290,9 @@ static int accumulate(ms_tensor **sum, ms_tensor *g) {
 static int deliver(backward_pass *p, ms_tensor *t, ms_tensor *g) {
   if (t->node && (t->node->wanted || (p->n_x && asked_for(p, t) >= 0)) && accumulate(&t->node->grad[t->out_index], g) < 0)
     return -1;
-  if (p->n_x) {
-    int i = asked_for(p, t);
-    return i >= 0 && !t->node ? accumulate(&p->dx[i], g) : 0; /* results asked for are taken when their node is visited */
-  }
-  if (t->node) return 0;
+  const int i = p->n_x ? asked_for(p, t) : 0;
+  if (i < 0 || t->node) return 0; /* results asked for are taken when their node is visited */
+  if (p->dx) return accumulate(&p->dx[i], g);
   if (grad_touched(t, true) < 0) return -1;
   /* Nobody else holds .grad: add in place. Not while a step is recorded, for in a replay somebody may hold it. */
   if (t->grad && !enabled && !ms_observer_now && !t->grad->requires_grad && t->grad->refs == 1 &&
@@ -496,10 +494,18 @@ static int run_pass(backward_pass *p, ms_tensor *y, ms_tensor *seed, bool keep_g
   return rc;
 }
 
-int ms_backward(ms_tensor *y, ms_tensor *seed, bool retain) {
+int ms_backward(ms_tensor *y, ms_tensor *seed, int n, ms_tensor *const *leaf, bool retain) {
+  for (int i = 0; i < n; i++) {
+    if (!leaf[i]) return -1;
+    if (!leaf[i]->requires_grad) return ms_fail("backward: inputs: number %d does not require gradients", i + 1), -1;
+    if (leaf[i]->node)
+      return ms_fail("backward: inputs: number %d is the result of %s and has no .grad; ms.grad gives its gradient", i + 1,
+                     ms_node_name(leaf[i]->node)),
+             -1;
+  }
   int mark = ms_scope_open();
   bool was = ms_set_grad_enabled(false);
-  backward_pass p = {0};
+  backward_pass p = {.n_x = n, .x = leaf};
   ms_tensor *g = ms_retain(first_gradient(y, seed)); /* held, so that no .grad takes the caller's own tensor over */
   int rc = g ? run_pass(&p, y, g, retain) : -1;
   ms_release(g);

@@ -202,7 +202,9 @@ end
 -- board:scalar(tag, value, step), board:image(tag, x, step), board:histogram(tag, x, step), board:text(tag, text, step), board:flush(),
 -- board:close(). resume: events from that step on, by earlier runs in the folder, are void.
 
--- x:backward([{ gradient =, retain = }]): adds to p.grad the derivative of x by each parameter p; retain: it may be called again
+-- x:backward([{ gradient =, inputs =, retain = }]): adds to p.grad the derivative of x by each parameter p
+-- inputs: a parameter or a list of them, which alone get it (a generator's, where the critic's are not wanted): what only the others need
+-- is not computed; gradient: what the elements of x weigh, where it has several; retain: it may be called again
 
 -- x:index_put(index, values [, { accumulate = }]) -> x with x[index] = values; x:index_put_ changes x itself
 -- index: whatever x[index] takes. accumulate: values are added, each time that a place is named.

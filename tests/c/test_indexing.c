@@ -404,7 +404,7 @@ static void test_trace(void **state) {
   assert_string_equal(ms_trace_line(0, 0), "add 2 x 3 f32, number -> 2 x 3 f32");
   assert_string_equal(ms_trace_line(0, 1), "softmax 2 x 3 f32 -> 2 x 3 f32");
   assert_string_equal(ms_trace_line(0, 2), "sum 2 x 3 f32 -> scalar f32");
-  assert_int_equal(ms_backward(y, NULL, false), 0);
+  assert_int_equal(ms_backward(y, NULL, 0, NULL, false), 0);
   assert_true(ms_trace_count(0) > 3);
   ms_trace_clear(0);
 

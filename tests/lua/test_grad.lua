@@ -95,6 +95,31 @@ function TestGrad.test_the_words_of_pytorch()
   fails("ms.grad gives gradients that can be differentiated again", function() x:square():backward { create_graph = true } end)
 end
 
+-- What a generator's step does: the critic's weights are on the way, and get nothing.
+function TestGrad.test_backward_for_some_leaves_alone()
+  local x, w, b = leaf { 1, 2 }, leaf { 3, 4 }, leaf { 5, 6 }
+  local y = ((x * w):exp() * b):sum()
+  y:backward { inputs = { x, b }, retain = true }
+  lu.assertNil(w.grad)
+  lu.assertTrue(x.grad:allclose(ms.grad(y, x)))
+  lu.assertTrue(b.grad:allclose(ms.grad(y, b)))
+  y:backward { inputs = x }
+  lu.assertTrue(b.grad:allclose((x * w):exp()))
+  lu.assertTrue(x.grad:allclose(2 * w * b * (x * w):exp()))
+  local table_of_rows = leaf { 1, 2, 3 } -- a leaf whose gradient comes in parts
+  local sum = (table_of_rows[1] * w[1] + table_of_rows[3] * w[2]):sum()
+  sum:backward { inputs = { table_of_rows } }
+  lu.assertNil(w.grad)
+  lu.assertEquals(table_of_rows.grad:totable(), { 3, 0, 4 })
+  fails("backward: inputs: number 2 is the result of mul and has no .grad", function()
+    local z = x * 2
+    z:sum():backward { inputs = { x, z } }
+  end)
+  fails("backward: inputs: number 1 does not require gradients", function() x:sum():backward { inputs = { ms.ones { 2 } } } end)
+  fails("backward: expected a tensor or a list of tensors as inputs, got", function() x:sum():backward { inputs = {} } end)
+  fails("backward: expected a tensor or a list of tensors as inputs, got", function() x:sum():backward { inputs = "x" } end)
+end
+
 function TestGrad.test_a_result_changed_in_place_without_a_record_is_noticed()
   local x = leaf { 1, 2 }
   local y = x:exp() -- whose derivative reads y

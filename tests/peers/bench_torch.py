@@ -3,7 +3,8 @@
 plain    as anybody writes it
 tuned    channels_last for convolutions, fused optimizer, denormals flushed, and the allocator told to keep its memory (what PyTorch's
          tuning guide says)
-compile  the same, forward and loss through torch.compile. W6's critic: only its generator, since the compiled forward has no second derivative
+compile  the same, forward and loss through torch.compile. W6's critic: the whole loss with the penalty's inner derivative, which PyTorch
+         compiles from 2.11 on when told to (about a minute); before that only its generator
 amp      tuned, forward under bf16 autocast
 """
 import os
@@ -169,16 +170,23 @@ def gan(which):
             at += 1
             return z[(at - 1) % common.NOISES], eps[(at - 1) % common.NOISES]
 
+        whole = VARIANT == "compile" and hasattr(torch._dynamo.config, "trace_autograd_ops")
         forward = torch.compile(G) if VARIANT == "compile" else G
+
+        def critic_loss(fake, mix):
+            loss = D(fake).mean() - D(real).mean()
+            slope, = torch.autograd.grad(D(mix).sum(), mix, create_graph=True)
+            return loss + 10 * ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+        if whole:
+            torch._dynamo.config.trace_autograd_ops = True
+            critic_loss = torch.compile(critic_loss, fullgraph=True)
 
         def critic_step():
             n, e = noise()
             with torch.no_grad():
                 fake = forward(n)
-            mix = (e * real + (1 - e) * fake).requires_grad_(True)
-            loss = D(fake).mean() - D(real).mean()
-            slope, = torch.autograd.grad(D(mix).sum(), mix, create_graph=True)
-            loss = loss + 10 * ((slope.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+            loss = critic_loss(fake, (e * real + (1 - e) * fake).requires_grad_(True))
             opt.zero_grad()
             loss.backward()
             opt.step()

@@ -1,0 +1,95 @@
+-- data: the states of the stratosphere that wgan_anomaly learns from: pv.npy and height.npy (N x S x S, 0..1), mask.npy (S x S), as
+-- make_stratosphere writes them. The files are mapped, not read: only the states of a batch come into memory.
+local ms = require "mascon"
+local system = require "mascon.system"
+local data = {}
+
+local States = {}
+States.__index = States
+function States:__len() return self.n end
+
+-- The states at those positions (i64, from 1), k x 2 x size x size f32 on the device, 0 outside the mask.
+function States:batch(rows)
+  local x = ms.stack({ self.pv[rows], self.height[rows] }, 2):to "f32":to(self.device)
+  if self.factor > 1 then x = ms.avg_pool2d(x, self.factor) end
+  return x * self.mask
+end
+
+-- f(batch) -> rows, for all states (or those at `rows`) in their order, 100 at a time, without gradients; what it gives, joined.
+function States:map(f, rows)
+  rows = rows or ms.arange(1, self.n, { dtype = "i64" })
+  local out = {}
+  for i = 1, #rows, 100 do
+    local scope <close> = ms.scope()
+    out[#out + 1] = scope:keep(ms.no_grad(f, self:batch(rows[{ { i, math.min(i + 99, #rows) } }])))
+  end
+  return ms.cat(out)
+end
+
+local function find(folder)
+  local tried = {}
+  for _, place in ipairs { folder or "", os.getenv "MASCON_DATA" or "", "runs" } do
+    for _, path in ipairs(place == "" and {} or { place, place .. "/stratosphere" }) do
+      if system.kind(path .. "/pv.npy") == "file" then return path end
+      tried[#tried + 1] = "  " .. path .. "/pv.npy"
+    end
+  end
+  error(("no states of the stratosphere; looked for\n%s\nmascon scripts/make_stratosphere.lua makes them"):format(
+    table.concat(tried, "\n")), 0)
+end
+
+-- Which states are warmings (n truths) and of which kind (by position): the file of truth, or nil. For scoring only.
+function States:truth()
+  local path = self.source .. "/truth.csv"
+  if system.kind(path) ~= "file" then return nil end
+  local bad, kinds = ms.zeros { self.n }, {}
+  local header = true
+  for line in io.lines(path) do
+    local position, kind = line:match "^(%d+),([%w_]+)$"
+    position = math.tointeger(tonumber(position))
+    if not header and not position then error(("%s: expected position,kind, got %q"):format(path, line:sub(1, 80)), 0) end
+    if position and position >= 1 and position <= self.n then bad[position], kinds[position] = 1, kind end
+    header = false
+  end
+  return bad:gt(0), kinds
+end
+
+-- { folder =, size = "data" or a number in text, device =, limit = } -> states: #states, states.size, .mask, .source, states:batch(rows)
+function data.open(given)
+  local folder = find(given.folder)
+  local device = given.device or "cpu"
+  local self = setmetatable({ source = folder, device = device }, States)
+  for _, name in ipairs { "pv", "height" } do
+    local x = ms.load(("%s/%s.npy"):format(folder, name), { mmap = true, device = "cpu" })
+    if not ms.is_tensor(x) or x:dim() ~= 3 or x:size(2) ~= x:size(3) or x.dtype:sub(1, 1) ~= "f" then
+      error(("%s/%s.npy: expected N x S x S numbers, got %s"):format(folder, name, ms.is_tensor(x) and tostring(x.shape) .. " " .. x.dtype
+        or type(x)), 0)
+    end
+    local few = x[{ { 1, math.min(#x, 64) } }]
+    local low, high = few:min():item(), few:max():item()
+    if not (low >= 0 and high <= 1) then
+      error(("%s/%s.npy: expected values from 0 to 1, got %g to %g"):format(folder, name, low, high), 0)
+    end
+    self[name] = x
+  end
+  if self.pv.shape ~= self.height.shape then
+    error(("%s: pv.npy is %s, height.npy %s"):format(folder, tostring(self.pv.shape), tostring(self.height.shape)), 0)
+  end
+  local side = self.pv:size(2)
+  local mask = ms.load(folder .. "/mask.npy", { device = "cpu" })
+  if not ms.is_tensor(mask) or mask:dim() ~= 2 or mask:size(1) ~= side or mask:size(2) ~= side then
+    error(("%s/mask.npy: expected %d x %d, as the fields"):format(folder, side, side), 0)
+  end
+  self.size = given.size == "data" and side or math.tointeger(given.size)
+  self.factor = side // self.size
+  if self.factor < 1 or self.factor * self.size ~= side then
+    error(("--size %d: the fields are %d x %d; expected that, or a part of it"):format(self.size, side, side), 0)
+  end
+  mask = mask:to("f32"):reshape { 1, 1, side, side }
+  if self.factor > 1 then mask = ms.avg_pool2d(mask, self.factor):ge(0.5):float() end
+  self.mask = mask:to(device)
+  self.n = math.min(#self.pv, given.limit or #self.pv)
+  return self
+end
+
+return data
