@@ -87,16 +87,17 @@ ML_TARGET_AVX512 static inline __m512 reciprocal_avx512(__m512 v) {
 typedef struct tsne_kernels {
   void (*repel)(const tsne_cells *c, int64_t g, float *sum);
   void (*attract)(float x, float y, const float *at, const int32_t *to, const float *p, int64_t count, float *force);
+  double (*logs)(float x, float y, const float *at, const int32_t *to, const float *p, int64_t count);
   double (*move)(int64_t count, const tsne_move *m, float *at, const float *pull, const float *push, float *step, float *gain);
 } tsne_kernels;
 
 static tsne_kernels best_tsne_kernels(void) {
 #if ML_VARIANTS
   const int isa = ml_isa();
-  if (isa == ML_AVX512) return (tsne_kernels){repel_avx512, attract_avx512, move_avx512};
-  if (isa == ML_AVX2) return (tsne_kernels){repel_avx2, attract_avx2, move_avx2};
+  if (isa == ML_AVX512) return (tsne_kernels){repel_avx512, attract_avx512, logs_avx512, move_avx512};
+  if (isa == ML_AVX2) return (tsne_kernels){repel_avx2, attract_avx2, logs_avx2, move_avx2};
 #endif
-  return (tsne_kernels){repel_base, attract_base, move_base};
+  return (tsne_kernels){repel_base, attract_base, logs_base, move_base};
 }
 
 static int64_t shares(const ms_tsne *t) { return (t->n + SHARE - 1) / SHARE; }
@@ -164,18 +165,25 @@ static void forces_in_space(ms_tsne *t) {
 }
 
 /* The divergence: the sum of p log(p / q), q = (1 + |a - b|^2 / dof)^(-(dof + 1) / 2) / z. z is that of the latest forces. */
-static double divergence(ms_tsne *t) {
+static double divergence(ms_tsne *t, const tsne_kernels *f) {
   const int64_t c = t->stride;
   const float dof = t->plane ? 1 : (float)(c - 1);
   MS_TASKS(ms_threads(), id, share, shares(t), {
     double sum = 0;
-    for (int64_t i = share * SHARE; i < t->n && i < (share + 1) * SHARE; i++)
-      for (int64_t k = t->similar.first[i]; k < t->similar.first[i + 1]; k++) {
-        const float *a = t->at + i * c, *b = t->at + t->similar.to[k] * c;
+    for (int64_t i = share * SHARE; i < t->n && i < (share + 1) * SHARE; i++) {
+      const int64_t row = t->similar.first[i], end = t->similar.first[i + 1];
+      const float *a = t->at + i * c;
+      if (t->plane) {
+        sum += f->logs(a[0], a[1], t->at, t->similar.to + row, t->similar.p + row, end - row);
+        continue;
+      }
+      for (int64_t k = row; k < end; k++) {
+        const float *b = t->at + t->similar.to[k] * c;
         float d2 = 0;
         for (int64_t e = 0; e < c; e++) d2 += (a[e] - b[e]) * (a[e] - b[e]);
         if (t->similar.p[k] > 0) sum += (double)(t->similar.p[k] * log1pf(d2 / dof));
       }
+    }
     t->part[share] = sum;
   });
   return t->similar.entropy + (double)(dof + 1) / 2 * total(t->part, shares(t)) + log(t->z);
@@ -215,7 +223,7 @@ static int iterate(ms_tsne *t, const tsne_kernels *f) {
     forces_in_plane(t, f);
   } else forces_in_space(t);
   if (ms_interrupted()) return ms_stopped("tsne"), -1; /* the forces are not whole */
-  if (look || last) t->kl = divergence(t);
+  if (look || last) t->kl = divergence(t, f);
   t->norm = move_all(t, f);
   if (!isfinite(t->norm) || !isfinite(t->z))
     return ms_fail("tsne: the points flew apart at iteration %lld: expected a smaller learning_rate than %g", (long long)at + 1,

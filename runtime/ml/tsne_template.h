@@ -67,6 +67,28 @@ TARGET static void G(attract)(float x, float y, const float *at, const int32_t *
   force[0] = sx, force[1] = sy;
 }
 
+/* The sum of p log(1 + |a - b|^2) of the point (x, y) and `count` others, as above. log: from 2^e m with sqrt(1/2) <= m < sqrt(2),
+ * as e log(2) + 2 atanh((m - 1) / (m + 1)), whose argument is below 0.172. */
+TARGET static double G(logs)(float x, float y, const float *at, const int32_t *to, const float *p, int64_t count) {
+  typedef G(plane) vec;
+  typedef int32_t ints __attribute__((vector_size(VECTOR * sizeof(int32_t))));
+  const int32_t half = 0x3f3504f3; /* sqrt(1/2) as a float's bits */
+  vec sum = {0};
+  for (int64_t k = 0; k < count; k += VECTOR) {
+    vec ox, oy;
+    G(gather)(at, to + k, &ox, &oy);
+    const vec dx = x - ox, dy = y - oy;
+    const ints bits = (ints)(dx * dx + (dy * dy + 1.0f)), e = (bits - half) >> 23;
+    const vec m = (vec)(bits - (e << 23)), s = (m - 1.0f) * RECIPROCAL(m + 1.0f), s2 = s * s;
+    const vec series = 2.0f + s2 * (2.0f / 3 + s2 * (2.0f / 5 + s2 * (2.0f / 7 + s2 * (2.0f / 9))));
+    sum += *(const vec *)(p + k) * (__builtin_convertvector(e, vec) * 0.693147181f + s * series);
+  }
+  double all = 0;
+#pragma GCC unroll 16
+  for (int lane = 0; lane < VECTOR; lane++) all += (double)sum[lane];
+  return all;
+}
+
 /* A step of `count` coordinates. Gives the sum of the squares of the gradient times the gains. */
 TARGET static double G(move)(int64_t count, const tsne_move *m, float *restrict at, const float *restrict pull,
                              const float *restrict push, float *restrict step, float *restrict gain) {
