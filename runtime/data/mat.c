@@ -176,11 +176,12 @@ static int read_sizes(ms_mat *f) {
   uint8_t sizes[4 * MS_MAX_RANK];
   tag t;
   if (ms_mat_read_tag(f, &t)) return -1;
-  if (t.type == INT32 && t.bytes > sizeof sizes && t.bytes < 4096) {
+  const bool whole = t.type == INT32 || t.type == UINT32;
+  if (whole && t.bytes > sizeof sizes && t.bytes < 4096) {
     ms_fail("%s: %s: expected at most %d dimensions, got %u", f->s.name, ms_mat_shown(f), MS_MAX_RANK, t.bytes / 4);
     return -1;
   }
-  if (t.type != INT32 || t.bytes < 8 || t.bytes % 4) return ms_mat_damaged(f, "no sizes where they should be");
+  if (!whole || t.bytes < 8 || t.bytes % 4) return ms_mat_damaged(f, "no sizes where they should be");
   if (ms_mat_read_bytes(f, &t, sizes, sizeof sizes, "sizes")) return -1;
   v->rank = (int)t.bytes / 4;
   v->count = 1;
@@ -249,7 +250,7 @@ static int read_matrix(ms_mat *f, uint64_t left, const char *name) {
   if (class == 17) v->rank = 2, v->shape[0] = v->shape[1] = 0; /* it has no sizes */
   else if (read_sizes(f)) return -1;
   if (ms_mat_read_tag(f, &t)) return -1;
-  if (t.type != INT8) return ms_mat_damaged(f, "no name where it should be");
+  if (t.type != INT8 && t.type != UTF8_TEXT) return ms_mat_damaged(f, "no name where it should be");
   char own[NAME] = "";
   if (ms_mat_read_bytes(f, &t, own, NAME - 1, "a name")) return -1;
   if (!name) {

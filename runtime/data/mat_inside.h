@@ -42,7 +42,8 @@ enum {
   NAME = 256,
   NODE = 512 /* bytes that a value takes besides its numbers */
 };
-enum { INT8 = 1, INT32 = 5, UINT32 = 6, MATRIX = 14, COMPRESSED = 15 };
+/* Programs other than MATLAB write sizes as UINT32 and names as UTF8, too. */
+enum { INT8 = 1, INT32 = 5, UINT32 = 6, MATRIX = 14, COMPRESSED = 15, UTF8_TEXT = 16 };
 
 typedef struct level {
   uint64_t left;           /* bytes of the matrix */

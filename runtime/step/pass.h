@@ -94,7 +94,9 @@ typedef struct ms_rnumber {
 int ms_rnumber_run(const ms_rnumber *n); /* 0, or -1 after ms_fail */
 
 struct ms_record {
-  int nth; /* call of the function */
+  int nth;           /* call of the function */
+  const char *chunk; /* the script's line that called it: that of operations which the library does on its own */
+  int line;
   ms_device *device;
   uint64_t birth; /* storages made later belong to the recording */
   ms_rcall *call;

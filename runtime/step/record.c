@@ -140,6 +140,8 @@ ms_record *ms_record_begin(int number, int n_args, ms_tensor *const *args) {
   ms_record *r = calloc(1, sizeof *r);
   if (!r || !(r->arg = calloc((size_t)n_args + 1, sizeof *r->arg))) return free(r), ms_fail("compile: out of memory");
   r->nth = number;
+  ms_script_line(&r->chunk, &r->line);
+  r->chunk = ms_intern(r->chunk);
   r->args = args;
   r->birth = ms_storage_births;
   for (int i = 0; i < n_args; i++) {

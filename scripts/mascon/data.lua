@@ -16,18 +16,21 @@ local data = { tensors = dataset.tensors }
 -- when it would take more memory than 8 times the file and 64 MB, or than max_bytes where that is given.
 function data.read_idx(path, given) return core.idx_read(path, options.read("read_idx", given, { max_bytes = any }).max_bytes) end
 
+-- data.write_idx(path, tensor [, { type = }])
 -- Write a tensor as an IDX file, gzipped when the name ends in .gz. type: u8, i8, i16, i32, f32, f64, if it is not that of the tensor.
 -- Raises when it cannot.
 function data.write_idx(path, tensor, given)
   core.idx_write(path, tensor, options.read("write_idx", given, { type = any }).type)
 end
 
+-- data.write_npy(path, tensor)
 -- Write one tensor as NumPy's .npy (numpy.save): f32, f64, f16, i64, i32, u8 or bool. Read it by ms.load, which can also map it.
 function data.write_npy(path, tensor, ...)
   options.none("write_npy", ...)
   core.write_npy(path, tensor)
 end
 
+-- data.write_npz(path, tensors [, { compress = false }])
 -- Write tensors as NumPy's .npz (numpy.savez): { name = tensor } in the order of the names, or a list of { name, tensor }.
 -- compress: deflated (numpy.savez_compressed), smaller and slower; those that are not can be mapped by ms.load(path, { mmap = true }).
 function data.write_npz(path, tensors, given)

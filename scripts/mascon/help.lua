@@ -57,17 +57,21 @@ local function of_row(r)
   return table.concat(out, "\n")
 end
 
--- The comment that begins with "-- NAME(", "-- NAME {" or "-- NAME: " in the library's source, up to the end of its block.
-local function of_source(name)
-  local start = "^%s*%-%- " .. name:gsub("%p", "%%%0")
+-- The comment that begins with "-- NAME(", "-- NAME {" or "-- NAME: ", or "-- for x in NAME(", in the library's source, up to the end of
+-- its block; with `part`, in the modules of that part only.
+local function of_source(name, part)
+  local word = name:gsub("%p", "%%%0")
+  local start, loop = "^%s*%-%- " .. word, "^%s*%-%- for [%w_, ]+ in " .. word .. "%("
   for _, module in ipairs(ms.source()) do
     local out, inside
-    for line in (ms.source(module) .. "\n"):gmatch("(.-)\n") do
+    local text_of = (not part or ("." .. module .. "."):find("." .. part .. ".", 1, true)) and ms.source(module) .. "\n" or ""
+    for line in text_of:gmatch("(.-)\n") do
       local comment = line:match("^%s*%-%-%s?(.*)$")
       if out and not comment then return table.concat(out, "\n") end
       if out then
         out[#out + 1] = comment
-      elseif comment and not inside and (line:find(start .. "%s*[%(%[{]") or line:find(start .. ":%s") or line:find(start .. "$")) then
+      elseif comment and not inside and (line:find(start .. "%s*[%(%[{]") or line:find(start .. ":%s") or line:find(start .. "$")
+        or line:find(loop)) then
         out = { comment }
       end
       inside = comment
@@ -107,7 +111,12 @@ return function(name)
   for _, object in ipairs { "x:", "m:", "o:", "ds:", "loader:" } do t = t or of_source(object .. name) end
   if t then return t end
   local v = resolve(name)
-  if r then return of_row(r) end
+  local part, last = name:match "^([%w_]+)[%.:]([%w_]+)$"
+  if v ~= nil and part then -- data.read_csv is read_csv in the part's own sources; transforms.pad is not the operation pad
+    t = of_source(last, part)
+    if t then return t end
+  end
+  if r and (v == nil or v == ms[r.name] or type(v) ~= "function") then return of_row(r) end
   for _, q in ipairs(type(v) == "function" and ms.ops() or {}) do -- nn.huber is ms.huber_loss
     if not q.private and ms[q.name] == v then return of_row(q) end
   end
@@ -225,3 +234,19 @@ end
 -- ms.synchronize(name): wait until the device (without a name: each in use) has done what it was asked; raises what went wrong meanwhile
 
 -- ms.device(name) -> its full name and what it is; raises why there is no such device
+
+-- ms.image.load(path [, { channels =, max_bytes = }]) -> u8 tensor C x H x W of a PNG or JPEG file; channels 1..4 converts
+-- It may take 8 times the file and 64 MB of memory, or max_bytes in all.
+
+-- ms.image.save(path, picture or pictures [, options of ms.image.grid]): a PNG file, written whole or not at all
+-- One picture is H x W or C x H x W with C 1..4, u8 or numbers from 0 to 1; anything else becomes a grid.
+
+-- ms.image.grid(pictures [, { columns =, padding = 2, scale = 1, background = 0, range = }]) -> u8 tensor C x H x W
+-- pictures: N x C x H x W or N x H x W, C 1 or 3; or a list of pictures or batches. range: { lo, hi } become black and white, "auto": the
+-- least and the greatest number.
+
+-- ms.image.above(list [, { padding = 0, background = 1 }]) -> u8 tensor C x H x W: pictures of any sizes one above the other
+
+-- ms.image.beside(list [, { padding = 0, background = 1 }]) -> u8 tensor C x H x W: pictures of any sizes from left to right
+
+-- ms.data.fashion_mnist([options]) -> training set, test set: as ms.data.mnist, which see

@@ -42,5 +42,10 @@ return function(path, given)
       fail("%s: there is no variable '%s'%s", path, name, type(all) == "table" and "; it has " .. table.concat(all, ", ") or "")
     end
   end
+  for name in pairs(o.permute or {}) do -- one that is not read would leave a tensor's dimensions as they were, without a word
+    if values[name] == nil and not o.partial then
+      fail("%s: permute: there is no variable '%s' among those that were read: %s: %s", what, name, path, table.concat(list, ", "))
+    end
+  end
   return values, list, notes
 end

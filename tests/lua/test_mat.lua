@@ -72,6 +72,19 @@ function TestMat.test_load_by_content()
   lu.assertEquals(ms.load(file "other", { names = "x" }).x:item(), 3)
 end
 
+-- Programs other than MATLAB write sizes as unsigned numbers and names as UTF-8 (as scipy reads them).
+function TestMat.test_sizes_and_names_of_other_programs()
+  local path = os.tmpname()
+  local function element(kind, bytes) return ("<I4I4"):pack(kind, #bytes) .. bytes .. ("\0"):rep(-#bytes % 8) end
+  local body = element(6, ("<I4I4"):pack(6, 0)) .. element(6, ("<I4I4"):pack(2, 1)) .. element(16, "caf\u{e9}")
+    .. element(9, ("<dd"):pack(3, 4))
+  local f = assert(io.open(path, "wb"))
+  f:write(("MATLAB 5.0 MAT-file"):sub(1, 116) .. (" "):rep(97) .. ("\0"):rep(8) .. "\0\1IM" .. element(14, body))
+  f:close()
+  lu.assertEquals(read(path)["caf\u{e9}"]:totable(), { { 3 }, { 4 } })
+  os.remove(path)
+end
+
 function TestMat.test_names_permute_limit()
   local v, names = read(file "numbers", { names = { "u8", "one" }, permute = { u8 = { 3, 1, 2 } } })
   lu.assertEquals({ #names, v.d, v.one:item() }, { 2, nil, 7 })
@@ -138,6 +151,8 @@ function TestMat.test_misuse_raises()
   for message, arguments in pairs {
     ["numbers.mat: there is no variable 'D'; it has d, s, u8"] = { file "numbers", { names = "D" } },
     ["permute: expected each of the dimensions 1..3 of 'u8' in "] = { file "numbers", { permute = { u8 = { 1, 2, 2 } } } },
+    ["permute: there is no variable 'U8' among those that were read: tests/data/mat/numbers.mat: "] =
+      { file "numbers", { permute = { U8 = { 3, 1, 2 } } } },
     ["of 'd' in tests/data/mat/numbers.mat once"] = { file "numbers", { permute = { d = { 1, 2, 3 } } } },
     ["permute: expected lists of dimensions"] = { file "numbers", { permute = 3 } },
     ["names: expected names, entry 1 is a number"] = { file "numbers", { names = { 1 } } },

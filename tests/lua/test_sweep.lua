@@ -218,3 +218,42 @@ function TestSweepRefuses.test_with_words()
     fails(text, f)
   end
 end
+
+-- What the library does in a compiled step has the line that called the step, and that may be another each time.
+function TestSweepTrains.test_steps_called_from_several_lines()
+  local data = batches(6, 3)
+  local function sweep() return ms.sweep { model = mlp, seeds = { 1, 2 }, loss = nn.cross_entropy, optimizer = optim.adam, lr = 0.01 } end
+  local s, t, losses, want = sweep(), sweep(), {}, {}
+  losses[1] = s:step(data[1][1], data[1][2])
+  losses[2] = s:step(data[2][1], data[2][2])
+  losses[3] = s:step(data[3][1], data[3][2])
+  for i = 4, 5 do losses[i] = s:step(data[i][1], data[i][2]) end
+  for i = 1, 5 do want[i] = t:step(data[i][1], data[i][2]) end
+  for i = 1, 5 do lu.assertEquals(losses[i]:totable(), want[i]:totable()) end
+  local apply = ms.compile(nn.sequential { nn.linear(6, 4), nn.relu() })
+  local y = apply(data[1][1])
+  lu.assertEquals(apply(data[1][1]):totable(), y:totable())
+  lu.assertEquals(apply(data[1][1]):totable(), y:totable())
+  lu.assertEquals(apply(data[1][1]):totable(), y:totable())
+end
+
+-- A copy that diverges leaves the others as they are, to the bit.
+function TestSweepTrains.test_a_copy_that_diverges()
+  local data = batches(6, 3)
+  for _, class in ipairs { optim.sgd, optim.adam } do
+    local function trained(lr)
+      local s, l = ms.sweep { model = mlp, seeds = { 1, 2, 3 }, loss = nn.cross_entropy, optimizer = class, lr = { 0.1, lr, 0.01 } }, nil
+      for _ = 1, 5 do
+        for _, b in ipairs(data) do l = s:step(b[1], b[2]) end
+      end
+      return l:totable(), s:models()
+    end
+    local bad, models = trained(1e30)
+    local good, others = trained(0.1)
+    lu.assertFalse(bad[2] < 1e6, bad[2]) -- huge or NaN
+    lu.assertEquals({ bad[1], bad[3] }, { good[1], good[3] })
+    for _, k in ipairs { 1, 3 } do
+      for name, p in pairs(models[k]:state_dict()) do lu.assertEquals(p:totable(), others[k]:state_dict()[name]:totable()) end
+    end
+  end
+end
