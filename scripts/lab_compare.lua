@@ -6,7 +6,7 @@
 local ms = require "mascon"
 local nets = require "lab.nets"
 local training = require "lab.training"
-local nn, ml, plot, T = ms.nn, ms.ml, ms.plot, ms.transforms
+local nn, ml, plot = ms.nn, ms.ml, ms.plot
 
 local o = ms.args.standard({
   epochs = 5, batch = 128, lr = 2e-3, seed = 1, out = "runs/lab_compare", from = ms.args.string, neighbours = ms.args.list { 1, 3, 5, 10 },
@@ -36,11 +36,7 @@ end
 print(("%d training and %d test images, on %s"):format(#train, #test, train.device))
 
 -- ---- five autoencoders -------------------------------------------------------------------------------------------------------------
-local black = -nets.normalize.mean / nets.normalize.std
-local function noisy(x) return x + o.noise * x:randn_like() end
-local turned = T.random_affine(o.distort, { translate = { 0.1, 0.1 }, scale = { 0.85, 1.15 }, shear = o.distort, fill = black,
-  interpolation = "bilinear" })
-local function distorted(x) return noisy(o.distort > 0 and turned(x) or x) end
+local noisy, distorted = nets.noise(o.noise, 0), nets.noise(o.noise, o.distort)
 local function few_active(weight) return function(z) return weight * (z - o.target):abs():mean() end end
 
 local kinds = {

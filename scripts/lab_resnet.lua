@@ -2,7 +2,7 @@
 -- them, by how badly it restores them and by where their codes lie. Eight kinds, eight nets; the figure is the area under the ROC curve
 -- with the test photographs of the seven other kinds as anomalies.
 --
---   mascon scripts/lab_resnet.lua [--epochs 40] [--kinds forest,street] [--score near] [--quick] [--resume] [--help]
+--   mascon scripts/lab_resnet.lua [--epochs 30] [--kinds forest,street] [--score near] [--quick] [--resume] [--help]
 local ms = require "mascon"
 local nets = require "lab.nets"
 local novelty = require "lab.novelty"
@@ -10,7 +10,7 @@ local training = require "lab.training"
 local nn, ml, plot, T = ms.nn, ms.ml, ms.plot, ms.transforms
 
 local o = ms.args.standard({
-  epochs = 40, batch = 16, lr = 2e-3, seed = 1, out = "runs/lab_resnet", kinds = "all", codes = 32, width = 8, k = 3,
+  epochs = 30, batch = 16, lr = 2e-3, seed = 1, out = "runs/lab_resnet", kinds = "all", codes = 32, width = 8, k = 3,
   score = ms.args.choice(novelty.scores),
 }, {
   help = "A residual autoencoder for each kind of photograph, to tell it from the others",

@@ -38,6 +38,17 @@ function nets.combined(codes, width)
   }
 end
 
+-- Noise for images of MNIST as normalised above: a function of a batch. Normal noise of that standard deviation; before it each image is
+-- turned and sheared by up to `degrees`, shifted by up to a tenth and scaled by up to 15 %, unless degrees is 0.
+function nets.noise(deviation, degrees)
+  local move = degrees > 0 and ms.transforms.random_affine(degrees, { translate = { 0.1, 0.1 }, scale = { 0.85, 1.15 }, shear = degrees,
+    fill = -nets.normalize.mean / nets.normalize.std, interpolation = "bilinear" })
+  return function(x)
+    if move then x = move(x) end
+    return x + deviation * x:randn_like()
+  end
+end
+
 -- Residual block: two convolutions whose result is added to what went in, which a convolution of one pixel fits where sizes differ.
 local Residual = nn.class "Residual"
 function Residual:init(from, to, stride)

@@ -43,9 +43,9 @@ function training.open(o, how)
 end
 
 -- Net `name`, trained, and its trace: lists of the loss and of each figure by epoch. spec: make() -> the net; data: a set, with the
--- transform of its batches; loss(net, x, y) -> what is minimised [, what is reported]; figures(net) -> numbers by name, after each epoch,
--- in evaluation mode; epochs, batch, lr: those of the options unless given; optimizer: optim.adam unless given. The learning rate rises
--- over the first epoch and falls along a cosine to nothing.
+-- transform of its batches; loss(net, x, y) -> what is minimised [, what is reported]; figures(net, epoch) -> numbers by name, after each
+-- epoch, in evaluation mode (nil: none in this one; the lists are of those epochs that have some); epochs, batch, lr: those of the options
+-- unless given; optimizer: optim.adam unless given. The learning rate rises over the first epoch and falls along a cosine to nothing.
 function Lab:train(name, spec)
   local run, o, place = self.run, self.options, assert(self.place[name], name)
   ms.seed(o.seed * 1000 + place)
@@ -83,13 +83,14 @@ function Lab:train(name, spec)
       i = i + 1
     end
     net:eval()
-    local figures = spec.figures and spec.figures(net) or {}
+    local figures = spec.figures and spec.figures(net, epoch) or {}
     net:train()
     figures.loss = mean:value()
     local row, words = { net = name, net_epoch = epoch }, {}
     for key, v in pairs(figures) do
       trace[key] = trace[key] or {}
-      trace[key][epoch], row[key] = v, v
+      row[key] = v
+      table.insert(trace[key], v)
       words[#words + 1] = ("%s %.4f"):format(key, v)
     end
     table.sort(words)
