@@ -45,12 +45,18 @@ int ms_mat_cut_off(ms_mat *f) {
   return -1;
 }
 
+/* Bytes at f->s.in: 1; 0 at the end, -1. A child is waited for with patience that ends. */
+static int fill(ms_mat *f) {
+  if (!f->s.left && f->child && ms_mat73_wait(f->s.name, f->s.fd)) return -1;
+  return ms_source_fill(&f->s);
+}
+
 /* Up to n bytes of the file as it is; out NULL drops them. How many, or -1. */
 static int64_t plain(ms_mat *f, uint8_t *out, uint64_t n) {
   uint64_t done = 0;
   while (done < n) {
     if (ms_interrupted()) return ms_stopped(f->s.name), -1;
-    const int more = !f->s.left && f->child && ms_mat73_wait(f->s.name, f->s.fd) ? -1 : ms_source_fill(&f->s);
+    const int more = fill(f);
     if (more < 0) return -1;
     if (!more) break;
     const size_t take = f->s.left < n - done ? f->s.left : (size_t)(n - done);
@@ -86,7 +92,7 @@ static int64_t inflated(ms_mat *f, uint8_t *out, uint64_t n) {
   uint64_t done = 0;
   while (done < n && !f->ended) {
     if (ms_interrupted()) return ms_stopped(f->s.name), -1;
-    const int more = f->at < f->end ? ms_source_fill(&f->s) : 0;
+    const int more = f->at < f->end ? fill(f) : 0;
     if (more < 0) return -1;
     uint64_t in = more ? f->s.left : 0;
     if (in > f->end - f->at) in = f->end - f->at;
@@ -345,7 +351,7 @@ static int next_variable(ms_mat *f) {
   if (f->done || seek_to(f, f->end)) return f->done ? 0 : -1;
   if (f->end == ms_mat_size(f)) return 0;
   if (f->file >= 0) {
-    const int more = ms_source_fill(&f->s);
+    const int more = fill(f);
     if (more <= 0) return more < 0 || end_child(f) ? -1 : 0;
     f->index++;
   }
