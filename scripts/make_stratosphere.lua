@@ -18,10 +18,9 @@ local o = ms.args({
   describe = { states = "how many", size = "pixels on a side", rate = "part of the states that are warmings",
     seed = "of all that is random", out = "the folder to write", figure = "also draw some of each kind (states.png)",
     quick = "300 states at most" },
+  range = { states = "[16, ]", rate = "(0, 0.5)" },
 })
 if o.quick then o.states = math.min(o.states, 300) end
-if o.states < 16 then error(("--states %d: expected 16 or more"):format(o.states), 0) end
-if not (o.rate > 0 and o.rate < 0.5) then error(("--rate %g: expected more than 0 and less than 0.5"):format(o.rate), 0) end
 local size = math.tointeger(o.size)
 
 -- Polar projection: the pole in the middle, the circle of 40 N touches the sides. x, y: 1 x size x size.

@@ -8,7 +8,7 @@ local ms = require "mascon"
 local term = require "mascon.term"
 local data, nets, samplers = require "wgan.data", require "wgan.nets", require "wgan.samplers"
 local search, teach = require "wgan.search", require "wgan.teach"
-local optim, ml, plot = ms.optim, ms.ml, ms.plot
+local nn, optim, ml, plot = ms.nn, ms.optim, ms.ml, ms.plot
 
 local o = ms.args.standard({
   epochs = 300, batch = 32, lr = 1e-4, seed = 1, out = "runs/wgan_anomaly",
@@ -31,18 +31,10 @@ local o = ms.args.standard({
     patience = "epochs without a lower loss before it ends",
     threshold = "probability above which a state is called anomalous", latent_steps = "steps of the search for a state's latent vector",
   },
+  range = { latent = "[1, ]", critic_steps = "[1, ]", penalty = "(0, ]", decay = "(0, 1]", validation = "(0, 1)", clip = "(0, ]",
+    compare = "[0, ]", quantile = "(0, 1)", classifier_epochs = "[1, ]", classifier_batch = "[2, ]", classifier_batches = "[1, ]",
+    classifier_lr = "(0, ]", patience = "[1, ]", threshold = "(0, 1)", latent_steps = "[1, ]" },
 })
-for _, name in ipairs { "epochs", "batch", "critic_steps", "latent", "classifier_epochs", "classifier_batch", "classifier_batches",
-  "patience", "latent_steps" } do
-  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name:gsub("_", "-"), o[name]), 0) end
-end
-for _, name in ipairs { "lr", "penalty", "decay", "clip", "classifier_lr" } do
-  if not (o[name] > 0 and o[name] < math.huge) then error(("--%s %g: expected more than 0"):format(name:gsub("_", "-"), o[name]), 0) end
-end
-if o.compare < 0 then error(("--compare %d: expected 0 or more"):format(o.compare), 0) end
-for _, name in ipairs { "validation", "quantile", "threshold" } do
-  if not (o[name] > 0 and o[name] < 1) then error(("--%s %g: expected more than 0 and less than 1"):format(name, o[name]), 0) end
-end
 if o.quick then
   o.epochs, o.classifier_epochs, o.classifier_batches, o.latent_steps = math.min(o.epochs, 2), math.min(o.classifier_epochs, 1), 4, 4
   o.classifier_batch, o.compare = math.min(o.classifier_batch, 64), math.min(o.compare, 1)
@@ -55,7 +47,7 @@ local mixed = ms.with_seed(o.seed, ms.randperm, n)
 local n_val = math.max(1, math.floor(n * o.validation + 0.5))
 local val_rows, train_rows = mixed[{ { 1, n_val } }], mixed[{ { n_val + 1, n } }]
 local per_epoch = #train_rows // o.batch -- whole batches
-if per_epoch < 1 then error(("--batch %d: only %d states to train on"):format(o.batch, #train_rows), 0) end
+ms.args.within(o, "batch", ("[1, %d]"):format(#train_rows))
 print(("%s: %d training and %d validation states of 2 x %d x %d, on %s"):format(states.source, #train_rows, n_val, size, size, device))
 local run = ms.run(o.out, { options = o, resume = o.resume, tensorboard = true, same = { states = n, size = size },
   may_change = { "sampler", "threshold", "latent_steps", "classifier_epochs", "patience", "compare" } })
@@ -114,10 +106,7 @@ local function wasserstein(a)
 end
 
 local function fakes(b, k) -- k generated states, in evaluation mode
-  b.G:eval()
-  local x = ms.no_grad(function() return b.G(ms.randn({ k, o.latent }, { device = device })) * mask end)
-  b.G:train()
-  return x
+  return nn.evaluate(b.G, b.G, ms.randn({ k, o.latent }, { device = device })) * mask
 end
 
 -- One epoch; gives the mean losses of critic and generator.

@@ -26,38 +26,25 @@ function States:map(f, rows)
   return ms.cat(out)
 end
 
-local function find(folder)
-  local tried = {}
-  for _, place in ipairs { folder or "", os.getenv "MASCON_DATA" or "", "runs" } do
-    for _, path in ipairs(place == "" and {} or { place, place .. "/stratosphere" }) do
-      if system.kind(path .. "/pv.npy") == "file" then return path end
-      tried[#tried + 1] = "  " .. path .. "/pv.npy"
-    end
-  end
-  error(("no states of the stratosphere; looked for\n%s\nmascon scripts/make_stratosphere.lua makes them"):format(
-    table.concat(tried, "\n")), 0)
-end
-
 -- Which states are warmings (n truths) and of which kind (by position): the file of truth, or nil. For scoring only.
 function States:truth()
   local path = self.source .. "/truth.csv"
   if system.kind(path) ~= "file" then return nil end
-  local bad, kinds = ms.zeros { self.n }, {}
-  local header = true
-  for line in io.lines(path) do
-    local position, kind = line:match "^(%d+),([%w_]+)$"
-    position = math.tointeger(tonumber(position))
-    if not header and not position then error(("%s: expected position,kind, got %q"):format(path, line:sub(1, 80)), 0) end
-    if position and position >= 1 and position <= self.n then bad[position], kinds[position] = 1, kind end
-    header = false
+  local positions, texts = ms.data.read_csv(path, { header = true, dtype = "f64" })
+  local bad, kinds = ms.zeros({ self.n }, { dtype = "bool" }), {}
+  for i, kind in ipairs(texts.kind) do
+    local at = math.tointeger(positions[i]:item())
+    if not at or at < 1 then error(("%s: line %d: expected a position"):format(path, i + 1), 0) end
+    if at <= self.n then bad[at], kinds[at] = true, kind end
   end
-  return bad:gt(0), kinds
+  return bad, kinds
 end
 
 -- { folder =, size = "data" or a number in text, device =, limit = } -> states: #states, states.size, .mask, .source, states:batch(rows)
 function data.open(given)
-  local folder = find(given.folder)
-  local device = given.device or "cpu"
+  local folder = ms.data.locate("pv.npy", { data = given.folder, also = { "runs/stratosphere" },
+    hint = "mascon scripts/make_stratosphere.lua makes it, and what belongs to it" }):match "^(.*)/[^/]*$" or "."
+  local device = (ms.device(given.device or "auto"))
   local self = setmetatable({ source = folder, device = device }, States)
   for _, name in ipairs { "pv", "height" } do
     local x = ms.load(("%s/%s.npy"):format(folder, name), { mmap = true, device = "cpu" })

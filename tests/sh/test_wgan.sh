@@ -9,17 +9,6 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$top"' EXIT
 SCRIPT=scripts/wgan_anomaly.lua NETS="model generator classifier_ball classifier_normal"
 . tests/sh/resume_lib.sh
 
-check() { # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$top/out" 2>&1; then
-    echo "ok $name"
-  else
-    echo "not ok $name"
-    cat "$top/out"
-  fi
-}
-
 make_states() {
   "$MASCON" scripts/make_stratosphere.lua --states 40 --rate 0.1 --size 64 --out "$top/data" || return 1
   [ "$(wc -l <"$top/data/truth.csv")" -eq 5 ] && [ -s "$top/data/states.png" ]
@@ -68,21 +57,11 @@ check 'figures, summary, a generator by itself' files
 if [ -n "${SAN:-}" ]; then
   echo 'skipped: kills and resumed runs take minutes under sanitizers; without them they are run'
 else
-  killed=0
-  for s in 1 1.5 2 3; do
-    run_killed "$s" "$top/killed" "${small[@]}"
-    case $? in 0) killed=$((killed + 1)) ;; 1) break ;; *) echo "not ok a run that is killed"; cat "$top/log" ;; esac
-  done
+  check 'killed again and again' killed_at '1 1.5 2 3' "$top/killed" "${small[@]}"
   check 'going on after kills' finish "$top/killed" "${small[@]}"
-  check "killed $killed times it ends with the same bits" same_result "$top/whole" "$top/killed"
+  check 'it ends with the same bits' same_result "$top/whole" "$top/killed"
 fi
 
-refuses() { # refuses TEXT ARGUMENTS...: an error that says so
-  local text=$1
-  shift
-  if "$MASCON" "$SCRIPT" --out "$top/no" "$@" >"$top/log" 2>&1; then return 1; fi
-  grep -qF -- "$text" "$top/log" || { cat "$top/log"; return 1; }
-}
-check 'a larger size than the data' refuses '--size 128: the fields are 64 x 64' --data "$top/data" --size 128
-check 'no data' refuses 'make_stratosphere.lua makes them' --data "$top/nowhere"
-check 'a batch larger than the data' refuses '--batch 64: only 12 states' --data "$top/data" --batch 64 --validation 0.7
+check 'a larger size than the data' says '--size 128: the fields are 64 x 64' "$MASCON" "$SCRIPT" --out "$top/no" --data "$top/data" --size 128
+check 'no data' says 'make_stratosphere.lua makes it' "$MASCON" "$SCRIPT" --out "$top/no" --data "$top/nowhere"
+check 'a batch larger than the data' fails_with 2 '--batch: expected an integer from 1 to 12' "$MASCON" "$SCRIPT" --out "$top/no" --data "$top/data" --batch 64 --validation 0.7
