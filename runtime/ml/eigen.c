@@ -52,38 +52,11 @@ typedef struct eigen_kernels {
   void (*rotate)(double *z, int64_t ld, const rotation *rotations, int64_t count);
 } eigen_kernels;
 
-#define G(x) x##_base
-#define TARGET
-#define VECTOR 2
-#include "ml/eigen_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#if ML_VARIANTS
-#define G(x)   x##_avx2
-#define TARGET ML_TARGET_AVX2
-#define VECTOR 4
-#include "ml/eigen_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#define G(x)   x##_avx512
-#define TARGET ML_TARGET_AVX512
-#define VECTOR 8
-#include "ml/eigen_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#endif
-
-static eigen_kernels best_eigen_kernels(void) {
-#if ML_VARIANTS
-  const int isa = ml_isa();
-  if (isa == ML_AVX512) return (eigen_kernels){dot_avx512, update_avx512, reflect_avx512, rotate_avx512};
-  if (isa == ML_AVX2) return (eigen_kernels){dot_avx2, update_avx2, reflect_avx2, rotate_avx2};
-#endif
-  return (eigen_kernels){dot_base, update_base, reflect_base, rotate_base};
-}
+#define ML_LOOPS "ml/eigen_template.h"
+#define ML_SIZE  8
+#include "ml/variants.h"
+#define KERNELS(isa)                                                                                                               \
+  { dot_##isa, update_##isa, reflect_##isa, rotate_##isa }
 
 /* a (n x n, both triangles, overwritten) = H1 H2 .. T .. H2 H1. diag n, off n (off[i] couples i and i + 1). Reflection k is left in
  * row k of a, from column k + 1, and tau[k]. The rank-two update of step k - 1, a -= v w^T + w v^T, is done in step k, when the row
@@ -229,7 +202,7 @@ int ms_eigen_symmetric(int64_t n, const double *a, double *values, double *vecto
     for (int64_t i = 0; i < n; i++)
       for (int64_t j = 0; j <= i; j++) t[i * n + j] = t[j * n + i] = a[i * n + j] / scale;
     double *diag = line, *off = line + n, *tau = line + 2 * n;
-    const eigen_kernels f = best_eigen_kernels();
+    const eigen_kernels f = ML_BEST(eigen_kernels, KERNELS);
     tridiagonalise(&f, n, t, diag, off, tau, line + 3 * n);
     MS_TASKS(ms_threads(), id, slab, (ld + SLAB - 1) / SLAB, {
       if (!ms_interrupted()) unit_columns(n, z, ld, slab * SLAB), f.reflect(n, t, tau, z, ld, slab * SLAB);

@@ -1,5 +1,4 @@
-/* eigen_template.h -- the loops of eigen.c. A template: the includer defines G(name) (the name for an instruction set), TARGET (the
- * attribute that chooses it, or nothing) and VECTOR (doubles in a register, at most SLAB / 4). */
+/* eigen_template.h -- the loops of eigen.c, for variants.h; VECTOR is at most SLAB / 4. */
 
 typedef double G(vec) __attribute__((vector_size(VECTOR * sizeof(double)), aligned(sizeof(double)), may_alias));
 

@@ -34,4 +34,12 @@ void ml_limit_isa(int isa);
 #define ML_VARIANTS 0
 #endif
 
+/* NAMES(isa) for the best instruction set there is, as a `type`: a function of a template (variants.h), or a struct of them. */
+#if ML_VARIANTS
+#define ML_BEST(type, NAMES)                                                                                                       \
+  (ml_isa() == ML_AVX512 ? (type)NAMES(avx512) : ml_isa() == ML_AVX2 ? (type)NAMES(avx2) : (type)NAMES(base))
+#else
+#define ML_BEST(type, NAMES) ((type)NAMES(base))
+#endif
+
 #endif

@@ -57,43 +57,17 @@ typedef int64_t (*scan_fn)(const float *s, int64_t from, int64_t n, float limit)
 typedef float (*rank_fn)(const float *s, int64_t n, int64_t k);
 typedef float (*rough_fn)(const float *a, const float *b, int64_t d);
 
-/* Products of a tile of queries with a panel of training rows, and the search in the scores: VECTOR counts floats. */
+/* Products of a tile of queries with a panel of training rows, and the search in the scores. */
 #define T             float
 #define PRODUCT_M     TILE_QUERIES
 #define PRODUCT_N     PANEL_ROWS
 #define BLOCK_VECTORS 2
-#define G(x)          x##_base
-#define TARGET
-#define VECTOR     4
-#define BLOCK_ROWS 6
-#include "ml/product_template.h"
-#include "ml/knn_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#undef BLOCK_ROWS
-#if ML_VARIANTS
-#define G(x)       x##_avx2
-#define TARGET     ML_TARGET_AVX2
-#define VECTOR     8
-#define BLOCK_ROWS 6
-#include "ml/product_template.h"
-#include "ml/knn_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#undef BLOCK_ROWS
-#define G(x)       x##_avx512
-#define TARGET     ML_TARGET_AVX512
-#define VECTOR     16
-#define BLOCK_ROWS 12
-#include "ml/product_template.h"
-#include "ml/knn_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#undef BLOCK_ROWS
-#endif
+#define ML_LOOPS      "ml/product_template.h"
+#define ML_SIZE       4
+#include "ml/variants.h"
+#define ML_LOOPS "ml/knn_template.h"
+#define ML_SIZE  4
+#include "ml/variants.h"
 
 /* Distances: VECTOR counts doubles. */
 #define G(x) x##_base
@@ -127,15 +101,15 @@ typedef struct knn_kernels {
   manhattan_fn manhattan;
 } knn_kernels;
 
+#define KERNELS(isa)                                                                                                               \
+  { product_##isa, scan_##isa, hits_##isa, rank_bound_##isa, rough_##isa, distance_base, manhattan_base }
+
 static knn_kernels best_knn_kernels(void) {
+  knn_kernels f = ML_BEST(knn_kernels, KERNELS);
 #if ML_VARIANTS
-  const int isa = ml_isa();
-  if (isa == ML_AVX512)
-    return (knn_kernels){product_avx512, scan_avx512, hits_avx512, rank_bound_avx512, rough_avx512, distance_avx, manhattan_avx};
-  if (isa == ML_AVX2)
-    return (knn_kernels){product_avx2, scan_avx2, hits_avx2, rank_bound_avx2, rough_avx2, distance_avx, manhattan_avx};
+  if (ml_isa() >= ML_AVX2) f.distance = distance_avx, f.manhattan = manhattan_avx;
 #endif
-  return (knn_kernels){product_base, scan_base, hits_base, rank_bound_base, rough_base, distance_base, manhattan_base};
+  return f;
 }
 
 /* ---- fit --------------------------------------------------------------------------------------------------------- */

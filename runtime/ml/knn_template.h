@@ -1,5 +1,4 @@
-/* knn_template.h -- the loops of knn.c. A template: the includer defines G(name) (the name for an instruction set), TARGET (the
- * attribute that chooses it, or nothing) and VECTOR (floats in a register). */
+/* knn_template.h -- the loops of knn.c over scores, for variants.h. */
 
 /* Where the next run of SCAN scores that has one <= limit begins, or n. from and n are multiples of SCAN. */
 TARGET static int64_t G(scan)(const float *s, int64_t from, int64_t n, float limit) {

@@ -35,29 +35,11 @@ typedef struct kernels {
   double (*losses)(int64_t classes, const int32_t *y, double *z);
 } kernels;
 
-#define G(x) x##_base
-#define TARGET
-#define VECTOR 2
-#include "ml/logistic_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#if ML_VARIANTS
-#define G(x)   x##_avx2
-#define TARGET ML_TARGET_AVX2
-#define VECTOR 4
-#include "ml/logistic_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#define G(x)   x##_avx512
-#define TARGET ML_TARGET_AVX512
-#define VECTOR 8
-#include "ml/logistic_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#endif
+#define ML_LOOPS "ml/logistic_template.h"
+#define ML_SIZE  8
+#include "ml/variants.h"
+#define KERNELS(isa)                                                                                                               \
+  { dot_##isa, axpy_##isa, dots_##isa, axpys_##isa, logits_##isa, spread_##isa, losses_##isa }
 
 struct ms_logistic {
   int64_t n, d, wide; /* wide: d, and one for the intercept */
@@ -75,16 +57,6 @@ struct ms_logistic {
   bool ready, done, even; /* even: all samples weigh 1 */
   kernels k;
 };
-
-static kernels best_kernels(void) {
-#if ML_VARIANTS
-  const int isa = ml_isa();
-  if (isa == ML_AVX512)
-    return (kernels){dot_avx512, axpy_avx512, dots_avx512, axpys_avx512, logits_avx512, spread_avx512, losses_avx512};
-  if (isa == ML_AVX2) return (kernels){dot_avx2, axpy_avx2, dots_avx2, axpys_avx2, logits_avx2, spread_avx2, losses_avx2};
-#endif
-  return (kernels){dot_base, axpy_base, dots_base, axpys_base, logits_base, spread_base, losses_base};
-}
 
 /* ---- the cost and its gradient ----------------------------------------------------------------------------------- */
 
@@ -329,7 +301,7 @@ ms_logistic *ms_logistic_new(int64_t n, int64_t d, const void *x, bool wide, con
   ms_logistic *m = calloc(1, sizeof *m);
   if (!m) return ml_no_memory("logistic");
   m->n = n, m->d = d, m->wide = d + intercept, m->intercept = intercept, m->classes = classes == 2 ? 1 : classes;
-  m->blocks = (n + ROWS - 1) / ROWS, m->k = best_kernels(), m->size = m->classes * m->wide;
+  m->blocks = (n + ROWS - 1) / ROWS, m->k = ML_BEST(kernels, KERNELS), m->size = m->classes * m->wide;
   m->parts = m->blocks < PARTS ? m->blocks : PARTS;
   while (m->parts > 1 && m->parts * m->size > 1 << 25) m->parts /= 2;
   const int64_t guess = m->wide <= WIDEST ? m->wide * m->wide : m->wide, block = m->wide * ROWS;

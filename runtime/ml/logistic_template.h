@@ -1,7 +1,4 @@
-/* logistic_template.h -- the loops of logistic.c over numbers. A template: the includer defines
- *   G(name)  the name for an instruction set
- *   TARGET   the attribute that chooses the instruction set, or nothing
- *   VECTOR   doubles in a register; ROWS is a multiple of it */
+/* logistic_template.h -- the loops of logistic.c over numbers, for variants.h; ROWS is a multiple of VECTOR. */
 
 typedef double G(vec) __attribute__((vector_size(VECTOR * 8), aligned(8), may_alias));
 

@@ -28,44 +28,10 @@ typedef void (*product_fn)(int64_t k, const double *restrict a, const double *re
 #define PRODUCT_M     PANEL
 #define PRODUCT_N     PANEL
 #define BLOCK_VECTORS 2
-#define G(x)          x##_base
-#define TARGET
-#define VECTOR     2
-#define BLOCK_ROWS 4
-#include "ml/product_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#undef BLOCK_ROWS
-#if ML_VARIANTS
-#define G(x)       x##_avx2
-#define TARGET     ML_TARGET_AVX2
-#define VECTOR     4
-#define BLOCK_ROWS 4
-#include "ml/product_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#undef BLOCK_ROWS
-#define G(x)       x##_avx512
-#define TARGET     ML_TARGET_AVX512
-#define VECTOR     8
-#define BLOCK_ROWS 8
-#include "ml/product_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#undef BLOCK_ROWS
-#endif
-
-static product_fn best_product(void) {
-#if ML_VARIANTS
-  const int isa = ml_isa();
-  if (isa == ML_AVX512) return product_avx512;
-  if (isa == ML_AVX2) return product_avx2;
-#endif
-  return product_base;
-}
+#define ML_LOOPS      "ml/product_template.h"
+#define ML_SIZE       8
+#include "ml/variants.h"
+#define PRODUCT(isa) product_##isa
 
 /* ---- covariance -------------------------------------------------------------------------------------------------- */
 
@@ -88,7 +54,7 @@ int ms_covariance(int64_t n, int64_t d, const float *x, double *mean, double *co
   double *packed = ml_alloc(BLOCK * wide, sizeof *packed);
   double *sum = ml_alloc(tiles * PANEL * PANEL, sizeof *sum); /* tile (p, q <= p) is number p (p + 1) / 2 + q */
   if (!packed || !sum) return free(packed), free(sum), ml_no_memory("covariance"), -1;
-  const product_fn product = best_product();
+  const product_fn product = ML_BEST(product_fn, PRODUCT);
   memset(sum, 0, (size_t)(tiles * PANEL * PANEL) * sizeof *sum);
   means(n, d, x, mean);
   for (int64_t from = 0; from < n && !ms_interrupted(); from += BLOCK) {
@@ -202,19 +168,12 @@ COMBINE(combine_avx512, ML_TARGET_AVX512, 8)
 #endif
 typedef void (*combine_fn)(int64_t count, const float *v, const double *shift, const double *m, int64_t ld, double *out);
 
-static combine_fn best_combine(void) {
-#if ML_VARIANTS
-  const int isa = ml_isa();
-  if (isa == ML_AVX512) return combine_avx512;
-  if (isa == ML_AVX2) return combine_avx2;
-#endif
-  return combine_base;
-}
+#define COMBINED(isa) combine_##isa
 
 /* out (n x wide) = base + (v - shift) m, v: n x count, m: count x ld. -1: no memory. */
 static int project(int64_t n, int64_t count, const float *v, const double *shift, const double *m, int64_t ld, const double *base,
                    int64_t wide, float *out) {
-  const combine_fn combine = best_combine();
+  const combine_fn combine = ML_BEST(combine_fn, COMBINED);
   bool failed = false;
   const int team = ms_threads();
   MS_TOGETHER(team, id, {

@@ -1,16 +1,15 @@
-/* product_template.h -- the innermost product of knn.c and pca.c. A template: the includer defines
- *   G(name)                    the name for an instruction set
- *   TARGET                     the attribute that chooses the instruction set, or nothing
- *   T                          float or double
- *   PRODUCT_M, PRODUCT_N       rows and columns of a tile, which are packed together
- *   BLOCK_ROWS, BLOCK_VECTORS  of a block of the tile; its sums must fit the registers, together with BLOCK_VECTORS + 1 vectors
- *   VECTOR                     elements of a register */
+/* product_template.h -- the innermost product of knn.c and pca.c, for variants.h. The includer defines too
+ *   T                      float or double
+ *   PRODUCT_M, PRODUCT_N   rows and columns of a tile, which are packed together
+ *   BLOCK_VECTORS          vectors of a row of a block of the tile. A block has all its rows, or half of them where there are fewer
+ *                          registers: its sums must fit them, together with BLOCK_VECTORS + 1 vectors */
 
 typedef T G(product_vec) __attribute__((vector_size(VECTOR * sizeof(T)), aligned(sizeof(T)), may_alias));
 
 /* c[i][j] += the sum over p < k of a[p][i] * b[p][j], for i < PRODUCT_M, j < PRODUCT_N. Rows of c are ldc apart. */
 TARGET static void G(product)(int64_t k, const T *restrict a, const T *restrict b, T *restrict c, int64_t ldc) {
   typedef G(product_vec) vec;
+  enum { BLOCK_ROWS = VECTOR * sizeof(T) == 64 ? PRODUCT_M : PRODUCT_M / 2 };
   for (int j0 = 0; j0 < PRODUCT_N; j0 += BLOCK_VECTORS * VECTOR)
     for (int i0 = 0; i0 < PRODUCT_M; i0 += BLOCK_ROWS) {
       vec sum[BLOCK_ROWS][BLOCK_VECTORS];

@@ -40,49 +40,9 @@ typedef struct tsne_move {
 
 /* ---- loops over pairs -------------------------------------------------------------------------------------------- */
 
-#define PLAIN_GATHER                                                                                                               \
-  for (int lane = 0; lane < VECTOR; lane++) (*x)[lane] = at[2 * to[lane]], (*y)[lane] = at[2 * to[lane] + 1];
-#define G(x) x##_base
-#define TARGET
-#define VECTOR        4
-#define RECIPROCAL(v) (1.0f / (v))
-#define GATHER        PLAIN_GATHER
-#include "ml/tsne_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#if ML_VARIANTS
-#define G(x)   x##_avx2
-#define TARGET ML_TARGET_AVX2
-#define VECTOR 8
-#include "ml/tsne_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#undef RECIPROCAL
-#undef GATHER
-/* An estimate of 14 bits and a step of Newton's: full precision, a third of the time of a division. */
-ML_TARGET_AVX512 static inline __m512 reciprocal_avx512(__m512 v) {
-  const __m512 r = _mm512_rcp14_ps(v);
-  return r * (2.0f - v * r);
-}
-/* x and y lie side by side: 16 pairs, 8 at a time, then taken apart. */
-#define GATHER                                                                                                                     \
-  const __m512i index = _mm512_loadu_si512(to);                                                                                    \
-  const __m512 a = (__m512)_mm512_i32gather_pd(_mm512_castsi512_si256(index), at, 8);                                              \
-  const __m512 b = (__m512)_mm512_i32gather_pd(_mm512_extracti64x4_epi64(index, 1), at, 8);                                        \
-  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);                                \
-  *x = (vec)_mm512_permutex2var_ps(a, even, b);                                                                                    \
-  *y = (vec)_mm512_permutex2var_ps(a, _mm512_add_epi32(even, _mm512_set1_epi32(1)), b);
-#define G(x)          x##_avx512
-#define TARGET        ML_TARGET_AVX512
-#define VECTOR        16
-#define RECIPROCAL(v) ((vec)reciprocal_avx512((__m512)(v)))
-#include "ml/tsne_template.h"
-#undef G
-#undef TARGET
-#undef VECTOR
-#endif
+#define ML_LOOPS "ml/tsne_template.h"
+#define ML_SIZE  4
+#include "ml/variants.h"
 
 typedef struct tsne_kernels {
   void (*repel)(const tsne_cells *c, int64_t g, float *sum);
@@ -91,14 +51,8 @@ typedef struct tsne_kernels {
   double (*move)(int64_t count, const tsne_move *m, float *at, const float *pull, const float *push, float *step, float *gain);
 } tsne_kernels;
 
-static tsne_kernels best_tsne_kernels(void) {
-#if ML_VARIANTS
-  const int isa = ml_isa();
-  if (isa == ML_AVX512) return (tsne_kernels){repel_avx512, attract_avx512, logs_avx512, move_avx512};
-  if (isa == ML_AVX2) return (tsne_kernels){repel_avx2, attract_avx2, logs_avx2, move_avx2};
-#endif
-  return (tsne_kernels){repel_base, attract_base, logs_base, move_base};
-}
+#define KERNELS(isa)                                                                                                               \
+  { repel_##isa, attract_##isa, logs_##isa, move_##isa }
 
 static int64_t shares(const ms_tsne *t) { return (t->n + SHARE - 1) / SHARE; }
 
@@ -241,7 +195,7 @@ static int iterate(ms_tsne *t, const tsne_kernels *f) {
 }
 
 int ms_tsne_run(ms_tsne *t, int64_t count) {
-  const tsne_kernels f = best_tsne_kernels();
+  const tsne_kernels f = ML_BEST(tsne_kernels, KERNELS);
   for (int64_t k = 0; k < count && !t->over; k++) {
     if (ms_interrupted()) return ms_stopped("tsne"), -1;
     if (iterate(t, &f)) return -1;
