@@ -238,6 +238,22 @@ local function numbered(dir, resume)
   return ("%s/run_%d"):format(dir, resume and last or last + 1)
 end
 
+-- Make the folder and lock it. A number that another process took in between is its: the next one is tried.
+local function take(self, opts)
+  local dir = self.dir
+  while true do
+    if opts.numbered then self.dir = numbered(dir, opts.resume) end
+    self.metrics_path = self:path("metrics.jsonl")
+    ensure(system.mkdir(self.dir))
+    local ok, message = pcall(lock, self)
+    local taken = not ok and tostring(message):find("is in use by another run", 1, true)
+      or ok and system.kind(self:path("run.json")) ~= nil
+    if ok and not (taken and opts.numbered and not opts.resume) then return end
+    if not (taken and opts.numbered and not opts.resume) then error(message, 0) end
+    self:close()
+  end
+end
+
 -- Open the folder `dir`, which is this process's from then on; another one that has it makes this raise. Without resume a new run begins,
 -- which replaces one of the same script (that of another script makes this raise), and the folder is made if need be. opts.resume = true:
 -- the run in it goes on; raises where there is none, and where an option or one of opts.same (names and values of what the run stands on:
@@ -261,14 +277,12 @@ function log.open(dir, opts)
   if board and type(board) ~= "function" then
     fail("tensorboard: expected true, false or a function that gives a writer, got %s", text.show(board))
   end
-  if opts.numbered then dir = numbered(dir, opts.resume) end
-  ensure(system.mkdir(dir))
   local self = setmetatable({ dir = dir, options = opts.options, last = term.time(), begun = term.time(), lock = false,
     make_board = board or false, boards = {}, resumed = opts.resume or false }, Run)
-  self.metrics_path = self:path("metrics.jsonl")
   self.command = command()
   if opts.options then self.commit = commit() end
-  lock(self)
+  take(self, opts)
+  dir = self.dir
   clear_away(dir)
   if opts.resume then go_on(self, opts) else begin(self, opts) end
   return self
@@ -296,6 +310,8 @@ function Run:close()
     self.lock = false
   end
 end
+
+Run.__close = Run.close -- local run <close> = ms.run(...)
 
 -- ---- checkpoints -------------------------------------------------------------------------------------------------------------------
 
@@ -425,6 +441,9 @@ function Run:epoch(values, part, step)
   if step ~= nil and not math.tointeger(step) then fail("epoch: step: expected a whole number, got %s", text.show(step)) end
   local row, now = {}, term.time()
   for k, v in pairs(values) do row[k] = figure(v) end
+  if row.epoch ~= nil and type(row.epoch) ~= "number" then -- rewind would drop the line
+    fail("epoch: epoch: expected its number, got %s", text.show(row.epoch))
+  end
   if part ~= nil then row.part = part end
   if row.seconds == nil then row.seconds = now - self.last end
   if row.time == nil then row.time = os.time() end

@@ -122,6 +122,31 @@ function TestRun:test_numbered_folders()
   lu.assertEquals(open(true).dir, self.dir .. "/run_12")
 end
 
+-- Two processes that begin at once: the number that the other one took, whether it still has it or is done, is not used again.
+function TestRun:test_a_number_that_another_process_takes()
+  local mkdir, taken = system.mkdir, {}
+  function system.mkdir(dir) -- luacheck: ignore
+    local ok, message = mkdir(dir)
+    if ok and #taken < 2 then
+      taken[#taken + 1] = dir
+      checks.write(dir .. "/run.json", "{}")
+    end
+    return ok, message
+  end
+  local ok, run = pcall(ms.run, self.dir, { numbered = true })
+  system.mkdir = mkdir -- luacheck: ignore
+  assert(ok, run)
+  lu.assertEquals({ run.dir, taken }, { self.dir .. "/run_3", { self.dir .. "/run_1", self.dir .. "/run_2" } })
+  lu.assertEquals(checks.contents(self.dir .. "/run_1/run.json"), "{}")
+  run:epoch { epoch = 1, loss = 2 }
+  lu.assertEquals(run:column "loss", { 2 })
+  checks.fails("epoch: epoch: expected its number, got 'one'", run.epoch, run, { epoch = "one" })
+  do
+    local closed <close> = run -- luacheck: ignore
+  end
+  checks.fails("it was closed", run.epoch, run, { epoch = 2 })
+end
+
 -- Any object with the methods of a TensorBoard writer stands in for one; each part of a run has its own, with its own steps.
 function TestRun:test_boards()
   local said = {}
