@@ -139,6 +139,17 @@ function TestIsolation.test_contamination()
   lu.assertEquals(ml.isolation_forest():fit(iris.x).offset, -0.5)
 end
 
+-- Where all samples are the same none is an anomaly, also where the mean over the trees is off in its last bit (scikit-learn calls all of
+-- 20 ones anomalies); a tree of one sample gives -0.5, as there.
+function TestIsolation.test_samples_that_are_all_the_same()
+  for _, n in ipairs { 1, 5, 20, 256, 300 } do
+    local same_rows = ms.ones { n, 3 }
+    local forest = ml.isolation_forest { seed = 1 }:fit(same_rows)
+    lu.assertEquals(forest:predict(same_rows):sum():item(), n)
+    near(forest:score_samples(ms.ones { 1, 3 }), { -0.5 }, 1e-6)
+  end
+end
+
 -- One sample far from all others is told from them, by any number of samples per tree.
 function TestIsolation.test_outlier()
   ms.seed(4)

@@ -36,7 +36,7 @@ end
 -- Depths become scores from -1 (an anomaly) to 0; samples: how many each tree had.
 local function scores(what, model, samples, X)
   local depth, usual = core.forest_value(what, model, X), core.forest_mean_depth(samples)
-  if usual == 0 then return depth * 0 - 1 end -- trees of one sample tell nothing; so says scikit-learn
+  if usual == 0 then return depth * 0 - 0.5 end -- trees of one sample tell nothing: as usual as any, as scikit-learn says
   return -ms.exp(depth * (-math.log(2) / usual))
 end
 
@@ -78,10 +78,13 @@ function Isolation:decision_function(X)
   return (scores(what, model, self.max_samples, X) - self.offset):to { dtype = "f32", device = X.device }
 end
 
+-- What a mean over the trees is off by: where all samples are the same, their score is the offset, and none is an anomaly.
+local ROUNDING = 1e-12
+
 -- forest:predict(X) -> 1 for the usual, -1 for anomalies (i64, N)
 function Isolation:predict(X)
   local what, model = kit.fitted(self, Isolation, "predict")
-  return ((scores(what, model, self.max_samples, X) - self.offset):ge(0):long() * 2 - 1):to(X.device)
+  return ((scores(what, model, self.max_samples, X) - self.offset):ge(-ROUNDING):long() * 2 - 1):to(X.device)
 end
 
 -- forest:state_dict() -> the arrays of ml.random_forest, and max_samples, offset
