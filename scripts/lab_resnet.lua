@@ -1,6 +1,7 @@
 -- lab_resnet: an exercise of the laboratory: a residual autoencoder learns photographs of one kind of scene and is to tell all others from
 -- them, by how badly it restores them and by where their codes lie. Eight kinds, eight nets; the figure is the area under the ROC curve
--- with the test photographs of the seven other kinds as anomalies.
+-- with the test photographs of the seven other kinds as anomalies. A net that restores busy streets restores a calm sea even better, so its
+-- error alone says little of some kinds; what it is beside the errors of the other nets says more (`ratio`, which has seen all kinds).
 --
 --   mascon scripts/lab_resnet.lua [--epochs 30] [--kinds forest,street] [--score near] [--quick] [--resume] [--help]
 local ms = require "mascon"
@@ -38,7 +39,7 @@ local augment = T.compose { T.random_horizontal_flip(), T.random_affine(0, { tra
 
 -- ---- a net for each kind -------------------------------------------------------------------------------------------------------------
 local lab = training.open(o, { nets = kinds, same = { photographs = #train }, may_change = { "score", "k" } })
-local auroc, pairs_of, looks = {}, {}, {}
+local auroc, errors, pairs_of, looks = {}, {}, {}, {}
 for r, name in ipairs(kinds) do
   local own = train:subset(train.labels:eq(position[name]))
   local net = lab:train(name, {
@@ -49,7 +50,7 @@ for r, name in ipairs(kinds) do
   local tz, te = novelty.look(net, test)
   local by_score = novelty.judge(o, z, e, tz, te)
   local other = test.labels:ne(position[name])
-  auroc[r] = {}
+  auroc[r], errors[r] = {}, te
   for i, score in ipairs(novelty.scores) do auroc[r][i] = ml.auroc(by_score[score], other) end
   print(("%-12s AUROC by %s: %.4f"):format(name, o.score, ml.auroc(by_score[o.score], other)))
 
@@ -65,13 +66,32 @@ for r, name in ipairs(kinds) do
   looks[r] = test:images(ms.cat { nearest[{ { 1, 6 } }], foreign[{ { 1, 6 } }] })
 end
 
+-- ---- all nets together: how badly the kind's own net restores a photograph, beside what the nets do on the average ---------------------
+local columns = { table.unpack(novelty.scores) }
+local told
+if #kinds > 1 then
+  errors = ms.stack(errors, 2) -- photographs x nets
+  local ratio = errors / errors:mean(2, { keepdim = true })
+  columns[#columns + 1] = "ratio"
+  local known = ms.zeros({ #test }, { dtype = "bool" }) -- is it of one of the kinds that have a net?
+  for r, name in ipairs(kinds) do
+    auroc[r][#columns] = ml.auroc(ratio[{ {}, r }], test.labels:ne(position[name]))
+    known = known:logical_or(test.labels:eq(position[name]))
+  end
+  local names = {}
+  for r, name in ipairs(kinds) do names[r] = position[name] end
+  local best = ms.tensor(names, { dtype = "i64" })[errors:argmin(2)] -- the kind whose net restores it best
+  local at = known:nonzero():reshape { -1 }
+  told = ml.accuracy(best[at], test.labels[at])
+end
+
 -- ---- the figures of the run ----------------------------------------------------------------------------------------------------------
 plot.tiles { ms.cat(pairs_of), columns = 16, scale = 1, rows = kinds, file = lab.run:path "reconstructions.png",
   title = "photographs and reconstructions: the four restored best, and the four restored worst" }
 plot.tiles { ms.cat(looks), columns = 12, scale = 1, rows = kinds, file = lab.run:path "most_normal.png",
   title = "what seems most like the kind: six of all photographs, six of other kinds" }
 local mean, by_score, by_kind = {}, {}, {}
-for i, score in ipairs(novelty.scores) do
+for i, score in ipairs(columns) do
   mean[i] = 0
   for r in ipairs(kinds) do mean[i] = mean[i] + auroc[r][i] / #kinds end
   by_score[score] = mean[i]
@@ -81,11 +101,13 @@ for i, score in ipairs(novelty.scores) do
 end
 local rows, names = { table.unpack(auroc) }, { table.unpack(kinds) }
 rows[#rows + 1], names[#names + 1] = mean, "mean"
-plot.heatmap { rows, xlabels = novelty.scores, ylabels = names, annotate = true, format = "%.3f", file = lab.run:path "auroc.png",
+plot.heatmap { rows, xlabels = columns, ylabels = names, annotate = true, format = "%.3f", file = lab.run:path "auroc.png",
   title = "AUROC: one kind of scene against all others" }
-local summary, order = { device = train.device, auroc = by_score[o.score], auroc_by_kind = by_kind, score = o.score }, { "auroc" }
-for _, score in ipairs(novelty.scores) do
+local summary, order = { device = train.device, auroc = by_score[o.score], auroc_by_kind = by_kind, score = o.score, told_by_error = told },
+  { "auroc" }
+for _, score in ipairs(columns) do
   order[#order + 1] = "auroc_" .. score
   summary[order[#order]] = by_score[score]
 end
+if told then order[#order + 1] = "told_by_error" end
 lab:finish(summary, order)

@@ -52,8 +52,8 @@ told_apart() { # three colours are no riddle
 check 'photographs are told apart' told_apart
 check 'representations are compared' exercise compare 'pixels_k1_accuracy fc_k1_accuracy sparse_k10_accuracy combined_k1_accuracy' \
   'combined neighbours table'
-check 'an autoencoder of residual blocks' exercise resnet 'auroc auroc_both auroc_error auroc_near auroc_mahalanobis auroc_isolation' \
-  'reconstructions most_normal auroc' --epochs 1 --kinds forest
+check 'an autoencoder of residual blocks' exercise resnet 'auroc auroc_both auroc_error auroc_near auroc_mahalanobis auroc_isolation auroc_ratio' \
+  'reconstructions most_normal auroc' --epochs 1 --kinds forest,street
 check 'a logger of our own' exercise logger 'accuracy loss logged_lines' ''
 drawn() { grep -q 'autoencoder | val_loss .* step 6$' "$top/logger/log.txt" && grep -q '[▁█]' "$top/logger/log.txt"; }
 check 'it has drawn the curves' drawn
