@@ -286,6 +286,10 @@ static int tensor_index(lua_State *L) { /* upvalue 1: methods */
 }
 
 static void set_grad(ms_tensor *t, ms_tensor *g) {
+  if (g == t) { /* it would hold itself for ever */
+    ms_fail("grad: a tensor cannot be its own gradient; expected another one, such as x:detach():clone()");
+    return;
+  }
   bool same = !g || (g->rank == t->rank && g->dtype == t->dtype && g->device == t->device);
   for (int i = 0; g && same && i < t->rank; i++) same = g->shape[i] == t->shape[i];
   if (same) ms_set_grad(t, g);

@@ -57,6 +57,20 @@ static int compare_numbers(const comparison *p) {
   return ms_fail("compile: the arithmetic on numbers handed to the step differs between calls %d and %d", a->nth, b->nth), -1;
 }
 
+/* A number `what` of a call that is not the same in both recordings. */
+static int number_differs(const comparison *p, const ms_rcall *call, const char *what, const ms_scalar *a, const ms_scalar *b) {
+  const double x = ms_scalar_value(*a), y = ms_scalar_value(*b);
+  if (x == y)
+    ms_fail(
+        "compile: %s: %s is %.9g in both, but of another holder in call %d than in call %d: it was made anew in the step, as of an "
+        "optimizer that the step makes; make that outside, once",
+        name(call), what, x, p->b->nth, p->a->nth);
+  else
+    ms_fail("compile: %s: %s was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of the step",
+            name(call), what, x, p->a->nth, y, p->b->nth);
+  return -1;
+}
+
 static int compare_attr(const comparison *p, const ms_rcall *a, const ms_rcall *b) {
   const ms_op *op = a->call.op;
   for (int k = 0, i = 0; k < op->n_arg; k++) {
@@ -67,10 +81,7 @@ static int compare_attr(const comparison *p, const ms_rcall *a, const ms_rcall *
     switch (arg->kind) {
     case MS_K_SCALAR:
       if (same_scalar(p, &x->s, &y->s)) continue;
-      return ms_fail(
-                 "compile: %s: %s was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of the step",
-                 name(a), arg->name, ms_scalar_value(x->s), p->a->nth, ms_scalar_value(y->s), p->b->nth),
-             -1;
+      return number_differs(p, a, arg->name, &x->s, &y->s);
     case MS_K_INTS:
     case MS_K_DIMS:
     case MS_K_SHAPE:
@@ -263,10 +274,7 @@ static int compare_call(comparison *p, int i) {
     if (in && v->number && w->number && v->dtype == w->dtype) {
       const ms_scalar *a = &x->number[k], *b = &y->number[k];
       if (same_scalar(p, a, b)) continue;
-      return ms_fail("compile: %s: a number was %.9g in call %d and %.9g in call %d; a number that changes must be an argument of "
-                     "the step",
-                     name(x), ms_scalar_value(*a), m, ms_scalar_value(*b), n),
-             -1;
+      return number_differs(p, x, "a number", a, b);
     }
     if (!same_view(v, w))
       return ms_fail("compile: %s: %s %d was %s in call %d and %s in call %d", name(x), in ? "operand" : "result",

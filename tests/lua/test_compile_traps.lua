@@ -332,6 +332,21 @@ function TestCompileErrors.test_numerics_are_looked_at_in_every_call()
   step(ms.zeros { 2 })
 end
 
+function TestCompileErrors.test_an_optimizer_that_the_step_makes()
+  local net = ms.nn.linear(2, 2)
+  local step = ms.compile(function(x)
+    local sgd = ms.optim.sgd(net:parameters(), { lr = 0.1, momentum = 0.9 })
+    sgd:zero_grad()
+    local loss = net(x):sum()
+    loss:backward()
+    sgd:step()
+    return loss
+  end)
+  lu.assertErrorMsgContains("it was made anew in the step, as of an optimizer that the step makes; make that outside, once", function()
+    for _ = 1, 4 do step(ms.rand { 3, 2 }) end
+  end)
+end
+
 function TestCompileErrors.test_what_can_be_compiled()
   raises("compile: expected a function, got number", ms.compile, 3)
 end

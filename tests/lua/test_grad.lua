@@ -343,6 +343,14 @@ function TestScopes.test_what_is_kept_and_what_others_hold_lives_on()
   lu.assertEquals(list.a[1]:item(), 1)
 end
 
+function TestScopes.test_a_tensor_is_not_its_own_gradient()
+  local p = ms.rand({ 3 }):requires_grad_()
+  lu.assertErrorMsgContains("grad: a tensor cannot be its own gradient", function() p.grad = p end)
+  lu.assertNil(p.grad)
+  p.grad = p:detach():clone()
+  lu.assertEquals(p.grad:totable(), p:totable())
+end
+
 function TestScopes.test_scopes_nest_and_errors_close_them()
   local before = census()
   pcall(function()

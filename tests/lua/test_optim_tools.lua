@@ -252,6 +252,19 @@ function TestAccumulate.test_four_small_batches_are_one_large_one()
 end
 
 -- The same with one call for each small batch and another for the step: gradients stay from call to call.
+-- A state of one parameter does not load into an optimizer of two; one of an older version, which does not tell, does.
+function TestAccumulate.test_the_number_of_parameters()
+  local a, b = ms.ones({ 2 }, { requires_grad = true }), ms.ones({ 2 }, { requires_grad = true })
+  local one, two = optim.adam { a }, optim.adam { a, b }
+  a:sum():backward()
+  one:step()
+  local state = one:state_dict()
+  lu.assertErrorMsgContains("adam: load_state_dict: the optimizer has 2 parameters, in the state it has 1", two.load_state_dict, two, state)
+  state.params = nil
+  two:load_state_dict(state)
+  optim.adam({ a }):load_state_dict(one:state_dict())
+end
+
 function TestAccumulate.test_one_call_for_each_small_batch()
   local function run(compiled)
     ms.seed(5)

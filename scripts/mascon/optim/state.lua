@@ -2,7 +2,8 @@
 --
 --   "exp_avg.2", "step.2"      of the second parameter (counted through all groups), if it has been stepped
 --   "lr", "beta1", "beta2"     the settings, f64: 0 or 1 for a switch, a word by its place in the list of words. With several groups those
---                              of each, "groups.2.lr", and how many parameters it has, "groups.2.params"
+--                              of each, "groups.2.lr"
+--   "params"                   how many parameters there are; with several groups those of each, "groups.2.params"
 --   and what a class adds (also_in_state): lbfgs.lua
 local ms = require "mascon"
 local options = require "mascon.options"
@@ -30,7 +31,7 @@ function Optimizer:state_dict(...)
   end
   for i, g in ipairs(o.sets) do
     settings.each(o.class, function(entry, name, k) out[prefix(o, i) .. entry] = scalar(settings.number(g, name, k)) end)
-    if #o.sets > 1 then out[prefix(o, i) .. "params"] = scalar(#g.params) end
+    out[prefix(o, i) .. "params"] = scalar(#g.params)
   end
   if o.class.also_in_state then
     for name, t in pairs(o.class.also_in_state(o)) do out[name] = t end
@@ -53,13 +54,14 @@ local function entries_of(o, state, fail)
   end
   for i, g in ipairs(o.sets) do
     settings.each(o.class, function(entry) entries[prefix(o, i) .. entry] = true end)
-    local count = #o.sets > 1 and prefix(o, i) .. "params"
-    if count then
-      if not state[count] then fail("missing entry '%s': group %d is not in the state", count, i) end
-      local n = value_of(o.what, count, state[count])
-      if n ~= #g.params then fail("group %d has %d parameters, in the state %g", i, #g.params, n) end
-      entries[count] = true
+    local count = prefix(o, i) .. "params"
+    if not state[count] and #o.sets > 1 then fail("missing entry '%s': group %d is not in the state", count, i) end
+    local n = state[count] and value_of(o.what, count, state[count]) or #g.params -- (one group of an older state does not tell)
+    if n ~= #g.params then
+      if #o.sets > 1 then fail("group %d has %d parameters, in the state %g", i, #g.params, n) end
+      fail("the optimizer has %d parameters, in the state it has %g", #g.params, n)
     end
+    entries[count] = true
   end
   return entries
 end
