@@ -52,7 +52,8 @@ told_apart() { # three colours are no riddle
 check 'photographs are told apart' told_apart
 check 'representations are compared' exercise compare 'pixels_k1_accuracy fc_k1_accuracy sparse_k10_accuracy combined_k1_accuracy' \
   'combined neighbours table'
-check 'an autoencoder of residual blocks' exercise resnet 'auroc auroc_both auroc_error auroc_near auroc_mahalanobis auroc_isolation auroc_ratio' \
+check 'an autoencoder of residual blocks' exercise resnet \
+  'auroc auroc_both auroc_error auroc_near auroc_mahalanobis auroc_isolation auroc_ratio told_by_error' \
   'reconstructions most_normal auroc' --epochs 1 --kinds forest,street
 check 'a logger of our own' exercise logger 'accuracy loss logged_lines' ''
 drawn() { grep -q 'autoencoder | val_loss .* step 6$' "$top/logger/log.txt" && grep -q '[▁█]' "$top/logger/log.txt"; }
@@ -62,7 +63,8 @@ SCRIPT=scripts/lab_finetune.lua
 small=(--data "$top/data" --quick --labelled 100)
 killed() { # at moments that fall into the nets
   local hits=0 at rc
-  exercise finetune 'tuned_accuracy scratch_accuracy autoencoder_loss tuned_better_draws' 'accuracy draws confusion' --labelled 100 || return 1
+  exercise finetune 'tuned_accuracy scratch_accuracy autoencoder_loss tuned_better_draws' 'accuracy draws confusion' \
+    --labelled 100 || return 1
   for at in 0.3 0.5 0.7; do
     run_killed $at "$top/broken" "${small[@]}"
     rc=$?
