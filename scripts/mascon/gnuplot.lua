@@ -149,6 +149,9 @@ end
 
 local function pair(v, what)
   if type(v) ~= "table" then error(("plot: %s: expected {low, high}, got a %s"):format(what, type(v)), 0) end
+  if v[1] ~= nil and v[1] == v[2] then
+    error(("plot: %s: expected {low, high}, two numbers, got %s twice"):format(what, text.show(v[1])), 0)
+  end
   return v[1] and gnuplot.num(v[1], what), v[2] and gnuplot.num(v[2], what)
 end
 

@@ -162,7 +162,21 @@ function TestPlots:test_options_of_a_series_are_never_dropped()
   lu.assertErrorMsgContains("label belongs into one of the 2 series", plots.lines, { { 1, 2 }, { 2, 3 }, label = "x" })
 end
 
+-- A long curve is drawn by the points that can be seen, in a moment: gnuplot took minutes. A lone peak and a gap stay.
+function TestPlots:test_long_curves()
+  local y, file = {}, self.dir .. "/lines.svg"
+  for i = 1, 200000 do y[i] = i % 7 end
+  y[123456] = 1000
+  for i = 150000, 160000 do y[i] = 0 / 0 end
+  lu.assertEquals(plots.lines { y, file = file }, file)
+  local svg = contents(file)
+  lu.assertTrue(#svg > 20000 and #svg < 400000, #svg) -- all points: 2 MB
+  lu.assertStrMatches(svg, ".*>%s*1000%s*<.*") -- the axis goes up to the peak
+  plots.hist { { 1, 1 + 2 ^ -52 }, file = self.dir .. "/hist.png" } -- a range that gnuplot takes for none
+end
+
 function TestPlots.test_errors_say_what_was_expected()
+  lu.assertErrorMsgContains("xrange: expected {low, high}, two numbers, got 2 twice", plots.lines, { { 1, 2 }, xrange = { 2, 2 } })
   lu.assertErrorMsgContains("y[2]: expected a number, got a string", plots.lines, { { 1, "x" } })
   lu.assertErrorMsgContains("x and y differ in length: 2 and 1", plots.lines, { { x = { 1, 2 }, y = { 1 } } })
   lu.assertErrorMsgContains("unknown option 'titel'; did you mean title?", plots.lines, { { 1 }, titel = "x" })

@@ -16,7 +16,7 @@ local function histogram(lists, bins, range)
     low, high = a or low, b or high
   end
   if not (low <= high) then error("plot.hist: no finite values", 0) end
-  if low == high then
+  if high - low <= math.max(math.abs(low), math.abs(high)) * 1e-12 then -- or so near that gnuplot sees no range
     local reach = math.max(0.5, math.abs(low) * 1e-6)
     low, high = low - reach, high + reach
   end

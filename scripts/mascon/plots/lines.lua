@@ -2,6 +2,43 @@
 local gnuplot = require "mascon.gnuplot"
 local colour, num, numbers = gnuplot.colour, gnuplot.num, gnuplot.numbers
 
+-- The points of a long curve that can be seen: of those that follow one another within half a column of pixels the first, the lowest, the
+-- highest and the last. (gnuplot's cairo takes minutes for a line of 100,000 points, which crosses itself in every column.)
+local function visible(x, y, o, width)
+  local low, high = math.huge, -math.huge
+  local function at(j)
+    local v = x and x[j] or j
+    return o.logx and (v > 0 and math.log(v) or 0 / 0) or v
+  end
+  for j = 1, #y do
+    local v = at(j)
+    if v - v == 0 then low, high = math.min(low, v), math.max(high, v) end
+  end
+  local kept, first, column = {}, 1, nil
+  local function flush(last)
+    local min, max = first, first
+    for j = first, last do
+      if y[j] < y[min] then min = j end
+      if y[j] > y[max] then max = j end
+    end
+    local want = { first, math.min(min, max), math.max(min, max), last }
+    for i, j in ipairs(want) do
+      if i == 1 or j ~= want[i - 1] then kept[#kept + 1] = j end
+    end
+  end
+  for j = 1, #y do
+    local v = at(j)
+    local c = v - v == 0 and y[j] - y[j] == 0 and math.floor((v - low) / (high - low) * 2 * width) or -j -- none: a place of its own
+    if c ~= column and j > first then
+      flush(j - 1)
+      first = j
+    end
+    column = c
+  end
+  flush(#y)
+  return kept
+end
+
 -- plot.lines: series are arrays (x counts from 1) or { y = ..., x = ..., label = ..., points = true, dashed = true, colour = "#..." }.
 local function lines(o)
   gnuplot.check_options("lines", o, { "x", "y", "label", "points", "dashed", "colour" })
@@ -11,8 +48,12 @@ local function lines(o)
     local y = numbers(c.y, "y")
     local x = (c.x or o.x) and numbers(c.x or o.x, "x")
     if x then gnuplot.same_length(x, y, "x and y") end
-    local rows = {}
-    for j = 1, #y do rows[j] = { x and num(x[j]) or tostring(j), num(y[j]) } end
+    local rows, width = {}, type(o.size) == "table" and o.size[1] or 800
+    local kept = o.file and not c.points and not o.xrange and #y > 8 * width and visible(x, y, o, width)
+    for at = 1, kept and #kept or #y do
+      local j = kept and kept[at] or at
+      rows[at] = { x and num(x[j]) or tostring(j), num(y[j]) }
+    end
     if #rows == 0 then rows[1] = { "NaN", "NaN" } end
     fig:block("d" .. i, rows)
     local style
