@@ -21,10 +21,11 @@ local o = ms.args.standard({
     distort = "degrees by which its inputs are turned and sheared at most; they are shifted by a tenth and scaled by 15 % at most, too. "
       .. "0: none of these", combined_sparsity = "its weight of mean |code - target|",
   },
+  range = { neighbours = "[1, ]", labelled = "[1, ]", draws = "[1, ]", noise = "[0, ]", sparsity = "[0, ]", target = "[0, ]",
+    codes = "[1, ]", width = "[1, ]", distort = "[0, 180]", combined_sparsity = "[0, ]" },
 })
-training.positive(o, { "epochs", "batch", "labelled", "draws", "codes", "width" })
 for _, k in ipairs(o.neighbours) do
-  if k < 1 or k > o.labelled then error(("--neighbours %d: expected 1 to --labelled, %d"):format(k, o.labelled), 0) end
+  if k > o.labelled then error(("--neighbours %d: expected 1 to --labelled, %d"):format(k, o.labelled), 0) end
 end
 
 -- ---- data --------------------------------------------------------------------------------------------------------------------------

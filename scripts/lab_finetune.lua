@@ -19,12 +19,13 @@ local o = ms.args.standard({
     tune_epochs = "passes of the classifiers over those", tune_batch = "their batch", net = "which autoencoder",
     every = "epochs from one look at the test images to the next",
   },
+  range = { labelled = "[2, ]", draws = "[1, ]", tune_epochs = "[1, ]", tune_batch = "[2, ]", every = "[1, ]" },
 })
-training.positive(o, { "epochs", "batch", "labelled", "draws", "tune_epochs", "tune_batch", "every" })
 
 -- ---- data --------------------------------------------------------------------------------------------------------------------------
 local limit = o.quick and { 4000, 1000 } or nil
 local train, test = ms.data.mnist { data = o.data, device = o.device, normalize = nets.normalize, limit = limit }
+ms.args.within(o, "labelled", ("[2, %d]"):format(#train - 1))
 if o.quick then
   o.epochs, o.draws, o.tune_epochs, o.labelled = math.min(o.epochs, 2), math.min(o.draws, 2), math.min(o.tune_epochs, 3),
     math.min(o.labelled, 500)

@@ -9,12 +9,8 @@ local nn, optim, ml, plot = ms.nn, ms.optim, ms.ml, ms.plot
 
 local o = ms.args.standard({ epochs = 8, batch = 256, lr = 1e-3, seed = 1, out = "runs/lab_logger", images = 10000 }, {
   help = "An autoencoder, and a classifier on its codes, watched by a logger that draws in the terminal",
-  describe = { images = "how many training images are used" },
+  describe = { images = "how many training images are used" }, range = { images = "[1, ]" },
 })
-for _, name in ipairs { "epochs", "batch", "images" } do
-  if o[name] < 1 then error(("--%s %d: expected 1 or more"):format(name, o[name]), 0) end
-end
-
 if o.resume then error("--resume: it takes seconds, and nothing is kept to go on from; begin it anew", 0) end
 
 -- ---- the logger ----------------------------------------------------------------------------------------------------------------------

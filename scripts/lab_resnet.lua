@@ -17,8 +17,8 @@ local o = ms.args.standard({
   help = "A residual autoencoder for each kind of photograph, to tell it from the others",
   describe = { kinds = "which kinds are learned: all, or names with commas", codes = "numbers in a code",
     width = "channels of the first block", score = novelty.help, k = "which neighbour `near` looks at" },
+  range = { codes = "[1, ]", width = "[1, ]", k = "[1, ]" },
 })
-training.positive(o, { "epochs", "batch", "codes", "width", "k" })
 
 -- ---- data --------------------------------------------------------------------------------------------------------------------------
 local train, test = ms.data.scenes { data = o.data, device = o.device, seed = o.seed }

@@ -13,8 +13,8 @@ local o = ms.args.standard({
   help = "Tell 8 outdoor scenes apart by photographs",
   describe = { width = "channels of the first convolution", weight_decay = "of AdamW", dropout = "share of the features left out",
     folder = "pictures of your own instead: a folder with a folder for each class" },
+  range = { width = "[1, ]", weight_decay = "[0, ]", dropout = "[0, 1)" },
 })
-training.positive(o, { "epochs", "batch", "width" })
 
 -- ---- data: four of five photographs of each class are learned from, the fifth is kept for the test ---------------------------------
 local train, test

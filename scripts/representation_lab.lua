@@ -25,6 +25,8 @@ local o = ms.args.standard({
     mapped = "test images on the maps", published = "denoise to the noisy image, and score codes among 1,000 test codes, as was published",
     only = "nets that are trained: all, or mlp,fc,conv,denoising,sparse; what follows is told of those",
   },
+  range = { momentum = "[0, 1)", noise = "[0, ]", sparsity = "[0, ]", target = "[0, ]", warmup = "[0, ]", sparse_lr = "(0, ]",
+    mlp_epochs = "[1, ]", mlp_batch = "[1, ]", mlp_lr = "(0, ]", labelled = "[1, ]", draws = "[1, ]", mapped = "[100, ]" },
 })
 local names, wanted = { "mlp", "fc", "conv", "denoising", "sparse" }, {}
 for name in (o.only == "all" and table.concat(names, ",") or o.only):gmatch "[^,]*" do
@@ -33,8 +35,7 @@ for name in (o.only == "all" and table.concat(names, ",") or o.only):gmatch "[^,
   end
   wanted[name] = true
 end
-training.positive(o, { "epochs", "batch", "mlp_epochs", "mlp_batch", "labelled", "draws" })
-if o.mapped < 100 then error(("--mapped %d: expected 100 or more"):format(o.mapped), 0) end
+if o.corrupt == "dropout" then ms.args.within(o, "noise", "[0, 1)") end
 
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local limit = o.quick and { 6000, 1000 } or nil

@@ -11,13 +11,6 @@ local training = {}
 local Lab = {}
 Lab.__index = Lab
 
--- Raise unless all these options are 1 or more.
-function training.positive(o, names)
-  for _, name in ipairs(names) do
-    if o[name] < 1 then error(("--%s %s: expected 1 or more"):format(name:gsub("_", "-"), o[name]), 0) end
-  end
-end
-
 -- Share of a set's images whose class the net tells right.
 function training.accuracy(net, set)
   local scores, labels = set:map(net)
