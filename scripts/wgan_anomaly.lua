@@ -32,7 +32,7 @@ local o = ms.args.standard({
     threshold = "probability above which a state is called anomalous", latent_steps = "steps of the search for a state's latent vector",
   },
   range = { latent = "[1, ]", critic_steps = "[1, ]", penalty = "(0, ]", decay = "(0, 1]", validation = "(0, 1)", clip = "(0, ]",
-    compare = "[0, ]", quantile = "(0, 1)", classifier_epochs = "[1, ]", classifier_batch = "[2, ]", classifier_batches = "[1, ]",
+    compare = "[0, ]", quantile = "[0.5, 1)", classifier_epochs = "[1, ]", classifier_batch = "[2, ]", classifier_batches = "[1, ]",
     classifier_lr = "(0, ]", patience = "[1, ]", threshold = "(0, 1)", latent_steps = "[1, ]" },
 })
 if o.quick then
@@ -125,16 +125,14 @@ local parts = { generator = a.G, critic = a.D, adam_g = a.adam_g, adam_d = a.ada
 print(a.G, a.D)
 ms.rehearse(a.critic_step, parts, { states:batch(train_rows[{ { 1, o.batch } }]) })
 ms.rehearse(a.generator_step, parts, { o.batch })
-local at = o.resume and run:load("model", parts)
-local epoch = at and at.epoch or 0
-if epoch > o.epochs then error(("--epochs %d: the run has had %d already"):format(o.epochs, epoch), 0) end
-run:rewind(epoch)
+local epoch = run:done({ "model" }, o.epochs)
+if epoch > 0 then run:load("model", parts) end
 while epoch < o.epochs do
   epoch = epoch + 1
   local t = term.time()
   local critic_loss, generator_loss = epoch_of(a, ("epoch %d/%d"):format(epoch, o.epochs))
   t = (term.time() - t) / per_epoch
-  local w = wasserstein(a)
+  local w = run:finite("wasserstein", wasserstein(a))
   a.schedule_g:step()
   a.schedule_d:step()
   run:epoch { epoch = epoch, step = epoch * per_epoch, critic_loss = critic_loss, generator_loss = generator_loss, wasserstein = w }

@@ -215,9 +215,8 @@ static int batch_norm_ref(ms_ref *c) {
   if (training) {
     double n = per_channel_count(x);
     if (n <= 1)
-      return ms_fail("batch_norm: %s has one value per channel, expected more while training; a last batch of one sample is left "
-                     "out by a "
-                     "loader with drop_last = true",
+      return ms_fail("batch_norm: %s has one value per channel, expected more while training; a loader with drop_last = true "
+                     "leaves out a last batch of one sample",
                      ms_shape_str(x)),
              -1;
     ms_tensor *out[MS_MAX_OUT];

@@ -29,33 +29,26 @@ function nets.generator(size, latent)
   return nn.sequential(list)
 end
 
--- N x 2 x size x size -> N x 1 without a final activation: halved by each convolution. No batch norm, for the penalty is of each sample by
--- itself. spectral: each weight over its largest singular value (Miyato et al., ICLR 2018).
-function nets.critic(size, spectral)
+-- N x 2 x size x size -> N x 1: halved by each convolution until 4 x 4 is left, then a linear map, without a final activation. around(m):
+-- what stands in the place of a convolution or linear map; norm(width): what follows a convolution but the first, or nil.
+local function halving(size, around, norm)
   local widths, n, list = { 2, 16, 32, 64, 128, 256, 256 }, stages(size), {}
-  local function add(m) list[#list + 1] = m end
-  local bound = spectral and nn.spectral_norm or function(m) return m end
   for i = 1, n do
-    add(bound(nn.conv2d(widths[i], widths[i + 1], 4, { stride = 2, padding = 1 })))
-    add(nn.leaky_relu(0.2))
+    list[#list + 1] = around(nn.conv2d(widths[i], widths[i + 1], 4, { stride = 2, padding = 1 }))
+    if norm and i > 1 then list[#list + 1] = norm(widths[i + 1]) end
+    list[#list + 1] = nn.leaky_relu(0.2)
   end
-  add(nn.flatten())
-  add(bound(nn.linear(16 * widths[n + 1], 1)))
+  list[#list + 1] = nn.flatten()
+  list[#list + 1] = around(nn.linear(16 * widths[n + 1], 1))
   return nn.sequential(list)
 end
+local function itself(m) return m end
 
--- N x 2 x size x size -> N x 1, a logit: the same with batch norm.
-function nets.classifier(size)
-  local widths, n, list = { 2, 16, 32, 64, 128, 256, 256 }, stages(size), {}
-  local function add(m) list[#list + 1] = m end
-  for i = 1, n do
-    add(nn.conv2d(widths[i], widths[i + 1], 4, { stride = 2, padding = 1 }))
-    if i > 1 then add(nn.batch_norm2d(widths[i + 1])) end
-    add(nn.leaky_relu(0.2))
-  end
-  add(nn.flatten())
-  add(nn.linear(16 * widths[n + 1], 1))
-  return nn.sequential(list)
-end
+-- The critic has no batch norm, for the penalty is of each sample by itself. spectral: each weight over its largest singular value (Miyato
+-- et al., ICLR 2018).
+function nets.critic(size, spectral) return halving(size, spectral and nn.spectral_norm or itself) end
+
+-- The classifier, a logit for each state.
+function nets.classifier(size) return halving(size, itself, nn.batch_norm2d) end
 
 return nets

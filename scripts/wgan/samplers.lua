@@ -7,12 +7,13 @@ local samplers = {}
 -- lie close to q, farther out than most of what the generator was trained on.
 function samplers.ball(n, d, q) return ms.ml.sample_ball(n, d, { radius = q * 2 ^ (1 / d) }) end
 
--- n normal vectors, of which inner ones are dropped with the probability that makes both sides equal: for the quantile 0.98, 48 of 49.
+-- n normal vectors, of which inner ones are dropped with the probability that makes both sides equal: for the quantile 0.98, 48 of 49
+-- (quantile from 0.5 on: below that there are fewer inner ones than outer).
 function samplers.normal(n, d, q, quantile)
   local kept, have = {}, 0
   local keep = (1 - quantile) / quantile -- of the inner ones
   while have < n do
-    local z = ms.randn { math.ceil(0.6 * n / (1 - quantile)), d }
+    local z = ms.randn { math.ceil(math.min(0.6 * n / (1 - quantile), 4e6 / d)), d } -- 16 MB at most at a time
     local fine = z:norm(2, 2):gt(q):logical_or(ms.rand({ #z }):lt(keep))
     kept[#kept + 1] = z[fine]
     have = have + #kept[#kept]

@@ -7,13 +7,7 @@ local problem = {}
 local file <close> = assert(io.open("tests/data/optim.json"))
 problem.data = json.decode(file:read "a")
 
--- Integer i -> 0 .. 1 - 2^-24, scattered; the same bits as in make_optim.py.
-local function fraction(i)
-  local x = i * 0x9E3779B97F4A7C15
-  x = x ~ (x >> 32)
-  x = x * 0xD1342543DE82EF95
-  return (x >> 40) / 2 ^ 24
-end
+local fraction = require("formula").fraction
 
 -- An f64 tensor of this shape, the one with the number `seed`.
 function problem.tensor(seed, shape)

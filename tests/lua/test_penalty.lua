@@ -13,13 +13,7 @@ local data = json.decode(file:read "a")
 local SIDE, BATCH, LATENT = 16, 6, 16
 local slow = (os.getenv "SAN" or "") ~= "" or (os.getenv "STRESS" or "") ~= ""
 
--- Integer i -> 0 .. 1 - 2^-24, scattered; the same bits as in make_steps.py.
-local function fraction(i)
-  local x = i * 0x9E3779B97F4A7C15
-  x = x ~ (x >> 32)
-  x = x * 0xD1342543DE82EF95
-  return (x >> 40) / 2 ^ 24
-end
+local fraction = require("formula").fraction
 
 local function formula(shape, seed, low, high)
   local flat, n = {}, 1

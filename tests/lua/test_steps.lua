@@ -14,13 +14,7 @@ local BATCH, BATCHES, SIDE = 64, 8, 28
 local slow = (os.getenv "SAN" or "") ~= "" or (os.getenv "STRESS" or "") ~= ""
 local STEPS = slow and 12 or 200
 
--- Integer i -> 0 .. 1 - 2^-24, scattered; the same bits as in make_steps.py.
-local function fraction(i)
-  local x = i * 0x9E3779B97F4A7C15
-  x = x ~ (x >> 32)
-  x = x * 0xD1342543DE82EF95
-  return (x >> 40) / 2 ^ 24
-end
+local fraction = require("formula").fraction
 
 local function fill(t, seed, bound)
   local flat = {}
