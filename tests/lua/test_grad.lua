@@ -111,6 +111,10 @@ function TestGrad.test_backward_for_some_leaves_alone()
   sum:backward { inputs = { table_of_rows } }
   lu.assertNil(w.grad)
   lu.assertEquals(table_of_rows.grad:totable(), { 3, 0, 4 })
+  local alone = leaf { 7 }
+  alone:backward { inputs = w } -- a result that is itself a leaf, and not asked for
+  lu.assertNil(alone.grad)
+  lu.assertNil(w.grad)
   fails("backward: inputs: number 2 is the result of mul and has no .grad", function()
     local z = x * 2
     z:sum():backward { inputs = { x, z } }
