@@ -65,13 +65,13 @@ TEST_SRC    := $(wildcard tests/c/test_*.c)
 TEST_SHARED := $(filter-out $(TEST_SRC),$(wildcard tests/c/*.c))
 SCRIPTS     := $(wildcard scripts/*.lua)
 
-# EMBED_O, which holds scripts/mascon/*.lua, and how to make it.
+# EMBED_O and CODE_O, which hold scripts/mascon/*.lua as text and compiled, and how to make them.
 include bindings/embed.mk
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 CORE_OBJ    := $(call obj,$(RUNTIME_SRC) $(ONCE_SRC)) $(foreach i,$(ISAS),$(patsubst %.c,$(BUILD)/%.$(i).o,$(ISA_SRC)))
 MODULE_OBJ  := $(call obj,$(MODULE_SRC)) $(EMBED_O)
-PROGRAM_OBJ := $(call obj,$(PROGRAM_SRC))
+PROGRAM_OBJ := $(call obj,$(PROGRAM_SRC)) $(CODE_O)
 TESTS       := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
 .PHONY: all help setup setup-test run build-tests test bench san gcstress soak lint deps size install clean FORCE

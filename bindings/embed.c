@@ -12,6 +12,8 @@ typedef struct embedded {
   const char *name, *text, *end;
 } embedded;
 extern const embedded ms_embedded[] __attribute__((visibility("hidden")));
+/* The same modules compiled by the program's own Lua; in the program only (mascon.so does not know the Lua that it will meet). */
+extern const embedded ms_compiled[] __attribute__((weak, visibility("hidden")));
 
 static const luaL_Reg c_modules[] = {
     {"term", luaopen_mascon_term}, {"system", luaopen_mascon_system}, {"jansson", luaopen_mascon_jansson}, {NULL, NULL}};
@@ -49,11 +51,13 @@ static bool is_internal(const char *name) {
   return false;
 }
 
-static const embedded *find_embedded(const char *name) {
-  for (const embedded *e = ms_embedded; e->name; e++)
+static const embedded *find_in(const embedded *e, const char *name) {
+  for (; e->name; e++)
     if (!strcmp(e->name, name)) return e;
   return NULL;
 }
+
+static const embedded *find_embedded(const char *name) { return find_in(ms_embedded, name); }
 
 static lua_CFunction find_c_module(const char *name) {
   for (const luaL_Reg *m = c_modules; m->name; m++)
@@ -121,12 +125,13 @@ static bool push_loader(lua_State *L, const char *name) {
     const char *text = lua_tolstring(L, -1, &n);
     status = luaL_loadbufferx(L, text, n, lua_pushfstring(L, "=mascon/%s.lua", file), "t");
   } else {
-    const embedded *e = find_embedded(name);
+    const embedded *table = ms_compiled ? ms_compiled : ms_embedded, *e = find_in(table, name);
     if (!e) {
       lua_settop(L, top);
       return false;
     }
-    status = luaL_loadbufferx(L, e->text, (size_t)(e->end - e->text), lua_pushfstring(L, "=mascon/%s.lua", file), "t");
+    status = luaL_loadbufferx(L, e->text, (size_t)(e->end - e->text), lua_pushfstring(L, "=mascon/%s.lua", file),
+                              table == ms_compiled ? "b" : "t");
   }
   if (status != LUA_OK) lua_error(L);
   lua_replace(L, top + 1);

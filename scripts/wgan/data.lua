@@ -4,6 +4,8 @@ local ms = require "mascon"
 local system = require "mascon.system"
 local data = {}
 
+local CHECKED = 64 -- states whose values are looked at in one piece when the files are opened; all are, once
+
 local States = {}
 States.__index = States
 function States:__len() return self.n end
@@ -34,7 +36,9 @@ function States:truth()
   local bad, kinds = ms.zeros({ self.n }, { dtype = "bool" }), {}
   for i, kind in ipairs(texts.kind) do
     local at = math.tointeger(positions[i]:item())
-    if not at or at < 1 then error(("%s: line %d: expected a position"):format(path, i + 1), 0) end
+    if not at or at < 1 or at > #self.pv then
+      error(("%s: line %d: expected a position, 1..%d, got %g"):format(path, i + 1, #self.pv, positions[i]:item()), 0)
+    end
     if at <= self.n then bad[at], kinds[at] = true, kind end
   end
   return bad, kinds
@@ -52,10 +56,15 @@ function data.open(given)
       error(("%s/%s.npy: expected N x S x S numbers, got %s"):format(folder, name, ms.is_tensor(x) and tostring(x.shape) .. " " .. x.dtype
         or type(x)), 0)
     end
-    local few = x[{ { 1, math.min(#x, 64) } }]
-    local low, high = few:min():item(), few:max():item()
-    if not (low >= 0 and high <= 1) then
-      error(("%s/%s.npy: expected values from 0 to 1, got %g to %g"):format(folder, name, low, high), 0)
+    for first in ms.progress(math.ceil(#x / CHECKED), { label = "checking " .. name }) do
+      local scope <close> = ms.scope()
+      local from = (first - 1) * CHECKED + 1
+      local part = x[{ { from, math.min(from + CHECKED - 1, #x) } }]
+      local low, high = part:min():item(), part:max():item() -- NaN is told by neither being in order
+      if not (low >= 0 and high <= 1) then
+        error(("%s/%s.npy: expected values from 0 to 1, got %g to %g in states %d to %d"):format(folder, name, low, high, from,
+          from + #part - 1), 0)
+      end
     end
     self[name] = x
   end
