@@ -1,5 +1,6 @@
 /* call.c -- calls of Lua under protection, and the report of an error: message, line of the script, traceback. */
 #include "call.h"
+#include "debugger.h"
 #include "interrupt.h"
 #include "io/io.h"
 #include "protect.h"
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const void *keeping; /* the main chunk whose locals are wanted, or NULL */
+static const void *keeping, *wanted; /* the main chunk whose locals are wanted, or NULL; that of the next call */
 
 /* ---- the main chunk's locals ------------------------------------------------------------------------------------- */
 
@@ -37,7 +38,7 @@ static void keep_on_return(lua_State *L, lua_Debug *ar) {
   if (keeping && is_kept(L, ar)) keep_locals_of(L, ar);
 }
 
-void ms_keep_locals(lua_State *L, int f) { keeping = lua_topointer(L, f); }
+void ms_keep_locals(lua_State *L, int f) { wanted = lua_topointer(L, f); }
 
 /* ---- the report of an error -------------------------------------------------------------------------------------- */
 
@@ -63,6 +64,25 @@ static void add_source_line(lua_State *L, luaL_Buffer *b, const char *path, int 
     if (whole) at++;
   }
   fclose(f);
+}
+
+/* The same of what was typed at the prompt, whose chunk is called [N]: scripts/mascon/entry.lua has the texts. */
+static void add_entry_line(lua_State *L, luaL_Buffer *b, const char *source, int line) {
+  const char *text = NULL;
+  const int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "mascon.entry") == LUA_TTABLE && lua_getfield(L, -1, "texts") == LUA_TTABLE &&
+      lua_rawgeti(L, -1, atoi(source + 2)) == LUA_TSTRING)
+    text = lua_tostring(L, -1);
+  for (int at = 1; text && at < line; at++) text = (text = strchr(text, '\n')) ? text + 1 : NULL;
+  if (text) {
+    char cut[256];
+    size_t n = strcspn(text, "\n"), most = sizeof cut - 1;
+    snprintf(cut, sizeof cut, "%.*s", (int)(n < most ? n : most), text);
+    lua_settop(L, top);
+    lua_pushfstring(L, "\n  %d | %s%s", line, cut, n > most ? "..." : "");
+    luaL_addvalue(b);
+  } else lua_settop(L, top);
 }
 
 static void push_function_name(lua_State *L, const lua_Debug *ar) {
@@ -162,6 +182,7 @@ static void push_report(lua_State *L, int level, int last) {
       luaL_addvalue(&b);
     }
     if (*ar.source == '@') add_source_line(L, &b, ar.source + 1, ar.currentline);
+    else if (!strncmp(ar.source, "=[", 2)) add_entry_line(L, &b, ar.source, ar.currentline);
     /* Straight at the prompt or in -e there is nothing more to tell. */
     if (*ar.source == '@' || *ar.what != 'm') add_traceback(L, &b, level, last, placed);
   }
@@ -185,21 +206,37 @@ static bool is_plain_error(lua_State *L, int i) {
   return plain;
 }
 
-/* In: the error value. Out: the report as a string; an object with exit_code stays, with the report in its field `report`. */
+static void keep_all(lua_State *L, int last) {
+  lua_Debug ar; /* the main chunk is among the deepest */
+  for (int i = last > BOTTOM_LEVELS ? last - BOTTOM_LEVELS : 1; keeping && lua_getstack(L, i, &ar); i++)
+    if (is_kept(L, &ar)) keep_locals_of(L, &ar);
+}
+
+/* In: the error value. Out: the report as a string; an object with exit_code stays, with the report in its field `report`. A report
+ * that was told already, by the prompt that opened inside the script, gives an object with the field `told`. */
 static int handler(lua_State *L) {
   luaL_checkstack(L, 20, NULL);
   const int last = last_level(L);
-  if (keeping) {
-    lua_Debug ar; /* the main chunk is among the deepest */
-    for (int i = last > BOTTOM_LEVELS ? last - BOTTOM_LEVELS : 1; lua_getstack(L, i, &ar); i++)
-      if (is_kept(L, &ar)) keep_locals_of(L, &ar);
-  }
   bool coded = has_exit_code(L, 1);
-  if (coded && is_plain_error(L, 1)) return 1;
+  if (coded && is_plain_error(L, 1)) return keep_all(L, last), 1;
   if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring"))
     luaL_tolstring(L, 1, NULL);
   else lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   push_report(L, 1, last);
+  if (ms_debug_error(L)) {
+    if (!coded) {
+      lua_settop(L, 0);
+      lua_createtable(L, 0, 2);
+      lua_pushinteger(L, ms_debug_left() ? MS_EXIT_INTERRUPTED : MS_EXIT_ERROR);
+      lua_setfield(L, 1, "exit_code");
+    } else lua_settop(L, 1);
+    lua_pushliteral(L, "told");
+    lua_pushboolean(L, 1);
+    lua_rawset(L, 1);
+    keep_all(L, last);
+    return 1;
+  }
+  keep_all(L, last);
   if (!coded) return 1;
   lua_pushliteral(L, "report");
   lua_insert(L, -2);
@@ -212,15 +249,19 @@ int ms_call(lua_State *L, int nargs, int nresults) {
   int base = lua_gettop(L) - nargs;
   lua_pushcfunction(L, handler);
   lua_insert(L, base);
+  const void *outer = keeping;
+  keeping = wanted, wanted = NULL;
   ms_interrupt_begin(L);
+  const bool debugged = ms_debug_begin();
   if (keeping) ms_usual_hook(L, keep_on_return, LUA_MASKRET);
   const int mark = msl_protect_begin();
   msl_call_begins();
   int status = lua_pcall(L, nargs, nresults, base);
   if (status != LUA_OK) msl_protect_failed(mark);
   ms_interrupt_end(L);
+  if (debugged) ms_debug_end();
   if (status != LUA_OK) msl_call_failed();
-  keeping = NULL;
+  keeping = outer;
   lua_remove(L, base);
   return status;
 }
@@ -260,6 +301,12 @@ static void put_report(FILE *to, const char *text, size_t n) {
   fputc('\n', to);
 }
 
+void ms_put_report(const char *text, size_t n) {
+  fputs("mascon: ", stderr);
+  put_report(stderr, text, n);
+  fflush(stderr);
+}
+
 int ms_report(lua_State *L, int status) {
   if (status == LUA_OK) return 0;
   int code = MS_EXIT_ERROR, i = lua_gettop(L);
@@ -267,6 +314,9 @@ int ms_report(lua_State *L, int status) {
     lua_pushliteral(L, "exit_code");
     lua_rawget(L, i);
     code = (int)(lua_tointeger(L, -1) & 0xff);
+    lua_pop(L, 1);
+    lua_pushliteral(L, "told");
+    if (lua_rawget(L, i) == LUA_TBOOLEAN) return lua_settop(L, i - 1), code;
     lua_pop(L, 1);
     lua_pushliteral(L, "report");
     if (lua_rawget(L, i) != LUA_TSTRING) {

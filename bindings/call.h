@@ -3,6 +3,7 @@
 #define MASCON_CALL_H
 #include <lua.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Exit codes of the program. An error object (table) with an integer field exit_code chooses its own; field plain = true means
  * that tostring(object) says all there is to say and no traceback follows. MS_EXIT_LOST_GPU is such a code, of the bindings. */
@@ -14,6 +15,9 @@ int ms_call(lua_State *L, int nargs, int nresults);
 
 /* Print the error on top of the stack to stderr ("mascon: ..."; exit code 0: to stdout as it is), pop it, return the exit code. */
 int ms_report(lua_State *L, int status);
+
+/* "mascon: " and the text of a report, to stderr: nothing in it acts on the terminal. */
+void ms_put_report(const char *text, size_t n);
 
 /* Add to the message of a chunk that did not compile (a string on top, "NAME:LINE: ...") the line itself, from the file at path. */
 void ms_syntax_error(lua_State *L, const char *path);

@@ -107,7 +107,7 @@ static int with_turn(lua_State *L, lua_CFunction f) {
   } else set(&begin);
   lua_remove(L, 1);
   msl_here(other);
-  ms_running(other);
+  ms_turn_begins(L, other);
   const int mark = msl_protect_begin();
   const int n = f(L);
   msl_protect_failed(mark); /* an error is told by the results */
@@ -117,7 +117,7 @@ static int with_turn(lua_State *L, lua_CFunction f) {
   set(&mine);
   *ms_default_rng() = drawn;
   msl_here(L);
-  ms_running(L);
+  ms_turn_ends(L);
   if (!own && !memcmp(&end, &begin, sizeof end)) return n;
   luaL_checkstack(L, 8, NULL);
   if (!lua_checkstack(other, 1)) return luaL_error(L, "out of memory");

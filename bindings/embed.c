@@ -42,9 +42,10 @@ static const struct {
 
 /* Modules that are no fields of `ms`: parts of others (all that lie in folders), or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict",    "text",    "prompt", "log",    "plots",       "gnuplot", "dataset",
-                                      "show",      "options", "names",  "plain",  "seeds",       "jansson", "tiles",
-                                      "arguments", "fields",  "state",  "custom", "derivatives", "loader",  "samplers"};
+  static const char *const names[] = {"strict",    "text",     "prompt",   "log",    "plots",       "gnuplot", "dataset",
+                                      "show",      "options",  "names",    "plain",  "seeds",       "jansson", "tiles",
+                                      "arguments", "fields",   "state",    "custom", "derivatives", "loader",  "samplers",
+                                      "entry",     "debugger", "commands", "picture"};
   if (strchr(name, '.')) return true;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;

@@ -8,6 +8,7 @@
  * ms.scope(): userdata that are made while a scope is open are in its list. When it closes, the tensors of those that are still
  * there are freed at once, without the collector. A scope belongs to the coroutine that opened it (coroutine.c). (ms_scope_open, in
  * core/tensor.c, is another thing: the tensors that one call into the core has made.) */
+#include "aside.h"
 #include "bind.h"
 #include "io/mapped.h"
 #include "step/step.h"
@@ -27,8 +28,20 @@ typedef struct box box;
 struct box {
   ms_tensor *t;
   box *next, **before;
-  bool result; /* of a compiled step */
+  bool result;  /* of a compiled step */
+  bool tracked; /* it is a tracked_box */
 };
+
+/* At the prompt each tensor knows the line that made it, and all are in a list (msl_track). */
+typedef struct tracked_box tracked_box;
+struct tracked_box {
+  box b;
+  tracked_box *next, **before;
+  const char *chunk;
+  int line;
+};
+static tracked_box *all_tracked;
+static bool tracking;
 
 /* Held by its userdata and by the coroutine whose innermost scope it is, or was when an inner one was opened. */
 typedef struct scope scope;
@@ -150,6 +163,57 @@ int msl_refuse(lua_State *L, const char *fmt, ...) {
 
 /* ---- boxes ------------------------------------------------------------------------------------------------------- */
 
+static void track(box *b) {
+  tracked_box *k = (tracked_box *)b;
+  k->line = 0, k->chunk = NULL;
+  where(NULL, &k->chunk, &k->line);
+  k->chunk = k->chunk ? ms_intern(k->chunk) : NULL;
+  k->next = all_tracked, k->before = &all_tracked;
+  if (k->next) k->next->before = &k->next;
+  all_tracked = k;
+  b->tracked = true;
+}
+
+static void untrack(box *b) {
+  tracked_box *k = (tracked_box *)b;
+  if (!b->tracked) return;
+  *k->before = k->next;
+  if (k->next) k->next->before = k->before;
+  b->tracked = false;
+}
+
+void msl_track(void) { tracking = true; }
+
+typedef struct seen_tensor {
+  const char *chunk;
+  int line;
+  ms_storage *storage;
+  size_t bytes;
+} seen_tensor;
+
+/* inside.tensors() -> a list of those that Lua holds and that were made since msl_track: { line = "train.lua:12", bytes = of its
+ * storage, storage = a value that tells storages apart }. A copy is listed: the collector may take some away meanwhile. */
+static int tracked_tensors(lua_State *L) {
+  lua_Integer n = 0, room = 0;
+  for (const tracked_box *k = all_tracked; k; k = k->next) room++;
+  seen_tensor *seen = lua_newuserdatauv(L, (size_t)room * sizeof *seen + 1, 0);
+  for (const tracked_box *k = all_tracked; k && n < room; k = k->next)
+    if (k->b.t && k->b.t->storage) seen[n++] = (seen_tensor){k->chunk, k->line, k->b.t->storage, k->b.t->storage->bytes};
+  lua_createtable(L, (int)n, 0);
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_createtable(L, 0, 3);
+    if (seen[i].chunk && seen[i].line) lua_pushfstring(L, "%s:%d", seen[i].chunk, seen[i].line);
+    else lua_pushliteral(L, "?");
+    lua_setfield(L, -2, "line");
+    lua_pushinteger(L, (lua_Integer)seen[i].bytes);
+    lua_setfield(L, -2, "bytes");
+    lua_pushlightuserdata(L, seen[i].storage);
+    lua_setfield(L, -2, "storage");
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 void msl_push(lua_State *L, ms_tensor *t) {
   if (!t) {
     lua_pushnil(L);
@@ -163,8 +227,9 @@ void msl_push(lua_State *L, ms_tensor *t) {
     else lua_pushnumber(L, v.value);
     return;
   }
-  box *b = lua_newuserdatauv(L, sizeof *b, 0);
+  box *b = lua_newuserdatauv(L, tracking ? sizeof(tracked_box) : sizeof *b, 0);
   *b = (box){0};
+  if (tracking) track(b);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
   lua_setmetatable(L, -2);
   b->t = ms_retain(t);
@@ -258,6 +323,7 @@ static int tensor_gc(lua_State *L) {
   box *b = box_at(L, 1);
   if (!b) return luaL_typeerror(L, 1, "tensor");
   take_out(b);
+  untrack(b);
   ms_release(b->t);
   b->t = NULL;
   return 0;
@@ -410,4 +476,8 @@ void msl_open_gc(lua_State *L) { /* module table on top */
   lua_pushcfunction(L, is_tensor);
   lua_setfield(L, -2, "is_tensor");
   msl_takes_live(is_tensor, 0);
+  msl_inside(L);
+  lua_pushcfunction(L, tracked_tensors);
+  lua_setfield(L, -2, "tensors");
+  lua_pop(L, 1);
 }

@@ -12,6 +12,7 @@
  * instruction is about to run: lua_getlocal reaches its registers. Which instruction it is, is the one thing that Lua's interface
  * does not tell; it is read from where every Lua 5.4 keeps it. A few lines of Lua prove at the first use that this is so
  * (msl_looks_are_seen); with a Lua that does otherwise, numbers are known by value from the start. */
+#include "interrupt.h"
 #include "steps.h"
 #include <string.h>
 
@@ -104,6 +105,7 @@ void msl_start_looking(lua_State *L, looking *before, bool with_numbers) {
 /* Who put another hook in meanwhile (Ctrl-C) keeps it. */
 void msl_stop_looking(lua_State *L, looking *before) {
   if (before->on && lua_gethook(L) == on_event) lua_sethook(L, before->hook, before->mask, before->count);
+  if (before->on) ms_rearm(L);
   before->on = false;
 }
 

@@ -1,5 +1,7 @@
 /* main.c -- the program: options, the script, the prompt. */
+#include "aside.h"
 #include "call.h"
+#include "debugger.h"
 #include "embed.h"
 #include "interrupt.h"
 #include "mascon.h"
@@ -18,12 +20,15 @@
 
 static const char usage_text[] =
     "usage: mascon [-i] [script.lua | -] [arguments]\n"
+    "       mascon debug script.lua [arguments]\n"
     "       mascon [-i] -e CODE [arguments]\n"
     "       mascon\n"
     "\n"
     "  script.lua      run the script; its arguments are in `arg` and `...`; - reads it from standard input\n"
     "  -e CODE         run CODE, with ms, nn, optim, ml and data at hand\n"
-    "  -i              then the prompt, with the script's globals and the locals of its main chunk\n"
+    "  -i              then the prompt, with the script's globals and the locals of its main chunk; Ctrl-C and errors as with "
+    "debug\n"
+    "  debug           Ctrl-C, or an error, opens the prompt inside the script: its variables can be read and set; continue, quit\n"
     "  --bytecode      let load, loadfile, dofile, require and the script itself be bytecode, which Lua does not check\n"
     "  -v, --version   print the version\n"
     "  -h, --help      print this\n"
@@ -34,6 +39,7 @@ static const char usage_text[] =
 typedef struct program_options {
   bool bytecode;      /* chunks may be that */
   bool prompt;        /* -i, or nothing else to do */
+  bool debug;         /* debug script.lua */
   const char *code;   /* -e */
   const char *script; /* "-" for standard input; NULL when there is none */
   int first;          /* index in argv of the script (or of -e's code): what follows are its arguments */
@@ -65,6 +71,13 @@ static int read_options(int argc, char **argv, program_options *o) {
       return -1;
     } else {
       fprintf(stderr, "mascon: unknown option %s (mascon --help lists them)\n", a);
+      return MS_EXIT_USAGE;
+    }
+  }
+  if (i < argc && !strcmp(argv[i], "debug")) {
+    o->debug = true;
+    if (++i >= argc || !strcmp(argv[i], "-")) {
+      fputs("mascon: debug wants the script to run after it, a file\n", stderr);
       return MS_EXIT_USAGE;
     }
   }
@@ -150,6 +163,7 @@ static int session(lua_State *L) {
 static int run_chunk(lua_State *L, int argc, char **argv, const program_options *o) {
   luaL_checkstack(L, argc + 10, "too many arguments");
   if (o->prompt) ms_keep_locals(L, -1);
+  if (o->prompt || o->debug) ms_debug_next();
   int nargs = 0;
   for (int i = o->first + 1; i < argc; i++, nargs++) lua_pushstring(L, argv[i]);
   return ms_report(L, ms_call(L, nargs, 0));
@@ -186,7 +200,7 @@ static int protected_main(lua_State *L) {
   start *s = lua_touserdata(L, 1);
   luaL_openlibs(L);
   msl_open_coroutine(L); /* Ctrl-C reaches coroutines, of scripts without the library too */
-  if (s->o.prompt) ms_keep_session();
+  if (s->o.prompt || s->o.debug) ms_keep_session(), msl_track();
   lua_getglobal(L, "os");
   lua_pushcfunction(L, os_exit);
   lua_setfield(L, -2, "exit");
@@ -201,7 +215,7 @@ static int protected_main(lua_State *L) {
   make_arg(L, s->argc, s->argv, s->o.first < s->argc ? s->o.first : 0);
   if (s->o.code) s->code = run_code(L, s->argc, s->argv, &s->o);
   else if (s->o.script) s->code = run_script(L, s->argc, s->argv, &s->o);
-  if (s->o.prompt) {
+  if (s->o.prompt && !ms_debug_left()) {
     if (!s->o.code) s->code = session(L);
     s->code = ms_prompt(L);
   }

@@ -1,6 +1,7 @@
 /* ml.c -- classical learning for Lua, what its families (ml_*.c) share: tensors to rows and labels, models as userdata.
  * scripts/mascon/ml.lua and scripts/mascon/ml/ are the face; they find the functions in inside.ml. */
 #include "ml.h"
+#include "core/busy.h"
 #include "host.h"
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +28,11 @@ void *msl_check_model(lua_State *L, int i, const char *class) { return ((msl_mod
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
-const char *msl_what_at(lua_State *L) { return luaL_checkstring(L, 1); }
+const char *msl_what_at(lua_State *L) {
+  const char *what = luaL_checkstring(L, 1);
+  ms_busy(what);
+  return what;
+}
 
 /* The core's messages begin with its own names for things; let them begin with the function the script called. */
 void msl_leave_as(lua_State *L, int mark, const char *what) {
@@ -36,6 +41,7 @@ void msl_leave_as(lua_State *L, int mark, const char *what) {
       "tsne: ", "kmeans: ", "gaussian_mixture: ", "silhouette: ", "trustworthiness: ", "davies_bouldin: ", "calinski_harabasz: ",
       NULL};
   char text[1024];
+  ms_busy(NULL);
   if (ms_error()) {
     const char *said = ms_error();
     for (const char *const *n = names; *n; n++)
@@ -98,6 +104,7 @@ const int32_t *msl_labels_at(lua_State *L, int i, const char *what, const char *
     if (y[k] > *largest) *largest = y[k];
   }
   msl_leave_as(L, mark, what);
+  ms_busy(what);
   return y;
 }
 

@@ -2,7 +2,9 @@
 #include "prompt.h"
 #include "call.h"
 #include "embed.h"
+#include "entry.h"
 #include "history.h"
+#include "keys.h"
 #include "mascon.h"
 #include <errno.h>
 #include <histedit.h>
@@ -15,23 +17,25 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEEP = 2000, LONGEST = 1 << 20 }; /* history entries; bytes of one chunk */
+enum { KEEP = 2000 }; /* history entries */
 
 typedef struct prompt {
+  ms_keys keys; /* first: keys.h */
   lua_State *L;
-  int base;     /* of the stack: the text read stands at base + 1 */
-  EditLine *el; /* NULL: plain reading by getline */
-  History *history;
+  int base;                 /* of the stack: the text read stands at base + 1 */
+  EditLine *el;             /* NULL: plain reading by getline */
   const char *history_path; /* NULL: not kept */
   bool terminal;            /* someone is there to see a prompt */
   bool more;                /* inside a chunk of several lines */
   bool cancelled;           /* Ctrl-C while editing */
+  bool inside, goes;        /* a script that stands still; it can go on */
+  const char *name;         /* what stands before the first line */
 } prompt;
 
 static char *prompt_text(EditLine *el) {
   prompt *p = NULL;
   el_get(el, EL_CLIENTDATA, &p);
-  return p->more ? (char *)"     .. " : (char *)"mascon> ";
+  return (char *)(p->more ? "     .. " : p->name);
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
@@ -42,13 +46,6 @@ static unsigned char on_ctrl_c(EditLine *el, int ch) {
   el_get(el, EL_CLIENTDATA, &p);
   p->cancelled = true;
   return CC_EOF;
-}
-
-/* EL_SIGNAL: libedit restores the terminal before the process stops, and takes it back after. */
-static unsigned char on_ctrl_z(EditLine *el, int ch) {
-  (void)el, (void)ch;
-  raise(SIGTSTP);
-  return CC_REFRESH;
 }
 
 static int complete_call(lua_State *L) {
@@ -135,12 +132,23 @@ static unsigned char on_tab(EditLine *el, int ch) {
   return answer;
 }
 
+/* The word that an entry is, if it is one that the prompt itself understands: to leave, or to go on. */
+static const char *word(const char *s) {
+  static const char *const words[] = {"exit", "quit", "exit()", "quit()", "continue"};
+  s += strspn(s, " \t");
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    size_t n = strlen(words[i]);
+    if (!strncmp(s, words[i], n) && s[n + strspn(s + n, " \t\r\n")] == 0) return words[i];
+  }
+  return NULL;
+}
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void remember(void *data, const char *entry) {
   prompt *p = data;
   HistEvent ev;
-  if (p->history) history(p->history, &ev, H_ENTER, entry);
+  if (p->keys.history) history(p->keys.history, &ev, H_ENTER, entry);
 }
 
 static void open_terminal(prompt *p) {
@@ -152,23 +160,21 @@ static void open_terminal(prompt *p) {
   setlocale(LC_CTYPE, "");
   HistEvent ev;
   p->el = el_init("mascon", stdin, stdout, stderr);
-  p->history = history_init();
-  if (!p->el || !p->history) return;
-  history(p->history, &ev, H_SETSIZE, KEEP);
-  history(p->history, &ev, H_SETUNIQUE, 1);
+  p->keys.history = history_init();
+  if (!p->el || !p->keys.history) return;
+  history(p->keys.history, &ev, H_SETSIZE, KEEP);
+  history(p->keys.history, &ev, H_SETUNIQUE, 1);
   if (p->history_path) ms_history_load(p->history_path, KEEP, remember, p);
   el_set(p->el, EL_CLIENTDATA, p);
   el_set(p->el, EL_PROMPT, prompt_text);
   el_set(p->el, EL_EDITOR, "emacs");
   el_set(p->el, EL_SIGNAL, 1);
-  el_set(p->el, EL_HIST, history, p->history);
+  el_set(p->el, EL_HIST, history, p->keys.history);
   el_set(p->el, EL_ADDFN, "mascon-cancel", "drop the line", on_ctrl_c);
   el_set(p->el, EL_ADDFN, "mascon-complete", "complete a name", on_tab);
-  el_set(p->el, EL_ADDFN, "mascon-suspend", "stop the process", on_ctrl_z);
   /* While a line is edited Ctrl-C and Ctrl-Z are keys like others; a running command gets them as signals. */
   el_set(p->el, EL_SETTY, "-d", "-isig", NULL);
   el_set(p->el, EL_BIND, "^C", "mascon-cancel", NULL);
-  el_set(p->el, EL_BIND, "^Z", "mascon-suspend", NULL);
   el_set(p->el, EL_BIND, "\t", "mascon-complete", NULL);
   el_set(p->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
   el_set(p->el, EL_BIND, "\\e[1;5C", "em-next-word", NULL);
@@ -176,12 +182,14 @@ static void open_terminal(prompt *p) {
   el_set(p->el, EL_BIND, "\\e[3~", "ed-delete-next-char", NULL);
   el_set(p->el, EL_BIND, "\\e[H", "ed-move-to-beg", NULL);
   el_set(p->el, EL_BIND, "\\e[F", "ed-move-to-end", NULL);
+  ms_keys_bind(p->el);
   el_source(p->el, NULL);
 }
 
 static void close_terminal(prompt *p) {
+  ms_keys_free(&p->keys);
   if (p->el) el_end(p->el);
-  if (p->history) history_end(p->history);
+  if (p->keys.history) history_end(p->keys.history);
 }
 
 static volatile sig_atomic_t broken; /* Ctrl-C while getline waits */
@@ -196,7 +204,9 @@ static int read_line(prompt *p) {
     int n = 0;
     p->cancelled = false;
     errno = 0;
+    ms_keys_begin(&p->keys);
     const char *line = el_gets(p->el, &n);
+    ms_keys_end(&p->keys);
     if (p->cancelled || (!line && errno == EINTR)) { /* the key, or a signal from elsewhere */
       fputs("^C\n", stdout);
       return -1;
@@ -205,11 +215,11 @@ static int read_line(prompt *p) {
       putchar('\n');
       return 0;
     }
-    lua_pushlstring(p->L, line, strcspn(line, "\r\n") < (size_t)n && line[n - 1] == '\n' ? (size_t)n - 1 : (size_t)n);
+    ms_keys_push(&p->keys, p->L, line, line[n - 1] == '\n' ? (size_t)n - 1 : (size_t)n);
     return 1;
   }
   if (p->terminal) {
-    fputs(p->more ? "     .. " : "mascon> ", stdout);
+    fputs(p->more ? "     .. " : p->name, stdout);
     fflush(stdout);
   }
   struct sigaction catch = {.sa_handler = on_break}, old;
@@ -231,43 +241,9 @@ static int read_line(prompt *p) {
   return 1;
 }
 
-/* Did the chunk fail to compile only because it ends too early? The message is on top of the stack. */
-static bool is_incomplete(lua_State *L, int status) {
-  static const char mark[] = "<eof>";
-  if (status != LUA_ERRSYNTAX) return false;
-  size_t n;
-  const char *msg = lua_tolstring(L, -1, &n);
-  return n >= sizeof mark - 1 && !strcmp(msg + n - (sizeof mark - 1), mark);
-}
-
-/* Compile the text at index `text`, as an expression if it is one; the function or the message is pushed. */
-static int compile_text(lua_State *L, int text) {
-  size_t n;
-  const char *code = lua_tolstring(L, text, &n);
-  size_t skip = strspn(code, " \t");
-  if (code[skip] == '=') code += skip + 1, n -= skip + 1; /* "=x", as Lua 5.1 had it */
-  const char *expression = lua_pushfstring(L, "return %s", code);
-  int status = luaL_loadbufferx(L, expression, strlen(expression), "=prompt", "t");
-  if (status == LUA_OK) {
-    lua_remove(L, -2);
-    return status;
-  }
-  lua_pop(L, 2);
-  return luaL_loadbufferx(L, code, n, "=prompt", "t");
-}
-
-/* What was typed, made ready to compile: Lua's rules but for `local` at its start, which would be gone with the line. */
-static int prepare_call(lua_State *L) {
-  ms_lua_require(L, "prompt");
-  lua_getfield(L, -1, "prepare");
-  lua_pushvalue(L, 1);
-  lua_call(L, 1, 1);
-  return 1;
-}
-
-/* Read a whole chunk: its text at base + 1, the function at base + 2 (none for ?help). 1: run it; 2: a message there instead of the
- * function; 0: end of input; -1: nothing to do. */
-static int read_chunk(prompt *p) {
+/* Read a whole entry: its text at base + 1, at base + 2 what runs it (none for ?help) or a message. 1: run it; 2: tell the message;
+ * 0: end of input; -1: nothing to do. */
+static int read_entry(prompt *p) {
   lua_State *L = p->L;
   int text = p->base + 1;
   p->more = false;
@@ -275,37 +251,25 @@ static int read_chunk(prompt *p) {
   if (got <= 0) return got;
   for (;;) {
     const char *s = lua_tostring(L, text);
-    char first = s[strspn(s, " \t\r")];
+    char first = s[strspn(s, " \t\r\n")];
     if (!p->more && !first) return -1;
-    if (!p->more && first == '?') return 1;
-    lua_pushcfunction(L, prepare_call);
-    lua_pushvalue(L, text);
-    if (lua_pcall(L, 1, 1, 0) != LUA_OK) return 2;
-    int status = compile_text(L, text + 1);
-    lua_remove(L, text + 1);
-    if (status == LUA_OK) return 1;
-    if (!is_incomplete(L, status) || lua_rawlen(L, text) > LONGEST) return 2;
+    if (!p->more && (first == '?' || word(s))) return 1;
+    ms_entry_kind kind = ms_entry_compile(L);
+    if (kind != ENTRY_MORE) return kind == ENTRY_RUN ? 1 : 2;
     p->more = true;
     got = read_line(p);
     if (got < 0) return -1;
-    if (got == 0) return 2;
-    lua_pushfstring(L, "%s\n%s", lua_tostring(L, text), lua_tostring(L, text + 2));
+    if (got == 0) {
+      lua_pushliteral(L, "the end of input comes before the end of this");
+      return 2;
+    }
+    lua_pushfstring(L, "%s\n%s", lua_tostring(L, text), lua_tostring(L, text + 1));
     lua_replace(L, text);
     lua_settop(L, text);
   }
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
-
-static int show_call(lua_State *L) {
-  int n = lua_gettop(L);
-  ms_lua_require(L, "prompt");
-  lua_getfield(L, -1, "show");
-  lua_insert(L, 1);
-  lua_pop(L, 1);
-  lua_call(L, n, 0);
-  return 0;
-}
 
 static int help_call(lua_State *L) {
   ms_lua_require(L, "prompt");
@@ -315,56 +279,63 @@ static int help_call(lua_State *L) {
   return 0;
 }
 
-static bool says_goodbye(const char *s) {
-  static const char *const words[] = {"exit", "quit", "exit()", "quit()"};
-  s += strspn(s, " \t");
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-    size_t n = strlen(words[i]);
-    if (!strncmp(s, words[i], n) && s[n + strspn(s + n, " \t")] == 0) return true;
-  }
-  return false;
-}
-
-/* Run what read_chunk left on the stack. */
-static void run_typed(prompt *p) {
-  lua_State *L = p->L;
-  int status, text = p->base + 1;
-  if (lua_gettop(L) == text) {
-    lua_pushcfunction(L, help_call);
-    lua_pushvalue(L, text);
-    status = ms_call(L, 1, 0);
-  } else {
-    status = ms_call(L, 0, LUA_MULTRET);
-    int values = lua_gettop(L) - text;
-    if (status == LUA_OK && values > 0 && lua_checkstack(L, 10)) {
-      lua_pushcfunction(L, show_call);
-      lua_insert(L, text + 1);
-      status = ms_call(L, values, 0);
-    }
-  }
+static void run_help(lua_State *L) {
+  lua_pushcfunction(L, help_call);
+  lua_insert(L, -2);
+  int status = ms_call(L, 1, 0);
   fflush(stdout);
   ms_report(L, status);
 }
 
-int ms_prompt(lua_State *L) {
-  prompt p = {.L = L, .base = lua_gettop(L)};
-  open_terminal(&p);
-  if (p.terminal) puts("mascon " MS_VERSION "   ?NAME tells about it, Tab completes, Ctrl-D leaves");
+/* Until a word that ends it, or the end of input (NULL). */
+static const char *run_prompt(prompt *p) {
+  lua_State *L = p->L;
   for (;;) {
-    lua_settop(L, p.base);
-    int got = read_chunk(&p);
-    if (got == 0) break;
+    lua_settop(L, p->base);
+    int got = read_entry(p);
+    if (got == 0) return NULL;
     if (got < 0) continue;
-    const char *text = lua_tostring(L, p.base + 1);
-    if (p.terminal) {
-      remember(&p, text);
-      if (p.history_path) ms_history_append(p.history_path, text);
+    const char *text = lua_tostring(L, p->base + 1), *said = word(text);
+    if (p->terminal) {
+      remember(p, text);
+      if (p->history_path) ms_history_append(p->history_path, text);
     }
-    if (says_goodbye(text)) break;
-    if (got == 2) ms_report(L, LUA_ERRSYNTAX);
-    else run_typed(&p);
+    if (said && strcmp(said, "continue")) return said;
+    if (said && p->goes) return said;
+    if (said)
+      fputs(p->inside ? "mascon: the error has ended the script: there is nothing to go on with; quit leaves\n"
+                      : "mascon: nothing stands still: `continue` goes on with a script that Ctrl-C has stopped (mascon debug)\n",
+            stderr);
+    else if (got == 2) ms_report(L, LUA_ERRSYNTAX);
+    else if (lua_gettop(L) == p->base + 1) run_help(L);
+    else ms_entry_run(L);
   }
+}
+
+static int rc_call(lua_State *L) {
+  ms_lua_require(L, "entry");
+  lua_getfield(L, -1, "rc");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+int ms_prompt(lua_State *L) {
+  prompt p = {.L = L, .base = lua_gettop(L), .name = "mascon> "};
+  open_terminal(&p);
+  if (p.terminal) puts("mascon " MS_VERSION "   ?NAME tells about it, Tab completes, %help lists commands, Ctrl-D leaves");
+  lua_pushcfunction(L, rc_call);
+  ms_report(L, ms_call(L, 0, 0));
+  run_prompt(&p);
   close_terminal(&p);
   lua_settop(L, p.base);
   return 0;
+}
+
+bool ms_prompt_inside(lua_State *L, bool goes) {
+  prompt p = {.L = L, .base = lua_gettop(L), .name = "debug> ", .inside = true, .goes = goes};
+  open_terminal(&p);
+  const char *said = run_prompt(&p);
+  close_terminal(&p);
+  lua_settop(L, p.base);
+  return !said || !strcmp(said, "continue");
 }

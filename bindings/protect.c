@@ -2,11 +2,13 @@
  * middle: the scope that the binding had opened stays open, so that its tensors would live for good, and a stored message may be
  * left, which would fail the next call. Coroutines and the program's own calls clean up in the same way (coroutine.c, call.c). */
 #include "bind.h"
+#include "core/busy.h"
 
 int msl_protect_begin(void) { return ms_scope_open(); }
 void msl_protect_failed(int mark) {
   ms_scope_close(mark);
   ms_error_clear();
+  ms_busy(NULL);
 }
 
 /* After a yield the call may end inside another binding than it began in: what that one holds is left alone. */

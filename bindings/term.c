@@ -2,11 +2,14 @@
 #include "embed.h"
 #include "io/io.h"
 #include <lauxlib.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +30,38 @@ static int term_columns(lua_State *L) {
   int n = columns ? atoi(columns) : 0;
   if (n <= 0) return 0;
   lua_pushinteger(L, n);
+  return 1;
+}
+
+/* term.rows([fd]) -> integer or nil: its height. */
+static int term_rows(lua_State *L) {
+  struct winsize w;
+  if (ioctl((int)luaL_optinteger(L, 1, STDOUT_FILENO), TIOCGWINSZ, &w) || w.ws_row == 0) return 0;
+  lua_pushinteger(L, w.ws_row);
+  return 1;
+}
+
+/* term.ask(question, end, seconds) -> what the terminal answers up to the character `end`, or nil: no terminal, or no answer in
+ * time. What was typed ahead is left alone only as far as it comes after the answer. */
+static int term_ask(lua_State *L) {
+  size_t n, got = 0;
+  const char *question = luaL_checklstring(L, 1, &n), *end = luaL_checkstring(L, 2);
+  int wait = (int)(1000 * luaL_checknumber(L, 3));
+  char answer[256];
+  struct termios was, raw;
+  if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &was)) return 0;
+  raw = was;
+  raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+  raw.c_cc[VMIN] = 0, raw.c_cc[VTIME] = 0;
+  if (tcsetattr(STDIN_FILENO, TCSANOW, &raw)) return 0;
+  fflush(stdout);
+  bool whole = write(STDOUT_FILENO, question, n) != (ssize_t)n;
+  struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+  while (!whole && got < sizeof answer && poll(&p, 1, wait) > 0 && read(STDIN_FILENO, answer + got, 1) == 1)
+    whole = answer[got++] == *end;
+  tcsetattr(STDIN_FILENO, TCSANOW, &was);
+  if (!whole || !got) return 0;
+  lua_pushlstring(L, answer, got);
   return 1;
 }
 
@@ -60,6 +95,14 @@ static int term_smart(lua_State *L) {
   return 1;
 }
 
+/* term.colours([fd]) -> boolean: a smart terminal, and NO_COLOR is not set. */
+static int term_colours(lua_State *L) {
+  const char *no = getenv("NO_COLOR");
+  term_smart(L);
+  lua_pushboolean(L, lua_toboolean(L, -1) && !(no && *no));
+  return 1;
+}
+
 /* term.visible(text [, lines]) -> the text with control characters and bytes that are no UTF-8 as \DDD; lines: but for tabs and
  * line ends. */
 static int term_visible(lua_State *L) {
@@ -74,8 +117,9 @@ static int term_visible(lua_State *L) {
 }
 
 int luaopen_mascon_term(lua_State *L) {
-  static const luaL_Reg functions[] = {{"isatty", term_isatty}, {"columns", term_columns}, {"time", term_time}, {"utf8", term_utf8},
-                                       {"smart", term_smart},   {"visible", term_visible}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"isatty", term_isatty},   {"columns", term_columns}, {"time", term_time}, {"utf8", term_utf8},       {"smart", term_smart},
+      {"visible", term_visible}, {"rows", term_rows},       {"ask", term_ask},   {"colours", term_colours}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -12,6 +12,7 @@
  * single calls of other rows (the rule's `composes`). */
 #define MS_INSIDE
 #include "core.h"
+#include "busy.h"
 #include "inplace.h"
 #include "numerics.h"
 #include <math.h>
@@ -88,7 +89,9 @@ static int run_kernel(const ms_op *op, ms_device *device, int n_in, ms_tensor *c
     rc = 1;
     if (c->kernel->prepare && c->kernel->prepare(c) < 0) rc = -1;
     if (rc > 0 && c->work_bytes && !(c->work = ms_block_alloc(device, c->work_bytes, &capacity))) rc = -1;
+    const char *around = ms_busy_kernel(op->name);
     if (rc > 0 && c->kernel->run(c) < 0) rc = -1;
+    ms_busy_kernel(around);
     if (c->work) ms_block_free(device, c->work, capacity);
     if (c->kernel->release) c->kernel->release(c);
     if (rc > 0 && ms_observer_now && ms_observer_now->called(c, in, out) < 0) rc = -1;

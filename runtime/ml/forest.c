@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/busy.h"
 #include "ml/internal.h"
 #include "ml/tree.h"
 #if ML_VARIANTS
@@ -183,13 +184,14 @@ static ms_forest *grow(int64_t n, int64_t d, const float *x, const int32_t *y, c
   ml_tree *tree = calloc((size_t)o.trees, sizeof *tree);
   double *logs = o.criterion == MS_FOREST_ENTROPY && y ? ml_log_table() : NULL;
   bool failed = !tree || (o.criterion == MS_FOREST_ENTROPY && y && !logs);
+  ms_busy_parts("tree", o.trees);
   const int team = failed ? 1 : o.trees < ms_threads() ? (int)o.trees : ms_threads();
   ms_stretch share[team];
   ms_cut(share, team, o.trees);
   MS_TOGETHER(team, id, {
     ml_grower *g = failed ? NULL : ml_grower_open(&data, logs);
     bool mine = !g;
-    for (int64_t t; !mine && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;)
+    for (int64_t t; !mine && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0; ms_busy_done())
       mine = ml_tree_grow(g, &data, &o, t, &tree[t]) != 0;
     ml_grower_close(g);
     if (mine) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/busy.h"
 #include "ml/internal.h"
 #include "ml/tree.h"
 
@@ -117,13 +118,14 @@ ms_forest *ms_forest_isolate(int64_t n, int64_t d, const float *x, int64_t trees
   while ((int64_t)1 << deepest < samples) deepest++;
   ml_tree *tree = calloc((size_t)trees, sizeof *tree);
   bool failed = !tree;
+  ms_busy_parts("tree", trees);
   const int team = failed ? 1 : trees < ms_threads() ? (int)trees : ms_threads();
   ms_stretch share[team];
   ms_cut(share, team, trees);
   MS_TOGETHER(team, id, {
     desk k;
     bool mine = failed || !open_desk(&k, n, d, samples), opened = !mine;
-    for (int64_t t; !mine && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;)
+    for (int64_t t; !mine && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0; ms_busy_done())
       mine = grow(&k, n, d, x, samples, deepest, ml_tree_stream(seed, t), &tree[t]) != 0;
     if (opened) close_desk(&k);
     if (mine) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/busy.h"
 #include "ml/internal.h"
 #include "ml/near.h"
 #include "ml/screen.h"
@@ -423,10 +424,11 @@ static int query_rows(const ms_knn *m, int64_t nq, const float *q, int64_t k, in
   chunk = chunk < LEAST_CHUNK ? LEAST_CHUNK : chunk > CHUNK ? CHUNK : chunk;
   ms_stretch share[team];
   ms_cut(share, team, (nq + chunk - 1) / chunk);
+  ms_busy_parts("part", (nq + chunk - 1) / chunk);
   MS_TOGETHER(team, id, {
     workspace *w = open_desk(m, k);
     if (!w) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
-    for (int64_t t; w && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
+    for (int64_t t; w && !ms_interrupted() && (t = ms_take(share, team, id)) >= 0; ms_busy_done()) {
       const int64_t from = t * chunk;
       const int64_t rows = nq - from < chunk ? nq - from : chunk;
       (m->metric == MS_KNN_MANHATTAN ? measure_chunk : query_chunk)(m, w, q + from * m->d, rows, k, &f);

@@ -9,6 +9,18 @@
 
 ms_record *ms_record_now;
 static const ms_observer observer; /* below: what the core tells */
+ms_record *ms_record_pause(void) {
+  ms_record *r = ms_record_now;
+  if (r) ms_record_now = NULL, ms_observe(NULL);
+  return r;
+}
+
+void ms_record_go_on(ms_record *r) {
+  if (!r) return;
+  ms_record_now = r;
+  ms_observe(&observer);
+}
+
 bool ms_recording(void) { return ms_record_now != NULL; }
 int ms_record_nth(const ms_record *r) { return r->nth; }
 int ms_record_looks(const ms_record *r) { return r->n_looked; }

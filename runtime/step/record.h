@@ -40,6 +40,9 @@ void ms_record_forget(ms_record *r);
 void ms_record_abort(ms_record *r);
 void ms_record_free(ms_record *r);
 bool ms_recording(void);
+/* What runs from here on is no part of the recording under way (NULL: there is none), until it goes on. */
+ms_record *ms_record_pause(void);
+void ms_record_go_on(ms_record *r);
 int ms_record_nth(const ms_record *r); /* which call of the function it is of */
 /* The function asked for what a recording refuses (a tensor's values, a fresh random number), and gets this error. Should it catch
  * it, it goes another way than it would by itself: ms_record_end fails then. Nothing where nothing is recorded. */

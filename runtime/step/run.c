@@ -1,5 +1,6 @@
 /* run.c -- running a step: does it fit the call, the loop over its calls, what it leaves behind; profile and report. */
 #include "pass.h"
+#include "core/busy.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,7 @@ static int run_calls(ms_step *s, double from, int *ran) {
   const unsigned before = b->enter ? b->enter() : 0;
   int rc = 0;
   ms_pace_begin(&s->pace);
+  const char *around = ms_busy_kernel("a compiled step");
   for (; *ran < r->n_call && rc == 0; (*ran)++) {
     if (s->dead[*ran]) continue;
     if ((rc = ms_interrupted() ? (ms_stopped("a compiled step"), -1) : run_call(s, &r->call[*ran])) < 0) break;
@@ -212,6 +214,7 @@ static int run_calls(ms_step *s, double from, int *ran) {
     const double to = now();
     s->seconds[*ran] += to - from, from = to;
   }
+  ms_busy_kernel(around);
   ms_pace_end(&s->pace);
   if (b->leave) b->leave(before);
   return rc;

@@ -329,10 +329,28 @@ end
 function Run:save(name, what)
   mine(self)
   checkpoint().save(checkpoint_path(self, name), what)
+  self.last_saved = { name = name, what = what }
   if not self.saved[name] then
     self.saved[name] = true
     write_record(self)
   end
+end
+
+-- What each open run saved last, once more as it is now, beside that checkpoint: for a script that is left in the middle of something
+-- (mascon debug), which is no place to go on from with the same bits -> lines that tell it.
+function log.save_now()
+  local lines = {}
+  for _, dir in ipairs(text.keys(locks)) do
+    local self = locks[dir]
+    local last = self.last_saved
+    if last then
+      local path = self:path(last.name .. "-left.safetensors")
+      local ok, message = pcall(checkpoint().save, path, last.what)
+      lines[#lines + 1] = ok and ("saved %s, as it is now; --resume goes on from %s, which the script saved"):format(text.visible(path),
+        text.visible(last.name)) or ("could not save %s: %s"):format(text.visible(path), tostring(message))
+    end
+  end
+  return lines
 end
 
 -- What checkpoint `name` says besides its tensors; nil when this run has saved none. Raises when it cannot be read.

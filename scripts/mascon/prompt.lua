@@ -1,4 +1,4 @@
--- prompt: what the prompt prints and completes; prompt.c reads and runs.
+-- prompt: what the prompt prints and completes; prompt.c reads, entry.lua compiles and commands.lua has the % commands.
 local text = require "mascon.text"
 local prompt = {}
 
@@ -86,17 +86,6 @@ function prompt.show(...)
   local out = table.pack(...)
   for i = 1, out.n do out[i] = prompt.text(out[i]) end
   io.write(table.concat(out, "\t", 1, out.n), "\n")
-end
-
--- ---- what was typed ------------------------------------------------------------------------------------------------------------
-
--- Each line is a chunk of its own, so a `local` at its start would be forgotten at once: there it makes a global instead, and lines
--- pasted from a script go on working.
-function prompt.prepare(code)
-  local rest = code:match("^%s*local%s+(function%s.*)$") or code:match("^%s*local%s+([%a_][%w_%s,]*=[^=].*)$")
-  if rest then return rest end
-  local names = code:match("^%s*local%s+([%a_][%w_%s,]*)$")
-  return names and names .. " = nil" or code
 end
 
 -- ?NAME: the help of the library, else what kind of value stands there.

@@ -96,7 +96,7 @@ key C-c
 
 clear_screen
 type_line 'error("on purpose")'
-check error_is_told 'mascon: prompt:1: on purpose'
+check error_is_told 'mascon: \[[0-9]*\]:1: on purpose'
 type_line 'nosuch.field'
 check error_names_the_variable "attempt to index a nil value (global 'nosuch')"
 type_line 'x = = 1'
@@ -188,7 +188,7 @@ clear_screen
 type_line '?'
 check question_mark_helps 'Tab completes names'
 type_line '  é = 1'
-check odd_bytes_are_an_error 'mascon: prompt:1: '
+check odd_bytes_are_an_error 'mascon: \[[0-9]*\]:1: '
 type_line '"é".."ü"'
 check utf8_goes_in_and_out '^"éü"$'
 type_line 'exit'
@@ -221,7 +221,7 @@ check locals_of_the_script_are_there '^0\.25$'
 key C-d
 
 if printf '20 + 3\nfor i = 1, 2 do\nprint(i)\nend\nerror("no")\n"still", "here"\n' | TERM=dumb "$program" -i 2>"$work/err" >"$work/out" &&
-  [ "$(cat "$work/out")" = "$(printf '23\n1\n2\n"still"\t"here"')" ] && grep -q 'prompt:1: no' "$work/err"; then
+  [ "$(cat "$work/out")" = "$(printf '23\n1\n2\n"still"\t"here"')" ] && grep -q '\[3\]:1: no' "$work/err"; then
   echo "ok piped_prompt"
 else
   echo "not ok piped_prompt"
