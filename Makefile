@@ -242,9 +242,10 @@ install: all
 	ln -sf libmascon.so.0 $(ROOT)/lib/libmascon.so
 	install -m 644 $(BUILD)/libmascon.a $(ROOT)/lib/libmascon.a
 	install -m 644 runtime/mascon.h $(ROOT)/include/mascon.h
-	install -m 644 bindings/mascon.1 $(ROOT)/share/man/man1/mascon.1
+	sed 's|/usr/local|$(PREFIX)|g' bindings/mascon.1 >$(ROOT)/share/man/man1/mascon.1
 	cd scripts && find mascon -name '*.lua' -exec install -D -m 644 {} $(ROOT)/share/{} \;
-	$(if $(SCRIPTS),install -m 644 $(SCRIPTS) $(ROOT)/share/mascon/examples)
+	cd scripts && find *.lua lab wgan -name '*.lua' -exec install -D -m 644 {} $(ROOT)/share/mascon/examples/{} \;
+	cd scripts && find tutorial -name '*.md' -exec install -D -m 644 {} $(ROOT)/share/mascon/{} \;
 
 clean:
 	rm -rf $(BUILD)

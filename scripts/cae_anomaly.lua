@@ -199,8 +199,8 @@ for epoch = first, o.epochs do
   print(("epoch %d  loss %.5f  validation %.5f%s"):format(epoch, loss, val_loss, stop.improved and "  (best)" or ""))
 end
 local best = run:load("best", { model = model }) or error("no epoch has been run", 0)
-plot.lines { { y = run:column "loss", label = "training" }, { y = run:column "val_loss", label = "validation" }, title = "loss",
-  xlabel = "epoch", logy = true, file = run:path "loss.png" }
+plot.lines { { y = run:column "loss", label = "training" }, { y = run:column "val_loss", label = "validation", dashed = true },
+  title = "autoencoder", xlabel = "epoch", ylabel = "loss of an image", file = run:path "loss.png" }
 pairs_figure("training_pair.png", "training images and reconstructions", eight)
 
 -- ---- scores and the threshold, without labels ------------------------------------------------------------------------------------------

@@ -88,8 +88,8 @@ end
 local restored = ms.no_grad(function() return model:decode(model:encode(show)) end)
 plot.tiles { ms.cat { show, restored }:reshape { 20, 1, 28, 28 }, columns = 10, file = run:path "reconstructions.png",
   title = "ten test images over what is decoded from their codes" }
-plot.lines { { y = run:column "loss", label = "loss" }, title = "minus evidence lower bound, per image", xlabel = "epoch",
-  file = run:path "loss.png" }
+plot.lines { { y = run:column "loss", label = "loss" }, title = "variational autoencoder, training images", xlabel = "epoch",
+  ylabel = "minus evidence lower bound", legend = false, file = run:path "loss.png" }
 
 -- ---- the graph -----------------------------------------------------------------------------------------------------------------------
 local codes = ms.no_grad(function() return model:encode(images) end)
@@ -166,11 +166,11 @@ end
 local boxes = { title = ("%d labels a class, %d draws"):format(o.labels, o.draws), ylabel = "accuracy", file = run:path "accuracy.png" }
 for i, way in ipairs(ways) do boxes[i] = { accuracy[way[2]], label = way[1] } end
 plot.box(boxes)
-plot.heatmap { confusion, title = "Poisson learning, first draw: rows predicted, columns true", xlabels = train.classes,
+plot.heatmap { confusion, title = "Poisson learning, first draw", xlabel = "true", ylabel = "predicted", xlabels = train.classes,
   ylabels = train.classes, annotate = true, file = run:path "confusion.png" }
 local some = ms.with_seed(o.seed, ms.randperm, n)[{ { 1, math.min(n, 2000) } }]
 plot.scatter { points = ml.pca { components = 2 }:fit(codes):transform(codes[some]), class = truth[some], classes = train.classes,
-  title = "codes along their first two principal components", file = run:path "codes.png" }
+  title = "codes along their first two principal components", xlabel = "component 1", ylabel = "component 2", file = run:path "codes.png" }
 
 -- ---- the figures of the run ----------------------------------------------
 local summary = { device = train.device, loss = run:column("loss")[#run:column "loss"], graph_edges = #graph.column }

@@ -84,8 +84,8 @@ plot.lines { { x = at, y = ms.tensor(curves.tuned):mean(1), label = "encoder lea
   file = lab.run:path "accuracy.png" }
 plot.box { { last.tuned, label = "fine-tuned" }, { last.scratch, label = "from scratch" }, title = title,
   ylabel = "accuracy after the last epoch", file = lab.run:path "draws.png" }
-plot.heatmap { confusion, title = "fine-tuned, first draw: rows predicted, columns true", xlabels = test.classes, ylabels = test.classes,
-  annotate = true, file = lab.run:path "confusion.png" }
+plot.heatmap { confusion, title = "fine-tuned, first draw", xlabels = test.classes, ylabels = test.classes,
+  annotate = true, xlabel = "true", ylabel = "predicted", file = lab.run:path "confusion.png" }
 local summary = { device = train.device, autoencoder_loss = learned.loss[#learned.loss] }
 local better = 0
 for draw = 1, o.draws do

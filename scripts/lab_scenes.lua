@@ -61,8 +61,8 @@ plot.lines { { y = trace.accuracy }, title = "share of the test photographs that
 -- ---- what is taken for what --------------------------------------------------------------------------------------------------------
 local scores, labels = test:map(net)
 local share, told = scores:softmax(2):max(2)
-plot.heatmap { ml.confusion(told, labels), title = "test photographs: rows predicted, columns true", xlabels = classes, ylabels = classes,
-  annotate = true, file = lab.run:path "confusion.png" }
+plot.heatmap { ml.confusion(told, labels), title = "test photographs", xlabels = classes, ylabels = classes,
+  annotate = true, xlabel = "true", ylabel = "predicted", file = lab.run:path "confusion.png" }
 
 -- The twelve that the net is surest of and wrong about.
 local wrong = told:ne(labels):nonzero():reshape { -1 }

@@ -74,16 +74,18 @@ end
 local per_epoch = #train // o.batch
 local every = math.max(1, per_epoch // 20) -- steps to a point of the loss trace
 
--- The loss so far, over inputs and their reconstructions: one picture, rewritten while training goes on.
+-- The loss so far, of training and test images, over inputs and their reconstructions: one picture, rewritten while training goes on.
 local titles = { codes = ("codes of %d"):format(o.codes), plane = "codes of 2", denoise = "denoising" }
 local function draw(name, trace, model, inputs)
-  local curve = run:path(name .. "_loss.png")
-  plot.lines { { x = trace.step, y = trace.loss, label = "loss" }, title = titles[name] .. ": sum of squared pixel errors", xlabel = "step",
-    logy = true, file = curve }
-  local restored = nn.evaluate(model, model, inputs)
-  local images = ms.image.grid(ms.cat { inputs, restored }, { columns = 10, scale = 3, padding = 4, background = 1 })
-  ms.image.save(run:path(name .. ".png"), ms.image.above({ ms.image.load(curve), images }))
-  return images
+  local curve, pairs_of = run:path(name .. "_loss.png"), run:path(name .. "_images.png")
+  local curves = { { x = trace.step, y = trace.loss, label = "training" }, title = titles[name], xlabel = "step",
+    ylabel = "squared error, summed over an image", file = curve }
+  if #trace.test > 0 then curves[2] = { x = trace.test_step, y = trace.test, label = "test", points = true, dashed = true } end
+  plot.lines(curves)
+  local both = { inputs, nn.evaluate(model, model, inputs) }
+  plot.tiles { both, columns = 10, rows = { name == "denoise" and "noisy" or "test image", "decoded" }, file = pairs_of }
+  ms.image.save(run:path(name .. ".png"), ms.image.above { ms.image.load(curve), ms.image.load(pairs_of) })
+  return ms.image.grid(ms.cat(both), { columns = 10, padding = 4, background = 1 })
 end
 
 -- The part-th net: trained, or taken from its checkpoint with --resume and trained on. corrupt: what is done to its inputs.
@@ -92,10 +94,11 @@ local function fit(part, k, inputs, corrupt)
   ms.seed(o.seed * 100 + part)
   local model = autoencoder(k)
   local adam = optim.adam(model:parameters(), { lr = o.lr })
-  local trace, first = { step = {}, loss = {} }, 1
+  local trace, first = { step = {}, loss = {}, test_step = {}, test = {} }, 1
   local at = o.resume and run:load(name, { model = model, optimizer = adam })
   if at then
     first, trace = at.epoch + 1, at.trace
+    trace.test_step, trace.test = trace.test_step or {}, trace.test or {}
     print(("%s: going on after epoch %d"):format(name, at.epoch))
   end
   if first == 1 and part == 1 then print(model) end
@@ -135,8 +138,9 @@ local function fit(part, k, inputs, corrupt)
     end
     done = done + 1
     trace.mean = mean:value()
-    run:epoch({ epoch = done, step = done * per_epoch, net_epoch = epoch, loss = trace.mean,
-      mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model) }, name, epoch * per_epoch)
+    local test_mse = mse(test, corrupt and function(x) return model(corrupt(x)) end or model)
+    trace.test_step[#trace.test_step + 1], trace.test[#trace.test + 1] = epoch * per_epoch, test_mse * 784
+    run:epoch({ epoch = done, step = done * per_epoch, net_epoch = epoch, loss = trace.mean, mse = test_mse }, name, epoch * per_epoch)
     board:image("reconstructions", draw(name, trace, model, inputs), epoch * per_epoch)
     board:flush()
     run:save(name, { model = model, optimizer = adam, epoch = epoch, trace = trace }) -- last: whatever a kill cuts short is done again

@@ -119,8 +119,9 @@ local function classify()
     loss = function(net, x, y) return nn.cross_entropy(net(x), y) end,
     validate = function(net) return { accuracy = training.accuracy(net, test) } end,
   })
-  plot.lines { { x = trace.step, y = trace.loss, label = "training loss" }, title = "MLP 784-512-10: cross entropy", xlabel = "step",
-    ylabel = "loss of a batch", file = run:path "mlp_loss.png" }
+  plot.panels { title = "MLP 784-512-10", file = run:path "mlp_loss.png",
+    { kind = "lines", { x = trace.step, y = trace.loss }, title = "training", xlabel = "step", ylabel = "cross entropy of a batch" },
+    { kind = "lines", { y = trace.val, points = true }, title = "test", xlabel = "epoch", ylabel = "share of images told right" } }
 
   -- The same once more, with ms.fit: hooks in place of the loop. From the same seed it ends with the same accuracies.
   local MLP = nn.class "MLP"
@@ -197,6 +198,8 @@ local function autoencoder(part, make, kind)
       .. "--warmup, another --seed or less --momentum may help; what is said of it below means little")
       :format(name, 100 * trace.dead, mse, blind))
   end
+  plot.lines { { y = trace.mean, label = "training" }, { y = trace.val, label = "test", dashed = true }, title = name .. " autoencoder",
+    xlabel = "epoch", ylabel = "mean squared error of a pixel", file = run:path(name .. "_loss.png") }
   return net, mse
 end
 local function few_active(z) return o.sparsity * (z - o.target):abs():mean() end
@@ -219,7 +222,8 @@ for i = 2, #encoders do
   local map = tsne:fit_transform(codes)
   kl[name] = tsne.kl_divergence
   plot.scatter { points = map, class = labels, classes = test.classes,
-    title = ("t-SNE of %d codes: %s (KL %.3f)"):format(mapped, name, kl[name]), file = run:path(name .. "_tsne.png") }
+    title = ("t-SNE of %d codes: %s (KL %.3f)"):format(mapped, name, kl[name]), xlabel = "t-SNE 1", ylabel = "t-SNE 2",
+    file = run:path(name .. "_tsne.png") }
   ms.save(run:path(name .. "_tsne.safetensors"), { codes = codes, map = map, labels = labels })
 end
 
@@ -275,7 +279,8 @@ local function anomalies(summary)
   local pair_out = ms.no_grad(conv, pair)
   local apart = (pair - pair_out):flatten(2):norm(2, 2):totable()
   plot.tiles { visible(ms.stack({ pair, pair_out }, 2):flatten(1, 2)), scale = 6,
-    captions = { "digit", ("L2 %.2f"):format(apart[1]), "clothes", ("L2 %.2f"):format(apart[2]) }, title = "image and reconstruction",
+    captions = { "a digit", ("decoded, L2 %.2f"):format(apart[1]), "clothes", ("decoded, L2 %.2f"):format(apart[2]) },
+    title = "image and reconstruction",
     file = run:path "anomaly_pair.png" }
 end
 

@@ -175,14 +175,15 @@ for i, net in ipairs(nets) do
 end
 
 print(("\n%-13s %6s %9s %9s %9s"):format("net", "epochs", "loss", "training", "validation"))
-local curves = {}
+local loss_curves, accuracy_curves = { kind = "lines", title = "training images" }, { kind = "lines", title = "validation images" }
 for i, net in ipairs(nets) do
   local h = histories[i]
   print(("%-13s %6d %9.4f %9.4f %9.4f"):format(net.name, #h.loss, h.loss[#h.loss], h.train[#h.train], h.val[#h.val]))
-  if i < 5 then curves[i] = { h.loss, label = net.name } end
+  if i < 5 then loss_curves[i], accuracy_curves[i] = { h.loss, label = net.name }, { h.val, label = net.name } end
 end
-curves.title, curves.xlabel, curves.ylabel, curves.file = "mean loss of four nets", "epoch", "cross entropy", run:path "loss.png"
-plot.lines(curves)
+loss_curves.xlabel, loss_curves.ylabel = "epoch", "cross entropy"
+accuracy_curves.xlabel, accuracy_curves.ylabel, accuracy_curves.legend = "epoch", "share told right", "bottom right"
+plot.panels { loss_curves, accuracy_curves, title = "four nets", file = run:path "loss.png" }
 
 -- ---- where the convolutional net errs -------------------------------------------------------------------------------------------
 local predicted, truth = predict(models[5], val), val.labels

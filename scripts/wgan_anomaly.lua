@@ -151,9 +151,11 @@ end
 -- ---- what it has learned ---------------------------------------------------------------------------------------------------------
 local titles = { critic_loss = "critic: D(fake) - D(real) + penalty", generator_loss = "generator: -D(fake)",
   wasserstein = "validation: D(real) - D(fake)" }
-local histories = { title = "histories", file = run:path "histories.png" }
+local units = { critic_loss = "critic's loss", generator_loss = "generator's loss", wasserstein = "distance" }
+local histories = { title = "training, by epoch", file = run:path "histories.png" }
 for _, name in ipairs { "critic_loss", "generator_loss", "wasserstein" } do
-  histories[#histories + 1] = { kind = "lines", { y = run:column(name) }, title = titles[name], xlabel = "epoch", legend = false }
+  histories[#histories + 1] = { kind = "lines", { y = run:column(name) }, title = titles[name], xlabel = "epoch",
+    ylabel = units[name], legend = false }
 end
 plot.panels(histories)
 local scale = math.max(1, 128 // size)
@@ -176,7 +178,7 @@ end
 
 -- ---- the three constraints compared ------------------------------------------------------------------------------------------------
 if o.compare > 0 then
-  local curves = { title = "what keeps the critic smooth: validation D(real) - D(fake)", xlabel = "epoch",
+  local curves = { title = "what keeps the critic smooth", xlabel = "epoch", ylabel = "validation: D(real) - D(fake)",
     file = run:path "constraints.png" }
   for _, constraint in ipairs { "gradient", "spectral", "clip" } do
     local other, y = adversaries(constraint), {}
@@ -200,7 +202,7 @@ for _, name in ipairs { "ball", "normal" } do
   local q2 = ml.chi(2):ppf(o.quantile)
   local z = samplers[name](10000, 2, q2, o.quantile)
   points[#points + 1] = { kind = "scatter", points = z, class = samplers.outer(z, q2):to "i64" + 1, classes = { "usual", "unusual" },
-    title = name, equal = true, pointsize = 0.3 }
+    title = name, equal = true, pointsize = 0.3, xlabel = "z1", ylabel = "z2" }
 end
 plot.panels(points)
 
@@ -217,8 +219,8 @@ a.D:eval()
 scores.critic = states:map(function(x) return -a.D(x):squeeze(2) end)
 local remade
 scores.latent, remade = search(a.G, states, o)
-plot.lines { { y = losses.ball, label = "ball" }, { y = losses.normal, label = "normal" }, title = "classifiers: cross entropy",
-  xlabel = "epoch", file = run:path "classifier_loss.png" }
+plot.lines { { y = losses.ball, label = "ball" }, { y = losses.normal, label = "normal" }, title = "classifiers, by sampler",
+  xlabel = "epoch", ylabel = "cross entropy", file = run:path "classifier_loss.png" }
 local score = scores["classifier_" .. o.sampler]
 local marked = score:gt(o.threshold)
 local flagged = math.tointeger(marked:to("i64"):sum():item())

@@ -54,13 +54,20 @@ end
 
 -- ---- looks -----------------------------------------------------------------------------------------------------------------------
 
--- Ten colours that stay apart for colour-blind eyes and in print (Paul Tol's "bright" and "vibrant" schemes, mixed).
-local palette = { "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#004488", "#009988", "#777777" }
+-- Ten colours, found by a search: any two are a CIE distance of 26 apart or more (the first two: 49), as most eyes see them and as those do
+-- that lack the red, the green or the blue cones; tests/lua/test_figures.lua computes it.
+local palette = { "#1f66b4", "#dc0c4f", "#9c7a00", "#1dcfd6", "#5b2d59", "#ffa073", "#2b4500", "#c2c005", "#9aa8ff", "#ff4997" }
 gnuplot.palette = palette
+
+-- Shapes of points: filled circle, square, triangles, diamond, pentagon, then the same shapes open.
+local MARKERS = { 7, 5, 9, 11, 13, 15, 6, 4, 8, 12 }
 
 function gnuplot.colour(i) return palette[(i - 1) % #palette + 1] end
 
-local common = { "title", "xlabel", "ylabel", "file", "size", "logx", "logy", "xrange", "yrange", "legend", "equal" }
+-- The shape of class i: beyond ten classes colours come again, with another shape each time.
+function gnuplot.marker(i) return MARKERS[(i - 1 + (i - 1) // #palette) % #MARKERS + 1] end
+
+local common = { "title", "caption", "xlabel", "ylabel", "file", "size", "logx", "logy", "xrange", "yrange", "legend", "equal" }
 
 function gnuplot.check_keys(what, t, names)
   for k in pairs(t) do
@@ -147,6 +154,23 @@ function Figure:block(name, rows)
   self:add("%s", table.concat(lines, "\n"))
 end
 
+-- The caption, below everything, in lines of the figure's width. In the terminal it comes after the drawing (gnuplot.draw).
+function Figure:caption(o)
+  if not o.file then return end
+  local lines, line, wide = {}, nil, self.width / 7 // 1
+  for word in tostring(o.caption):gmatch "%S+" do
+    if line and utf8.len(text.visible(line)) + #word >= wide then
+      lines[#lines + 1], line = line, nil
+    end
+    line = line and line .. " " .. word or word
+  end
+  lines[#lines + 1] = line
+  self:add("set bmargin %g", #lines * 1.1 + (o.xlabel and 4.1 or 2.6))
+  for i, l in ipairs(lines) do
+    self:add("set label %s at screen 0.5, char %g center font ',10' textcolor rgb '#444444'", self:text(l), (#lines - i) * 1.1 + 0.8)
+  end
+end
+
 local function pair(v, what)
   if type(v) ~= "table" then error(("plot: %s: expected {low, high}, got a %s"):format(what, type(v)), 0) end
   if v[1] ~= nil and v[1] == v[2] then
@@ -180,7 +204,7 @@ function gnuplot.figure(o, default_size)
     if not (w and h and w >= 100 and h >= 100 and w <= 10000 and h <= 10000) then
       error("plot: size: expected {width, height} in pixels, 100 to 10000", 0)
     end
-    fig.extension = extension
+    fig.extension, fig.width = extension, w
     fig.terminal = "set terminal " .. terminals[extension]:format(11, w, h)
   else
     local columns = math.max(40, math.min(term.columns(1) or 80, 120))
@@ -192,7 +216,7 @@ function gnuplot.figure(o, default_size)
     add("set tics nomirror out scale 0.6 textcolor rgb '#333333'")
     add("set grid back linetype 1 linewidth 0.6 linecolor rgb '#e2e2e2'")
     add("set tmargin %s", o.title and "3" or "1.5")
-    add("set rmargin 3")
+    add("set rmargin 5") -- half of a number of seven digits at the end of the axis
     add("set key top right samplen 2 spacing 1.15 textcolor rgb '#333333' opaque fillcolor rgb '#ffffff' noautotitle")
   else
     add("set tics nomirror")
@@ -202,6 +226,7 @@ function gnuplot.figure(o, default_size)
   if o.title then add("set title %s%s", fig:text(o.title), o.file and ' font ",13" textcolor rgb "#111111" offset 0,-0.2' or "") end
   if o.xlabel then add("set xlabel %s%s", fig:text(o.xlabel), ink) end
   if o.ylabel then add("set ylabel %s%s", fig:text(o.ylabel), ink) end
+  if o.caption then fig:caption(o) end
   if o.equal ~= nil and type(o.equal) ~= "boolean" then error("plot: equal: expected true or false, got " .. text.show(o.equal), 0) end
   if o.equal then add("set size ratio -1") end
   if o.logx then add("set logscale x") end
@@ -282,6 +307,7 @@ function gnuplot.draw(figure, o)
   if not o.file then
     drawing = drawing:gsub("\f", ""):gsub("[ \t]+\n", "\n"):gsub("^\n+", ""):gsub("\n+$", "\n")
     io.write(drawing)
+    if o.caption then io.write(text.visible(tostring(o.caption)), "\n") end
     return nil
   end
   if not drawing:find(endings[figure.extension], -16, true) then error("plot: gnuplot did not finish the picture", 0) end

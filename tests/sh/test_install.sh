@@ -26,7 +26,8 @@ check 'make install' make --no-print-directory install PREFIX="$prefix" BUILD="$
 for file in bin/mascon lib/lua/5.4/mascon.so lib/libmascon.so lib/libmascon.a include/mascon.h share/man/man1/mascon.1; do
   check "installed $file" test -s "$prefix/$file"
 done
-check 'installed the Lua part' diff -r scripts/mascon "$prefix/share/mascon" --exclude=examples
+check 'installed the Lua part' diff -r scripts/mascon "$prefix/share/mascon" --exclude=examples --exclude=tutorial
+check 'installed the tutorial' diff -r scripts/tutorial "$prefix/share/mascon/tutorial"
 check 'nothing outside bin, lib, include, share' test "$(ls "$prefix" | tr '\n' ' ')" = 'bin include lib share '
 
 cd "$top" || exit 1 # nothing of the source tree is near
@@ -39,6 +40,21 @@ folders='require "mascon"; local nn = require "mascon.nn"; print(#nn.linear(3, 2
 check 'modules in folders, installed program' says $'2\ttrue' "$prefix/bin/mascon" -e "$folders"
 check 'modules in folders, lua5.4' says $'2\ttrue' stock -e "$folders"
 check 'mascon.so brings no second Lua' bash -c "! ldd '$prefix/lib/lua/5.4/mascon.so' | grep -i liblua && ! nm -D --defined-only '$prefix/lib/lua/5.4/mascon.so' | grep ' lua_'"
+
+# The manual page's examples, as they look in a terminal, are typed there.
+page() {
+  if command -v groff >/dev/null; then
+    groff -mdoc -Tutf8 -rLL=200n -P-cbou "$prefix/share/man/man1/mascon.1"
+  else
+    sed -n "s/^\.Dl/     /p" "$prefix/share/man/man1/mascon.1" | sed "s/\\\\(aq/'/g"
+  fi
+}
+page | sed -n 's/^ *\$ //p' >examples
+check 'the manual page has examples' test "$(wc -l <examples)" -ge 3
+while read -r line; do
+  [ -z "$SAN" ] || [[ $line == *' -e '* ]] || line="$line --help" # training under sanitizers is other tests' work
+  check "manual page: $line" env PATH="$prefix/bin:$PATH" bash -c "$line"
+done <examples
 
 cat >user.c <<'C'
 #include <mascon.h>

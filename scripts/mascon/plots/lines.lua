@@ -43,7 +43,7 @@ end
 local function lines(o)
   gnuplot.check_options("lines", o, { "x", "y", "label", "points", "dashed", "colour" })
   local fig = gnuplot.figure(o, { 800, 500 })
-  local curves = {}
+  local curves, whole, least, most = {}, not o.logx, math.huge, -math.huge
   for i, c in ipairs(gnuplot.series("lines", o, "y", { "x", "label", "points", "dashed", "colour" }, "x")) do
     local y = numbers(c.y, "y")
     local x = (c.x or o.x) and numbers(c.x or o.x, "x")
@@ -53,6 +53,12 @@ local function lines(o)
     for at = 1, kept and #kept or #y do
       local j = kept and kept[at] or at
       rows[at] = { x and num(x[j]) or tostring(j), num(y[j]) }
+    end
+    for j = 1, whole and #y or 0 do
+      local v = x and x[j] or j
+      whole = v == math.floor(v)
+      least, most = math.min(least, v), math.max(most, v)
+      if not whole then break end
     end
     if #rows == 0 then rows[1] = { "NaN", "NaN" } end
     fig:block("d" .. i, rows)
@@ -66,6 +72,7 @@ local function lines(o)
     end
     curves[i] = ("$d%d using 1:2 %s %s"):format(i, style, c.label and "title " .. fig:text(c.label) or "notitle")
   end
+  if whole and most > least and most - least <= 10 then fig:add("set xtics 1") end -- no half epochs
   if #curves == 0 then error("plot.lines: nothing to draw: expected arrays of numbers", 0) end
   return fig:plot("plot " .. table.concat(curves, ", \\\n  "))
 end
