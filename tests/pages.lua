@@ -11,7 +11,7 @@
 -- ```sh         is typed at a shell, each line by itself; `mascon` is the program that runs this. # --> as above.
 -- Other blocks are not run. A piece without --> may print what it likes. Prints `ok` or `not ok` for each block, fails when one is not.
 local ms = require "mascon"
-local prompt = require "mascon.prompt"
+local entry = require "mascon.entry"
 local system = require "mascon.system"
 
 local program = os.getenv "MASCON" or "mascon"
@@ -48,7 +48,7 @@ local function printed(f)
   end
   local ok, message = pcall(f)
   io.write, print = write, old_print -- luacheck: ignore
-  if not ok then kept[#kept + 1] = "error: " .. tostring(message):gsub("^prompt:%d+: ", "") .. "\n" end
+  if not ok then kept[#kept + 1] = "error: " .. tostring(message):gsub("^%[%d+%]:%d+: ", "") .. "\n" end
   return table.concat(kept), not ok
 end
 
@@ -74,20 +74,11 @@ end
 
 local session = setmetatable({ ms = ms, nn = ms.nn, optim = ms.optim, ml = ms.ml, data = ms.data }, { __index = _G })
 
-local function compiled(code)
-  code = prompt.prepare(code)
-  local f = load("return " .. code, "=prompt", "t", session)
-  if f then return f end
-  return load(code, "=prompt", "t", session)
-end
-
 local function typed(block)
   local piece, want, started, f, message = {}, {}, 1, nil, nil
   local function finish()
     if not f then return end
-    local got, failed = printed(function() (function(...)
-      if select("#", ...) > 0 then prompt.show(...) end
-    end)(f()) end)
+    local got, failed = printed(function() entry.finish(f()) end)
     if #want > 0 then compare(got, want) end
     if failed and not (want[#want] or ""):find "^error:" then error(got, 0) end
     piece, want, f = {}, {}, nil
@@ -100,14 +91,14 @@ local function typed(block)
         finish()
         if #piece == 0 then started = i end
         piece[#piece + 1] = code
-        f, message = compiled(table.concat(piece, "\n"))
-        if not f and not message:find "<eof>'?$" then error(message, 0) end
+        f, message = entry.compile(table.concat(piece, "\n"), session)
+        if not f and message ~= true then error(message, 0) end
       elseif #piece > 0 and not f then
         piece[#piece + 1] = ""
       end
       if said then want[#want + 1] = said end
       if i == #block then
-        if #piece > 0 and not f then error(message, 0) end
+        if #piece > 0 and not f then error("it ends too early", 0) end
         finish()
       end
     end)
