@@ -28,6 +28,7 @@ static const struct {
     {"time", "term", "time"},
     {"with_seed", "seeds", "with_seed"},
     {"custom_function", "custom", NULL},
+    {"help", "help", "ask"},
     {"fit", "fit", "fit"},
     {"validate", "fit", "validate"},
     {"jacobian", "derivatives", "jacobian"},
@@ -42,10 +43,10 @@ static const struct {
 
 /* Modules that are no fields of `ms`: parts of others (all that lie in folders), or reached by an alias. */
 static bool is_internal(const char *name) {
-  static const char *const names[] = {"strict",    "text",     "prompt",   "log",    "plots",       "gnuplot", "dataset",
-                                      "show",      "options",  "names",    "plain",  "seeds",       "jansson", "tiles",
-                                      "arguments", "fields",   "state",    "custom", "derivatives", "loader",  "samplers",
-                                      "entry",     "debugger", "commands", "picture"};
+  static const char *const names[] = {"strict",    "text",     "prompt",   "log",     "plots",       "gnuplot", "dataset",
+                                      "show",      "options",  "names",    "plain",   "seeds",       "jansson", "tiles",
+                                      "arguments", "fields",   "state",    "custom",  "derivatives", "loader",  "samplers",
+                                      "entry",     "debugger", "commands", "picture", "docs",        "inspect", "complete"};
   if (strchr(name, '.')) return true;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;

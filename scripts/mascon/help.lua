@@ -1,252 +1,342 @@
--- help: ms.help(name) and ?name at the prompt. Operations explain themselves by their rows; functions of the Lua part by the comment above
--- them in their source; settings of the runtime by the comments at the end of this file.
+-- help: ms.help(name) and ?name at the prompt. What is public has a record (docs.lua); what is alive is described: a model by its layers, a
+-- function by its arguments and where it was written, a table by what it holds.
 local ms = require "mascon"
+local docs = require "mascon.docs"
+local inspect = require "mascon.inspect"
+local term = require "mascon.term"
 local text = require "mascon.text"
+local help = {}
 
-local kinds = {
-  [0] = "tensor", "tensor (floating)", "tensor or number", "list of tensors", "tensor, changed in place", "positions (integers from 1)",
-  "labels (integers from 1)", "integer", "size", "dimension", "dimension or list of them", "position", "list of sizes",
-  "integer or list of them", "boolean", "number", "dtype", "word", "number or list of them",
-}
+-- ---- lines ---------------------------------------------------------------------------------------------------------------------------
 
-local rows
-local function row(name)
-  if not rows then
-    rows = {}
-    for _, r in ipairs(ms.ops()) do
-      rows[r.name] = not r.private and r or nil
-      for _, alias in ipairs(r.aliases) do rows[alias] = r end
+local function width() return math.max(40, math.min(term.columns() or 100, 110)) end
+
+-- One paragraph as lines of at most `most` columns, each behind `indent`; lines that go on are indented by `more` besides.
+local function wrap(s, indent, more, most)
+  local out, line = {}, indent
+  for word in s:gmatch "%S+" do
+    if #line > #indent and utf8.len(line) and utf8.len(line) + 1 + #word > most then
+      out[#out + 1] = line
+      line = indent .. more .. word
+    else
+      line = line:find "%S" and line .. " " .. word or line .. word
     end
   end
-  return rows[name]
-end
-
--- "x:tensor dim:dim=-1 ..." as lines, one per argument.
-local function arguments(r)
-  local signature = r.signature:gsub("%b()", function(words) return (words:gsub("|", "/")) end) -- the other | begins defaults of operands
-  local lines, plain = {}, signature:gsub("|.*", "")
-  local defaults = {}
-  for k, v in (signature:match("|(.*)") or ""):gmatch("(%a):?[%a_]*=(%S+)") do defaults[k] = v end
-  local i = 0
-  for item in plain:gmatch("%S+") do
-    i = i + 1
-    local arg = r.args[i]
-    local default = item:match("=(.*)$") or r.elementwise and defaults[item:sub(1, 1)]
-    local words = item:match("enum%((.-)%)")
-    lines[i] = ("  %-14s %s%s"):format(arg.name, words and words:gsub("/", " | ") or kinds[arg.kind] or "?",
-      default == "none" and ", may be left out" or default and ", default " .. default or "")
-  end
-  return lines
-end
-
-local function of_row(r)
-  local names = {}
-  for i, a in ipairs(r.args) do names[i] = a.name end
-  local out = { ("ms.%s(%s)%s"):format(r.name, table.concat(names, ", "),
-    r.args[1] and r.args[1].tensor and #r.args > 0 and ("   or   %s:%s(%s)"):format(names[1], r.name, table.concat(names, ", ", 2)) or "") }
-  out[#out + 1] = "  " .. r.doc
-  if #r.aliases > 0 then out[#out + 1] = "  also called " .. table.concat(r.aliases, ", ") end
-  out[#out + 1] = table.concat(arguments(r), "\n")
-  if r.elementwise then
-    local in_place = r.no_grad and "" or (", in place: x:%s_(...)"):format(r.name)
-    out[#out + 1] = ("  element by element: %s; operands are broadcast%s"):format(r.formula, in_place)
-  end
-  local kind = r.mutates and "changes its arguments in place; no gradient" or r.no_grad and "its result carries no gradient"
-    or r.create and "on the device in {device = ...}" or r.view and "a view: shares memory with x" or nil
-  if kind then out[#out + 1] = "  " .. kind end
+  out[#out + 1] = line
   return table.concat(out, "\n")
 end
 
--- The comment that begins with "-- NAME(", "-- NAME {" or "-- NAME: ", or "-- for x in NAME(", in the library's source, up to the end of
--- its block; with `part`, in the modules of that part only.
-local function of_source(name, part)
-  local word = name:gsub("%p", "%%%0")
-  local start, loop = "^%s*%-%- " .. word, "^%s*%-%- for [%w_, ]+ in " .. word .. "%("
-  for _, module in ipairs(ms.source()) do
-    local out, inside
-    local text_of = (not part or ("." .. module .. "."):find("." .. part .. ".", 1, true)) and ms.source(module) .. "\n" or ""
-    for line in text_of:gmatch("(.-)\n") do
-      local comment = line:match("^%s*%-%-%s?(.*)$")
-      if out and not comment then return table.concat(out, "\n") end
-      if out then
-        out[#out + 1] = comment
-      elseif comment and not inside and (line:find(start .. "%s*[%(%[{]") or line:find(start .. ":%s") or line:find(start .. "$")
-        or line:find(loop)) then
-        out = { comment }
-      end
-      inside = comment
+local function paragraph(s, indent, more) return wrap(s, indent, more or "", width()) end
+
+-- What a record says in one line: what it gives, where that is said in words, else its first sentence.
+local function brief(e)
+  local gives = e.signature:match "%-> ?(.*)$" or e.signature:match "%)%s*:%s*(.*)$" or not e.signature:find "[%({]" and e.signature
+  local s = gives and (e.text == "" or select(2, gives:gsub("%S+", "")) > 3) and gives or e.text:gsub("%s+", " ")
+  return s:match "^(.-)[%.;] " or s:match "^(.-)%.$" or s
+end
+
+-- "name  what it is", one line each, in columns.
+local function index(list, name_of)
+  local names, widest, out = {}, 0, {}
+  for i, e in ipairs(list) do
+    names[i] = name_of and name_of(e) or e.name
+    widest = math.max(widest, #names[i])
+  end
+  widest = math.min(widest, 34)
+  for i, e in ipairs(list) do
+    local line = ("  %-" .. widest .. "s  %s"):format(names[i], brief(e))
+    local most = width()
+    if utf8.len(line) and utf8.len(line) > most then line = line:sub(1, utf8.offset(line, most - 2) - 1) .. "..." end
+    out[i] = line
+  end
+  return table.concat(out, "\n")
+end
+
+-- Names in lines, as many to a line as fit.
+local function names_text(names, indent) return paragraph(table.concat(names, " "), indent or "  ") end
+
+-- ---- a record ------------------------------------------------------------------------------------------------------------------------
+
+local function argument_lines(e)
+  local out = {}
+  for _, a in ipairs(e.args) do
+    local kind = a.words or docs.KINDS[a.kind] or "?"
+    local default = a.default == "none" and ", may be left out" or a.default == "all" and ", all if left out"
+      or a.default and ", default " .. a.default or ""
+    out[#out + 1] = ("  %-14s %s%s"):format(a.name, kind, default)
+  end
+  return table.concat(out, "\n")
+end
+
+local function row_notes(e)
+  local r, out = e.row, {}
+  if r.elementwise then
+    out[1] = ("element by element; operands are broadcast%s"):format(rawget(ms.methods, r.name .. "_")
+      and (", in place: x:%s_(...)"):format(r.name) or "")
+  end
+  out[#out + 1] = r.mutates and "changes its argument in place; no gradient" or r.no_grad and "its result carries no gradient"
+    or r.create and "on the device in { device = ... }" or r.view and "a view: shares memory with x" or nil
+  return #out > 0 and paragraph(table.concat(out, "; "), "  ") or nil
+end
+
+-- Other names that are not plain variants of its own.
+local function also_called(e)
+  local own, out, seen = e.name:match "[%w_]+$", {}, {}
+  for _, name in ipairs(e.also) do
+    local word = name:match "[%w_]+$"
+    if word ~= own and word ~= own .. "_" and not word:find "_$" and not seen[word] then
+      seen[word] = true
+      out[#out + 1] = name:match "^nn%." and name or word
     end
   end
+  return out
 end
 
-local function resolve(path)
-  local v = ms
-  for part in path:gmatch("[^%.:]+") do
-    if type(v) ~= "table" then return nil end
-    v = v[part]
+-- "lr = 1e-3" is not broken between two lines.
+local function signature_text(s) return (paragraph(s:gsub(" = ", "\1=\1"), "", "    "):gsub("\1", " ")) end
+
+local function record(e)
+  local word = e.name:gsub("^ms%.", ""):gsub("%p", "%%%0")
+  local named = e.signature:gsub("^ms%.", ""):find("^" .. word .. "%s*[%({]") or e.name:find ":" or e.kind == "operation"
+  local out = { signature_text((named and "" or e.name .. ": ") .. e.signature) }
+  if e.method then out[#out + 1] = signature_text(e.method) end
+  if e.text ~= "" then out[#out + 1] = paragraph(e.text, "  ") end
+  if e.args and #e.args > 0 then out[#out + 1] = argument_lines(e) end
+  local notes = e.kind == "operation" and row_notes(e)
+  if notes then out[#out + 1] = notes end
+  local also = also_called(e)
+  if #also > 0 then out[#out + 1] = paragraph("also called " .. table.concat(also, ", "), "  ") end
+  if e.example ~= "" then out[#out + 1] = "  > " .. e.example:gsub("\n", "\n  > ") end
+  return table.concat(out, "\n")
+end
+
+-- The names in a room, or the methods of a kind of object, one line each; nil where there are none.
+local function contents(e)
+  if e.name == "ms" then return nil end
+  local list = docs.below(e.name .. (e.kind == "module" and "." or ":"))
+  local fields = e.kind ~= "module" and docs.below(e.name .. ".") or {}
+  if #fields > 0 then table.move(list, 1, #list, #fields + 1, fields) else fields = list end
+  if #fields == 0 then return nil end
+  return index(fields, function(f) return f.name:sub(#e.name + (e.kind == "module" and 2 or 1)) end)
+end
+
+local function of_entry(e, others)
+  local out = { record(e) }
+  local inside = contents(e)
+  if inside then out[#out + 1] = inside end
+  if others and #others > 0 then
+    local names = {}
+    for i, o in ipairs(others) do names[i] = "?" .. o.name end
+    out[#out + 1] = paragraph("see also " .. table.concat(names, " "), "  ")
   end
-  return v
+  return table.concat(out, "\n")
 end
 
--- ms.help(name) -> text: an operation ("softmax"), a function ("nn.linear"), "operations" for all of their names, or nothing for an
--- overview.
-return function(name)
+-- ---- what is alive -------------------------------------------------------------------------------------------------------------------
+
+local by_value -- function or class of the library -> its record
+
+local function values_of_records()
+  if by_value then return by_value end
+  by_value = {}
+  for _, e in ipairs(docs.entries()) do
+    local v = ms
+    for part in e.name:gsub("^ms%.", ""):gmatch "[^%.]+" do
+      v = type(v) == "table" and not e.name:find ":" and rawget(v, part) or nil
+    end
+    if (type(v) == "function" or type(v) == "table") and not by_value[v] then by_value[v] = e end
+  end
+  by_value[ms] = docs.exact "ms"
+  return by_value
+end
+
+-- The record of a function, class or room of the library itself, or nil.
+function help.record_of(v)
+  if type(v) ~= "function" and type(v) ~= "table" then return nil end
+  return values_of_records()[v]
+end
+
+-- Names of the methods that the classes of a module define, most derived first, down to nn.module: its own words.
+local function own_methods(v)
+  local out, seen, at = {}, {}, rawget(debug.getmetatable(v), "__index")
+  for _ = 1, 100 do
+    if type(at) ~= "table" or at == ms.nn.module then break end
+    for k, f in next, at do
+      if type(k) == "string" and type(f) == "function" and not k:find "^_" and not seen[k] and not docs.exact("m:" .. k) then
+        seen[k] = true
+        out[#out + 1] = k
+      end
+    end
+    local meta = debug.getmetatable(at)
+    at = type(meta) == "table" and rawget(meta, "__index") or nil
+  end
+  table.sort(out)
+  return out
+end
+
+local function methods_of(class)
+  local names = {}
+  for _, e in ipairs(docs.below(class .. ":")) do names[#names + 1] = ":" .. e.name:match "[%w_]+$" end
+  return names
+end
+
+local function title_of(class)
+  for _, c in ipairs(docs.CLASSES) do
+    if c[1] == class then return c[2] end
+  end
+end
+
+-- help.describe(value [, name]) -> text: what a value is, then what can be done with it.
+function help.describe(v, name)
+  local e = help.record_of(v)
+  if e then return of_entry(e) end
+  local head, class = name and name .. ": " or "", docs.class_of(v)
+  local shown = inspect.text(v)
+  if not class then
+    if type(v) == "function" then return head .. inspect.signature(v) end
+    local kind = type(v)
+    if kind == "table" and next(v) == nil and not debug.getmetatable(v) then return head .. "an empty table" end
+    return ("%s%s%s%s"):format(head, kind == "number" and math.type(v) or kind, shown:find "\n" and "\n" or "  ", shown)
+  end
+  local out = { head .. title_of(class) .. (shown:find "\n" and "\n" or "  ") .. shown }
+  if class == "m" then
+    local own = own_methods(v)
+    for i, k in ipairs(own) do own[i] = ":" .. k end
+    if #own > 0 then out[#out + 1] = "its class has\n" .. names_text(own) end
+    local list = nil
+    for _, kind in ipairs { "list", "dict" } do
+      local first = docs.below(kind .. ":")[1]
+      local word = first and first.name:match "[%w_]+$"
+      if word and inspect.raw_field(v, word) then list = kind end
+    end
+    if list then out[#out + 1] = "of its kind (?" .. list .. ")\n" .. names_text(methods_of(list)) end
+  end
+  local words = methods_of(class)
+  if class == "estimator" then
+    local own = {}
+    for _, word in ipairs(words) do
+      if inspect.raw_field(v, word:sub(2)) then own[#own + 1] = word end
+    end
+    words = own
+  end
+  if class == "x" then
+    out[#out + 1] = paragraph("methods: every operation (?operations), and these (?x)", "") .. "\n" .. names_text(words)
+  else
+    out[#out + 1] = ("methods (?%s, ?%s:NAME)\n"):format(class, class) .. names_text(words)
+  end
+  return table.concat(out, "\n")
+end
+
+-- ---- asking --------------------------------------------------------------------------------------------------------------------------
+
+local function operations()
   local list = {}
   for _, r in ipairs(ms.ops()) do list[#list + 1] = not r.private and r.name or nil end
   table.sort(list)
-  if name == "operations" then return table.concat(list, " ") end
-  if name == nil or name == "" then
-    return ("operations: %d, such as matmul conv2d softmax; ms.help(\"operations\") or ?operations lists them"):format(#list)
-      .. "\nparts: ms.nn ms.optim ms.ml ms.data ms.transforms ms.plot ms.image ms.args ms.run ms.tensorboard ms.checkpoint ms.progress"
-      .. " ms.meter ms.fit ms.sweep ms.summary"
-      .. "\nmore: ms.tensor ms.zeros ms.ones ms.grad ms.no_grad ms.scope ms.compile ms.seed ms.save ms.load ms.threads ms.precision; "
-      .. "x:backward x:item x:totable x:to x:detach"
-      .. '\nms.help("softmax") or ?softmax explains one'
-  end
-  if type(name) ~= "string" then error("help: expected a name, as ms.help(\"softmax\")", 2) end
-  name = name:gsub("^ms[%.:]", ""):gsub("^x:", "")
-  local r = row(name:match("[%w_]+$")) or row((name:match("[%w_]+$") or ""):gsub("_$", ""))
-  if r and not name:find("%.") then return of_row(r) end
-  local t = of_source("ms." .. name) or of_source(name)
-  for _, object in ipairs { "x:", "m:", "o:", "ds:", "loader:" } do t = t or of_source(object .. name) end
-  if t then return t end
-  local v = resolve(name)
-  local part, last = name:match "^([%w_]+)[%.:]([%w_]+)$"
-  if v ~= nil and part then -- data.read_csv is read_csv in the part's own sources; transforms.pad is not the operation pad
-    t = of_source(last, part)
-    if t then return t end
-  end
-  if r and (v == nil or v == ms[r.name] or type(v) ~= "function") then return of_row(r) end
-  for _, q in ipairs(type(v) == "function" and ms.ops() or {}) do -- nn.huber is ms.huber_loss
-    if not q.private and ms[q.name] == v then return of_row(q) end
-  end
-  if v ~= nil then return ("ms.%s is a %s"):format(name, type(v)) end
-  return ("nothing is known of '%s'%s"):format(name, text.hint(name, list))
+  return list
 end
 
--- ms.compile(f) -> step, which is called as f is
--- Records what f does with tensors (forward, backward, optimizer) and replays it: the first call runs f, the second records, the third
--- records and compares, from the fourth on f's Lua does not run, so that what changes from call to call must be handed in (numbers and
--- tensors may be) or be an optimizer's lr. Other sizes, dtypes, train or eval mode, fields of modules, variables that f and what
--- it calls captured (not fields of plain tables, nor globals), and numbers that f looks at (compares, counts with) by value: a recording of
--- its own. MASCON_COMPILE=check runs f
--- as well, every time, and compares; =off only f. step:report() -> what was recorded; step:profile(n, ...) -> where the time of n replays
--- with these arguments goes (they train, if the step does).
+local function overview()
+  return table.concat({
+    "?NAME explains one: ?softmax ?nn.linear ?optim.adam ?x:item, and a variable of yours: ?model",
+    ("operations: %d, such as matmul conv2d softmax, as ms.softmax(x) or x:softmax(); ?operations lists them"):format(#operations()),
+    "rooms: ?nn ?optim ?optim.lr_scheduler ?ml ?data ?transforms ?plot ?image ?checkpoint ?meter ?args ?json",
+    "objects: ?x a tensor, ?m a module, ?o an optimizer, ?ds a data set, ?loader, ?run, ...",
+    "more: ?ms.tensor ?ms.grad ?ms.no_grad ?ms.compile ?ms.fit ?ms.sweep ?ms.run ?ms.save ?ms.load ?ms.seed; ?functions lists those of ms",
+    "??word searches names and texts" }, "\n")
+end
 
--- ms.recompute(f, ...) -> what f(...) gives
--- Memory for time (PyTorch's checkpoint): what f computes on the way is not kept for the backward pass, which calls f again when it
--- wants those values, with random numbers drawn as before. Gradients are the same, of any order, in f's arguments and in the parameters it
--- captured; it may return several values, call ms.recompute itself, and be part of a compiled step, which then plans less memory. f must
--- do the same both times, and not differentiate its own values inside. What it changes in place (running statistics) changes both times.
+-- ??word: the records whose name, or else whose text, has the words; names first.
+local function search(words)
+  local named, told = {}, {}
+  local list = {}
+  for word in words:lower():gmatch "%S+" do list[#list + 1] = word end
+  if #list == 0 then return "??WORD searches names and texts; ??learning rate: both words" end
+  for _, e in ipairs(docs.entries()) do
+    local name = (e.name .. " " .. table.concat(e.also, " ")):lower()
+    local all = name .. " " .. e.signature:lower() .. " " .. e.text:lower()
+    local in_name, in_all = true, true
+    for _, word in ipairs(list) do
+      in_name = in_name and name:find(word, 1, true) ~= nil
+      in_all = in_all and all:find(word, 1, true) ~= nil
+    end
+    if in_name then named[#named + 1] = e elseif in_all then told[#told + 1] = e end
+  end
+  if #named + #told == 0 then return ("nothing has the words '%s'"):format(text.visible(words)) end
+  table.move(told, 1, #told, #named + 1, named)
+  local hidden = #named - 40
+  for i = #named, 41, -1 do named[i] = nil end
+  return index(named) .. (hidden > 0 and ("\n  ... %d more; another word narrows it"):format(hidden) or "")
+end
 
--- ms.detect_nan() -> is it on?; ms.detect_nan(true or false) sets it; ms.detect_nan(f, ...) -> what f(...) gives, with it on
--- An operation that gives NaN or infinity is then an error that names it, the element, what an elementwise one was given there, and the
--- script's line; in a backward pass both that line and the one that made the result. NaN counts unless the script wrote it (a number
--- argument is NaN; a tensor is only copied or made of numbers); infinity counts where nothing that the operation was given is infinite: a
--- mask of -inf, and softmax over it, are fine. Also: local d <close> = ms.detect_nan(true), until the end of the block.
--- A compiled step is replayed all the same. Each replay then costs a copy of what the step writes in place, other memory for gradients, and
--- one question about what it wrote and gives. If NaN or infinity is there, all is put back and the step runs once as it is, which finds the
--- operation; afterwards all is as before the call. What never leaves the step is not seen. A step that leaves infinity on purpose runs
--- twice once, and is asked about NaN only from then on.
+local function nearest(name)
+  local all = {}
+  local word = name:match "[%w_]+$" or name
+  for _, e in ipairs(docs.entries()) do
+    all[#all + 1] = e.name:match "[%w_]+$"
+    for _, other in ipairs(e.also) do all[#all + 1] = other:match "[%w_]+$" end
+  end
+  local near = text.nearest(word, all)
+  return ("nothing is known of '%s'%s; ??%s searches"):format(text.visible(name), near and ("; did you mean ?%s?"):format(near) or "",
+    text.visible(word))
+end
 
--- ms.threads() -> how many threads the kernels use; ms.threads(n) sets it
--- At first MASCON_THREADS, else the cores this process may use. Results are the same to the bit with any number (ms.deterministic).
+-- help.about(name) -> text: what ?name shows for a name of the library; nil where there is no such name.
+function help.about(name)
+  if name == "operations" then return names_text(operations(), "") end
+  if name == "functions" then return index(docs.below "ms.") end
+  local e, others = docs.find(name)
+  if e and e.kind == "module" and others then others = {} end
+  return e and of_entry(e, others) or nil
+end
 
--- ms.deterministic() -> true or false; ms.deterministic(bool) sets it
--- true, as at first: the same bits whatever the number of threads. false: sums may be cut by the number of threads, which saves a little
--- memory and time where there are few; the last bits then depend on it.
+-- ms.help([what]) -> text. what: a name ("softmax", "nn.linear", "operations", "?word" to search), a value, or nothing for an overview.
+function help.ask(what, ...)
+  if select("#", ...) > 0 then error("help: expected one name or value", 2) end
+  if what == nil or what == "" then return overview() end
+  if type(what) ~= "string" then return help.describe(what) end
+  if what:find "^%?" then return search(what:sub(2)) end
+  return help.about(what) or nearest(what)
+end
 
--- ms.flush_denormal() -> true or false; ms.flush_denormal(bool) sets it
--- true, as at first on x86-64: operations on the CPU take numbers too small for full precision (f32 below 1.18e-38, f64 below 2.2e-308)
--- for zero, as JAX does (conversions, and so `item` and printing of f32, too; moves keep their bits). false: IEEE 754's gradual underflow,
--- as in PyTorch; a training step whose sigmoids have saturated can then take three times as long: each product with such a number takes
--- some hundred cycles.
+-- What ?line shows at the prompt, of which `line` is what stands behind the first ?. value(path) -> found?, value: the user's own variable.
+-- What lives is described first; Lua's own functions only where the library has nothing of that name.
+function help.typed(line, value)
+  line = line:match "^%s*(.-)%s*$"
+  if line == "" or line:find "^%?" then return help.ask(line) end
+  local path = line:match "^[%a_][%w_]*[%.:%w_%[%]]*$"
+  local found, v = false, nil
+  if path then found, v = value(path) end
+  local member = path and help.member(path, value)
+  if member then return member end
+  local own = found and type(v) == "function" and inspect.builtin(v)
+  local told = docs.find((line:gsub("%(.*$", "")))
+  if found and not own then
+    local e = help.record_of(v)
+    if e then return of_entry(e, select(2, docs.find(line))) end
+    local too = told and not path:find "[%.:]" and told.name ~= path and ("\nsee also ?%s"):format(told.name) or ""
+    return help.describe(v, path) .. too
+  end
+  if own and not (told and told.kind ~= "method") then return ("%s: %s"):format(path, inspect.signature(v)) end
+  local answer = help.about((line:gsub("%(.*$", "")))
+  if answer then return answer .. (own and ("\n  %s alone is Lua's own function"):format(path) or "") end
+  if line:find "^[%w_%.:]+$" then return nearest(line) end
+  return ("expected a name, as ?softmax, ?nn.linear, ?model; got %s"):format(text.show(line))
+end
 
--- ms.precision() -> "f32" or "bf16"; ms.precision(name) sets it
--- How f32 products are computed. "f32", as at first: in f32 throughout. "bf16": operands of large products (matmul, linear) and of
--- convolutions are rounded to bf16, 8 bits of mantissa, and the products added up in f32; tensors stay f32. On AMX where the processor
--- has it (MASCON_AMX=0: not), else with AVX512_BF16, where gradients of convolution weights stay f32; raises where there is neither.
--- A compiled step goes by the precision it is called under.
+-- ?model.parameters, ?opt:step: the method of a live value, or nil.
+function help.member(path, value)
+  local owner, name = path:match "^(.-)[%.:]([%a_][%w_]*)$"
+  if not owner then return nil end
+  local found, v = value(owner)
+  local class = found and docs.class_of(v)
+  if not class then return nil end
+  for _, prefix in ipairs(class == "m" and { "list", "dict", "m" } or { class }) do
+    local e = docs.exact(prefix .. ":" .. name) or docs.exact(prefix .. "." .. name)
+    if e and (prefix == class or inspect.raw_field(v, name)) then return of_entry(e) end
+  end
+  local f = inspect.raw_field(v, name)
+  return f ~= nil and help.describe(f, path) or nil
+end
 
--- ---- what C gives ----------------------------------------------------------------------------------------------------------------
-
--- ms.tensor(values [, { dtype =, device =, requires_grad = }]) -> tensor
--- From nested lists of numbers (f32 unless told, whole numbers too: labels and positions want { dtype = "i64" }; booleans give bool), or
--- a copy of a tensor.
-
--- ms.zeros(shape [, { dtype =, device =, requires_grad = }]), as ms.zeros{2, 3}; ms.ones, and x:zeros_like(), likewise
-
--- ms.ones(shape [, { dtype =, device =, requires_grad = }]), as ms.ones{2, 3}
-
--- ms.grad(y, x [, { gradient =, allow_unused = }]) -> dy/dx
--- y has one element, or gradient (PyTorch's grad_outputs) says what its elements weigh. For a list of x, a list (false where unused); for a
--- list of y (and of gradients) the sum. The results are ordinary tensors, which can be differentiated again: retain_graph and create_graph
--- are as if they were set.
-
--- ms.no_grad(f, ...) -> what f(...) gives, computed without a graph
--- Or, until the end of a block: local guard <close> = ms.no_grad(). Without `local ... <close>` it stays so.
-
--- ms.enable_grad(f, ...): as ms.no_grad, the other way
-
--- ms.scope() -> scope: local s <close> = ms.scope() at the top of a block
--- Tensors made until the block ends are freed at its end, unless s:keep(x) was said.
-
--- ms.seed(n): starts the default generator anew, from the whole number n, and Lua's own (math.random) as well
-
--- ms.save(path, tensors [, metadata]): a safetensors file, written whole or not at all; NumPy's npz or npy where the name ends so
--- tensors by name, as model:state_dict() gives them, or a list of { name, tensor } (npy: one tensor); metadata: texts by name.
-
--- ms.load(path [, { device =, max_bytes =, names =, mmap = }]): whatever the file is, by its content and not by its name
--- safetensors, npz -> tensors by name, metadata, list of the names in the file's order. npy, IDX, PNG, JPEG (u8, channels x height x width)
--- -> one tensor. CSV -> as ms.data.read_csv. model:load_state_dict((ms.load(path))) takes the first value, by the parentheses. names: a
--- name or a list, only these are read. mmap = true: the tensors are the file itself, looked at when they are needed, so that it may be
--- larger than memory; changed in place they become copies, and the file stays. Dtypes that there are not: I8, I16, U16 become i32; U32,
--- U64 i64; floats of 4 and 8 bits f32; complex numbers of 64 bits pairs of f32.
-
--- ms.run(folder, { options = o, resume = o.resume }) -> run: the folder a script leaves behind
--- run:path(name), run:save(name, { model = m, ... }), run:load(name, { ... }), run:peek(name), run:rewind(epochs),
--- run:epoch { epoch = ... }, run:summary { ... }, run:close(). ?log shows a script with them; scripts/mnist_autoencoder.lua is one.
-
--- ms.tensorboard(folder [, { resume = step }]) -> board: a TensorBoard event file in the folder
--- board:scalar(tag, value, step), board:image(tag, x, step), board:histogram(tag, x, step), board:text(tag, text, step), board:flush(),
--- board:close(). resume: events from that step on, by earlier runs in the folder, are void.
-
--- x:backward([{ gradient =, inputs =, retain = }]): adds to p.grad the derivative of x by each parameter p
--- inputs: a parameter or a list of them, which alone get it (a generator's, where the critic's are not wanted): what only the others need
--- is not computed; gradient: what the elements of x weigh, where it has several; retain: it may be called again
-
--- x:index_put(index, values [, { accumulate = }]) -> x with x[index] = values; x:index_put_ changes x itself
--- index: whatever x[index] takes. accumulate: values are added, each time that a place is named.
-
--- x:item() -> the number or boolean that a tensor of one element holds
-
--- x:totable() -> nested lists, or a number for a scalar
-
--- x:to(dtype or device): x:to "f64", x:to "cuda", x:to { dtype =, device = }; x itself where nothing changes
-
--- x:detach() -> the same values without the graph
-
--- x:size() -> list of the sizes; x:size(dim) -> one; x.shape prints and compares
-
--- ms.memory() -> { live =, peak =, cached =, allocated =, ... } in bytes, of all devices, ms.memory(name) of one; ms.memory "reset" starts
--- the peaks anew, ms.memory "release" empties the caches of freed blocks
-
--- ms.synchronize(name): wait until the device (without a name: each in use) has done what it was asked; raises what went wrong meanwhile
-
--- ms.device(name) -> its full name and what it is; raises why there is no such device
-
--- ms.image.load(path [, { channels =, max_bytes = }]) -> u8 tensor C x H x W of a PNG or JPEG file; channels 1..4 converts
--- It may take 8 times the file and 64 MB of memory, or max_bytes in all.
-
--- ms.image.save(path, picture or pictures [, options of ms.image.grid]): a PNG file, written whole or not at all
--- One picture is H x W or C x H x W with C 1..4, u8 or numbers from 0 to 1; anything else becomes a grid.
-
--- ms.image.grid(pictures [, { columns =, padding = 2, scale = 1, background = 0, range = }]) -> u8 tensor C x H x W
--- pictures: N x C x H x W or N x H x W, C 1 or 3; or a list of pictures or batches. range: { lo, hi } become black and white, "auto": the
--- least and the greatest number.
-
--- ms.image.above(list [, { padding = 0, background = 1 }]) -> u8 tensor C x H x W: pictures of any sizes one above the other
-
--- ms.image.beside(list [, { padding = 0, background = 1 }]) -> u8 tensor C x H x W: pictures of any sizes from left to right
-
--- ms.data.fashion_mnist([options]) -> training set, test set: as ms.data.mnist, which see
+return help

@@ -1,115 +1,44 @@
 -- prompt: what the prompt prints and completes; prompt.c reads, entry.lua compiles and commands.lua has the % commands.
+local inspect = require "mascon.inspect"
 local text = require "mascon.text"
 local prompt = {}
 
-local WIDTH, ITEMS = 100, 60 -- characters before a table takes several lines; entries of it that are shown
-
--- ---- values ------------------------------------------------------------------------------------------------------------------
-
-local function quoted(s)
-  s = ("%q"):format(s):gsub("\\\n", "\\n"):gsub("\\9", "\\t"):gsub("\\13", "\\r")
-  return s
-end
-
-local function has_tostring(v)
-  local meta = debug.getmetatable(v)
-  return type(meta) == "table" and (meta.__tostring ~= nil or meta.__name ~= nil)
-end
-
--- One value inside a table: one line.
-local function short(v)
-  if type(v) == "string" then
-    return quoted(#v > 60 and v:sub(1, 57) .. "..." or v)
-  elseif type(v) == "table" and not has_tostring(v) then
-    if next(v) == nil then return "{}" end
-    return "{...}"
-  end
-  local s = tostring(v)
-  if s:find("\n", 1, true) then s = s:match("^[^\n]*") .. " ..." end
-  return s
-end
-
-local ranks = { number = 1, string = 2, boolean = 3 }
-local function before(a, b)
-  local ta, tb = type(a), type(b)
-  if ta ~= tb then return (ranks[ta] or 9) < (ranks[tb] or 9) end
-  if ta == "number" or ta == "string" then return a < b end
-  return tostring(a) < tostring(b)
-end
-
-local function key_text(k)
-  if type(k) == "string" then
-    return k:match("^[%a_][%w_]*$") or "[" .. quoted(k) .. "]"
-  end
-  return "[" .. short(k) .. "]"
-end
-
-local function table_text(t)
-  local parts, keys, n = {}, {}, rawlen(t)
-  for i = 1, math.min(n, ITEMS) do parts[i] = short(rawget(t, i)) end
-  for k in next, t do
-    if not (math.type(k) == "integer" and k >= 1 and k <= n) then keys[#keys + 1] = k end
-  end
-  table.sort(keys, before)
-  for i = 1, math.min(#keys, ITEMS) do
-    parts[#parts + 1] = key_text(keys[i]) .. " = " .. short(rawget(t, keys[i]))
-  end
-  local hidden = math.max(n - ITEMS, 0) + math.max(#keys - ITEMS, 0)
-  if hidden > 0 then parts[#parts + 1] = ("... %d more"):format(hidden) end
-  if #parts == 0 then return "{}" end
-  local line = "{" .. table.concat(parts, ", ") .. "}"
-  if #line <= WIDTH and not line:find("\n", 1, true) then return line end
-  if #keys == 0 then -- a long array: as many to a line as fit
-    local lines, row = {}, " "
-    for i, p in ipairs(parts) do
-      local item = " " .. p .. (i < #parts and "," or "")
-      if #row + #item > WIDTH then
-        lines[#lines + 1] = row
-        row = " "
-      end
-      row = row .. item
-    end
-    lines[#lines + 1] = row
-    return "{\n" .. table.concat(lines, "\n") .. "\n}"
-  end
-  return "{\n  " .. table.concat(parts, ",\n  ") .. "\n}"
-end
-
--- The text the prompt prints for a value.
-function prompt.text(v)
-  if type(v) == "string" then return quoted(v) end
-  if type(v) == "table" and not has_tostring(v) then return table_text(v) end
-  return tostring(v)
-end
+-- The text the prompt prints for a value: inspect.lua.
+prompt.text = inspect.text
 
 function prompt.show(...)
-  local out = table.pack(...)
-  for i = 1, out.n do out[i] = prompt.text(out[i]) end
-  io.write(table.concat(out, "\t", 1, out.n), "\n")
+  io.write(inspect.results(...), "\n")
 end
 
--- ?NAME: the help of the library, else what kind of value stands there.
+-- A variable as it is seen where the prompt stands: in a script that stands still its locals come before globals.
+local function variable(name)
+  local debugger = package.loaded["mascon.debugger"]
+  if debugger and debugger.names()[name] then return debugger.value(name) end
+  return rawget(_G, name)
+end
+
+-- The value of a path like a.b[1].c, whose names are read raw, so that asking runs nothing of the user's: is there one?, the value.
+local function live(path)
+  local first, rest = path:match "^([%a_][%w_]*)(.*)$"
+  local v = first and variable(first)
+  while v ~= nil and rest ~= "" do
+    local name, more = rest:match "^[%.:]([%a_][%w_]*)(.*)$"
+    local place, after = rest:match "^%[(%-?%d+)%](.*)$"
+    if not name and not place then return false end
+    v = inspect.raw_field(v, name or math.tointeger(place))
+    rest = more or after
+  end
+  return v ~= nil, v
+end
+
+-- ?NAME tells about a variable of the user's or a name of the library, ??WORD searches, ? alone says what there is.
 function prompt.help(line)
-  local name = line:match("^%s*%?%s*(.-)%s*$")
-  local ms = package.loaded.mascon
-  local help = type(ms) == "table" and ms.help
-  if name == "" then
-    print("?NAME or ?ms.NAME tells about an operation; Tab completes names, fields and methods; an expression prints its value.")
-    print("Ctrl-C stops the running command or drops the line; exit, quit or Ctrl-D leave.")
-    if help then
-      local answer = help()
-      if type(answer) == "string" then print(answer) end
-    end
-    return
+  local asked = line:match "^%s*%?(.*)$"
+  if asked:match "^%s*$" then
+    print("Tab completes names, fields and methods; an expression prints its value. Ctrl-C stops the running command or drops the line;")
+    print("exit, quit or Ctrl-D leave.")
   end
-  local short_name = name:gsub("^ms%.", ""):gsub("^.*:", "")
-  if help then
-    local answer = help(short_name)
-    if type(answer) == "string" then print(answer) end
-    return
-  end
-  local value = prompt.value(name)
-  print(value == nil and ("nothing is known about %s"):format(name) or ("%s: %s"):format(name, type(value)))
+  print(require("mascon.help").typed(asked, live))
 end
 
 -- ---- completion ------------------------------------------------------------------------------------------------------------------

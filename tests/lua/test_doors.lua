@@ -137,7 +137,7 @@ end
 function TestProgram.test_modules_in_folders()
   local nn = require "mascon.nn"
   lu.assertTrue(rawequal(require "mascon.layers.kit".nn, nn))
-  lu.assertStrContains(ms.help "nn.conv2d", "channels in, out")
+  lu.assertStrContains(ms.help "nn.conv2d", "channels_in, channels_out")
   for _, name in ipairs { "layers.kit", "layers", "state", "arguments" } do
     lu.assertErrorMsgContains("ms has no '" .. name .. "'", function() return ms[name] end)
   end

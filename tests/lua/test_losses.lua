@@ -25,7 +25,8 @@ end
 function TestLosses.test_help_tells_every_argument()
   for _, name in ipairs { "huber_loss", "nn.huber" } do
     local text = ms.help(name)
-    for _, line in ipairs { "ms.huber_loss(x, target, reduction, delta, weight)", "mean | sum | none, default mean", "delta  ",
+    for _, line in ipairs { "ms.huber_loss(x, target [, { reduction = \"mean\", delta = 1, weight = }])", "mean | sum | none, default mean",
+      "delta  ",
       ", default 1", "weight ", ", may be left out" } do
       lu.assertStrContains(text, line)
     end

@@ -229,7 +229,7 @@ function TestOptimClass.test_help_knows_all_of_it()
   for name in pairs(optim.lr_scheduler) do
     lu.assertStrContains(ms.help("optim.lr_scheduler." .. name), "optim.lr_scheduler." .. name .. "(")
   end
-  lu.assertStrContains(ms.help "optim", "optim: optimizers")
+  lu.assertStrContains(ms.help "optim", "optim: ms.optim, optimizers")
 end
 
 function TestOptimClass.test_what_a_class_says_is_checked()

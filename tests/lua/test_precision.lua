@@ -68,7 +68,7 @@ end
 function TestPrecision.test_help()
   for name, part in pairs { precision = "AMX", deterministic = "number of threads", threads = "MASCON_THREADS" } do
     for _, asked in ipairs { name, "ms." .. name } do
-      lu.assertStrContains(ms.help(asked), ("ms.%s() ->"):format(name))
+      lu.assertStrContains(ms.help(asked), ("ms.%s(["):format(name))
       lu.assertStrContains(ms.help(asked), part)
     end
   end
