@@ -110,6 +110,7 @@ void msl_open_csv(lua_State *L);
 void msl_open_folder(lua_State *L);
 void msl_open_ml(lua_State *L);
 void msl_open_compile(lua_State *L);
+void msl_open_protos(lua_State *L);
 
 /* The cell of the live number (live.c) at a stack index, or NULL. */
 ms_cell *msl_live(lua_State *L, int i);

@@ -73,6 +73,7 @@ static int search_text(lua_State *L) { /* upvalue: package */
   lua_pop(L, 1);
   const char *file = lua_tostring(L, -1);
   if (luaL_loadfilex(L, file, "t") == LUA_OK) {
+    ms_keep_text(L, file);
     lua_pushstring(L, file);
     return 2;
   }

@@ -13,11 +13,13 @@ typedef struct table_contents {
   int64_t settings, tensors;
 } table_contents;
 
-/* Is the value at i a table, and none that a library made? Their metatables have a name. */
+/* Is the value at i a table, and none that a library made? Their metatables have a name. The options of a script (ms.args) are its
+ * own: some may change while it runs (run:live). */
 static bool is_script_table(lua_State *L, int i) {
   if (!lua_istable(L, i)) return false;
-  if (luaL_getmetafield(L, i, "__name") != LUA_TNIL) return lua_pop(L, 1), false;
-  return true;
+  if (luaL_getmetafield(L, i, "__name") == LUA_TNIL) return true;
+  const bool options = lua_type(L, -1) == LUA_TSTRING && !strcmp(lua_tostring(L, -1), "mascon.args.options");
+  return lua_pop(L, 1), options;
 }
 
 /* Is it one of the script's, and no library? */

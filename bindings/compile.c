@@ -410,6 +410,25 @@ static int compile(lua_State *L) {
   return 1;
 }
 
+/* inside.restart(step [, f]): the step is as new: nothing that it has recorded counts any more, and f, if given, is its function.
+ */
+static int restart(lua_State *L) {
+  compiled *st = luaL_checkudata(L, 1, "mascon.step");
+  if (inside) return luaL_error(L, "compile: a compiled step runs: its functions cannot be replaced now");
+  if (!lua_isnoneornil(L, 2)) lua_pushvalue(L, 2), lua_setiuservalue(L, 1, 1);
+  if (lua_getiuservalue(L, 1, 2) == LUA_TTABLE)
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) { /* memory goes now, and not with the collector */
+      state *s = lua_touserdata(L, -1);
+      if (s) msl_drop_recordings(s);
+    }
+  msl_forget_all(st);
+  lua_newtable(L);
+  lua_setiuservalue(L, 1, 2);
+  lua_pushnil(L);
+  lua_setiuservalue(L, 1, 3);
+  return 0;
+}
+
 void msl_open_compile(lua_State *L) { /* stack: module, methods */
   const char *ask = getenv("MASCON_COMPILE"), *profile = getenv("MASCON_PROFILE");
   msl_profile_all = profile && !strcmp(profile, "1");
@@ -417,8 +436,11 @@ void msl_open_compile(lua_State *L) { /* stack: module, methods */
   msl_compile_off = mode == MODE_OFF;
   lua_pushcfunction(L, compile);
   lua_setfield(L, -3, "compile");
+  msl_inside(L);
+  lua_pushcfunction(L, restart);
+  lua_setfield(L, -2, "restart");
+  lua_pop(L, 1);
   msl_open_settings(L);
-
   msl_open_looks(L);
   msl_open_states(L);
   msl_open_live(L);

@@ -25,6 +25,7 @@ static const struct {
     {"plot", "plots", NULL},
     {"run", "log", NULL},
     {"global", "strict", "global"},
+    {"reload", "watch", "reload"},
     {"time", "term", "time"},
     {"with_seed", "seeds", "with_seed"},
     {"custom_function", "custom", NULL},
@@ -46,7 +47,8 @@ static bool is_internal(const char *name) {
   static const char *const names[] = {"strict",    "text",     "prompt",   "log",     "plots",       "gnuplot", "dataset",
                                       "show",      "options",  "names",    "plain",   "seeds",       "jansson", "tiles",
                                       "arguments", "fields",   "state",    "custom",  "derivatives", "loader",  "samplers",
-                                      "entry",     "debugger", "commands", "picture", "docs",        "inspect", "complete"};
+                                      "entry",     "debugger", "commands", "picture", "docs",        "inspect", "complete",
+                                      "pulse",     "watch",    "width"};
   if (strchr(name, '.')) return true;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;
@@ -108,6 +110,13 @@ static bool push_file(lua_State *L, const char *path) {
   lua_pop(L, 1);
   lua_pushfstring(L, "cannot read %s", path);
   return false;
+}
+
+void ms_keep_text(lua_State *L, const char *path) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, "mascon.texts");
+  const bool ok = push_file(L, path);
+  if (ok) lua_setfield(L, -2, path);
+  lua_pop(L, ok ? 1 : 2);
 }
 
 /* Push the loader of module NAME (a function); false, with nothing pushed, when there is no such module. A module that does not

@@ -26,6 +26,10 @@ void ms_text_only(lua_State *L);
 /* Lua's message about a binary chunk, if that is what lies on top, says what allows it. */
 void ms_say_refused(lua_State *L);
 
+/* Keep the text of a file that was loaded as Lua, under registry["mascon.texts"][path]: scripts/mascon/watch.lua compares with it.
+ */
+void ms_keep_text(lua_State *L, const char *path);
+
 /* Push the value of module "mascon.NAME", loading it if this is its first use; returns 1. Raises if there is none or it fails. */
 int ms_lua_require(lua_State *L, const char *name);
 

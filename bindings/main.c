@@ -23,6 +23,7 @@ static const char usage_text[] =
     "       mascon debug script.lua [arguments]\n"
     "       mascon [-i] -e CODE [arguments]\n"
     "       mascon\n"
+    "       mascon COMMAND [arguments]      (mascon COMMAND --help tells more; ./COMMAND runs a script of that name)\n"
     "\n"
     "  script.lua      run the script; its arguments are in `arg` and `...`; - reads it from standard input\n"
     "  -e CODE         run CODE, with ms, nn, optim, ml and data at hand\n"
@@ -33,6 +34,11 @@ static const char usage_text[] =
     "  -v, --version   print the version\n"
     "  -h, --help      print this\n"
     "\n"
+    "  watch script.lua [arguments]    run it, and swap in functions of it whose edits are saved, while it runs\n"
+    "  ps [FOLDER...]                  the runs there are (ms.run), and how far they are\n"
+    "  plot RUN... [--metric NAME]     curves of runs in the terminal; --follow draws again as they grow\n"
+    "  set RUN NAME=VALUE...           change options of a run that runs, if it has declared them live\n"
+    "\n"
     "With no script: the prompt when standard input is a terminal, else the script that comes in there.\n"
     "At the prompt ?NAME tells about an operation. Manual: man mascon\n";
 
@@ -40,10 +46,31 @@ typedef struct program_options {
   bool bytecode;      /* chunks may be that */
   bool prompt;        /* -i, or nothing else to do */
   bool debug;         /* debug script.lua */
+  bool watch;         /* watch script.lua */
   const char *code;   /* -e */
   const char *script; /* "-" for standard input; NULL when there is none */
+  const char *module; /* of a command that the library's Lua does (mascon ps); NULL when there is none */
   int first;          /* index in argv of the script (or of -e's code): what follows are its arguments */
 } program_options;
+
+/* `mascon NAME ...`: module: the Lua function that does it, called with the arguments; NULL: what follows is a script's command
+ * line, and it is watched. */
+static const struct {
+  const char *name, *module;
+} commands[] = {{"watch", NULL}, {"ps", "runs.ps"}, {"plot", "runs.plot"}, {"set", "runs.set"}};
+
+/* Is argv[*i] one of them? Then note it in o, and step over `watch`. 0, or the code to exit with. */
+static int read_command(int argc, char **argv, int *i, program_options *o) {
+  for (size_t k = 0; *i < argc && k < sizeof commands / sizeof *commands; k++) {
+    if (strcmp(argv[*i], commands[k].name)) continue;
+    if ((o->module = commands[k].module)) return 0;
+    o->watch = true;
+    if (++*i < argc && strcmp(argv[*i], "-")) return 0;
+    fputs("mascon: watch wants the script to run after it, a file\n", stderr);
+    return MS_EXIT_USAGE;
+  }
+  return 0;
+}
 
 /* Fill o; -1 to go on, else the code to exit with. */
 static int read_options(int argc, char **argv, program_options *o) {
@@ -81,7 +108,10 @@ static int read_options(int argc, char **argv, program_options *o) {
       return MS_EXIT_USAGE;
     }
   }
+  int code = read_command(argc, argv, &i, o);
+  if (code) return code;
   o->first = i;
+  if (o->module) return -1;
   if (i < argc) o->script = argv[i];
   else if (!o->prompt) {
     if (isatty(STDIN_FILENO)) o->prompt = true;
@@ -111,6 +141,8 @@ static int flush_output(int code) {
 /* os.exit that closes the state unless told not to: files are flushed, <close> and __gc run. */
 static int os_exit(lua_State *L) {
   int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  lua_pushinteger(L, status);
+  lua_setfield(L, LUA_REGISTRYINDEX, "mascon.exit_code");
   if (lua_isnone(L, 2) || lua_toboolean(L, 2)) lua_close(L);
   ms_team_end();
   exit(flush_output(status));
@@ -166,7 +198,10 @@ static int run_chunk(lua_State *L, int argc, char **argv, const program_options 
   if (o->prompt || o->debug) ms_debug_next();
   int nargs = 0;
   for (int i = o->first + 1; i < argc; i++, nargs++) lua_pushstring(L, argv[i]);
-  return ms_report(L, ms_call(L, nargs, 0));
+  const int code = ms_report(L, ms_call(L, nargs, 0));
+  lua_pushinteger(L, code);
+  lua_setfield(L, LUA_REGISTRYINDEX, "mascon.exit_code"); /* a run that the script left open tells how it ended */
+  return code;
 }
 
 static int run_code(lua_State *L, int argc, char **argv, const program_options *o) {
@@ -174,6 +209,28 @@ static int run_code(lua_State *L, int argc, char **argv, const program_options *
   if (code) return code;
   int status = luaL_loadbufferx(L, o->code, strlen(o->code), "=(command line)", "t");
   return status == LUA_OK ? run_chunk(L, argc, argv, o) : ms_report(L, status);
+}
+
+/* Call function `name` of the library's Lua module without arguments. */
+static void call_library(lua_State *L, const char *module, const char *name) {
+  ms_lua_require(L, module);
+  lua_getfield(L, -1, name);
+  lua_call(L, 0, 0);
+  lua_pop(L, 1);
+}
+
+/* A command that the library's Lua does: its module is a function of the arguments, which gives the code to exit with. */
+static int run_command(lua_State *L, int argc, char **argv, const program_options *o) {
+  luaL_checkstack(L, argc + 10, "too many arguments");
+  ms_lua_require(L, o->module);
+  int nargs = 0;
+  for (int i = o->first + 1; i < argc; i++, nargs++) lua_pushstring(L, argv[i]);
+  int code = ms_report(L, ms_call(L, nargs, 1));
+  if (!code) {
+    code = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+  return code;
 }
 
 static int run_script(lua_State *L, int argc, char **argv, const program_options *o) {
@@ -185,7 +242,9 @@ static int run_script(lua_State *L, int argc, char **argv, const program_options
     ms_syntax_error(L, path);
     return ms_report(L, status);
   }
+  if (path) ms_keep_text(L, path);
   if (!o->prompt) set_strict(L, path, true);
+  if (o->watch) call_library(L, "watch", "begin");
   return run_chunk(L, argc, argv, o);
 }
 
@@ -213,7 +272,8 @@ static int protected_main(lua_State *L) {
   if (!s->o.bytecode) ms_text_only(L);
   ms_lua_searcher(L);
   make_arg(L, s->argc, s->argv, s->o.first < s->argc ? s->o.first : 0);
-  if (s->o.code) s->code = run_code(L, s->argc, s->argv, &s->o);
+  if (s->o.module) s->code = run_command(L, s->argc, s->argv, &s->o);
+  else if (s->o.code) s->code = run_code(L, s->argc, s->argv, &s->o);
   else if (s->o.script) s->code = run_script(L, s->argc, s->argv, &s->o);
   if (s->o.prompt && !ms_debug_left()) {
     if (!s->o.code) s->code = session(L);

@@ -74,6 +74,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   msl_open_folder(L);
   msl_open_ml(L);
   msl_open_compile(L);
+  msl_open_protos(L);
   lua_setfield(L, -2, "methods"); /* ms.methods: scripts may add their own */
   ms_lua_library(L);
   return 1;

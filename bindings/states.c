@@ -27,13 +27,15 @@ static int state_gc(lua_State *L) {
   return 0;
 }
 
-static int step_gc(lua_State *L) {
-  compiled *st = luaL_checkudata(L, 1, "mascon.step");
+void msl_forget_all(compiled *st) {
   for (int i = 0; i < st->grads.n; i++) ms_release(st->grads.at[i].leaf);
   for (int i = 0; i < st->frozen.n; i++) ms_release(st->frozen.at[i].leaf);
   free(st->grads.at), free(st->frozen.at), free(st->captured), free(st->before);
-  st->grads = st->frozen = (leaf_list){0};
-  st->captured = st->before = NULL, st->n_captured = st->n_before = 0;
+  memset(st, 0, sizeof *st);
+}
+
+static int step_gc(lua_State *L) {
+  msl_forget_all(luaL_checkudata(L, 1, "mascon.step"));
   return 0;
 }
 

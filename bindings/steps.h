@@ -136,8 +136,9 @@ typedef struct compiled {
 /* states.c. The state of this call, pushed; NULL (nil pushed) when there are too many. n: arguments, from index 2 on. */
 state *msl_state_of(lua_State *L, compiled *st, arguments *v, int n);
 void msl_drop_recordings(state *s);
-int64_t msl_grads_key(const compiled *st);              /* what the leaves with and without .grad add to the key */
-int64_t msl_frozen_key(compiled *st);                   /* the same for the frozen ones */
+void msl_forget_all(compiled *st);         /* as after memset(st, 0, sizeof *st); the states go with the table that holds them */
+int64_t msl_grads_key(const compiled *st); /* what the leaves with and without .grad add to the key */
+int64_t msl_frozen_key(compiled *st);      /* the same for the frozen ones */
 int msl_watch_leaves(compiled *st, const ms_record *r); /* of a recording; -1 after ms_fail */
 void msl_open_states(lua_State *L);
 

@@ -14,11 +14,13 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -157,7 +159,10 @@ static int system_lock(lua_State *L) {
   lua_setmetatable(L, -2);
   if ((*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666)) < 0)
     return fail(L, "cannot open", path, errno);
-  if (flock(*fd, LOCK_EX | LOCK_NB)) {
+  int rc, tries = 4; /* whoever asks for the holder has the lock for some microseconds */
+  while ((rc = flock(*fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK && --tries)
+    nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL);
+  if (rc) {
     int why = errno;
     ssize_t n = pread(*fd, who, sizeof who, 0);
     fail(L, "cannot lock", path, why);
@@ -169,6 +174,45 @@ static int system_lock(lua_State *L) {
   if (ftruncate(*fd, 0) || pwrite(*fd, who, (size_t)n, 0) != n) { /* a full disk: it is locked all the same, by nobody known */
   }
   return 1;
+}
+
+/* system.holder(path) -> what the process wrote there that has the lock on this file (system.lock), or nil when none has. */
+static int system_holder(lua_State *L) {
+  char who[80];
+  const int fd = open(path_at(L, 1), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return luaL_pushfail(L), 1;
+  const bool free = !flock(fd, LOCK_SH | LOCK_NB) || errno != EWOULDBLOCK;
+  const ssize_t n = free ? 0 : pread(fd, who, sizeof who, 0);
+  close(fd);
+  if (free) luaL_pushfail(L);
+  else lua_pushlstring(L, who, n > 0 ? (size_t)n : 0);
+  return 1;
+}
+
+/* system.readlink(path) -> where the link leads, or nil. */
+static int system_readlink(lua_State *L) {
+  char to[PATH_MAX];
+  const ssize_t n = readlink(path_at(L, 1), to, sizeof to);
+  if (n < 0 || n == (ssize_t)sizeof to) luaL_pushfail(L);
+  else lua_pushlstring(L, to, (size_t)n);
+  return 1;
+}
+
+/* system.stamp(path) -> a text that is another one once the file was written or replaced, or nil where there is none. */
+static int system_stamp(lua_State *L) {
+  struct stat st;
+  if (stat(path_at(L, 1), &st) || !S_ISREG(st.st_mode)) return luaL_pushfail(L), 1;
+  lua_pushfstring(L, "%I.%I %I %I", (LUAI_UACINT)st.st_mtim.tv_sec, (LUAI_UACINT)st.st_mtim.tv_nsec, (LUAI_UACINT)st.st_size,
+                  (LUAI_UACINT)st.st_ino);
+  return 1;
+}
+
+/* system.sleep(seconds): less where a signal comes. */
+static int system_sleep(lua_State *L) {
+  const lua_Number s = luaL_checknumber(L, 1);
+  luaL_argcheck(L, s >= 0 && s < 1e6, 1, "expected a number from 0 on");
+  nanosleep(&(struct timespec){.tv_sec = (time_t)s, .tv_nsec = (long)((s - (lua_Number)(time_t)s) * 1e9)}, NULL);
+  return 0;
 }
 
 /* system.alive(pid) -> is there such a process? */
@@ -312,10 +356,13 @@ static int system_run(lua_State *L) {
 }
 
 int luaopen_mascon_system(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"mkdir", system_mkdir}, {"kind", system_kind}, {"replace", system_replace}, {"append", system_append},
-      {"list", system_list},   {"lock", system_lock}, {"alive", system_alive},     {"pid", system_pid},
-      {"run", system_run},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"mkdir", system_mkdir},       {"kind", system_kind},
+                                       {"replace", system_replace},   {"append", system_append},
+                                       {"list", system_list},         {"lock", system_lock},
+                                       {"alive", system_alive},       {"pid", system_pid},
+                                       {"run", system_run},           {"holder", system_holder},
+                                       {"readlink", system_readlink}, {"stamp", system_stamp},
+                                       {"sleep", system_sleep},       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -102,6 +102,7 @@ local function fit(part, k, inputs, corrupt)
     print(("%s: going on after epoch %d"):format(name, at.epoch))
   end
   if first == 1 and part == 1 then print(model) end
+  run:live("lr", adam) -- mascon set runs/mnist_autoencoder lr=1e-4
   local board = run:board(name, o.resume and (first - 1) * per_epoch + 1 or nil) -- what stands there from that step on is void
 
   -- One step, compiled: recorded in its first calls, then replayed.
@@ -119,6 +120,7 @@ local function fit(part, k, inputs, corrupt)
   for epoch = first, o.epochs do
     local mean, recent = ms.meter.mean(), ms.meter.mean()
     local bar = ms.progress(loader, { label = ("%s %d/%d"):format(name, epoch, o.epochs) })
+    bar:set { loss = mean }
     local i = 0
     for x in bar do
       local loss = step(x)
@@ -128,7 +130,6 @@ local function fit(part, k, inputs, corrupt)
       if i % every == 0 then
         trace.step[#trace.step + 1], trace.loss[#trace.loss + 1] = (epoch - 1) * per_epoch + i, recent:value()
         board:scalar("loss", recent:value(), (epoch - 1) * per_epoch + i)
-        bar:set { loss = recent:value() }
         recent:reset()
         if ms.time() - drawn > o.refresh then
           draw(name, trace, model, inputs)

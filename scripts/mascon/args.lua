@@ -234,6 +234,22 @@ function args.within(o, name, range)
 end
 
 local Options = { __name = "mascon.args.options" }
+local specs = setmetatable({}, { __mode = "k" }) -- options -> what they were read by
+
+-- args.convert(o, name, s) -> the value that --name s would give o's option, or nil and why not; o: of ms.args, or a plain table, whose
+-- values then say what kind is expected. For an option that changes while the script runs (run:live).
+function args.convert(o, name, s)
+  local spec = specs[o]
+  local option = spec and spec.by_name[name]
+  if not spec then
+    spec = { name = "run" }
+    option = { name = name, kind = kind_of(name, o[name]) }
+  end
+  local ok, v = pcall(convert, spec, option, s)
+  if ok then return v end
+  if getmetatable(v) ~= Stop then error(v, 0) end
+  return nil, (v.message:gsub(" %(%-%-help lists the options%)$", ""):gsub("^[^:]*: ", ""))
+end
 
 -- Reading an option that does not exist is a slip of the pen: it raises. (An option without a default reads nil.)
 local function result(spec)
@@ -249,6 +265,7 @@ local function result(spec)
     for _, o in ipairs(spec.options) do names[#names + 1] = o.name end
     error(("no option '%s'%s"):format(key, text.hint(key, names)), 2)
   end
+  specs[values] = spec
   return setmetatable(values, meta)
 end
 

@@ -5,6 +5,7 @@
 local ms = require "mascon"
 local inside = require "mascon.inside"
 local options = require "mascon.options"
+local pulse = require "mascon.pulse"
 local states = require "mascon.state"
 local core = inside.data
 local any, fail = options.any, options.raise
@@ -229,6 +230,7 @@ function Loader:iter()
   local walk = begin(self)
   return function()
     if walk.over then return nil end
+    if walk.given > 0 or walk.at > 1 then pulse.batch() end
     return next_batch(self, walk)
   end
 end
@@ -237,6 +239,7 @@ end
 function Loader:cycle()
   local walk = begin(self)
   return function()
+    if walk.given > 0 or walk.at > 1 then pulse.batch() end
     local x, y = next_batch(self, walk)
     if x ~= nil then return x, y end
     walk = begin(self)
@@ -252,6 +255,7 @@ function Loader:__call(_, before)
     fail("loader: two loops over one loader at the same time; use loader:iter() for one of them")
   end
   local walk = self.walk
+  if before ~= nil then pulse.batch() end
   local x, y = next_batch(self, walk)
   walk.last = x
   if x == nil then self.walk = nil end

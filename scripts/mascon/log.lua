@@ -8,16 +8,21 @@
 --   run:epoch { epoch = 3, step = 2814, loss = mean }            -- time, and seconds since the last one, are added
 --   run:board():image("reconstructions", pictures, 2814)         -- the TensorBoard writer of the run
 --   run:save("model", { model = net, optimizer = adam, epoch = 3 })
+--   run:live("lr", adam)                                         -- `mascon set FOLDER lr=1e-4` changes it from outside (runs/live.lua)
 --   run:summary { loss_k8 = 20.9 }                               -- seed, device, options, versions, command and commit are added
 --   plot.lines { ..., file = run:path "loss.png" }
 --
 -- One process at a time has the folder: the kernel locks run.lock for it and lets go when the process ends, however it ends. Whoever has
 -- the folder may also clear away the temporary files of runs that were killed. run.json also lists the checkpoints that this run has saved,
--- so that one left behind by an earlier run in the same folder is not taken for its own.
+-- so that one left behind by an earlier run in the same folder is not taken for its own. status.json says how far it is (`mascon ps`),
+-- changes.jsonl what was changed while it ran.
 local csv = require "mascon.csv_lines"
 local json = require "mascon.json"
+local live = require "mascon.runs.live"
 local options = require "mascon.options"
 local plain = require "mascon.plain"
+local pulse = require "mascon.pulse"
+local status = require "mascon.runs.status"
 local system = require "mascon.system"
 local term = require "mascon.term"
 local text = require "mascon.text"
@@ -115,9 +120,9 @@ end
 -- The commit that the script's folder stands at, with -dirty where files differ from it; nil outside a checkout.
 local function commit()
   local script = type(arg) == "table" and arg[0] or ""
-  local status, out = system.run { "git", "-c", "core.fsmonitor=false", "-C", script:match("^(.*/)[^/]*$") or ".", "describe", "--always",
+  local code, out = system.run { "git", "-c", "core.fsmonitor=false", "-C", script:match("^(.*/)[^/]*$") or ".", "describe", "--always",
     "--dirty", "--abbrev=40", "--exclude=*" }
-  return status == 0 and out:match("^(%x+%-?d?i?r?t?y?)%s*$") or nil
+  return code == 0 and out:match("^(%x+%-?d?i?r?t?y?)%s*$") or nil
 end
 
 local function versions()
@@ -180,20 +185,26 @@ local function go_on(self, opts)
   local free = {}
   for k in pairs(FREE) do free[k] = true end
   for _, k in ipairs(opts.may_change or {}) do free[k] = true end
+  for _, k in ipairs(type(was.live) == "table" and was.live or {}) do free[k] = true end
   -- Through the same text as what was read: 5 epochs given as 5.0 are 5.0 on both sides.
-  agree(self, "option", was.options, json.decode(json.encode(option_values(opts.options), { replace = true })), free, dashed)
+  local given = json.decode(json.encode(option_values(opts.options), { replace = true }))
+  agree(self, "option", was.options, given, free, dashed)
   agree(self, "the", was.same, json.decode(json.encode(opts.same or {}, { replace = true })), {}, function(k) return (k:gsub("_", " ")) end)
   self.record, self.saved = was, {}
   for _, name in ipairs(was.saved) do self.saved[name] = true end
   self.lists = {}
   for _, name in ipairs(was.lists or {}) do self.lists[name] = true end
+  live.go_on(self, was, given, value_text)
 end
 
 local function write_record(self)
   self.record.saved = json.array(text.keys(self.saved))
   self.record.lists = json.array(text.keys(self.lists))
+  self.record.live = json.array(text.keys(self.live_options))
   ensure(system.replace(self:path("run.json"), json.encode(self.record, { indent = "  ", replace = true }) .. "\n"))
 end
+
+Run.write_record = write_record
 
 -- The file name of the script that runs; nil at the prompt.
 local function script()
@@ -221,7 +232,7 @@ local function begin(self, opts)
   self.saved, self.lists = {}, {}
   write_record(self) -- first: from here on nothing that lies in the folder is of this run
   os.remove(self:path("summary.json"))
-  os.remove(self:path("metrics.csv"))
+  for _, name in ipairs { "metrics.csv", "changes.jsonl", "set.jsonl" } do os.remove(self:path(name)) end
   ensure(system.replace(self.metrics_path, ""))
 end
 
@@ -278,14 +289,26 @@ function log.open(dir, opts)
     fail("tensorboard: expected true, false or a function that gives a writer, got %s", text.show(board))
   end
   local self = setmetatable({ dir = dir, options = opts.options, last = term.time(), begun = term.time(), lock = false,
-    make_board = board or false, boards = {}, resumed = opts.resume or false }, Run)
+    make_board = board or false, boards = {}, resumed = opts.resume or false, live_options = {} }, Run)
   self.command = command()
   if opts.options then self.commit = commit() end
   take(self, opts)
   dir = self.dir
   clear_away(dir)
   if opts.resume then go_on(self, opts) else begin(self, opts) end
+  pulse.begin()
+  live.open(self)
+  status.open(self)
+  local watch = package.loaded["mascon.watch"]
+  if watch then watch.tell(self) end
   return self
+end
+
+-- The runs that this process has open.
+function log.opened()
+  local list = {}
+  for _, dir in ipairs(text.keys(locks)) do list[#list + 1] = locks[dir] end
+  return list
 end
 
 local function mine(self)
@@ -299,7 +322,9 @@ end
 function Run:path(name) return self.dir .. "/" .. name end
 
 -- Close the writers and let another process have the folder. The end of the program does it too.
-function Run:close()
+function Run:close(err)
+  live.close(self)
+  status.close(self, err == nil and "finished" or tostring(err):find "interrupted" and "interrupted" or "failed")
   for name, board in pairs(self.boards) do
     self.boards[name] = nil
     board:close()
@@ -312,6 +337,24 @@ function Run:close()
 end
 
 Run.__close = Run.close -- local run <close> = ms.run(...)
+
+-- The program ends, and the script has not closed its run: how did it end?
+function Run:__gc()
+  local code = debug.getregistry()["mascon.exit_code"]
+  if locks[self.dir] == self then
+    status.close(self, (code == nil or code == 0) and "finished" or code == 130 and "interrupted" or "failed")
+  end
+end
+
+-- run:live(name [, apply]) -> the option's value: from now on `mascon set FOLDER name=value` changes it while the script runs, at the end
+-- of a step. apply: an optimizer, whose setting of that name is set, or f(value, before); o.name has the new value either way.
+function Run:live(name, apply)
+  mine(self)
+  return live.declare(self, name, apply)
+end
+
+-- Note what was changed while the script runs: a line of changes.jsonl.
+function Run:changed(row) return live.log(self, row) end
 
 -- ---- checkpoints -------------------------------------------------------------------------------------------------------------------
 
@@ -421,6 +464,9 @@ function Run:rewind(epoch)
   end
   ensure(system.replace(self.metrics_path, table.concat(kept)))
   write_csv(self, rows)
+  local last = rows[#rows] or {}
+  self.last_epoch = last.epoch
+  pulse.begin(math.tointeger(last.step))
 end
 
 -- Remove the event files of the run that was in the folder before: its curves would lie among those of the new one.
@@ -477,6 +523,8 @@ function Run:epoch(values, part, step)
     end
     board:flush()
   end
+  self.last_epoch = row.epoch
+  pulse.epoch(row.step)
   return row
 end
 

@@ -148,11 +148,85 @@ function TestProgress.test_labels_and_notes_cannot_act_on_the_terminal()
   lu.assertNil(all:find "\27[^%[]")
   for at in all:gmatch "\27%[(.)" do lu.assertEquals(at, "K") end -- our own: clear to the end of the line
   lu.assertNil(all:find "\xc2\x9b")
-  lu.assertStrContains(all, "\\27]0;mine\\7\\27[2J\\13x")
+  lu.assertStrContains(all, "\\27]0;mine\\7\\27[2J x")
   lu.assertStrContains(all, "k\\27[31m v\\27[0m\\8\\127\\194\\1551m\\255")
   lu.assertErrorMsgContains("expected a table of notes, got a number", function()
     for _ in progress(1, s.opts) do progress.set(3) end
   end)
+end
+
+-- A line of a bar by its parts, in a window of that width.
+local function drawn_in(columns, opts, notes)
+  local term, s = require "mascon.term", stage()
+  local of, utf8_of = term.columns, term.utf8
+  term.columns, term.utf8 = function() return columns + 1 end, function() return true end -- luacheck: ignore
+  for k, v in pairs(s.opts) do opts[k] = v end
+  local ok, message = pcall(function()
+    for _ in progress(10, opts) do
+      s.now = s.now + 1
+      progress.set(notes)
+    end
+  end)
+  term.columns, term.utf8 = of, utf8_of -- luacheck: ignore
+  assert(ok, message)
+  return s.written[6]:gsub("\r", ""):gsub(" *$", ""), s.written[#s.written]:gsub("\r", ""):gsub(" *\n$", "")
+end
+
+function TestProgress.test_the_label_is_cut_before_the_notes()
+  local width = require "mascon.width"
+  local long = "a label that says very much of what is done here"
+  local line, last = drawn_in(60, { label = long }, { loss = 0.125, accuracy = 12 })
+  lu.assertEquals({ line, last }, { "a label that says very much …  5/10  accuracy 12  loss 0.125",
+    "a label that says …  10  10s  1.0/s  accuracy 12  loss 0.125" })
+  line, last = drawn_in(40, { label = long }, { loss = 0.125, accuracy = 12 })
+  lu.assertEquals({ line, last }, { "a label …  5/10  accuracy 12  loss 0.125", "a label th…  10  accuracy 12  loss 0.125" })
+  for columns = 1, 80 do
+    line, last = drawn_in(columns, { label = long }, { loss = 0.125, accuracy = 12 })
+    lu.assertTrue(width.of(line) <= columns and width.of(last) <= columns)
+    if columns >= 31 then lu.assertStrContains(line, "accuracy 12  loss 0.125") end
+  end
+end
+
+function TestProgress.test_wide_letters_and_line_ends_in_labels()
+  local width = require "mascon.width"
+  lu.assertEquals({ width.of "学習 a", width.of "e\u{301}", width.of "🚀", width.of "ab\xff", width.of "é" }, { 6, 1, 2, 3, 1 })
+  lu.assertEquals({ width.cut("学習", 3), width.cut("学習", 4), width.cut("abc", 2) }, { "学", "学習", "ab" })
+  for columns = 1, 60 do
+    local line, last = drawn_in(columns, { label = "学習する\r\n 二つ\tの行 🚀" }, { ["精度"] = 0.5 })
+    lu.assertTrue(width.of(line) <= columns and width.of(last) <= columns)
+    if columns >= 60 then lu.assertStrContains(last, "学習する 二つ の行 🚀  10  10s  1.0/s  精度 0.5") end
+  end
+end
+
+-- The last line tells the mean of what was given step by step: by itself where it is a mean, else beside what was given last.
+function TestProgress.test_the_last_line_tells_the_mean()
+  local s, mean = stage(), meter.mean()
+  local p = progress(4, s.opts)
+  for i in p do
+    mean:add(i + 0.0)
+    p:set { loss = ms.tensor(i * 1.0), rate = 0.5, number = i * 0.5, mean = mean, count = i }
+  end
+  lu.assertStrContains(s.written[#s.written],
+    "4  0.0s  count 4  loss 4 (mean 2.5)  mean 2.5  number 2 (mean 1.25)  rate 0.5")
+  lu.assertNil(s.written[1]:find "%(mean")
+end
+
+-- Without a terminal: a line every half minute, whichever bar runs then, and the last one of a bar that has written some.
+function TestProgress.test_plain_lines()
+  local s = stage()
+  local opts = { out = s.out, clock = s.clock, plain = true }
+  for epoch in progress(3, { out = s.out, clock = s.clock, plain = true, label = "epochs" }) do
+    opts.label = "epoch " .. epoch
+    for i in progress(50, opts) do
+      s.now = s.now + (epoch == 1 and 0.1 or 1)
+      progress.set { loss = i }
+    end
+  end
+  local all = table.concat(s.written)
+  lu.assertNil(all:find "[\r\27]")
+  lu.assertEquals(all, table.concat { "epochs  1/3 | epoch 2   50%  25/50  1.0/s  loss 25  25s  25s left\n",
+    "epoch 2  50  50s  1.0/s  loss 50\n", "epochs  2/3 | epoch 3   60%  30/50  1.0/s  loss 30  30s  20s left\n",
+    "epoch 3  50  50s  1.0/s  loss 50\n" })
 end
 
 TestMeter = {}

@@ -1,0 +1,219 @@
+-- watch/tree: the functions of a Lua text as a tree, and which of them are the ones of another text after an edit.
+--
+-- A node is what inside.functions gives (bindings/protos.c), with
+--   key       how its line reads up to its body: "local step = ms.compile(function", by which it is found again
+--   name      the same, shorter, for messages
+--   children  the nodes of the functions in it
+--   id        an object that it shares with the node it was in the text before; id.now is the node of the latest text, if it is there
+--   vars      for each of its local variables likewise an object, shared over the edits
+--   ghosts    nodes that were in it in earlier texts (an editor that saves half a file must not make us forget the other half)
+local differences = require "mascon.watch.differences"
+local tree = {}
+
+-- ---- code --------------------------------------------------------------------------------------------------------------------------
+
+-- The instructions of a node, as numbers: behind three bytes and their count.
+local function instructions(node)
+  local at, n, b = 4, 0
+  repeat
+    b = node.own:byte(at)
+    n, at = n << 7 | (b & 0x7f), at + 1
+  until b & 0x80 ~= 0
+  local code = {}
+  for i = 1, n do code[i] = string.unpack("=I4", node.own, at + 4 * (i - 1)) end
+  return code
+end
+
+local CLOSURE -- the instruction that makes a function, in this Lua
+
+-- Fill in where the children of each node are made: node.made = { instruction (from 0), register }.
+local function find_makers(nodes)
+  for _, node in ipairs(nodes) do
+    if #node.children > 0 then
+      for pc, word in ipairs(instructions(node)) do
+        local child = word & 0x7f == CLOSURE and node.children[(word >> 15) + 1]
+        if child then child.made = { pc - 1, word >> 7 & 0xff } end
+      end
+    end
+  end
+end
+
+local function opcode(functions)
+  local list = functions("local a = function() end", "=x")
+  list[1].children = {}
+  return instructions(list[1])[2] & 0x7f
+end
+
+-- What a function does, as a text: equal texts for equal functions, wherever they stand. Variables from outside go by their names; those of
+-- functions in it by their places, too.
+local function code_of(node, inner)
+  local parts = { node.own }
+  for _, u in ipairs(node.upvalues) do parts[#parts + 1] = inner and ("%s %s %d"):format(u[1], u[2], u[3]) or u[1] or "?" end
+  for _, child in ipairs(node.children) do parts[#parts + 1] = code_of(child, true) end
+  return table.concat(parts, "\1")
+end
+
+function tree.code(node)
+  node.code = node.code or code_of(node, false)
+  return node.code
+end
+
+-- ---- names -------------------------------------------------------------------------------------------------------------------------
+
+-- The `function` of the n-th function that begins in a line: what stands before it and its name.
+local function head(line, n)
+  local at = 1
+  for i = 1, n do
+    local from, to = line:find("%f[%w_]function%f[^%w_]", at)
+    if not from then return "", "" end
+    if i == n then return n == 1 and line:sub(1, from - 1):match "^%s*(.-)%s*$" or "", line:sub(to + 1):match "^%s*([%w_.:]*)" end
+    at = to + 1
+  end
+end
+
+local function name_nodes(nodes, lines)
+  local seen = {}
+  for i = 2, #nodes do
+    local node = nodes[i]
+    seen[node.line] = (seen[node.line] or 0) + 1
+    local before, named = head(lines[node.line] or "", seen[node.line])
+    node.key = ("%d %s function %s"):format(seen[node.line] > 1 and seen[node.line] or 1, before, named)
+    node.statement = named ~= "" and (before == "" or before == "local")
+    node.path = node.statement and before == "" and named or nil
+    local variable = before:match "([%a_][%w_.]*)%s*=%s*[^=]*$"
+    node.name = named ~= "" and named or variable or ("the function in line %d"):format(node.line)
+  end
+  nodes[1].key, nodes[1].name = "", "main"
+end
+
+-- tree.read(functions, text, chunk) -> nodes, the main chunk's first; nil and a message where the text is no Lua.
+function tree.read(functions, text, chunk)
+  CLOSURE = CLOSURE or opcode(functions)
+  local nodes, message = functions((text:gsub("^#[^\n]*", "--")), chunk)
+  if not nodes then return nil, message end
+  for i, node in ipairs(nodes) do
+    node.index, node.children, node.id = i, {}, { now = nil }
+    local parent = nodes[node.parent]
+    node.parent = parent
+    if parent then parent.children[#parent.children + 1] = node end
+  end
+  nodes.text, nodes.by_lines = text, {}
+  for _, node in ipairs(nodes) do
+    node.vars = {}
+    for k in ipairs(node.locals) do node.vars[k] = { main = node.index == 1 } end
+    local at = node.line .. ":" .. node.last
+    nodes.by_lines[at] = nodes.by_lines[at] or {}
+    table.insert(nodes.by_lines[at], node)
+  end
+  find_makers(nodes)
+  name_nodes(nodes, differences.lines(text))
+  return nodes
+end
+
+-- ---- variables ---------------------------------------------------------------------------------------------------------------------
+
+-- The number of the local variable in register `r` of a node where its instruction `pc` makes a function. (The variable that the function
+-- is for begins with the next instruction.)
+local function local_at(node, r, pc)
+  for k, v in ipairs(node.locals) do
+    if v[2] <= pc + 1 and v[3] > pc then
+      if r == 0 then return k end
+      r = r - 1
+    end
+  end
+end
+
+-- tree.variable(node, k) -> the object of the variable that upvalue k of the node is, the node it is a local of, its number there; nil for
+-- _ENV.
+function tree.variable(node, k)
+  local u, parent = node.upvalues[k], node.parent
+  if not parent then return nil end
+  if not u[2] then return tree.variable(parent, u[3] + 1) end
+  local at = node.made and local_at(parent, u[3], node.made[1])
+  if at then return parent.vars[at], parent, at end
+end
+
+-- tree.function_of(node, at) -> the child that `local function NAME` number `at` of its locals begins as, or nil.
+function tree.function_of(node, at)
+  for _, child in ipairs(node.children) do
+    if child.made and node.locals[at][2] == child.made[1] + 1 and local_at(node, child.made[2], child.made[1]) == at then return child end
+  end
+end
+
+-- ---- which is which ----------------------------------------------------------------------------------------------------------------
+
+local function share(old, new)
+  new.id = old.id
+  local a, b = {}, {}
+  for k, v in ipairs(old.locals) do a[k] = v[1] end
+  for k, v in ipairs(new.locals) do b[k] = v[1] end
+  for k, at in ipairs(differences.align(a, b)) do
+    if at then new.vars[k] = old.vars[at] end
+  end
+end
+
+-- Pair entries of list `a` with those of `b` that `word` gives the same word, in order; whoever is paired is taken out of both.
+local function pair(a, b, word, paired)
+  local words_a, words_b = {}, {}
+  for k, node in ipairs(a) do words_a[k] = word(node) end
+  for k, node in ipairs(b) do words_b[k] = word(node) end
+  local rest_b, used = {}, {}
+  for k, at in ipairs(differences.align(words_a, words_b)) do
+    if at then
+      used[at] = true
+      paired[#paired + 1] = { a[at], b[k] }
+    else
+      rest_b[#rest_b + 1] = b[k]
+    end
+  end
+  local rest_a = {}
+  for k, node in ipairs(a) do
+    if not used[k] then rest_a[#rest_a + 1] = node end
+  end
+  return rest_a, rest_b
+end
+
+local function by_key(node) return node.key end
+local function by_both(node) return node.key .. "\0" .. tree.code(node) end
+
+-- Those of the same key that have changed places.
+local function pair_moved(a, b, paired)
+  local rest_b, of = {}, {}
+  for _, node in ipairs(a) do of[node.key] = of[node.key] == nil and node or false end
+  for _, node in ipairs(b) do
+    local old = of[node.key]
+    if old then
+      paired[#paired + 1] = { old, node }
+      of[node.key] = nil
+    else
+      rest_b[#rest_b + 1] = node
+    end
+  end
+  local rest_a = {}
+  for _, node in ipairs(a) do
+    if of[node.key] ~= nil then rest_a[#rest_a + 1] = node end
+  end
+  return rest_a, rest_b
+end
+
+-- tree.match(old, new): which node of the new text is which of the old one: they share `id`, and their variables.
+function tree.match(old, new)
+  share(old, new)
+  local paired = {}
+  local a, b = pair(old.children, new.children, by_both, paired)
+  a, b = pair(a, b, by_key, paired)
+  a, b = pair_moved(a, b, paired)
+  local gone
+  gone, b = pair_moved(old.ghosts or {}, b, paired)
+  new.ghosts = table.move(gone, 1, #gone, #a + 1, a)
+  new.fresh = b
+  for _, p in ipairs(paired) do tree.match(p[1], p[2]) end
+end
+
+-- tree.accept(old, new): the new text is the one that counts.
+function tree.accept(old, new)
+  for _, node in ipairs(old or {}) do node.id.now = nil end
+  for _, node in ipairs(new) do node.id.now = node end
+end
+
+return tree
