@@ -6,6 +6,7 @@
 #include "interrupt.h"
 #include "mascon.h"
 #include "prompt.h"
+#include "sandbox.h"
 #include "team.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,8 @@ static const char usage_text[] =
     "  -i              then the prompt, with the script's globals and the locals of its main chunk; Ctrl-C and errors as with "
     "debug\n"
     "  debug           Ctrl-C, or an error, opens the prompt inside the script: its variables can be read and set; continue, quit\n"
+    "  --sandbox       a script that somebody else wrote: it reads files below its --data and writes them below its --out only,\n"
+    "                  has no processes, network or C modules; --memory SIZE (4G) and --time SECONDS (3600) end it\n"
     "  --bytecode      let load, loadfile, dofile, require and the script itself be bytecode, which Lua does not check\n"
     "  -v, --version   print the version\n"
     "  -h, --help      print this\n"
@@ -44,6 +47,7 @@ static const char usage_text[] =
 
 typedef struct program_options {
   bool bytecode;      /* chunks may be that */
+  ms_sandbox sandbox; /* --sandbox, --memory, --time */
   bool prompt;        /* -i, or nothing else to do */
   bool debug;         /* debug script.lua */
   bool watch;         /* watch script.lua */
@@ -72,14 +76,39 @@ static int read_command(int argc, char **argv, int *i, program_options *o) {
   return 0;
 }
 
+/* Options that do not go together: the code to exit with, else -1. limit: --memory or --time, if one was given. */
+static int fits(const program_options *o, const char *limit) {
+  const char *problem = limit && !o->sandbox.on ? "--memory and --time are limits of --sandbox"
+                        : o->sandbox.on && (o->prompt || o->bytecode || o->debug || o->watch || o->module)
+                            ? "--sandbox is for a script, without debug, watch, -i and --bytecode"
+                            : NULL;
+  if (!problem) return -1;
+  fprintf(stderr, "mascon: %s\n", problem);
+  return MS_EXIT_USAGE;
+}
+
 /* Fill o; -1 to go on, else the code to exit with. */
 static int read_options(int argc, char **argv, program_options *o) {
+  const char *limit = NULL;
   int i = 1;
   for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
     const char *a = argv[i];
     if (!strcmp(a, "-i")) o->prompt = true;
     else if (!strcmp(a, "--bytecode")) o->bytecode = true;
-    else if (!strcmp(a, "-v") || !strcmp(a, "--version")) {
+    else if (!strcmp(a, "--sandbox")) o->sandbox.on = true;
+    else if (!strcmp(a, "--memory") || !strcmp(a, "--time")) {
+      const bool memory = a[2] == 'm',
+                 good = i + 1 < argc && (memory ? ms_sandbox_memory : ms_sandbox_seconds)(&o->sandbox, argv[i + 1]);
+      limit = a;
+      if (!good) {
+        fprintf(stderr,
+                memory ? "mascon: --memory: expected 64M or more, as in 4G, got %s\n"
+                       : "mascon: --time: expected seconds, got %s\n",
+                i + 1 < argc ? argv[i + 1] : "nothing");
+        return MS_EXIT_USAGE;
+      }
+      i++;
+    } else if (!strcmp(a, "-v") || !strcmp(a, "--version")) {
       puts("mascon " MS_VERSION " (" LUA_RELEASE ")");
       return 0;
     } else if (!strcmp(a, "-h") || !strcmp(a, "--help")) {
@@ -95,7 +124,7 @@ static int read_options(int argc, char **argv, program_options *o) {
       }
       o->code = argv[++i];
       o->first = i;
-      return -1;
+      return fits(o, limit);
     } else {
       fprintf(stderr, "mascon: unknown option %s (mascon --help lists them)\n", a);
       return MS_EXIT_USAGE;
@@ -117,7 +146,7 @@ static int read_options(int argc, char **argv, program_options *o) {
     if (isatty(STDIN_FILENO)) o->prompt = true;
     else o->script = "-";
   }
-  return -1;
+  return fits(o, limit);
 }
 
 /* The global `arg`, as lua's: the script at 0, its arguments from 1, what stands before it at negative indices. */
@@ -196,6 +225,7 @@ static int run_chunk(lua_State *L, int argc, char **argv, const program_options 
   luaL_checkstack(L, argc + 10, "too many arguments");
   if (o->prompt) ms_keep_locals(L, -1);
   if (o->prompt || o->debug) ms_debug_next();
+  if (o->sandbox.on && !ms_sandbox_enter(L, &o->sandbox, argc, argv, o->first + 1)) return MS_EXIT_ERROR;
   int nargs = 0;
   for (int i = o->first + 1; i < argc; i++, nargs++) lua_pushstring(L, argv[i]);
   const int code = ms_report(L, ms_call(L, nargs, 0));
@@ -292,7 +322,7 @@ static void open_streams(void) {
 int main(int argc, char **argv) {
   signal(SIGXFSZ, SIG_IGN); /* a file past its limit (ulimit -f) is a write that fails, not the end */
   open_streams();
-  start s = {.argc = argc, .argv = argv, .o = {.first = 1}};
+  start s = {.argc = argc, .argv = argv, .o = {.first = 1, .sandbox = {.memory = 4LL << 30, .seconds = 3600}}};
   int code = read_options(argc, argv, &s.o);
   if (code >= 0) return code;
   if (ms_threads_check() < 0) {

@@ -355,14 +355,19 @@ static int system_run(lua_State *L) {
   return 3;
 }
 
+/* Inside the program mascon (not a stock lua5.4)? Inside the walls of its --sandbox? */
+static int flag(lua_State *L, const char *name) {
+  return lua_pushboolean(L, lua_getfield(L, LUA_REGISTRYINDEX, name) != LUA_TNIL), 1;
+}
+static int system_program(lua_State *L) { return flag(L, "mascon.program"); }
+static int system_sandboxed(lua_State *L) { return flag(L, "mascon.sandbox"); }
+
 int luaopen_mascon_system(lua_State *L) {
-  static const luaL_Reg functions[] = {{"mkdir", system_mkdir},       {"kind", system_kind},
-                                       {"replace", system_replace},   {"append", system_append},
-                                       {"list", system_list},         {"lock", system_lock},
-                                       {"alive", system_alive},       {"pid", system_pid},
-                                       {"run", system_run},           {"holder", system_holder},
-                                       {"readlink", system_readlink}, {"stamp", system_stamp},
-                                       {"sleep", system_sleep},       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"mkdir", system_mkdir}, {"kind", system_kind},       {"replace", system_replace},     {"append", system_append},
+      {"list", system_list},   {"lock", system_lock},       {"alive", system_alive},         {"pid", system_pid},
+      {"run", system_run},     {"holder", system_holder},   {"readlink", system_readlink},   {"stamp", system_stamp},
+      {"sleep", system_sleep}, {"program", system_program}, {"sandboxed", system_sandboxed}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -6,6 +6,7 @@
 -- { help = "what the script does", describe = { epochs = "passes over the data" }, order = { "epochs", "lr" }, positional = "FILE...",
 -- range = { epochs = "[1, ]", share = "(0, 1)" } }: intervals of numbers, as in mathematics: [ and ] with the end, ( and ) without.
 -- An integer default takes integers, a float default any number, a boolean --name and --no-name, a string anything.
+local system = require "mascon.system"
 local text = require "mascon.text"
 local args = {}
 
@@ -353,7 +354,7 @@ end
 
 -- Outside the mascon program nobody prints the error object: do here what the program does.
 local function parse_or_exit(defaults, opts)
-  if debug.getregistry()["mascon.program"] then return args.parse(defaults, opts) end
+  if system.program() then return args.parse(defaults, opts) end
   local ok, e = pcall(args.parse, defaults, opts)
   if ok then return e end
   if getmetatable(e) ~= Stop then error(e, 0) end

@@ -263,6 +263,9 @@ local function run_gnuplot(script)
     if output:find("No such file", 1, true) then
       error("plot: gnuplot is not installed; figures need it: apt install gnuplot-nox", 0)
     end
+    if system.sandboxed() then
+      error("plot: figures are drawn by gnuplot, a process of its own, which mascon --sandbox does not allow", 0)
+    end
     error("plot: " .. output, 0)
   end
   if status ~= 0 then
