@@ -63,30 +63,51 @@ static size_t common_prefix(const char *a, const char *b, size_t most) {
   return n;
 }
 
-/* The candidates (a list on top of the stack) in columns below the line. */
-static void list_candidates(lua_State *L, lua_Integer count) {
-  int width = 80, longest = 0;
+static int terminal_size(lua_State *L, const char *what, int otherwise) {
   ms_lua_require(L, "term");
-  lua_getfield(L, -1, "columns");
+  lua_getfield(L, -1, what);
   lua_call(L, 0, 1);
-  if (lua_tointeger(L, -1) > 0) width = (int)lua_tointeger(L, -1);
+  int n = (int)lua_tointeger(L, -1);
   lua_pop(L, 2);
+  return n > 0 ? n : otherwise;
+}
+
+/* Candidates first..last of the list on top of the stack, down the columns. */
+static void list_page(lua_State *L, lua_Integer first, lua_Integer last, int columns, int wide) {
+  lua_Integer rows = (last - first + columns) / columns;
+  for (lua_Integer r = first; r < first + rows; r++) {
+    for (lua_Integer i = r; i <= last; i += rows) {
+      lua_rawgeti(L, -1, i);
+      printf("%-*s", i + rows <= last ? wide : 0, lua_tostring(L, -1));
+      lua_pop(L, 1);
+    }
+    putchar('\n');
+  }
+}
+
+/* The candidates (a list on top of the stack) in columns below the line, a screen at a time. */
+static void list_candidates(EditLine *el, lua_State *L, lua_Integer count) {
+  const int width = terminal_size(L, "columns", 80), height = terminal_size(L, "rows", 24);
+  int longest = 0;
   for (lua_Integer i = 1; i <= count; i++) {
     lua_rawgeti(L, -1, i);
     int n = (int)strlen(lua_tostring(L, -1));
     if (n > longest) longest = n;
     lua_pop(L, 1);
   }
-  int columns = width / (longest + 2) > 0 ? width / (longest + 2) : 1;
-  lua_Integer rows = (count + columns - 1) / columns;
+  const int columns = width / (longest + 2) > 0 ? width / (longest + 2) : 1;
+  const lua_Integer page = (lua_Integer)columns * (height > 4 ? height - 2 : 2);
   putchar('\n');
-  for (lua_Integer r = 1; r <= rows; r++) {
-    for (lua_Integer i = r; i <= count; i += rows) {
-      lua_rawgeti(L, -1, i);
-      printf("%-*s", i + rows <= count ? longest + 2 : 0, lua_tostring(L, -1));
-      lua_pop(L, 1);
-    }
-    putchar('\n');
+  for (lua_Integer first = 1; first <= count; first += page) {
+    const lua_Integer last = first + page - 1 < count ? first + page - 1 : count;
+    list_page(L, first, last, columns, longest + 2);
+    if (last == count) break;
+    printf("-- %lld of %lld: space shows more, q ends --", (long long)last, (long long)count);
+    fflush(stdout);
+    char key = 'q';
+    const int got = el_getc(el, &key);
+    fputs("\r\033[K", stdout);
+    if (got != 1 || strchr("qQnN\003\004\033", key)) break;
   }
   fflush(stdout);
 }
@@ -123,7 +144,7 @@ static unsigned char on_tab(EditLine *el, int ch) {
         answer = el_insertstr(el, lua_tostring(L, -1)) ? CC_ERROR : CC_REFRESH;
       } else if (count > 1) {
         lua_pop(L, 1);
-        list_candidates(L, count);
+        list_candidates(el, L, count);
         answer = CC_REDISPLAY;
       } else answer = CC_NORM;
     }

@@ -148,20 +148,34 @@ local function row_example(r)
   return args and ("ms.%s(%s)"):format(r.name, args) or ""
 end
 
--- The record of a row: ms.NAME(x, ...) and x:NAME(...); what changes x is a method first.
-local function of_row(r, extra)
-  local args, word = defaults(r), r.name
-  local as_function = rawget(ms, word) ~= nil
-  local as_method = rawget(ms.methods, word) ~= nil and args[1] ~= nil
-  local e = { kind = "operation", row = r, args = args, also = {}, text = r.doc }
-  local function other(name) e.also[#e.also + 1] = name end
-  e.name = (as_function and not (r.mutates and as_method) and "ms." or "x:") .. word
-  if as_function then e.signature = "ms." .. word .. row_signature(args) end
+-- What of a row's record is made when it is first asked for.
+local LATER = { args = true, text = true, signature = true, method = true, example = true }
+local function fill(e, key)
+  if not LATER[key] or not debug.getmetatable(e) then return nil end
+  local r, extra = rawget(e, "row"), rawget(e, "extra")
+  local as_function, as_method = rawget(ms, r.name) ~= nil, rawget(ms.methods, r.name) ~= nil and r.args[1] ~= nil
+  setmetatable(e, nil)
+  e.args = defaults(r)
+  e.signature = as_function and "ms." .. r.name .. row_signature(e.args) or nil
   if as_method then
-    local method = ("%s:%s%s"):format(args[1].name, word, row_signature({ table.unpack(args, 2) }))
+    local method = ("%s:%s%s"):format(e.args[1].name, r.name, row_signature({ table.unpack(e.args, 2) }))
     e.method = as_function and not r.mutates and method or nil
     e.signature = (r.mutates or not as_function) and method or e.signature
   end
+  e.text = r.doc .. (extra and extra.text ~= "" and "\n" .. extra.text or "")
+  e.example = extra and extra.example ~= "" and extra.example or row_example(r)
+  return e[key]
+end
+local LAZY = { __index = fill }
+
+-- The record of a row: ms.NAME(x, ...) and x:NAME(...); what changes x is a method first.
+local function of_row(r, extra)
+  local word = r.name
+  local as_function = rawget(ms, word) ~= nil
+  local as_method = rawget(ms.methods, word) ~= nil and r.args[1] ~= nil
+  local e = { kind = "operation", row = r, extra = extra, also = {} }
+  local function other(name) e.also[#e.also + 1] = name end
+  e.name = (as_function and not (r.mutates and as_method) and "ms." or "x:") .. word
   if as_function and e.name ~= "ms." .. word then other("ms." .. word) end
   if as_method and e.name ~= "x:" .. word then other("x:" .. word) end
   if r.elementwise and rawget(ms.methods, word .. "_") then other("x:" .. word .. "_") end
@@ -170,9 +184,7 @@ local function of_row(r, extra)
     if rawget(ms.methods, alias) ~= nil then other("x:" .. alias) end
     if r.elementwise and rawget(ms.methods, alias .. "_") then other("x:" .. alias .. "_") end
   end
-  e.example = extra and extra.example ~= "" and extra.example or row_example(r)
-  if extra and extra.text ~= "" then e.text = e.text .. "\n" .. extra.text end
-  return e
+  return setmetatable(e, LAZY)
 end
 
 -- ---- all of them ---------------------------------------------------------------------------------------------------------------------
@@ -232,6 +244,16 @@ end
 -- "method", "module" or "value"; example: Lua lines, of which the last is an expression or a statement; also: other names for it;
 -- operations have row (of ms.ops()) and args, a list of { name, kind, default, words }.
 function docs.entries()
+  load_all()
+  for _, e in ipairs(list) do
+    if e.kind == "operation" then fill(e, "args") end
+  end
+  docs.entries = function() return list end
+  return list
+end
+
+-- The same, of operations perhaps without what is made when it is asked for.
+function docs.all()
   load_all()
   return list
 end

@@ -134,12 +134,14 @@ end
 
 -- ---- what is alive -------------------------------------------------------------------------------------------------------------------
 
-local by_value -- function or class of the library -> its record
+local by_value, of_keys -- function or class of the library -> its record, as far as ms had that many fields: parts come in when first used
 
 local function values_of_records()
-  if by_value then return by_value end
-  by_value = {}
-  for _, e in ipairs(docs.entries()) do
+  local keys = 0
+  for _ in next, ms do keys = keys + 1 end
+  if keys == of_keys then return by_value end
+  by_value, of_keys = {}, keys
+  for _, e in ipairs(docs.all()) do
     local v = ms
     for part in e.name:gsub("^ms%.", ""):gmatch "[^%.]+" do
       v = type(v) == "table" and not e.name:find ":" and rawget(v, part) or nil
@@ -160,7 +162,7 @@ end
 local function own_methods(v)
   local out, seen, at = {}, {}, rawget(debug.getmetatable(v), "__index")
   for _ = 1, 100 do
-    if type(at) ~= "table" or at == ms.nn.module then break end
+    if type(at) ~= "table" or rawequal(at, ms.nn.module) then break end
     for k, f in next, at do
       if type(k) == "string" and type(f) == "function" and not k:find "^_" and not seen[k] and not docs.exact("m:" .. k) then
         seen[k] = true

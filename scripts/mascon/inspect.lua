@@ -265,7 +265,19 @@ end
 
 -- ---- raw reading -----------------------------------------------------------------------------------------------------------------------
 
--- v[key] as far as raw tables lead: its own keys, then those of the tables that __index names; nil where a function would have to run.
+-- Where a name that `at` does not have is looked for next: the table that its metatable's __index is. Where that is one of the library's
+-- own functions, the class that it leads to.
+function inspect.behind(at)
+  local meta = debug.getmetatable(at)
+  if type(meta) ~= "table" then return nil end
+  local index = rawget(meta, "__index")
+  if type(index) == "table" then return index end
+  local class = rawget(meta, "_class")
+  if type(class) == "table" then return class end
+  return type(index) == "function" and not rawequal(meta, at) and of_library(index) and meta or nil
+end
+
+-- v[key] as far as raw tables lead: its own keys, then those of the tables behind it; nil where a function would have to run.
 function inspect.raw_field(v, key)
   local at = v
   for _ = 1, 100 do
@@ -273,11 +285,8 @@ function inspect.raw_field(v, key)
       local found = rawget(at, key)
       if found ~= nil then return found end
     end
-    local meta = debug.getmetatable(at)
-    if type(meta) ~= "table" then return nil end
-    local next_one, class = rawget(meta, "__index"), rawget(meta, "_class")
-    at = type(next_one) == "function" and class or next_one -- (nn.sequential's own finder leads to its class)
-    if type(at) ~= "table" then return nil end
+    at = inspect.behind(at)
+    if at == nil then return nil end
   end
 end
 
