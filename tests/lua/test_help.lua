@@ -49,13 +49,14 @@ function TestHelp.test_every_public_name_has_a_record()
 end
 
 -- The methods of live objects, by what they are.
-local function objects()
+local function objects(folder)
   local net = nn.sequential { nn.linear(2, 2) }
   local o = optim.sgd(net:parameters(), { lr = 0.1 })
   local ds = data.tensors { ms.rand { 4, 2 }, ms.randint(1, 2, { 4 }) }
   return { m = net, list = net, dict = nn.module_dict {}, o = o, lr = optim.lr_scheduler.step_lr(o, 1), average = optim.ema(net), ds = ds,
     loader = ds:loader {}, dist = ml.normal(), graph = ml.kneighbors_graph(ms.rand { 9, 2 }), meter = ms.meter.confusion(2),
     sweep = ms.sweep { model = function() return nn.linear(2, 2) end, copies = 2, loss = nn.mse, lr = 0.1 }, bar = ms.progress(2),
+    run = folder and ms.run(folder),
     stop = ms.early_stopping(), estimator = ml.gaussian_mixture(), t = T.horizontal_flip(), sampler = data.sequential_sampler(3) }
 end
 
@@ -74,11 +75,22 @@ end
 -- Functions inside an object that are not for users: parts of a transform, the extension points of a library's class.
 local REFUSED = { add_module = 1, register_parameter = 1, cpu = 1, cuda = 1, half = 1, float = 1, double = 1 } -- they say what to write
 local PARTS = { m = REFUSED, list = REFUSED, dict = REFUSED,
-  t = { draw = 1, apply = 1, undo = 1 }, sampler = { draw = 1 }, meter = { fits = 1 } }
+  t = { draw = 1, apply = 1, undo = 1 }, sampler = { draw = 1 }, meter = { fits = 1 },
+  run = { write_record = 1 } }
+
+-- A folder that goes with the block.
+local function temporary()
+  local path = os.tmpname()
+  os.remove(path)
+  require("mascon.system").mkdir(path)
+  return path, setmetatable({}, { __close = function() os.execute("rm -rf '" .. path .. "'") end })
+end
 
 function TestHelp.test_every_method_of_an_object_has_a_record()
   local missing = {}
-  for class, v in pairs(objects()) do
+  local path, done = temporary()
+  local gone <close> = done -- luacheck: ignore gone
+  for class, v in pairs(objects(path)) do
     for _, word in ipairs(methods_of(v)) do
       local prefixes = (class == "list" or class == "dict") and { class, "m" } or { class }
       local found = (PARTS[class] or {})[word]
@@ -132,10 +144,8 @@ local function compiled(e, env)
 end
 
 function TestHelp.test_examples_run()
-  local folder = os.tmpname()
-  os.remove(folder)
-  require("mascon.system").mkdir(folder)
-  local here <close> = setmetatable({}, { __close = function() os.execute("rm -rf '" .. folder .. "'") end }) -- luacheck: ignore here
+  local folder, done = temporary()
+  local gone <close> = done -- luacheck: ignore gone
   ms.seed(1)
   for _, e in ipairs(docs.entries()) do
     local env = setmetatable({ ms = ms, nn = nn, optim = optim, ml = ml, data = data, T = T, folder = folder, print = function() end },

@@ -201,6 +201,10 @@ ms.rehearse(step, { model = model, optimizer = o }, loader or { x, y } [, { x2, 
   first epoch and before the checkpoint is loaded. {} for a step that changes nothing.
   > local step = ms.compile(function(x) return x * 2 end)
   > ms.rehearse(step, {}, { ms.ones { 2 } })
+ms.reload() -> list of the names of functions that were swapped in
+  Looks now whether the script, or a module of its own, was saved with changes, as `mascon watch` does at the end of each step; model,
+  optimizer and data stay as they are. nil and a message where a text is no Lua: the old functions stay.
+  > ms.reload()
 ms.detect_nan([on]) -> is it on?
   ms.detect_nan(true), ms.detect_nan(f, ...), or local d <close> = ms.detect_nan(true): an operation that gives NaN, or infinity from finite
   arguments, is an error that names it, the element, what it was given there and the script's line.

@@ -136,6 +136,14 @@ run:summary(values) -> the row: writes summary.json, with seed, device, options,
   > ms.run(folder .. "/run_n"):summary { loss = 0.5 }
 run:board([part]) -> the run's TensorBoard writer (ms.run(folder, { tensorboard = true })); its methods: ?board
   > ms.run(folder .. "/run_o", { tensorboard = true }):board():scalar("loss", 0.5, 1)
+run:live(name [, apply]) -> the option's value now: an option that may be changed from outside while the run goes on
+  `mascon set FOLDER lr=1e-4` then changes it at the end of a step. apply: an optimizer, whose setting of that name is set, or
+  f(value, before); o.name has the new value either way. Needs ms.run(folder, { options = o }).
+  > local o = { lr = 0.1 }
+  > local sgd = optim.sgd(nn.linear(1, 1):parameters(), { lr = o.lr })
+  > ms.run(folder .. "/run_r", { options = o }):live("lr", sgd)
+run:changed(row): notes what was changed while the script runs, a line of changes.jsonl
+  > ms.run(folder .. "/run_s"):changed { what = "noise", to = 0.1 }
 run:path(name) -> the path of a file in the folder
   > ms.run(folder .. "/run_p"):path "loss.png"
 run:close(): ends the run; another process may have the folder
@@ -175,6 +183,8 @@ bar:print(...): print without tearing the bar
   > ms.progress(3):print()
 bar:finish(): ends the bar; the loop does it
   > ms.progress(3):finish()
+bar:told() -> label, count, total or nil, seconds, notes: how far the loop is
+  > ms.progress(3):told()
 bar:pass(...): what the loop calls with the values of each turn
   ~ bar:pass(x, y)
 meter: ms.meter, figures of things that come batch by batch; tensors stay unread until value() is asked
@@ -230,6 +240,9 @@ args.integer: a kind of option: an integer, absent unless given
   > ms.args.parse({ limit = ms.args.integer }, {}, { "--limit", "3" }).limit
 args.number: a kind of option: a number, absent unless given
   > ms.args.parse({ at = ms.args.number }, {}, { "--at", "0.5" }).at
+args.convert(o, name, text) -> the value that --name text would give the option, or nil and why not
+  o: of ms.args, or a plain table whose values say what kind is expected.
+  > ms.args.convert({ lr = 0.1 }, "lr", "1e-3")
 args.within(o, name, range): raises unless o's number of that name lies in the interval, "[1, 60000]", which the script knows by now
   > ms.args.within({ k = 3 }, "k", "[1, 10]")
 json: ms.json, values as JSON and back
