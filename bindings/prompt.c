@@ -243,18 +243,18 @@ static int read_line(prompt *p) {
     fputs(p->more ? "     .. " : p->name, stdout);
     fflush(stdout);
   }
-  struct sigaction catch = {.sa_handler = on_break}, old;
+  struct sigaction catch = {.sa_handler = on_break, .sa_flags = p->terminal ? 0 : SA_RESTART}, old; /* a pipe is read on */
   broken = 0;
-  if (p->terminal) sigaction(SIGINT, &catch, &old);
+  sigaction(SIGINT, &catch, &old);
   char *line = NULL;
   size_t size = 0;
   ssize_t n = getline(&line, &size, stdin);
-  if (p->terminal) sigaction(SIGINT, &old, NULL);
+  sigaction(SIGINT, &old, NULL);
   if (n < 0) {
     free(line);
     clearerr(stdin);
     if (p->terminal) putchar('\n');
-    return broken ? -1 : 0;
+    return broken && p->terminal ? -1 : 0;
   }
   if (n > 0 && line[n - 1] == '\n') n--;
   lua_pushlstring(p->L, line, (size_t)n);

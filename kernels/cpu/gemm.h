@@ -170,6 +170,7 @@ static void G(gemm)(bool add, bool dots, gemm_keep keep, int64_t depth, int64_t 
   for (int64_t block = 0, blocks = (k + depth - 1) / depth; block < blocks; block++) {
     const int64_t p = k * block / blocks, kc = k * (block + 1) / blocks - p, after = k * (block + 2) / blocks - p - kc;
     for (int64_t j = 0; j < n; j += GEMM_NC) {
+      if (ms_interrupted()) return; /* whoever called looks, too: the result is not whole */
       const int64_t nc = min_i64(n - j, GEMM_NC), next = j + GEMM_NC;
       /* A product of few rows reads B once: whole panels of it may stay where they are. */
       const int64_t direct = cb == 1 && m <= l.max_rows && !keep ? nc / (2 * L) * (2 * L) : 0;

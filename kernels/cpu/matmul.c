@@ -197,6 +197,7 @@ static int run_amx(const ms_call *c, const product *p) {
   MS_NAME(ms_amx_matmul)
   (p->m, p->n, p->k, (const float *)p->a.data, p->a.row_stride, p->a.column_stride, (const float *)p->b.data, p->b.row_stride,
    p->b.column_stride, c->out[0].data, c->work, (int)min_i64(p->team, ms_team(cost)));
+  if (ms_interrupted()) return ms_stopped(c->op->name), -1;
   ms_run_after(c);
   return 0;
 }
@@ -206,6 +207,7 @@ static int run_bf16(const ms_call *c, const product *p) {
   MS_NAME(ms_bf16_matmul)
   (p->m, p->n, p->k, (const float *)p->a.data, p->a.row_stride, p->a.column_stride, (const float *)p->b.data, p->b.row_stride,
    p->b.column_stride, c->out[0].data, c->work, team);
+  if (ms_interrupted()) return ms_stopped(c->op->name), -1;
   ms_run_after(c);
   return 0;
 }

@@ -108,7 +108,7 @@ void MS_NAME(ms_amx_matmul)(int64_t m, int64_t n, int64_t k, const float *a, int
   MS_TOGETHER(team, id, {
     float *own = rooms + id * room_floats(&u), *edge = own + u.task_blocks * u.piece * AMX_TILE;
     MS_NAME(ms_amx_configure)(AMX_SIDE, AMX_SIDE);
-    for (int64_t t; (t = ms_take(share, team, id)) >= 0;) {
+    for (int64_t t; !ms_interrupted() && (t = ms_take(share, team, id)) >= 0;) {
       const int64_t x = u.other * t / u.tasks, y = u.other * (t + 1) / u.tasks;
       for (int64_t q = 0; q < u.steps; q += u.piece) {
         const int64_t steps = min_i64(u.piece, u.steps - q);

@@ -60,7 +60,8 @@ void MS_NAME(ms_bf16_matmul)(int64_t m, int64_t n, int64_t k, const float *a, in
   });
   MS_TASKS(team, id, t, bands * groups, {
     const int64_t s = t / groups, g = t % groups;
-    tiles(wa, pitch, wb, depth, n, m * s / bands, m * (s + 1) / bands, panels * g / groups * 2 * L,
-          min_i64(panels * (g + 1) / groups * 2 * L, round_up(n, 2 * L)), c, edges + id * EDGE);
+    if (!ms_interrupted())
+      tiles(wa, pitch, wb, depth, n, m * s / bands, m * (s + 1) / bands, panels * g / groups * 2 * L,
+            min_i64(panels * (g + 1) / groups * 2 * L, round_up(n, 2 * L)), c, edges + id * EDGE);
   });
 }

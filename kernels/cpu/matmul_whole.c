@@ -22,7 +22,7 @@ static int64_t matrix_of(const ms_view *v, const ms_view *out, int64_t batch) {
       const type *left = a + matrix_of(&c->in[0], &c->out[0], r / m) + r % m * a_row;                                              \
       const type *right = b + matrix_of(&c->in[1], &c->out[0], r / m);                                                             \
       memset(to, 0, (size_t)n * sizeof *to);                                                                                       \
-      for (int64_t i = 0; i < k; i++)                                                                                              \
+      for (int64_t i = 0; i < k && !ms_interrupted(); i++)                                                                         \
         for (int64_t j = 0; j < n; j++)                                                                                            \
           to[j] = (type)(to[j] + (type)((uint64_t)left[i * a_column] * (uint64_t)right[i * b_row + j * b_column]));                \
     });                                                                                                                            \
