@@ -325,7 +325,7 @@ static const char *run_prompt(prompt *p) {
     if (said && p->goes) return said;
     if (said)
       fputs(p->inside ? "mascon: the error has ended the script: there is nothing to go on with; quit leaves\n"
-                      : "mascon: nothing stands still: `continue` goes on with a script that Ctrl-C has stopped (mascon debug)\n",
+                      : "mascon: nothing stands still: `continue` goes on with a script stopped in mascon debug\n",
             stderr);
     else if (got == 2) ms_report(L, LUA_ERRSYNTAX);
     else if (lua_gettop(L) == p->base + 1) run_help(L);

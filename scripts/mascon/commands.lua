@@ -256,7 +256,8 @@ command("plot", "X [, Y ...]", "draw numbers in the terminal: curves; the rows o
     if rank == 2 and v:size(2) == 2 and v:size(1) > 2 then
       if got.n > 1 then fail("%%plot: points (%d x 2) go alone", v:size(1)) end
       local xy = v:detach():transpose(1, 2):totable()
-      return plot.scatter { x = xy[1], y = xy[2] }
+      plot.scatter { x = xy[1], y = xy[2] }
+      return
     elseif rank == 2 and v:size(1) <= 8 then
       for j = 1, v:size(1) do curves[#curves + 1] = v[j]:detach():totable() end
     elseif rank == 1 then
@@ -267,7 +268,7 @@ command("plot", "X [, Y ...]", "draw numbers in the terminal: curves; the rows o
   end
   local all = {}
   for i, c in ipairs(curves) do all[i] = { c, label = #curves > 1 and tostring(i) or nil } end
-  return plot.lines(all)
+  plot.lines(all)
 end)
 
 command("img", "X", "show a picture, or a batch of them, in the terminal", function(rest, env)
@@ -281,13 +282,14 @@ local MARK = "-- a session at the prompt of mascon"
 
 -- An entry as a script can have it: an expression is handed to show(), but a call alone unless its value is used later.
 local function as_statement(code, uses)
-  local body = trim(code):gsub(";$", "")
+  local body, quiet = trim(code):gsub(";$", "")
+  local show = quiet > 0 and "keep(" or "show("
   if load("return " .. body, "=save", "t") then
-    return (uses or not load(body, "=save", "t")) and "show(" .. body .. ")" or code
+    return (uses or not load(body, "=save", "t")) and show .. body .. ")" or code
   end
   if load(code, "=save", "t") then return code end
-  local head, tail = entry.split(code)
-  return head and head .. " show(" .. trim(tail) .. ")" or code
+  local head, tail = entry.split(body)
+  return head and head .. " " .. show .. trim(tail) .. ")" or code
 end
 
 command("save", "NAME", "write the entries that ran without an error to NAME.lua, as a script", function(rest)
@@ -314,8 +316,10 @@ command("save", "NAME", "write the entries that ran without an error to NAME.lua
   if #names > 0 then
     head[#head + 1] = ('for name in ("%s"):gmatch "%%S+" do ms.global(name) end'):format(table.concat(names, " "))
   end
-  head[#head + 1] = uses and "local _, _1, _2, _3\nlocal function show(...) _3, _2, _1, _ = _2, _1, (...), (...) print(...) return ... end"
-    or "local show = print"
+  if entry.rc_path then head[#head + 1] = ("dofile(%q)"):format(entry.rc_path) end
+  head[#head + 1] = uses and "local _, _1, _2, _3\nlocal function keep(...) _3, _2, _1, _ = _2, _1, (...), (...) return ... end"
+    or "local function keep(...) return ... end"
+  head[#head + 1] = "local function show(...) print(keep(...)) end"
   local ok, message = system.replace(path, table.concat(head, "\n") .. "\n\n" .. table.concat(lines, "\n") .. "\n")
   if not ok then fail("%%save: %s", message) end
   print(("%d entries in %s"):format(count, text.visible(path)))

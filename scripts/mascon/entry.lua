@@ -50,10 +50,8 @@ local function chunk(code, name, env)
   if f or plain ~= code then return f or load(plain, name, "t", env) end
   local message
   f, message = load(code, name, "t", env)
-  if f then return f end
   local head, tail = entry.split(code)
-  if head then f = load(head .. "return " .. tail, name, "t", env) end
-  return f, message
+  return head and load(head .. "return " .. tail, name, "t", env) or f, message
 end
 
 local silent -- the entry that runs ends with ";"
@@ -127,6 +125,7 @@ function entry.rc()
   local f, message = loadfile(path, "t")
   if not f then error(message, 0) end
   f()
+  entry.rc_path = path
 end
 
 -- Is this one of the names of results, and are there any?

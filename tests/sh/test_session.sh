@@ -1,7 +1,7 @@
 #!/bin/bash
 # A session at the prompt outlives any number of Ctrl-C (SIGINT), at random moments of whatever takes long, and stops it soon; a fit that
 # was stopped leaves the old model.
-#   MASCON_ROUNDS=n  rounds for each kind of work (2); one round is one, two and five signals
+#   MASCON_ROUNDS=n  rounds for each kind of work (1); one round is one, two and five signals
 #   MASCON_SEED=n    of the moments (1)
 MASCON=${MASCON:-build/mascon}
 rounds=${MASCON_ROUNDS:-1}
@@ -17,7 +17,7 @@ trap 'exec 3>&-; kill -KILL $session 2>/dev/null; rm -rf "$work"' EXIT
 ms() { date +%s%3N; }
 say() { printf '%s\n' "$1" >&3; }
 
-serial=0
+serial=0 begun=0
 # answered: wait until what was said is done, and give the milliseconds in $took; false when it takes too long or the session is gone.
 answered() {
   local begin
@@ -48,7 +48,9 @@ interrupt() {
     for n in 1 2 5; do
       [ -z "$problem" ] || break
       before=$(grep -c interrupted "$work/err")
-      say "$2"
+      begun=$((begun + 1))
+      say "io.write('begin $begun', '\\n') io.flush() $2"
+      until grep -q "^begin $begun\$" "$work/out" || ! kill -0 $session; do sleep 0.01; done
       sleep 0.0$((RANDOM % 8 + 2))
       for ((i = 0; i < n; i++)); do
         kill -INT $session
