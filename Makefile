@@ -90,6 +90,8 @@ help:
 	@echo 'make lint       clang-format and luacheck'
 	@echo 'make deps       fail on an include that points back'
 	@echo 'make size       lines per folder'
+	@echo 'make docs       the reference as HTML and as manual pages, and what editors read, in $(BUILD)/docs'
+	@echo 'make deb        a Debian package; make dist: an archive that runs where it is unpacked'
 	@echo 'make install    to PREFIX (now $(PREFIX)), under DESTDIR if given'
 	@echo 'make clean      remove $(BUILD)'
 	@echo
@@ -232,9 +234,11 @@ deps:
 size:
 	@sh tests/size.sh
 
+include bindings/package.mk
+
 # ---- install ------------------------------------------------------------------------------------------------------------------------
 ROOT = $(abspath $(DESTDIR)$(PREFIX))
-install: all
+install: all docs
 	install -d $(ROOT)/bin $(ROOT)/lib/lua/5.4 $(ROOT)/include $(ROOT)/share/man/man1 $(ROOT)/share/mascon/examples
 	install -m 755 $(BUILD)/mascon $(ROOT)/bin/mascon
 	install -m 755 $(BUILD)/mascon.so $(ROOT)/lib/lua/5.4/mascon.so
@@ -242,7 +246,12 @@ install: all
 	ln -sf libmascon.so.0 $(ROOT)/lib/libmascon.so
 	install -m 644 $(BUILD)/libmascon.a $(ROOT)/lib/libmascon.a
 	install -m 644 runtime/mascon.h $(ROOT)/include/mascon.h
-	sed 's|/usr/local|$(PREFIX)|g' bindings/mascon.1 >$(ROOT)/share/man/man1/mascon.1
+	install -d $(ROOT)/share/man/man3 $(ROOT)/share/mascon/stubs $(ROOT)/share/mascon/html/tutorial
+	sed 's|/usr/local|$(PREFIX)|g' $(DOCS)/mascon.1 >$(ROOT)/share/man/man1/mascon.1
+	install -m 644 $(DOCS)/mascon.3 $(ROOT)/share/man/man3/mascon.3
+	install -m 644 $(DOCS)/stubs/*.lua $(ROOT)/share/mascon/stubs
+	install -m 644 $(DOCS)/html/*.html $(ROOT)/share/mascon/html
+	install -m 644 $(DOCS)/html/tutorial/*.html $(ROOT)/share/mascon/html/tutorial
 	cd scripts && find mascon -name '*.lua' -exec install -D -m 644 {} $(ROOT)/share/{} \;
 	cd scripts && find *.lua lab wgan -name '*.lua' -exec install -D -m 644 {} $(ROOT)/share/mascon/examples/{} \;
 	cd scripts && find tutorial -name '*.md' -exec install -D -m 644 {} $(ROOT)/share/mascon/{} \;

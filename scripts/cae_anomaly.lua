@@ -215,7 +215,7 @@ plot.hist { score:log10(), bins = 100, threshold = { math.log(threshold, 10), la
   title = ("scores (%s) of the test images"):format(o.score), xlabel = "log10 of the score", ylabel = "images", logy = true,
   file = run:path "scores.png" }
 plot.lines { { y = score }, title = ("score (%s) of each test image, in order"):format(o.score), xlabel = "test image", ylabel = "score",
-  logy = true, legend = false, file = run:path "scores_in_order.png" }
+  legend = false, file = run:path "scores_in_order.png" }
 local list = marked:nonzero():reshape { -1 }
 if #list > 0 then
   local show, captions = list[{ { 1, math.min(#list, 12) } }], {}

@@ -186,7 +186,8 @@ local function autoencoder(part, make, kind)
         end
         local inputs = corrupt(show)
         local grid = ms.image.grid(visible(ms.cat { inputs, net(inputs) }), { columns = 10, scale = 3, padding = 4, background = 1 })
-        ms.image.save(run:path(name .. ".png"), grid)
+        plot.tiles { { visible(inputs), visible(net(inputs)) }, columns = 10, rows = { "input", "output" },
+          title = name .. " autoencoder", file = run:path(name .. ".png") }
         board:image("inputs over outputs", grid, step)
       end)
       return { val_mse = mse:value(), dead = 1 - alive:mean():item() }

@@ -9,9 +9,9 @@
 --   plot.panels  { { kind = "lines", critic, title = "critic" }, { kind = "lines", generator, title = "generator" }, file = "loss.png" }
 --
 -- Numbers come as Lua arrays or as anything with :totable() (a tensor). With `file` (.png or .svg) the figure is written there, whole or
--- not at all; without it, it is drawn with characters in the terminal. Options of all: title, xlabel, ylabel, size = {width, height} in
--- pixels, logx, logy, xrange = {low, high}, yrange, legend = false or where ("top left"), equal = true for a unit as long on one axis as
--- on the other.
+-- not at all; without it, it is drawn with characters in the terminal. Options of all: title, caption (below the figure), xlabel, ylabel,
+-- size = {width, height} in pixels, logx, logy, xrange = {low, high}, yrange, legend = false or where ("top left"), equal = true for a
+-- unit as long on one axis as on the other.
 --
 -- One file in plots/ for each kind of figure: a function from its options to a figure (gnuplot.lua), or nothing if it has printed itself.
 local gnuplot = require "mascon.gnuplot"

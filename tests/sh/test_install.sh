@@ -26,7 +26,7 @@ check 'make install' make --no-print-directory install PREFIX="$prefix" BUILD="$
 for file in bin/mascon lib/lua/5.4/mascon.so lib/libmascon.so lib/libmascon.a include/mascon.h share/man/man1/mascon.1; do
   check "installed $file" test -s "$prefix/$file"
 done
-check 'installed the Lua part' diff -r scripts/mascon "$prefix/share/mascon" --exclude=examples --exclude=tutorial
+check 'installed the Lua part' diff -r scripts/mascon "$prefix/share/mascon" --exclude=examples --exclude=tutorial --exclude=stubs --exclude=html
 check 'installed the tutorial' diff -r scripts/tutorial "$prefix/share/mascon/tutorial"
 check 'nothing outside bin, lib, include, share' test "$(ls "$prefix" | tr '\n' ' ')" = 'bin include lib share '
 

@@ -3,14 +3,16 @@ return [==[
 plot: ms.plot, figures, drawn by gnuplot
   Each takes one table. With file = "loss.png" (or .svg) the figure is written there; without it, it is drawn with characters in the
   terminal.
-  Options of all: title, xlabel, ylabel, size = { width, height } in pixels, logx, logy, xrange = { low, high }, yrange, legend = false or
-  where ("top left"), equal = true (a unit as long on one axis as on the other). Numbers: lists or tensors.
+  Options of all: title, caption (a sentence below), xlabel, ylabel, size = { width, height } in pixels, logx, logy, xrange = { low, high },
+  yrange, legend = false or where ("top left", "outside right"; else where it covers least), equal = true (a unit as long on one axis as on
+  the other). Numbers: lists or tensors. Kinds: lines, scatter, hist, box, heatmap, tiles (pictures), panels (several figures).
   ~ ms.plot.lines { { 3, 2, 1.5 }, title = "loss", file = "loss.png" }
 plot.lines { series, ..., x =, title =, xlabel =, ylabel =, logy =, file = }
   Curves. A series is a list (x counts from 1) or { y = ..., x = ..., label = ..., points = true, dashed = true, colour = "#..." }.
   ~ ms.plot.lines { { y = { 3, 2, 1.5 }, label = "training" }, { y = { 3, 2.2, 1.9 }, label = "test" }, xlabel = "epoch" }
-plot.scatter { x =, y =, points =, class =, classes =, pointsize =, title =, file = }
-  Points: x and y, or points = an N x 2 tensor; class = N labels colours them, classes[label] names them.
+plot.scatter { x =, y =, points =, class =, classes =, names =, pointsize =, title =, file = }
+  Points: x and y, or points = an N x 2 tensor; class = N labels gives each class a colour and a shape, classes[label] names them. names =
+  true writes the names among the points (as it is for 3 to 12 classes), false only in the legend.
   ~ ms.plot.scatter { points = ms.randn { 50, 2 }, class = ms.randint(1, 2, { 50 }), file = "codes.png" }
 plot.hist { values, ..., bins = 50, threshold =, marks =, title =, file = }
   How values are spread: lists or { values, label = ..., colour = ... }; threshold = x draws a line there (a number or { x, label = ... }).

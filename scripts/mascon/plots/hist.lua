@@ -43,6 +43,7 @@ local function marks(o)
   local function mark(v, name, label)
     local at = v
     if type(v) == "table" then at, label = v[1], v.label or label end
+    label = tostring(label)
     if type(at) ~= "number" or at - at ~= 0 then
       error(("plot.hist: %s: expected a number or { number, label = ... }, got %s"):format(name, text.show(at)), 0)
     end
@@ -55,7 +56,7 @@ local function marks(o)
 end
 
 -- plot.hist: arrays of values, or { values, label = ..., colour = ... }; bins (50); threshold = x draws a line there (a number or
--- { x, label = "..." }); marks = a list of such draws more of them.
+-- { x, label = "..." }, to which the number is added where it has none); marks = a list of such draws more of them.
 local function hist(o)
   gnuplot.check_options("hist", o, { "bins", "threshold", "marks", "values", "label", "colour" })
   local series, lists = gnuplot.series("hist", o, "values", { "label", "colour" }), {}
@@ -83,7 +84,8 @@ local function hist(o)
   for i, mark in ipairs(marks(o)) do
     local style = o.file and ("linewidth 1.8 dashtype (9,5) linecolor rgb '%s'"):format(MARKS[(i - 1) % #MARKS + 1]) or ""
     fig:add("set arrow from first %s, graph 0 to first %s, graph 1 nohead front %s", num(mark.at), num(mark.at), style)
-    curves[#curves + 1] = ("NaN with lines %s title %s"):format(style, fig:text(("%s %.4g"):format(mark.label, mark.at)))
+    local label = mark.label:find "%d" and mark.label or ("%s %.4g"):format(mark.label, mark.at)
+    curves[#curves + 1] = ("NaN with lines %s title %s"):format(style, fig:text(label))
   end
   return fig:plot("plot " .. table.concat(curves, ", \\\n  "))
 end

@@ -18,13 +18,15 @@ local function panels(o, drawing)
   columns = math.min(columns, #o)
   local rows = (#o + columns - 1) // columns
   local whole = gnuplot.figure({ file = o.file, size = o.size }, { CELL[1] * columns, CELL[2] * rows + (o.title and 40 or 0) })
+  local full = o.file and o.size or { CELL[1] * columns, CELL[2] * rows }
+  local cell = o.file and { math.max(100, full[1] // columns), math.max(100, full[2] // rows) } or nil
   local list = {}
   for i, panel in ipairs(o) do
     if type(panel) ~= "table" then error(("plot.panels: panel %d: expected a table, got a %s"):format(i, type(panel)), 0) end
     for _, name in ipairs { "file", "size" } do
       if panel[name] ~= nil then error(("plot.panels: panel %d: %s is for the whole figure"):format(i, name), 0) end
     end
-    local inner = { file = o.file }
+    local inner = { file = o.file, size = cell } -- which makes room for what depends on it
     for k, v in pairs(panel) do
       if k ~= "kind" then inner[k] = v end
     end

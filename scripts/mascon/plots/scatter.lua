@@ -95,13 +95,13 @@ local function names(fig, o, x, y, groups, order, name_of)
     if bx then
       local name = text.visible(tostring(name_of(k)))
       if utf8.len(name) > 24 then name = name:sub(1, utf8.offset(name, 23) - 1) .. "…" end
-      boxes[#boxes + 1] = { x = bx * wide, y = by * high, wide = 8 * utf8.len(name) + 8, high = 18, name = name }
+      boxes[#boxes + 1] = { x = bx * wide, y = by * high, wide = 9 * utf8.len(name) + 8, high = 20, name = name }
     end
   end
   places(boxes, wide, high)
   fig:add("set style textbox opaque noborder fillcolor rgb '#40ffffff' margins 0.3,0.3")
   for _, b in ipairs(boxes) do
-    fig:add("set label %s at %s,%s center front boxed font ',11' textcolor rgb '#111111'", fig:text(b.name), num(from_x(b.x / wide)),
+    fig:add("set label %s at %s,%s center front boxed font ':Bold,12' textcolor rgb '#111111'", fig:text(b.name), num(from_x(b.x / wide)),
       num(from_y(b.y / high)))
   end
 end
@@ -178,7 +178,7 @@ local function scatter(o)
       curves[i] = ("$d%d using 1:2 with points pointtype %s title %s"):format(i, fig:text(marks[i]), fig:text(name or ""))
     end
   end
-  if o.class and #order > 1 and o.legend == nil then
+  if o.class and o.legend == nil then
     fig:add("set key outside right top")
     fig:add("unset rmargin")
   end
