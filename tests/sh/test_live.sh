@@ -207,7 +207,7 @@ looked_at() {
   go 2 6
   wait
   cat all copies curves
-  grep -q "^$top/elsewhere  *running  epoch 1 of 6  loss .*process [0-9]*, for " all && grep -q '^runs/killed  *died  *epoch 4 of 9  *loss 0.5' all &&
+  grep -q "^$top/elsewhere  *running  *epoch 1 of 6  *loss .*process [0-9]*, for " all && grep -q '^runs/killed  *died  *epoch 4 of 9  *loss 0.5' all &&
     grep -q '^runs/failed  *failed' all && grep -q '^runs/plain  *finished  epoch 6 of 6' all && grep -q '^copied  *unfinished  epoch 6' copies &&
     grep -q '^[*] runs/plain  *last .* least .* at step 30' curves && grep -q '^    train.lua edited at step 5: note' curves &&
     [ "$(head -n 13 curves | grep -c '[*o+]')" -ge 6 ] && says "the figure 'lossy'; did you mean loss?; there is last, loss, lr" "$MASCON" plot runs/plain --metric lossy
