@@ -46,7 +46,7 @@ local function inside() return require "mascon" and require "mascon.inside" end
 local function entry(path, was)
   local file = files[path]
   if not file or file.loaded ~= was then -- it is new, or was loaded once more
-    file = { path = path, chunk = "@" .. path, text = was, loaded = was, versions = {} }
+    file = { path = path, name = path:match "^%./(.*)" or path, chunk = "@" .. path, text = was, loaded = was, versions = {} }
     files[path] = file
   end
   return file
@@ -81,7 +81,7 @@ local function tell(file, got, step)
     parts[#parts + 1] = ("%s %s recorded anew"):format(count(got.steps, "compiled step"), got.steps == 1 and "is" or "are")
   end
   if #parts == 0 then parts[1] = "nothing was swapped" end
-  local lines = { ("%s, step %d: %s"):format(file.path, step, table.concat(parts, "; ")) }
+  local lines = { ("%s, step %d: %s"):format(file.name, step, table.concat(parts, "; ")) }
   for _, note in ipairs(got.notes) do lines[#lines + 1] = "  " .. note end
   say("%s", table.concat(lines, "\n"))
 end
@@ -97,7 +97,7 @@ local function take(file, fresh, result)
   end
   local new, why = tree.read(core.functions, fresh, file.chunk)
   if not new then
-    say("%s: the old functions stay: %s", file.path, tostring(why))
+    say("%s: the old functions stay: %s", file.name, tostring(why))
     result.problem = why
     return
   end
@@ -106,16 +106,17 @@ local function take(file, fresh, result)
   if #got.swapped + #got.news + #got.notes > 0 then
     tell(file, got, step)
     local json = require "mascon.json"
-    log { what = "reload", file = file.path, swapped = json.array(got.swapped), new = json.array(got.news), notes = json.array(got.notes),
-      diff = differences.unified(was, fresh, file.path), step = step }
+    log { what = "reload", file = file.name, swapped = json.array(got.swapped), new = json.array(got.news), notes = json.array(got.notes),
+      diff = differences.unified(was, fresh, file.name), step = step }
   end
+  table.move(got.notes, 1, #got.notes, #result.notes + 1, result.notes)
   table.move(got.swapped, 1, #got.swapped, #result + 1, result)
   table.move(got.news, 1, #got.news, #result + 1, result)
 end
 
 -- Look at all files -> names of what was swapped in, and `problem`, where a text is no Lua.
 local function look()
-  local result = {}
+  local result = { notes = {} }
   for path, was in pairs(texts()) do
     local file = entry(path, was)
     local stamp = system.stamp(path)
@@ -149,7 +150,7 @@ function watch.tell(run)
   for _, row in ipairs(swaps) do run:changed(row) end
 end
 
--- ms.reload() -> a list of the names of functions that were swapped in: looks now whether the script, or a module of its own, was saved
+-- ms.reload() -> a list of the names of functions that were swapped in; its field notes: what else is to be said. Looks now whether the script, or a module of its own, was saved
 -- with changes, as `mascon watch` does at the end of each step. nil and a message where a text is no Lua: the old functions stay.
 function watch.reload(...)
   require "mascon.options".none("reload", ...)

@@ -98,6 +98,7 @@ local function told(c, x)
     if v > high then high = v end
   end
   if low > high then return "no finite figure" end
+  if c.y[#c.y] ~= c.y[#c.y] then return ("last NaN  least %.4g at %s %.6g  greatest %.4g"):format(low, x, at_low, high) end
   return ("last %.4g  least %.4g at %s %.6g  greatest %.4g"):format(c.y[#c.y], low, x, at_low, high)
 end
 

@@ -62,7 +62,7 @@ local function edits(a, b, at)
 end
 
 -- differences.unified(old, new, name) -> text, "" where there is none; differences.changed(old, new) -> numbers of lines of the new text
--- that are not in the old one or follow on one that is gone.
+-- that are not in the old one, or follow on some that are gone; without remarks.
 function differences.unified(old, new, name)
   local a, b = differences.lines(old), differences.lines(new)
   local list = edits(a, b, differences.align(a, b))
@@ -96,8 +96,12 @@ end
 function differences.changed(old, new)
   local a, b = differences.lines(old), differences.lines(new)
   local lines, known = {}, {}
-  for _, e in ipairs(edits(a, b, differences.align(a, b))) do
-    if e[1] ~= " " and e[2]:find "%S" and not e[2]:find "^%s*%-%-[^%[]" and not known[e[3]] then
+  local list = edits(a, b, differences.align(a, b))
+  for at, e in ipairs(list) do
+    local next_one = at
+    while e[1] == "-" and list[next_one] and list[next_one][1] == "-" do next_one = next_one + 1 end
+    local replaced = e[1] == "-" and list[next_one] and list[next_one][1] == "+"
+    if e[1] ~= " " and not replaced and e[2]:find "%S" and not e[2]:find "^%s*%-%-[^%[]" and not known[e[3]] then
       known[e[3]] = true
       lines[#lines + 1] = e[3]
     end

@@ -6,7 +6,7 @@
 --   that variable where another living function holds it; else
 --   its value on the stack, where the function that it is local to still runs (a copy: so it is told); else
 --   what the new text begins it with, if that is a function, a number, a text, true, false or require "a module".
--- Without one of these the old function stays, and the reason is told.
+-- Without one of these, or where it reads a global that is not there, the old function stays, and the reason is told.
 local heap = require "mascon.watch.heap"
 local tree = require "mascon.watch.tree"
 local differences = require "mascon.watch.differences"
@@ -137,6 +137,14 @@ local function literal(s, name)
   return false
 end
 
+-- A module's own table, which its last line gives.
+local function module_table(s, name)
+  if s.new.text:match "%f[%w_]return%s+([%a_][%w_]*)%s*$" ~= name then return nil end
+  for module, v in pairs(package.loaded) do
+    if type(v) == "table" and type(module) == "string" and package.searchpath(module, package.path) == s.file.path then return v end
+  end
+end
+
 local make
 
 -- Fill upvalue k of nf, made from node n in the place of f (nil: of none), with a variable that f does not have. nil and why not.
@@ -172,6 +180,12 @@ local function find_variable(s, nf, n, k, f)
     s.used[begins] = true
     return true
   end
+  local own = owner.index == 1 and module_table(s, name)
+  if own then
+    debug.setupvalue(nf, k, own)
+    s.made[v] = { nf, k }
+    return true
+  end
   local known, constant = literal(s, name)
   if known then
     debug.setupvalue(nf, k, constant)
@@ -182,9 +196,19 @@ local function find_variable(s, nf, n, k, f)
   return nil, ("it uses %s, which is made where the script begins"):format(name)
 end
 
+-- A global that a function reads, that is not there, and that the one before did not read: most likely a slip of the pen, which would end
+-- the program.
+local function missing_global(n, c)
+  local before = c and tree.globals(c) or {}
+  for name in pairs(tree.globals(n)) do
+    if not before[name] and rawget(_G, name) == nil then return name end
+  end
+end
+
 -- A function from node n, in the place of f, which was made from node c; or a new one.
 function make(s, n, f, c)
-  local nf = n.make()
+  local nf, slip = n.make(), missing_global(n, c)
+  if slip then return nil, ("it uses %s, which is no variable there"):format(slip) end
   for k, u in ipairs(n.upvalues) do
     local j = f and only(n, u[1]) and only(c, u[1])
     if j then
@@ -215,7 +239,7 @@ local function install(s, n)
   end
   if t == nil then
     local there, value = on_stack(s, s.new[1], names[1])
-    t = there and value or rawget(_G, names[1])
+    t = there and value or rawget(_G, names[1]) or module_table(s, names[1])
   end
   for i = 2, #names - 1 do t = type(t) == "table" and t[names[i]] or nil end
   if type(t) ~= "table" then return nil, ("%s is not there"):format(names[1]) end
@@ -302,15 +326,12 @@ function swap.run(file, new, restart)
       tell(s, "%s runs now: the new one counts from its next call", n.name)
     end
   end
-  local steps, everything = 0, false
+  local stale, everything = {}, false
   for _, v in next, _G do everything = everything or map[v] ~= nil end -- who calls it by its global name cannot be told
-  for _, step in ipairs(s.steps) do
-    local f = debug.getuservalue(step, 1)
-    if everything or heap.reaches(f, map) then
-      restart(step, map[f])
-      steps = steps + 1
-    end
+  for _, step in ipairs(s.steps) do -- all of them before the first is changed: one may call another
+    if everything or heap.reaches(debug.getuservalue(step, 1), map) then stale[#stale + 1] = step end
   end
+  for _, step in ipairs(stale) do restart(step, map[debug.getuservalue(step, 1)]) end
   if next(map) then heap.walk(function() end, map, { file, s }) end
   for _, n in ipairs(new[1].fresh or {}) do
     if n.path and n.path:find "[.:]" then
@@ -327,7 +348,7 @@ function swap.run(file, new, restart)
       words_of(lines), #lines > 1 and "have" or "has")
   end
   file.versions[#file.versions + 1], file.nodes, file.text = new, new, new.text
-  return { swapped = names, news = s.news, notes = s.notes, steps = steps }
+  return { swapped = names, news = s.news, notes = s.notes, steps = #stale }
 end
 
 return swap

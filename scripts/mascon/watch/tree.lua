@@ -12,19 +12,56 @@ local tree = {}
 
 -- ---- code --------------------------------------------------------------------------------------------------------------------------
 
--- The instructions of a node, as numbers: behind three bytes and their count.
-local function instructions(node)
-  local at, n, b = 4, 0
+-- A count, seven bits a byte, the last one marked -> it, and what follows.
+local function count_at(s, at)
+  local n, b = 0
   repeat
-    b = node.own:byte(at)
+    b = s:byte(at)
     n, at = n << 7 | (b & 0x7f), at + 1
   until b & 0x80 ~= 0
-  local code = {}
-  for i = 1, n do code[i] = string.unpack("=I4", node.own, at + 4 * (i - 1)) end
-  return code
+  return n, at
 end
 
-local CLOSURE -- the instruction that makes a function, in this Lua
+-- The instructions of a node, as numbers: behind three bytes and their count. And where they end.
+local function instructions(node)
+  local n, at = count_at(node.own, 4)
+  local code = {}
+  for i = 1, n do code[i] = string.unpack("=I4", node.own, at + 4 * (i - 1)) end
+  return code, at + 4 * n
+end
+
+-- The constants, by their numbers from 0: texts only.
+local function texts_of(node, at)
+  local list, n, length = {}, nil, nil
+  n, at = count_at(node.own, at)
+  for i = 0, n - 1 do
+    local kind = node.own:byte(at)
+    at = at + 1
+    if kind == 0x04 or kind == 0x14 then
+      length, at = count_at(node.own, at)
+      list[i] = node.own:sub(at, at + length - 2)
+      at = at + length - 1
+    elseif kind == 0x03 or kind == 0x13 then
+      at = at + 8
+    end
+  end
+  return list
+end
+
+local CLOSURE, GLOBAL -- the instructions that make a function, and that read a field of an upvalue, in this Lua
+
+-- tree.globals(node [, names]) -> the global variables that it and the functions in it read, as keys.
+function tree.globals(node, names)
+  names = names or {}
+  local code, at = instructions(node)
+  local texts = texts_of(node, at)
+  for _, word in ipairs(code) do
+    local u = word & 0x7f == GLOBAL and node.upvalues[(word >> 16 & 0xff) + 1]
+    if u and u[1] == "_ENV" then names[texts[word >> 24]] = true end
+  end
+  for _, child in ipairs(node.children) do tree.globals(child, names) end
+  return names
+end
 
 -- Fill in where the children of each node are made: node.made = { instruction (from 0), register }.
 local function find_makers(nodes)
@@ -38,11 +75,7 @@ local function find_makers(nodes)
   end
 end
 
-local function opcode(functions)
-  local list = functions("local a = function() end", "=x")
-  list[1].children = {}
-  return instructions(list[1])[2] & 0x7f
-end
+local function opcode(functions, text, i) return instructions(functions(text, "=x")[1])[i] & 0x7f end
 
 -- What a function does, as a text: equal texts for equal functions, wherever they stand. Variables from outside go by their names; those of
 -- functions in it by their places, too.
@@ -88,7 +121,8 @@ end
 
 -- tree.read(functions, text, chunk) -> nodes, the main chunk's first; nil and a message where the text is no Lua.
 function tree.read(functions, text, chunk)
-  CLOSURE = CLOSURE or opcode(functions)
+  CLOSURE = CLOSURE or opcode(functions, "local a = function() end", 2)
+  GLOBAL = GLOBAL or opcode(functions, "local a = b", 2)
   local nodes, message = functions((text:gsub("^#[^\n]*", "--")), chunk)
   if not nodes then return nil, message end
   for i, node in ipairs(nodes) do
