@@ -150,8 +150,9 @@ function watch.tell(run)
   for _, row in ipairs(swaps) do run:changed(row) end
 end
 
--- ms.reload() -> a list of the names of functions that were swapped in; its field notes: what else is to be said. Looks now whether the script, or a module of its own, was saved
--- with changes, as `mascon watch` does at the end of each step. nil and a message where a text is no Lua: the old functions stay.
+-- ms.reload() -> a list of the names of functions that were swapped in; its field notes: what else is to be said. Looks now whether the
+-- script, or a module of its own, was saved with changes, as `mascon watch` does at the end of each step. nil and a message where a text is
+-- no Lua: the old functions stay.
 function watch.reload(...)
   require "mascon.options".none("reload", ...)
   if inside().recording() then error("reload inside a compiled step: a step does not change while it is recorded", 2) end

@@ -1,3 +1,4 @@
+-- gcstress: every 500, since it walks through all that a program can reach
 -- Functions of an edited file in the place of those that live (ms.reload).
 -- luacheck: globals TestWatch TestDifferences
 local checks = require "checks"
@@ -78,14 +79,36 @@ return M
   local mine, other = m.tick, m.other
   mine()
   m.thread()
-  lu.assertEquals({ self:edit('count = count + 1 return "old"', 'count = count + 10 return "new"', '(_, v) return "old"', '(_, v) return "new"')
-  }, { { "tick", "__call", notes = {} } })
+  local got = self:edit('count = count + 1 return "old"', 'count = count + 10 return "new"', '(_, v) return "old"', '(_, v) return "new"')
+  lu.assertEquals(got, { "tick", "__call", notes = {} })
   lu.assertEquals({ mine() }, { "new", 12 }) -- a local variable of this test
   lu.assertEquals({ m.tick == mine, m.list[1] == mine, m.keys[mine], m.object.tick == mine }, { true, true, "key", true })
   lu.assertEquals({ m.thread() }, { "new", 22 })
   lu.assertEquals({ m.object(3) }, { "new", 3 })
   lu.assertEquals(m.other(), 22)
   lu.assertTrue(m.other == other) -- it has not changed
+end
+
+-- Where Lua keeps the constants of a function hangs on those before it in the text: that makes no other function of it.
+function TestWatch:test_only_what_has_changed()
+  local m = self:load [[
+local M = {}
+function M.before() return 1 end
+function M.outer()
+  local a = { sum = 1, mean = 2 }
+  M.inner = function() return a.sum end
+  return a.sum + a.mean, "mean", 2.5
+end
+function M.after() return "sum", 1, "mean", 2.5 end
+return M
+]]
+  m.outer()
+  local outer, after = m.outer, m.after
+  lu.assertEquals(self:edit("return a.sum end", 'return a.sum * 1 + #"mean" + 2.5 end'), { "M.inner", notes = {} })
+  lu.assertEquals(self:edit("return 1 end", 'return 2.5, "sum", "mean" end'), { "M.before", notes = {} })
+  lu.assertEquals({ m.inner(), m.after == after }, { 7.5, true })
+  outer()
+  lu.assertEquals(m.inner(), 7.5) -- what it makes from now on is new, too
 end
 
 -- Each call of a function has its own variables, and each function that it made keeps them.
@@ -144,7 +167,8 @@ return M
 ]]
   local got = self:edit("M.f(v) return v end", "M.f(v) return vv end")
   lu.assertEquals({ #got, got.notes }, { 0, { "M.f stays as it was: it uses vv, which is no variable there" } })
-  got = self:edit("return vv end", "return v + 1 end", "function M.g", "local made = M.f(1)\nfunction M.g", "M.g(v) return v", "M.g(v) return made")
+  got = self:edit("return vv end", "return v + 1 end", "function M.g", "local made = M.f(1)\nfunction M.g", "M.g(v) return v",
+    "M.g(v) return made")
   lu.assertEquals({ got[1], m.f(1), m.g(5) }, { "M.f", 2, 5 })
   lu.assertStrContains(table.concat(got.notes, "\n"), "M.g stays as it was: it uses made, which is made where the script begins")
   checks.write(self.file, "local function f(")

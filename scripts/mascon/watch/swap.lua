@@ -253,19 +253,10 @@ end
 
 local function tell(s, fmt, ...) s.notes[#s.notes + 1] = fmt:format(...) end
 
--- Has this node itself changed, and not only what lies in it?
-local function changed(old, new)
-  if old.own ~= new.own or #old.upvalues ~= #new.upvalues then return true end
-  for k, u in ipairs(old.upvalues) do
-    if u[1] ~= new.upvalues[k][1] then return true end
-  end
-  return false
-end
-
 -- Lines at the top of the new text that differ, outside of functions: they ran when the script began.
 local function top_lines(s, old)
   local list = {}
-  if old[1].own == s.new[1].own then return list end
+  if not tree.changed(old[1], s.new[1]) then return list end
   for _, at in ipairs(differences.changed(old.text, s.new.text)) do
     local inside = s.used_lines[at]
     for _, child in ipairs(s.new[1].children) do inside = inside or at >= child.line and at <= child.last end
@@ -313,7 +304,7 @@ function swap.run(file, new, restart)
   for _, node in ipairs(old) do before[node.id] = node end
   for _, n in ipairs(new) do
     local was = before[n.id]
-    if n.index > 1 and was and tree.code(was) ~= tree.code(n) and changed(was, n) then
+    if n.index > 1 and was and tree.code(was) ~= tree.code(n) and tree.changed(was, n) then
       if alive[n] and not refused[n] then names[#names + 1] = n.name
       elseif not alive[n] and n.parent.index == 1 then
         tell(s, "%s is not made yet: the script comes to it as it was when it began", n.name)
@@ -322,7 +313,7 @@ function swap.run(file, new, restart)
   end
   for _, c in ipairs(s.closures) do
     local n = c.node.id.now
-    if running[c.f] and map[c.f] and before[n.id] and changed(before[n.id], n) then
+    if running[c.f] and map[c.f] and before[n.id] and tree.changed(before[n.id], n) then
       tell(s, "%s runs now: the new one counts from its next call", n.name)
     end
   end

@@ -30,34 +30,72 @@ local function instructions(node)
   return code, at + 4 * n
 end
 
--- The constants, by their numbers from 0: texts only.
-local function texts_of(node, at)
-  local list, n, length = {}, nil, nil
-  n, at = count_at(node.own, at)
-  for i = 0, n - 1 do
-    local kind = node.own:byte(at)
+-- The constants, by their numbers from 0: { kind, bytes }.
+local function constants(node, at)
+  local list, count, first = {}, count_at(node.own, at)
+  at = first
+  for i = 0, count - 1 do
+    local kind, length = node.own:byte(at), 0
     at = at + 1
     if kind == 0x04 or kind == 0x14 then
       length, at = count_at(node.own, at)
-      list[i] = node.own:sub(at, at + length - 2)
-      at = at + length - 1
+      length = length - 1
     elseif kind == 0x03 or kind == 0x13 then
-      at = at + 8
+      length = 8
     end
+    list[i] = { kind, node.own:sub(at, at + length - 1) }
+    at = at + length
   end
   return list
 end
 
 local CLOSURE, GLOBAL -- the instructions that make a function, and that read a field of an upvalue, in this Lua
 
+-- Which operands of an instruction are numbers of constants, in Lua 5.4: B, C, "k" C if the bit k is set, "x" all but A.
+local OPERANDS = { [3] = "x", [11] = "C", [14] = "C", [15] = "Bk", [16] = "k", [17] = "k", [18] = "Bk", [20] = "k", [48] = "B", [60] = "B" }
+for op = 22, 31 do OPERANDS[op] = "C" end
+
+-- The instructions with their constants in them. (Where a constant lies in a function's list hangs on the functions before it in the text.)
+local function plain(node)
+  if node.plain then return node.plain end
+  local code, at = instructions(node)
+  local list, parts = constants(node, at), { node.own:sub(1, 3) }
+  local known = CLOSURE == 79 and GLOBAL == 11 -- else in another Lua: with the numbers
+  for i, word in ipairs(code) do
+    local how = known and OPERANDS[word & 0x7f] or ""
+    local function constant(shift)
+      local c = list[word >> shift]
+      if shift == 16 then c = list[word >> 16 & 0xff] end
+      parts[#parts + 1] = c and ("%d %s"):format(c[1], c[2]) or "?"
+    end
+    local mask = 0
+    if how == "x" then
+      mask = 0xffff8000
+      constant(15)
+    end
+    if how:find "B" then
+      mask = mask | 0x00ff0000
+      constant(16)
+    end
+    if how:find "C" or how:find "k" and word & 0x8000 ~= 0 then
+      mask = mask | 0xff000000
+      constant(24)
+    end
+    parts[#parts + 1] = string.pack("=I4", word & ~mask)
+    if i == #code and not known then parts[#parts + 1] = node.own:sub(at) end
+  end
+  node.plain = table.concat(parts, "\0")
+  return node.plain
+end
+
 -- tree.globals(node [, names]) -> the global variables that it and the functions in it read, as keys.
 function tree.globals(node, names)
   names = names or {}
   local code, at = instructions(node)
-  local texts = texts_of(node, at)
+  local list = constants(node, at)
   for _, word in ipairs(code) do
     local u = word & 0x7f == GLOBAL and node.upvalues[(word >> 16 & 0xff) + 1]
-    if u and u[1] == "_ENV" then names[texts[word >> 24]] = true end
+    if u and u[1] == "_ENV" then names[list[word >> 24][2]] = true end
   end
   for _, child in ipairs(node.children) do tree.globals(child, names) end
   return names
@@ -80,10 +118,19 @@ local function opcode(functions, text, i) return instructions(functions(text, "=
 -- What a function does, as a text: equal texts for equal functions, wherever they stand. Variables from outside go by their names; those of
 -- functions in it by their places, too.
 local function code_of(node, inner)
-  local parts = { node.own }
+  local parts = { plain(node) }
   for _, u in ipairs(node.upvalues) do parts[#parts + 1] = inner and ("%s %s %d"):format(u[1], u[2], u[3]) or u[1] or "?" end
   for _, child in ipairs(node.children) do parts[#parts + 1] = code_of(child, true) end
   return table.concat(parts, "\1")
+end
+
+-- tree.changed(old, new) -> has the node itself changed, and not only what lies in it?
+function tree.changed(old, new)
+  if plain(old) ~= plain(new) or #old.upvalues ~= #new.upvalues then return true end
+  for k, u in ipairs(old.upvalues) do
+    if u[1] ~= new.upvalues[k][1] then return true end
+  end
+  return false
 end
 
 function tree.code(node)
