@@ -8,6 +8,21 @@
 
 /* ---- arguments by kind ------------------------------------------------------------------------------------------- */
 
+/* Is the row a method too? Lists of tensors have none. */
+static bool is_method(const ms_op *op) { return op->n_arg && op->arg[0].is_tensor && op->arg[0].kind != MS_K_TENSORS; }
+
+/* What to say where argument a, the first one, is no tensor: a method was called with a dot, or a function as if it made an object.
+ * In a function of the library's, such as a layer's forward, it may be that one that was called with a dot. */
+static const char *dot_hint(lua_State *L, const ms_op *op, const ms_arg *a) {
+  lua_Debug ar;
+  if (a != op->arg || !is_method(op) || !lua_getstack(L, 1, &ar) || !lua_getinfo(L, "S", &ar)) return "";
+  if (strncmp(ar.source, "=mascon/", 8)) return lua_pushfstring(L, "; write x:%s(...), or ms.%s(x, ...)", op->name, op->name);
+  const char *name = lua_getlocal(L, &ar, 1);
+  const bool dot = name && !strcmp(name, "self") && msl_to(L, -1);
+  if (name) lua_pop(L, 1);
+  return dot ? "; a method is called with a colon: m:forward(x)" : "";
+}
+
 static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, const char *expected) {
   const char *got = luaL_typename(L, i);
   char text[64];
@@ -15,7 +30,16 @@ static int bad(lua_State *L, int mark, const ms_op *op, const ms_arg *a, int i, 
   else if (lua_type(L, i) == LUA_TSTRING) snprintf(text, sizeof text, "'%.50s'", lua_tostring(L, i)), got = text;
   else if (msl_to(L, i)) got = "a tensor";
   else if (luaL_getmetafield(L, i, "__name") == LUA_TSTRING) got = lua_tostring(L, -1);
-  const char *hint = strcmp(got, "mascon.data") ? "" : " (a set runs through a function by ds:map(fn))";
+  const char *hint = "";
+  if (!strcmp(got, "mascon.data")) hint = " (a set runs through a function by ds:map(fn))";
+  else if (!strcmp(got, "mascon.loader")) hint = "; write for x, y in loader do";
+  else if (a->kind == MS_K_TENSORS && msl_to(L, i)) hint = lua_pushfstring(L, "; write ms.%s{x, y}", op->name);
+  else if (a->is_tensor && a->kind != MS_K_TENSORS && msl_table_kind(L, i) == MSL_LIST && a != op->arg)
+    hint = "; a list of numbers becomes a tensor by ms.tensor(list)";
+  else if (a->kind == MS_K_DTYPE) hint = msl_dtype_hint(L, lua_tostring(L, i));
+  else if (lua_type(L, i) == LUA_TSTRING && lua_type(L, 1) == LUA_TSTRING && op->id == MS_OP_remainder && i == 1)
+    hint = "; a text with numbers in it is (\"%.3f\"):format(x:item())";
+  else hint = dot_hint(L, op, a);
   return msl_raise(L, mark, "%s: argument %s: expected %s, got %s%s", op->name, a->name, expected, got, hint);
 }
 
@@ -204,7 +228,8 @@ static int call_row(lua_State *L) {
     else if (o.at) lua_pop(L, 1);
     bool given = i && !lua_isnil(L, i);
     if (given && i == top && !o.at && no_options(L, i, op, k)) given = false;
-    if (!given && !a->has_default && !a->optional) return msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
+    if (!given && !a->has_default && !a->optional)
+      return msl_raise(L, mark, "%s: argument %s is missing%s", op->name, a->name, dot_hint(L, op, a));
     if (given && a->kind == MS_K_SHAPE && lua_type(L, i) == LUA_TNUMBER && next <= top && next != o.at)
       return msl_raise(L, mark, "%s: sizes go in a list: %s%s({2, 3})", op->name, n_in ? "x:" : "ms.", op->name);
     if (given && takes_list(a) && i != o.at && lua_istable(L, i)) check_list(L, mark, op, a, i);
@@ -239,7 +264,9 @@ static int call_row(lua_State *L) {
     return msl_raise(L, mark, "%s: expected options by name, got a list with them that no argument takes", op->name);
   if (next <= top && next != o.at && !(next == top && msl_table_kind(L, top) == MSL_EMPTY))
     return msl_raise(L, mark, "%s: too many arguments (%d, expected at most %d)%s", op->name, top - (o.at > 0), op->n_arg,
-                     op->id == MS_OP_permute ? "; dimensions go in a list: x:permute{2, 1}" : "");
+                     op->id == MS_OP_permute ? "; dimensions go in a list: x:permute{2, 1}"
+                     : op->id == MS_OP_tile  ? "; a number for each dimension goes in a list: x:tile{2, 3}"
+                                             : "");
   ms_device *device = op->flags & MS_CREATE ? msl_device(L, o.at) : NULL;
   if (op->id == MS_OP_contiguous) return push_outputs(L, mark, (out[0] = ms_contiguous(in[0])) ? 1 : -1, out, in[0]);
   if (op->id == MS_OP_matmul)
@@ -262,12 +289,22 @@ static int take_operands(lua_State *L, const ms_op *op, int mark, ms_tensor **in
     if ((in[k] = msl_operand(L, k + 1))) continue;
     const ms_arg *a = &op->arg[k];
     if (lua_isnoneornil(L, k + 1) && a->has_default) in[k] = number_of(a->value.s);
-    else if (lua_isnone(L, k + 1)) msl_raise(L, mark, "%s: argument %s is missing", op->name, a->name);
+    else if (lua_isnone(L, k + 1)) msl_raise(L, mark, "%s: argument %s is missing%s", op->name, a->name, dot_hint(L, op, a));
     else if (lua_istable(L, k + 1) && k + 1 == top) return -1;
     else if (lua_type(L, k + 1) == LUA_TUSERDATA) ms_scope_close(mark), msl_check(L, k + 1, op->name);
     else bad(L, mark, op, a, k + 1, "a tensor or a number");
   }
   return op->arity;
+}
+
+/* Whole numbers have no quotient by zero. A divisor that is a number is looked at; one that is a tensor is not, since that would
+ * take a pass over it and wait for its device: there the kernels give 0. */
+static bool divides(const ms_op *op) { return op->id == MS_OP_floor_div || op->id == MS_OP_remainder || op->id == MS_OP_fmod; }
+static void check_divisor(lua_State *L, int mark, const ms_op *op, ms_tensor *const *in) {
+  ms_plain by;
+  if (in[1]->is_number && ms_scalar_constant(in[1]->number, &by) && by.value == 0 && in[1]->is_integer_number &&
+      !in[0]->is_number && !ms_dtype_is_float(in[0]->dtype))
+    msl_raise(L, mark, "%s: whole numbers (%s) divided by zero", op->name, ms_shape_str(in[0]));
 }
 
 static int call_elementwise(lua_State *L) {
@@ -276,6 +313,7 @@ static int call_elementwise(lua_State *L) {
   ms_tensor *in[3];
   int n = take_operands(L, op, mark, in);
   if (n < 0) return ms_scope_close(mark), call_row(L);
+  if (divides(op)) check_divisor(L, mark, op, in);
   ms_tensor *r = ms_apply(op->id, n, in, NULL);
   if (r) msl_push(L, r);
   msl_leave(L, mark);
@@ -291,9 +329,12 @@ static int call_unary_event(lua_State *L) {
 static int call_inplace(lua_State *L) {
   const ms_op *op = ms_op_at((int)lua_tointeger(L, lua_upvalueindex(1)));
   int mark = msl_enter(L);
+  if (lua_type(L, 1) != LUA_TUSERDATA)
+    return msl_raise(L, mark, "%s_: expected a tensor, got %s; with a colon: x:%s_(...)", op->name, luaL_typename(L, 1), op->name);
   ms_tensor *in[3];
   int n = take_operands(L, op, mark, in);
   if (n < 0) return msl_raise(L, mark, "%s_: expected operands by position", op->name);
+  if (divides(op)) check_divisor(L, mark, op, in);
   ms_apply_inplace(op->id, n, in, NULL);
   msl_leave(L, mark);
   lua_settop(L, 1);
@@ -420,9 +461,6 @@ static void set_both(lua_State *L, const char *name, bool method) { /* stack: mo
   }
   lua_setfield(L, -3, name);
 }
-
-/* Is the row a method too? Lists of tensors have none. */
-static bool is_method(const ms_op *op) { return op->n_arg && op->arg[0].is_tensor && op->arg[0].kind != MS_K_TENSORS; }
 
 void msl_open_ops(lua_State *L) { /* stack: module, methods */
   char name[32];

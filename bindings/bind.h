@@ -35,8 +35,9 @@ bool msl_is_result(lua_State *L, int i);
 void msl_keep(lua_State *L, int i); /* no scope frees the tensor, or those in the table, at i */
 /* The tensor at a stack index; raises when it is something else or was freed by its scope. */
 ms_tensor *msl_check(lua_State *L, int i, const char *what);
-ms_tensor *msl_to(lua_State *L, int i);  /* NULL when it is no live tensor */
-ms_plain msl_plain(lua_State *L, int i); /* the number at i */
+void msl_push_item(lua_State *L, ms_tensor *t); /* its one element: x:item() */
+ms_tensor *msl_to(lua_State *L, int i);         /* NULL when it is no live tensor */
+ms_plain msl_plain(lua_State *L, int i);        /* the number at i */
 void msl_push_plain(lua_State *L, ms_plain v);
 ms_tensor *msl_operand(lua_State *L, int i); /* tensor, number or boolean; NULL otherwise. Numbers belong to the current scope */
 /* A list of integers at index i (a table, a shape or one number), without conversion of base. false when it is no such thing. Named
@@ -59,8 +60,9 @@ void msl_open_shape(lua_State *L);
 /* Values for the common options dtype= and device= of the table at index i (0: none). They raise on bad words. */
 ms_device *msl_device(lua_State *L, int i);
 int msl_dtype(lua_State *L, int i, const char *word, int otherwise);
-/* Raise "unknown option 'x' (did you mean 'y'?)" for a named key of the table at i that is not among names (NULL-terminated);
- * msl_check_options also for anything but a table of named keys (nil and none pass). */
+const char *msl_dtype_hint(lua_State *L, const char *name); /* "; did you mean f32?" for "float32", or "" (stays on the stack) */
+/* Raise "unknown option 'x'; did you mean y? There are y, z" for a named key of the table at i that is not among names
+ * (NULL-terminated); msl_check_options also for anything but a table of named keys (nil and none pass). */
 void msl_check_names(lua_State *L, int i, const char *what, const char *const *names);
 void msl_check_options(lua_State *L, int i, const char *what, const char *const *names);
 
@@ -88,6 +90,7 @@ void msl_script_line(lua_State *L, char *out, size_t size);
 /* Each file that gives scripts functions has one of these; mascon.c calls them in turn. Stack: the module `ms`, methods of tensors.
  */
 void msl_open_tensor(lua_State *L);
+void msl_open_events(lua_State *L);
 void msl_open_indexing(lua_State *L);
 void msl_open_ops(lua_State *L);
 void msl_open_composed(lua_State *L);

@@ -2,6 +2,7 @@
  * unless it was asked for (mascon --bytecode). Lua does not check bytecode: made by hand, it does with the process what it likes.
  */
 #include "embed.h"
+#include "explain.h"
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <string.h>
@@ -39,10 +40,17 @@ static int load_text(lua_State *L) {
   if (n < mode) lua_settop(L, n = mode);
   if (!text_mode(L, mode)) return 2;
   lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
+  for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
   lua_call(L, n, LUA_MULTRET);
-  if (lua_gettop(L) == 2 && lua_isnil(L, 1)) ms_say_refused(L);
-  return lua_gettop(L);
+  const int results = lua_gettop(L) - n;
+  if (results == 2 && lua_isnil(L, -2)) {
+    ms_say_refused(L);
+    size_t size = 0;
+    const char *source = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &size) : NULL; /* or the name of the file */
+    if (mode == 2) ms_explain_file(L, source);
+    else ms_explain_syntax(L, source, size, false);
+  }
+  return results;
 }
 
 static int after_dofile(lua_State *L, int status, lua_KContext k) {
@@ -55,6 +63,7 @@ static int dofile_text(lua_State *L) {
   lua_settop(L, 1);
   if (luaL_loadfilex(L, name, "t") != LUA_OK) {
     ms_say_refused(L);
+    ms_explain_file(L, name);
     return lua_error(L);
   }
   lua_callk(L, 0, LUA_MULTRET, 0, after_dofile);
@@ -78,6 +87,7 @@ static int search_text(lua_State *L) { /* upvalue: package */
     return 2;
   }
   ms_say_refused(L);
+  ms_explain_file(L, file);
   return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, file, lua_tostring(L, -1));
 }
 

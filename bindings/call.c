@@ -1,6 +1,7 @@
 /* call.c -- calls of Lua under protection, and the report of an error: message, line of the script, traceback. */
 #include "call.h"
 #include "debugger.h"
+#include "explain.h"
 #include "interrupt.h"
 #include "io/io.h"
 #include "protect.h"
@@ -267,8 +268,9 @@ int ms_call(lua_State *L, int nargs, int nresults) {
 }
 
 void ms_syntax_error(lua_State *L, const char *path) {
+  if (!path || lua_type(L, -1) != LUA_TSTRING) return;
+  ms_explain_file(L, path);
   const char *msg = lua_tostring(L, -1);
-  if (!msg || !path) return;
   for (const char *p = msg; (p = strchr(p, ':')); p++) {
     char *end;
     long line = strtol(p + 1, &end, 10);
@@ -327,6 +329,7 @@ int ms_report(lua_State *L, int status) {
   lua_pushcfunction(L, tostring_call);
   lua_insert(L, -2);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) lua_pushliteral(L, "(error object that cannot be shown)");
+  ms_explain_error(L);
   size_t n;
   const char *text = lua_tolstring(L, -1, &n);
   fflush(stdout);

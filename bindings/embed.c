@@ -48,7 +48,7 @@ static bool is_internal(const char *name) {
                                       "show",      "options",  "names",    "plain",   "seeds",       "jansson", "tiles",
                                       "arguments", "fields",   "state",    "custom",  "derivatives", "loader",  "samplers",
                                       "entry",     "debugger", "commands", "picture", "docs",        "inspect", "complete",
-                                      "pulse",     "watch",    "width"};
+                                      "pulse",     "watch",    "width",    "explain"};
   if (strchr(name, '.')) return true;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;

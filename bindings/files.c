@@ -118,6 +118,7 @@ static ms_st_entry *entries_of(lua_State *L, int i, const char *what, int *count
       msl_raise(L, *mark, "%s: item %d: expected a name first, got %s", what, k + 1, luaL_typename(L, -2));
     const char *name = lua_tostring(L, -2);
     if (strlen(name) != lua_rawlen(L, -2)) msl_raise(L, *mark, "%s: the name '%s' has a zero byte in it", what, name);
+    if (!*name) msl_raise(L, *mark, "%s: expected names, one of them is empty", what);
     entry_of(L, *mark, what, name, &e[k]);
     lua_pop(L, 2);
   }
@@ -135,6 +136,9 @@ static bool ends_in(const char *path, const char *ending) {
  * of the table) npy; these have no metadata. */
 static int save(lua_State *L) {
   msl_at_most(L, 3, "save");
+  if (lua_istable(L, 1) && lua_type(L, 2) == LUA_TSTRING)
+    return msl_raise(L, ms_scope_open(), "save: expected the name of a file first: ms.save(\"%s\", model:state_dict())",
+                     lua_tostring(L, 2));
   const char *path = msl_string(L, 1, "save", "the name of a file");
   const bool npz = ends_in(path, ".npz"), npy = ends_in(path, ".npy");
   if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3))

@@ -276,10 +276,15 @@ ms_tensor *msl_check(lua_State *L, int i, const char *what) {
   if (b && b->t) return b->t;
   char line[LUA_IDSIZE + 32]; /* luaL_error would put the place of the calling Lua code, the library's perhaps, before it */
   msl_script_line(L, line, sizeof line);
+  lua_Debug ar;
+  const char *got = lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i);
+  const bool dot = !b && i == 1 && lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && ar.name &&
+                   strcmp(ar.namewhat, "method") && !strcmp(ar.name, what);
+  const char *hint = dot ? lua_pushfstring(L, "; with a colon: x:%s()", what) : "";
   if (b) lua_pushfstring(L, "%s%s: this tensor was freed when its scope closed; keep it with scope:keep(x)", line, what);
   else if (lua_istable(L, i) && luaL_getmetafield(L, i, "__name") == LUA_TSTRING)
     lua_pushfstring(L, "%s%s: expected a tensor, got a %s", line, what, lua_tostring(L, -1));
-  else lua_pushfstring(L, "%s%s: expected a tensor, got %s", line, what, lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
+  else lua_pushfstring(L, "%s%s: expected a tensor, got %s%s", line, what, got, hint);
   lua_error(L);
   return NULL;
 }

@@ -82,7 +82,7 @@ static int take_entry(lua_State *L, int mark, int i, choice *c, int d, int name,
     msl_raise(
         L, mark,
         "index: expected a position, {}, {first, last}, {first, last, step}, a tensor, \"...\" or \"new\" for dimension %d, got %s",
-        name + 1, luaL_typename(L, i));
+        name + 1, lua_type(L, i) == LUA_TNUMBER ? lua_tostring(L, i) : luaL_typename(L, i));
   if (r.n == 0) return d + 1;
   const int64_t a = r.at[0] < 0 ? r.at[0] + size + 1 : r.at[0], b = r.at[1] < 0 ? r.at[1] + size + 1 : r.at[1],
                 step = r.n > 2 ? r.at[2] : 1;

@@ -3,6 +3,7 @@
 #include "call.h"
 #include "debugger.h"
 #include "embed.h"
+#include "explain.h"
 #include "interrupt.h"
 #include "mascon.h"
 #include "prompt.h"
@@ -22,12 +23,12 @@
 static const char usage_text[] =
     "usage: mascon [-i] [script.lua | -] [arguments]\n"
     "       mascon debug script.lua [arguments]\n"
-    "       mascon [-i] -e CODE [arguments]\n"
+    "       mascon [-i] -e CODE [-e CODE ...] [arguments]\n"
     "       mascon\n"
     "       mascon COMMAND [arguments]      (mascon COMMAND --help tells more; ./COMMAND runs a script of that name)\n"
     "\n"
     "  script.lua      run the script; its arguments are in `arg` and `...`; - reads it from standard input\n"
-    "  -e CODE         run CODE, with ms, nn, optim, ml and data at hand\n"
+    "  -e CODE         run CODE, with ms, nn, optim, ml and data at hand; several of them one after another\n"
     "  -i              then the prompt, with the script's globals and the locals of its main chunk; Ctrl-C and errors as with "
     "debug\n"
     "  debug           Ctrl-C, or an error, opens the prompt inside the script: its variables can be read and set; continue, quit\n"
@@ -45,13 +46,16 @@ static const char usage_text[] =
     "With no script: the prompt when standard input is a terminal, else the script that comes in there.\n"
     "At the prompt ?NAME tells about an operation. Manual: man mascon\n";
 
+enum { MAX_CODES = 64 };
+
 typedef struct program_options {
   bool bytecode;      /* chunks may be that */
   ms_sandbox sandbox; /* --sandbox, --memory, --time */
   bool prompt;        /* -i, or nothing else to do */
   bool debug;         /* debug script.lua */
   bool watch;         /* watch script.lua */
-  const char *code;   /* -e */
+  int codes;          /* -e, each a chunk of its own */
+  const char *code[MAX_CODES];
   const char *script; /* "-" for standard input; NULL when there is none */
   const char *module; /* of a command that the library's Lua does (mascon ps); NULL when there is none */
   int first;          /* index in argv of the script (or of -e's code): what follows are its arguments */
@@ -87,6 +91,21 @@ static int fits(const program_options *o, const char *limit) {
   return MS_EXIT_USAGE;
 }
 
+/* Take `-e CODE` at argv[*i]. What follows is the code's arguments, unless it is one more -e, or -i. -1 to go on. */
+static int read_code(int argc, char **argv, int *i, program_options *o) {
+  if (*i + 1 >= argc) {
+    fputs("mascon: -e wants the code to run after it\n", stderr);
+    return MS_EXIT_USAGE;
+  }
+  if (o->codes == MAX_CODES) {
+    fprintf(stderr, "mascon: expected at most %d -e\n", MAX_CODES);
+    return MS_EXIT_USAGE;
+  }
+  o->code[o->codes++] = argv[++*i];
+  o->first = *i;
+  return -1;
+}
+
 /* Fill o; -1 to go on, else the code to exit with. */
 static int read_options(int argc, char **argv, program_options *o) {
   const char *limit = NULL;
@@ -118,13 +137,10 @@ static int read_options(int argc, char **argv, program_options *o) {
       i++;
       break;
     } else if (!strcmp(a, "-e")) {
-      if (i + 1 >= argc) {
-        fputs("mascon: -e wants the code to run after it\n", stderr);
-        return MS_EXIT_USAGE;
-      }
-      o->code = argv[++i];
-      o->first = i;
-      return fits(o, limit);
+      int code = read_code(argc, argv, &i, o);
+      if (code >= 0) return code;
+      while (i + 1 < argc && !strcmp(argv[i + 1], "-i")) o->prompt = true, o->first = ++i;
+      if (i + 1 >= argc || strcmp(argv[i + 1], "-e")) return fits(o, limit);
     } else {
       fprintf(stderr, "mascon: unknown option %s (mascon --help lists them)\n", a);
       return MS_EXIT_USAGE;
@@ -212,6 +228,9 @@ static int open_session(lua_State *L) {
       lua_getfield(L, 1, parts[i]);
       lua_setglobal(L, parts[i]);
     }
+  ms_lua_require(L, "strict");
+  lua_getfield(L, -1, "session");
+  lua_call(L, 0, 0);
   return 0;
 }
 
@@ -236,9 +255,13 @@ static int run_chunk(lua_State *L, int argc, char **argv, const program_options 
 
 static int run_code(lua_State *L, int argc, char **argv, const program_options *o) {
   int code = session(L);
-  if (code) return code;
-  int status = luaL_loadbufferx(L, o->code, strlen(o->code), "=(command line)", "t");
-  return status == LUA_OK ? run_chunk(L, argc, argv, o) : ms_report(L, status);
+  for (int i = 0; i < o->codes && !code; i++) {
+    const size_t n = strlen(o->code[i]);
+    int status = luaL_loadbufferx(L, o->code[i], n, "=(command line)", "t");
+    if (status != LUA_OK) ms_explain_syntax(L, o->code[i], n, true);
+    code = status == LUA_OK ? run_chunk(L, argc, argv, o) : ms_report(L, status);
+  }
+  return code;
 }
 
 /* Call function `name` of the library's Lua module without arguments. */
@@ -303,10 +326,10 @@ static int protected_main(lua_State *L) {
   ms_lua_searcher(L);
   make_arg(L, s->argc, s->argv, s->o.first < s->argc ? s->o.first : 0);
   if (s->o.module) s->code = run_command(L, s->argc, s->argv, &s->o);
-  else if (s->o.code) s->code = run_code(L, s->argc, s->argv, &s->o);
+  else if (s->o.codes) s->code = run_code(L, s->argc, s->argv, &s->o);
   else if (s->o.script) s->code = run_script(L, s->argc, s->argv, &s->o);
   if (s->o.prompt && !ms_debug_left()) {
-    if (!s->o.code) s->code = session(L);
+    if (!s->o.codes) s->code = session(L);
     s->code = ms_prompt(L);
   }
   return 0;

@@ -52,6 +52,7 @@ __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
   lua_newtable(L); /* methods of tensors */
   msl_open_shape(L);
   msl_open_tensor(L);
+  msl_open_events(L);
   msl_open_indexing(L);
   msl_open_ops(L);
   msl_open_composed(L);

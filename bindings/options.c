@@ -1,39 +1,11 @@
-/* options.c -- what arguments of bindings have in common: tables of options, lists of integers, words and the nearest known one. */
+/* options.c -- what arguments of bindings have in common: tables of options, lists of integers, dtypes and devices. */
 #include "bind.h"
+#include "embed.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- words ------------------------------------------------------------------------------------------------------- */
-
-/* Levenshtein distance of short words. */
-static int distance(const char *a, const char *b) {
-  int n = (int)strlen(a), m = (int)strlen(b), row[64];
-  if (n > 60 || m > 60) return 99;
-  for (int j = 0; j <= m; j++) row[j] = j;
-  for (int i = 1; i <= n; i++) {
-    int diag = row[0];
-    row[0] = i;
-    for (int j = 1; j <= m; j++) {
-      int above = row[j], best = diag + (a[i - 1] != b[j - 1]);
-      if (above + 1 < best) best = above + 1;
-      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      row[j] = best, diag = above;
-    }
-  }
-  return row[m];
-}
-
-/* The name that `word` was probably meant to be, NULL when none is near. (For names that Lua knows: scripts/mascon/text.lua.) */
-static const char *nearest(const char *word, const char *const *names) {
-  const char *best = NULL;
-  int least = (int)strlen(word) / 3 + 2;
-  for (; *names; names++) {
-    int d = distance(word, *names);
-    if (d < least && d < (int)strlen(*names)) least = d, best = *names; /* they share a letter at least */
-  }
-  return best;
-}
+/* ---- tables of options ------------------------------------------------------------------------------------------- */
 
 msl_table msl_table_kind(lua_State *L, int i) {
   if (msl_to_shape(L, i, NULL)) return MSL_LIST;
@@ -50,17 +22,27 @@ msl_table msl_table_kind(lua_State *L, int i) {
   return !named ? n ? MSL_LIST : MSL_EMPTY : n ? MSL_BOTH : MSL_NAMED;
 }
 
-/* Raise for a key that nobody asked for: the nearest name, or all of them. */
+/* Raise for a key that nobody asked for: the name that was meant, and all of them (scripts/mascon/options.lua). */
 static void unknown_option(lua_State *L, const char *what, const char *key, const char *const *names) {
-  char known[512] = "", hint[600];
-  const char *near = nearest(key, names);
+  lua_createtable(L, 0, 8);
+  for (; *names; names++) lua_pushboolean(L, true), lua_setfield(L, -2, *names);
+  ms_lua_require(L, "options");
+  lua_getfield(L, -1, "hint");
+  lua_pushstring(L, key);
+  lua_pushvalue(L, -4);
+  lua_call(L, 2, 1);
+  const char *hint = lua_tostring(L, -1);
+  msl_raise(L, ms_scope_open(), "%s: unknown option '%s'%s", what, key, hint ? hint : "");
+}
+
+/* Raise for what is no table, where one of these options is expected. */
+static void no_options(lua_State *L, int i, const char *what, const char *const *names) {
+  char known[400] = "";
   size_t at = 0;
   for (const char *const *n = names; *n && at < sizeof known; n++)
-    at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *n);
-  if (near) snprintf(hint, sizeof hint, " (did you mean '%s'?)", near);
-  else if (*known) snprintf(hint, sizeof hint, "; expected %s", known);
-  else snprintf(hint, sizeof hint, ": it takes none");
-  msl_raise(L, ms_scope_open(), "%s: unknown option '%s'%s", what, key, hint);
+    at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "; there are ", *n);
+  msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s%s", what, msl_to(L, i) ? "a tensor" : luaL_typename(L, i),
+            known);
 }
 
 void msl_check_names(lua_State *L, int i, const char *what, const char *const *names) {
@@ -77,8 +59,7 @@ void msl_check_names(lua_State *L, int i, const char *what, const char *const *n
 void msl_check_options(lua_State *L, int i, const char *what, const char *const *names) {
   if (lua_isnoneornil(L, i) || i == 0) return;
   msl_table kind = msl_table_kind(L, i);
-  if (kind == MSL_NO_TABLE)
-    msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s", what, msl_to(L, i) ? "a tensor" : luaL_typename(L, i));
+  if (kind == MSL_NO_TABLE) no_options(L, i, what, names);
   if (kind != MSL_EMPTY && kind != MSL_NAMED)
     msl_raise(L, ms_scope_open(), "%s: expected options by name, got a list%s", what, kind == MSL_BOTH ? " with them" : "");
   msl_check_names(L, i, what, names);
@@ -126,6 +107,19 @@ bool msl_ints(lua_State *L, int i, ms_ints *v) {
   return true;
 }
 
+/* What a dtype is called elsewhere, and here. */
+static const char *const dtypes[][2] = {
+    {"float32", "f32"}, {"float", "f32"},     {"single", "f32"},  {"fp32", "f32"},  {"float64", "f64"}, {"double", "f64"},
+    {"fp64", "f64"},    {"int64", "i64"},     {"long", "i64"},    {"int32", "i32"}, {"int", "i32"},     {"uint8", "u8"},
+    {"byte", "u8"},     {"int8", "i32"},      {"int16", "i32"},   {"short", "i32"}, {"float16", "f16"}, {"half", "f16"},
+    {"fp16", "f16"},    {"bfloat16", "bf16"}, {"boolean", "bool"}};
+
+const char *msl_dtype_hint(lua_State *L, const char *name) {
+  for (size_t i = 0; name && i < sizeof dtypes / sizeof *dtypes; i++)
+    if (!strcmp(name, dtypes[i][0])) return lua_pushfstring(L, "; did you mean %s?", dtypes[i][1]);
+  return "";
+}
+
 int msl_dtype(lua_State *L, int i, const char *word, int otherwise) {
   if (!i || !lua_istable(L, i) || lua_getfield(L, i, word) == LUA_TNIL) {
     if (i && lua_istable(L, i)) lua_pop(L, 1);
@@ -134,8 +128,8 @@ int msl_dtype(lua_State *L, int i, const char *word, int otherwise) {
   const char *name = lua_tostring(L, -1);
   int d = name ? ms_dtype_parse(name) : -1;
   if (d < 0)
-    msl_raise(L, ms_scope_open(), "dtype '%s': expected f32, f64, bf16, f16, i64, i32, u8 or bool",
-              name ? name : luaL_typename(L, -1));
+    msl_raise(L, ms_scope_open(), "dtype '%s': expected f32, f64, bf16, f16, i64, i32, u8 or bool%s",
+              name ? name : luaL_typename(L, -1), msl_dtype_hint(L, name));
   lua_pop(L, 1);
   return d;
 }

@@ -116,6 +116,18 @@ static ms_image *one_picture(ms_tensor *t, int channels, int height, int width) 
   return im;
 }
 
+/* Numbers a little beyond 0..1 become black and white. Those of 0..255, or of any other scale, would do so one and all, and are no
+ * picture. */
+static void check_levels(lua_State *L, int mark, const char *what, const ms_tensor *t) {
+  enum { FAR = 10 };
+  const float *v = ms_data(t);
+  for (int64_t i = 0, n = ms_numel(t); i < n; i++)
+    if (v[i] > FAR || v[i] < -FAR)
+      msl_raise(L, mark,
+                "%s: expected pictures as u8 or as numbers from 0 to 1, got %g; range = \"auto\", or range = {lowest, highest}",
+                what, (double)v[i]);
+}
+
 /* rank 4: N x C x H x W; rank 3: N x H x W in a grid, else C x H x W when the first size is 1..4; rank 2: H x W. */
 static msl_owned *picture(lua_State *L, int mark, int i, int options, const char *what, bool grid) {
   bool listed;
@@ -128,6 +140,7 @@ static msl_owned *picture(lua_State *L, int mark, int i, int options, const char
   t = msl_on_host(t ? ranged(L, mark, options, what, t) : NULL);
   if (t && t->dtype != MS_U8) t = ms_cast(t, MS_F32);
   if (!t) msl_leave(L, mark);
+  if (t->dtype != MS_U8) check_levels(L, mark, what, t);
   const int64_t *s = t->shape;
   bool one = t->rank == 2 || (t->rank == 3 && s[0] <= 4 && !grid && !listed);
   int64_t n = one ? 1 : s[0], c = t->rank == 4 ? s[1] : t->rank == 3 && one ? s[0] : 1, h = s[t->rank - 2], w = s[t->rank - 1];

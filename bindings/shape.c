@@ -61,7 +61,7 @@ static int shape_index(lua_State *L) {
   if (ok && lua_type(L, 2) == LUA_TNUMBER) {
     if (k < 0 && k >= -v.n) k += v.n + 1;
     if (k >= 1 && k <= v.n) return lua_pushinteger(L, v.at[k - 1]), 1;
-    if (k < 1)
+    if (k < 1 || k > v.n + 1)
       return msl_raise(L, ms_scope_open(), "a shape has no entry %d: expected 1..%d, or -1, -2, ... from the end",
                        (int)lua_tointeger(L, 2), v.n);
     return 0; /* behind the last one, as in any list: ipairs stops there */

@@ -36,7 +36,10 @@ static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, in
       if (*d) *(*d)++ = lua_tonumber(L, -1);
       if (*l) *(*l)++ = lua_tointegerx(L, -1, &ok);
       if (!ok) *complaint = "a number that is no integer";
-    } else ok = 0, *complaint = "something that is no number";
+    } else
+      ok = 0, *complaint = lua_type(L, -1) == LUA_TSTRING ? "a text (tonumber(s) is its number)"
+                           : msl_to(L, -1)                ? "a tensor (ms.stack{x, y} joins them)"
+                                                          : "something that is no number";
     return ok;
   }
   msl_shape_as_list(L, -1);
@@ -58,7 +61,9 @@ static bool read_table(lua_State *L, const ms_ints *v, int depth, double **d, in
 /* Where the options of a creating function stand: named keys in the list at 1, or the table at 2; 0: none. Raises on others. */
 static int creation_options(lua_State *L, const char *what) {
   static const char *const names[] = {"dtype", "device", "requires_grad", NULL};
-  msl_at_most(L, 2, what);
+  const char *list = strcmp(what, "tensor") ? "{2, 3}" : "{1, 2}, rows in a list of lists, ms.tensor{{1, 2}, {3, 4}}";
+  if (lua_gettop(L) > 2 || msl_table_kind(L, 2) == MSL_LIST || lua_type(L, 2) == LUA_TNUMBER)
+    msl_raise(L, ms_scope_open(), "%s: expected one list and options by name; numbers go in the list: ms.%s%s", what, what, list);
   msl_table kind = msl_table_kind(L, 1);
   bool inside = kind == MSL_BOTH || kind == MSL_NAMED;
   if (inside) msl_check_names(L, 1, what, names);
@@ -158,9 +163,7 @@ static int tensor_totable(lua_State *L) {
   return 1;
 }
 
-static int tensor_item(lua_State *L) {
-  ms_tensor *t = msl_check(L, 1, "item");
-  msl_at_most(L, 1, "item");
+void msl_push_item(lua_State *L, ms_tensor *t) {
   int mark = msl_enter(L);
   bool whole = !ms_dtype_is_float(t->dtype) && t->dtype != MS_BOOL;
   int64_t i = 0;
@@ -171,7 +174,11 @@ static int tensor_item(lua_State *L) {
   if (whole) lua_pushinteger(L, i);
   else if (t->dtype == MS_BOOL) lua_pushboolean(L, v != 0);
   else lua_pushnumber(L, v);
-  return 1;
+}
+static int tensor_item(lua_State *L) {
+  ms_tensor *t = msl_check(L, 1, "item");
+  msl_at_most(L, 1, "item");
+  return msl_push_item(L, t), 1;
 }
 
 /* A list of one's own to change, unlike x.shape. */
@@ -233,12 +240,6 @@ static int tensor_eq(lua_State *L) {
 
 /* ---- x[...] ------------------------------------------------------------------------------------------------------ */
 
-/* x < y would have to give one boolean. */
-static int tensor_compare(lua_State *L) { /* upvalue: the method */
-  return msl_raise(L, ms_scope_open(), "comparisons of tensors are methods, since Lua turns < into one boolean: write x:%s(y)",
-                   lua_tostring(L, lua_upvalueindex(1)));
-}
-
 static const char *const fields[] = {"shape", "dtype", "device", "requires_grad", "is_leaf", "grad"};
 
 static int field(lua_State *L, ms_tensor *t, const char *k) {
@@ -265,6 +266,14 @@ static void push_names(lua_State *L) {
   }
 }
 
+/* The position behind the last row: nothing is there, by which ipairs and loops over x[i] know the end. Others are errors. */
+static bool is_behind(lua_State *L, const ms_tensor *t) {
+  int whole;
+  msl_look(L, 2);
+  lua_Integer i = lua_tointegerx(L, 2, &whole);
+  return whole && lua_type(L, 2) == LUA_TNUMBER && t->rank && i == t->shape[0] + 1;
+}
+
 static int tensor_index(lua_State *L) { /* upvalue 1: methods */
   if (lua_type(L, 2) == LUA_TSTRING) {
     lua_pushvalue(L, 2);
@@ -278,6 +287,7 @@ static int tensor_index(lua_State *L) { /* upvalue 1: methods */
     lua_call(L, 2, 0);
   }
   ms_tensor *t = msl_check(L, 1, "index");
+  if (is_behind(L, t)) return lua_pushnil(L), 1;
   int mark = msl_enter(L);
   ms_tensor *r = msl_read_index(L, mark, 2, t);
   if (r) msl_push(L, r);
@@ -336,7 +346,13 @@ static int tensor_to(lua_State *L) {
     if (!word) return msl_raise(L, mark, "to: expected a dtype, a device or {dtype =, device =}, got %s", luaL_typename(L, 2));
     int d = ms_dtype_parse(word);
     if (d >= 0) dtype = d;
-    else device = ms_device_get(word);
+    else {
+      const char *hint = msl_dtype_hint(L, word);
+      if (*hint)
+        return msl_raise(L, mark, "to: expected a dtype (f32, f64, bf16, f16, i64, i32, u8, bool) or a device, got '%s'%s", word,
+                         hint);
+      device = ms_device_get(word);
+    }
   }
   ms_tensor *r = device ? ms_cast(t, dtype) : NULL;
   if (r && r->device != device) {
@@ -386,14 +402,6 @@ static int tensor_like(lua_State *L) { /* upvalue: value */
   return 1;
 }
 
-/* What tensors are not: texts, and tables. */
-static int tensor_concat(lua_State *L) {
-  return msl_raise(L, ms_scope_open(), "a tensor does not join with text: write x:item() for its number, or tostring(x)");
-}
-static int tensor_pairs(lua_State *L) {
-  return msl_raise(L, ms_scope_open(), "pairs: a tensor is no table: for i = 1, #x do local row = x[i] ... end, or x:totable()");
-}
-
 static int tensor_zero_(lua_State *L) {
   ms_tensor *t = msl_check(L, 1, "zero_");
   msl_at_most(L, 1, "zero_");
@@ -414,7 +422,7 @@ static int constant(lua_State *L) {
     return msl_raise(L, mark, "%s: sizes go in a list: ms.%s{2, 3}", what, what);
   int options = creation_options(L, what);
   if (msl_table_kind(L, 1) == MSL_ODD || !msl_ints(L, 1, &v))
-    return msl_raise(L, mark, "%s: expected a list of at most %d sizes", what, MS_MAX_RANK);
+    return msl_raise(L, mark, "%s: expected a list of at most %d sizes, whole numbers: ms.%s{2, 3}", what, MS_MAX_RANK, what);
   for (int i = 0; i < v.n; i++)
     if (v.at[i] < 0) return msl_raise(L, mark, "%s: a result of negative size %lld", what, (long long)v.at[i]);
   ms_tensor *t = ms_full(v, value, msl_dtype(L, options, "dtype", MS_F32), msl_device(L, options));
@@ -484,18 +492,8 @@ void msl_open_tensor(lua_State *L) { /* stack: module, methods */
   lua_setfield(L, -2, "__newindex");
   lua_pushcfunction(L, tensor_len);
   lua_setfield(L, -2, "__len");
-  lua_pushcfunction(L, tensor_concat);
-  lua_setfield(L, -2, "__concat");
-  lua_pushcfunction(L, tensor_pairs);
-  lua_setfield(L, -2, "__pairs");
   lua_pushcfunction(L, tensor_eq);
   lua_setfield(L, -2, "__eq");
-  lua_pushliteral(L, "lt");
-  lua_pushcclosure(L, tensor_compare, 1);
-  lua_setfield(L, -2, "__lt");
-  lua_pushliteral(L, "le");
-  lua_pushcclosure(L, tensor_compare, 1);
-  lua_setfield(L, -2, "__le");
   lua_pushvalue(L, -2);
   lua_pushcclosure(L, tensor_dir, 1);
   lua_setfield(L, -2, "__dir");

@@ -67,6 +67,7 @@ static int term_ask(lua_State *L) {
 
 /* term.time() -> seconds on a clock that never goes back; differences mean something, the value does not. */
 static int term_time(lua_State *L) {
+  if (lua_gettop(L)) return luaL_error(L, "time: expected no argument");
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   lua_pushnumber(L, (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec * 1e-9);

@@ -186,9 +186,9 @@ void ms_touch(ms_tensor *t) {
 int ms_to_host(ms_tensor *t, void *out) {
   if (!t) return -1;
   if (ms_observer_now) {
-    ms_fail("a tensor's values were asked for (item, totable, print, x[mask], nonzero, :to another device) inside a compiled step: "
-            "a replay would not "
-            "ask again; return the tensor and look at it outside");
+    ms_fail(
+        "a tensor's values were asked for (item, totable, print, x < y, x[mask], nonzero, :to another device) inside a compiled "
+        "step: a replay would not ask again; return the tensor and look at it outside");
     return ms_observer_now->refused(ms_error()), -1;
   }
   int mark = ms_scope_open(), rc = -1;

@@ -32,11 +32,47 @@ static int source(const ms_file *f, ms_source *s, bool unpack) {
 
 int ms_file_source(const ms_file *f, ms_source *s) { return source(f, s, f->format->gzipped); }
 
+/* MATLAB's version 4 has no mark: a header of five numbers, the name behind it. Of either byte order. */
+static bool is_mat4(const uint8_t *h, size_t n) {
+  if (n < 21) return false;
+  const bool big = h[0] == 0 && h[1] == 0 && (h[2] == 3 || h[2] == 4); /* its kind is 1000 and more then */
+  uint32_t v[5];
+  for (int k = 0; k < 5; k++)
+    for (int i = 0; i < 4; i++) v[k] = (i ? v[k] << 8 : 0) | h[4 * k + (big ? i : 3 - i)];
+  return v[0] < 4200 && v[0] % 10 <= 2 && v[0] / 10 % 10 <= 5 && v[3] <= 1 && v[4] >= 2 && v[4] <= 64 && v[1] && v[2] &&
+         h[20] > 32 && h[20] < 127;
+}
+
+/* What a file is that others write and this program does not read: words for the message, or NULL. */
+static const char *stranger(const uint8_t *h, size_t n) {
+  static const struct {
+    const char *mark;
+    size_t at, length;
+    const char *what;
+  } known[] = {{"GIF8", 0, 4, "a GIF; PNG and JPEG are read"},
+               {"BM", 0, 2, "a BMP; PNG and JPEG are read"},
+               {"WEBP", 8, 4, "a WebP picture; PNG and JPEG are read"},
+               {"II*", 0, 4, "a TIFF; PNG and JPEG are read"},
+               {"MM\0*", 0, 4, "a TIFF; PNG and JPEG are read"},
+               {"\x89HDF", 0, 4, "an HDF5 file; of these MATLAB's 7.3 are read"},
+               {"PAR1", 0, 4, "a Parquet file; write it as npz or CSV"},
+               {"\xfd"
+                "7zXZ",
+                0, 5, "packed by xz: unpack it first"},
+               {"BZh", 0, 3, "packed by bzip2: unpack it first"}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (n >= known[i].at + known[i].length && !memcmp(h + known[i].at, known[i].mark, known[i].length)) return known[i].what;
+  if (n > 2 && h[0] == 0x80 && h[1] >= 2 && h[1] <= 5)
+    return "a pickle of Python's (an old torch.save); write tensors by safetensors.torch.save_file or numpy.savez";
+  return is_mat4(h, n) ? "a MATLAB file of version 4; save it with -v7 (or -v6)" : NULL;
+}
+
 static void *unknown(const ms_file *f, const uint8_t *head, size_t n, bool packed) {
   char list[400] = "", begin[60] = "";
   for (size_t i = 0, at = 0; i < FORMATS; i++)
     at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", formats[i]->what);
   for (size_t i = 0, at = 0; i < n && i < 8; i++) at += (size_t)snprintf(begin + at, sizeof begin - at, " %02x", head[i]);
+  if (stranger(head, n)) return ms_fail("%s: it is %s", f->name, stranger(head, n));
   if (!n) return ms_fail("%s: it is empty; expected a file of one of these formats: %s", f->name, list);
   return ms_fail("%s: expected a file of one of these formats: %s; got bytes that begin%s%s", f->name, list, begin,
                  packed ? ", gzipped" : "");

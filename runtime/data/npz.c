@@ -24,6 +24,11 @@ static bool stem(const char *member, char **out) {
   return npy;
 }
 
+static bool ends_in_data_pkl(const char *member) {
+  const size_t n = strlen(member);
+  return n >= 9 && !strcmp(member + n - 9, "/data.pkl");
+}
+
 /* A message about the array of member k; NULL where memory lacks. */
 static char *about(const ms_file *f, const char *name) {
   char *words = ms_text("%.700s: '%.200s'", f->name, name);
@@ -40,9 +45,12 @@ static int open_member(ms_file *f, int k) {
   free(name);
   if (!it) return ms_error() ? -1 : (ms_fail("%s: out of memory", f->name), -1);
   if (!npy || m->encrypted || (m->method != 0 && m->method != 8)) {
-    it->problem = strdup(m->encrypted ? "it is encrypted"
-                         : !npy       ? "no array: its name does not end in .npy"
-                                      : "it is compressed in a way that is not known here");
+    it->problem =
+        strdup(m->encrypted ? "it is encrypted"
+               : ends_in_data_pkl(m->name)
+                   ? "this is a file of torch.save; write the weights by safetensors.torch.save_file(model.state_dict(), path)"
+               : !npy ? "no array: its name does not end in .npy"
+                      : "it is compressed in a way that is not known here");
     return it->problem ? 0 : (ms_fail("%s: out of memory", f->name), -1);
   }
   char *words = about(f, it->name);

@@ -117,8 +117,6 @@ end
 local pytorch = { in_features = "inputs", out_features = "outputs", in_channels = "inputs", out_channels = "outputs", kernel_size = "size",
   scale_factor = "factor", num_features = "channels", num_embeddings = "count", embedding_dim = "width", track_running_stats = "track",
   in1_features = "inputs1", in2_features = "inputs2", start_dim = "start", end_dim = "stop", a = "low", b = "high", val = "value" }
--- Names from elsewhere, for hints.
-local foreign = { kernel = "size", scale = "factor", slope = "negative_slope" }
 
 -- The arguments by name, defaults filled in.
 function List:read(...)
@@ -145,7 +143,7 @@ function List:read(...)
     if type(k) == "string" then
       local name = self.by_name[k] and k or pytorch[k]
       if not self.by_name[name] then
-        options.raise("%s: unknown option '%s'%s", self.what, k, #self == 0 and "; it has none" or self:hint(k))
+        options.raise("%s: unknown option '%s'%s", self.what, k, options.hint(k, self.by_name))
       end
       if out[name] ~= nil then options.raise("%s: %s is given twice", self.what, name) end
       out[name] = v
@@ -160,12 +158,6 @@ function List:read(...)
     elseif not a.optional then options.raise("%s: argument %s is missing", self.what, name) end
   end
   return out
-end
-
-function List:hint(name)
-  local known = foreign[name]
-  if known and self.by_name[known] then return ("; did you mean %s?"):format(known) end
-  return text.hint(name, self.names)
 end
 
 -- How the values (name -> value) read in a print of the model: those by position, then by name what is not the default.

@@ -45,6 +45,13 @@ local function check_path(what, path)
   if path:find "\0" then options.raise("checkpoint.%s: expected the name of a file, got a text with a zero byte in it", what) end
 end
 
+local function check_into(what, into)
+  if into ~= nil and (type(into) ~= "table" or has(into, "load_state_dict")) then
+    options.raise("checkpoint.%s: expected a table of what to load into ({ model = model }), got %s", what,
+      type(into) == "table" and "a thing with a load_state_dict itself" or type(into))
+  end
+end
+
 -- Where the generators stand: the default one, and Lua's own (math.random) as `lua`, in hexadecimal, where it can be told.
 local function rng()
   local seed, counter = ms.rng_state()
@@ -204,10 +211,7 @@ end
 function checkpoint.load(path, into, ...)
   options.none("checkpoint.load", ...)
   check_path("load", path)
-  if into ~= nil and (type(into) ~= "table" or has(into, "load_state_dict")) then
-    options.raise("checkpoint.load: expected a table of what to load into ({ model = model }), got %s",
-      type(into) == "table" and "a thing with a load_state_dict itself" or type(into))
-  end
+  check_into("load", into)
   local file = read(path)
   local wanted = agree(path, file.parts, into or {})
   local here, there = rng().stream, file.rng.stream
@@ -243,6 +247,7 @@ end
 function checkpoint.resume(path, into, ...)
   options.none("checkpoint.resume", ...)
   check_path("resume", path)
+  check_into("resume", into)
   local none = missing(path)
   if none then return nil, none end
   return checkpoint.load(path, into)

@@ -178,6 +178,7 @@ local function make(set, image_file, label_file, raw, limit, o, source)
 end
 
 local function open(name, o, files, labels, folder)
+  places.told("data." .. name, o.data, folder)
   return make(SETS[name], files[1], files[2], labels, o.limit[1], o, folder),
     make(SETS[name], files[3], files[4], read_labels(files[4]), o.limit[2], o, folder)
 end

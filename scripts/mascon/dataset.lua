@@ -271,6 +271,10 @@ local function chosen(self, which)
   return made
 end
 
+local ELSEWHERE = { shuffle = "ds:loader{ shuffle = true }", len = "#ds", size = "#ds", length = "#ds", data = "ds.raw",
+  targets = "ds.labels", train_test_split = "ds:split(0.8)", random_split = "ds:split(0.8)", batches = "ds:loader{ batch = 64 }",
+  target = "ds.labels", x = "ds.raw", y = "ds.labels", shape = "ds.raw.shape", n = "#ds", filter = "ds:subset(mask)" }
+
 -- ds.labels (i64), ds.raw (the images as they are held, in this set's order), ds.classes, ds.device, ds.name, ds.source (folder);
 -- ds[i] is the i-th image (f32; nil behind the last one).
 function Data:__index(key)
@@ -282,8 +286,10 @@ function Data:__index(key)
   if key == "raw" then return chosen(self, "images") end
   if key == "labels" then return chosen(self, "labels") end
   if type(key) == "string" and key:sub(1, 1) ~= "_" then
-    fail("a data set has no field or method '%s'%s", key, text.hint(key, { "raw", "images", "pixels", "labels", "classes", "device",
-      "loader", "map", "subset", "split", "transform", "batch", "get", "file", "normalize", "name", "source" }))
+    local instead = ELSEWHERE[key]
+    fail("a data set has no field or method '%s'%s", key, instead and "; write " .. instead or text.hint(key, { "raw", "images", "pixels",
+      "labels", "classes", "device", "loader", "map", "subset", "split", "transform", "batch", "get", "file", "normalize", "name",
+      "source" }))
   end
 end
 
@@ -352,5 +358,21 @@ function Data:map(fn, given)
 end
 
 loader.map = map
+
+-- Methods that were called with a dot say so; what a script sets would be seen by nobody.
+for name, f in pairs(Data) do
+  if type(f) == "function" and name:sub(1, 2) ~= "__" then
+    Data[name] = function(self, ...)
+      if debug.getmetatable(self) ~= Data then
+        fail("%s: expected a data set, got %s; a method is called with a colon: ds:%s(...)", name, type(self), name)
+      end
+      return f(self, ...)
+    end
+  end
+end
+function Data.__newindex(_, key)
+  fail("a data set cannot be changed: %s; data.tensors { images, labels } makes one, ds:transform(f), ds:subset(...) another of it",
+    tostring(key))
+end
 
 return dataset

@@ -290,8 +290,11 @@ end
 -- ---- fit -------------------------------------------------------------------------------------------------------------------------------
 
 local function read_fit(model, given)
-  local o = options.read("fit", given, fit_options)
   check_model("fit", model)
+  local o = options.read("fit", given, fit_options)
+  if o.optimizer ~= nil and o.configure_optimizers ~= nil then
+    options.raise "fit: optimizer and configure_optimizers say the same: expected one of them"
+  end
   local found = hooks.find("fit", model, o)
   read_shared("fit", model, o, not found.training_step or o.validation ~= nil and not found.validation_step)
   if o.train == nil then options.raise "fit: train is missing: expected a data set, a loader, a list of batches or a function" end
@@ -502,8 +505,8 @@ end
 -- One pass over the data in evaluation mode, without gradients; options and hooks (validation_step, on_validation_start,
 -- on_validation_end) as those of ms.fit. logger: the figures go to it, at step 0.
 local function validate_only(model, given)
-  local o = options.read("validate", given, validate_options)
   check_model("validate", model)
+  local o = options.read("validate", given, validate_options)
   local found = hooks.find("validate", model, o)
   read_shared("validate", model, o, not found.validation_step)
   if o.validation == nil then options.raise "validate: validation is missing: expected a data set, a loader or a list of batches" end

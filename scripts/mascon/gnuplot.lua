@@ -4,6 +4,7 @@
 -- follows macros, and opens pipes for names that begin with < or |. Texts are lines of a data block, $text, which gnuplot does not read
 -- as commands; commands speak of them as $text[3]. Numbers are checked to be numbers, words come from lists, and gnuplot is given no
 -- file names at all: the picture comes back through a pipe.
+local options = require "mascon.options"
 local plain = require "mascon.plain"
 local system = require "mascon.system"
 local term = require "mascon.term"
@@ -70,17 +71,37 @@ function gnuplot.marker(i) return MARKERS[(i - 1 + (i - 1) // #palette) % #MARKE
 local common = { "title", "caption", "xlabel", "ylabel", "file", "size", "logx", "logy", "xrange", "yrange", "legend", "equal" }
 
 function gnuplot.check_keys(what, t, names)
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
   for k in pairs(t) do
-    if type(k) == "string" then
-      local known = false
-      for _, name in ipairs(names) do known = known or name == k end
-      if not known then error(("plot.%s: unknown option %s%s"):format(what, text.show(k), text.hint(k, names)), 0) end
+    if type(k) == "string" and not known[k] then
+      error(("plot.%s: unknown option %s%s"):format(what, text.show(k), options.hint(k, known)), 0)
     end
   end
 end
 
+-- {width, height} in pixels.
+local function check_size(size)
+  if type(size) ~= "table" then error("plot: size: expected {width, height} in pixels, got a " .. type(size), 0) end
+  local w, h = math.tointeger(size[1]), math.tointeger(size[2])
+  if not (w and h and w >= 100 and h >= 100 and w <= 10000 and h <= 10000) then
+    error("plot: size: expected {width, height} in pixels, 100 to 10000", 0)
+  end
+  return w, h
+end
+
 function gnuplot.check_options(what, o, own)
   if type(o) ~= "table" then error(("plot.%s: expected a table, got a %s"):format(what, type(o)), 0) end
+  local last, count = 0, 0
+  for k in pairs(o) do
+    if math.type(k) == "integer" and k >= 1 then last, count = math.max(last, k), count + 1 end
+  end
+  if count < last then
+    local hole = 1
+    while o[hole] ~= nil do hole = hole + 1 end
+    error(("plot.%s: entry %d is nil: a hole in the list"):format(what, hole), 0)
+  end
+  if o.size ~= nil then check_size(o.size) end
   local names = table.move(common, 1, #common, #own + 1, { table.unpack(own) })
   gnuplot.check_keys(what, o, names)
 end
@@ -196,14 +217,7 @@ function gnuplot.figure(o, default_size)
     if not terminals[extension] then
       error(("plot: file %s: expected a name that ends in .png or .svg"):format(text.show(o.file)), 0)
     end
-    local w, h = default_size[1], default_size[2]
-    if o.size then
-      if type(o.size) ~= "table" then error("plot: size: expected {width, height} in pixels, got a " .. type(o.size), 0) end
-      w, h = math.tointeger(o.size[1]), math.tointeger(o.size[2])
-    end
-    if not (w and h and w >= 100 and h >= 100 and w <= 10000 and h <= 10000) then
-      error("plot: size: expected {width, height} in pixels, 100 to 10000", 0)
-    end
+    local w, h = check_size(o.size or default_size)
     fig.extension, fig.width = extension, w
     fig.terminal = "set terminal " .. terminals[extension]:format(11, w, h)
   else

@@ -152,4 +152,4 @@ function json.encode(value, opts) return encode({ opts = opts or {} }, 0, value)
 -- objects; without it such a key is absent.
 json.decode = require "mascon.jansson" (json.null, array_mark)
 
-return json
+return require("mascon.names").guard(json, "ms.json")

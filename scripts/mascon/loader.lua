@@ -13,9 +13,18 @@ local loader = {}
 
 local Loader = { __name = "mascon.loader" }
 Loader.__index = Loader
+local ELSEWHERE = { batch_size = "loader.batch", dataset = "loader.data", next = "for x, y in loader do", len = "#loader",
+  length = "#loader", size = "#loader", reset = "for x, y in loader do, which begins anew" }
 setmetatable(Loader, { __index = function(_, key) -- ipairs would find nothing, and say nothing
   if type(key) == "number" then fail("loader[%s]: batches have no positions; write for x, y in loader do", tostring(key)) end
+  if ELSEWHERE[key] then fail("a loader has no '%s'; write %s", key, ELSEWHERE[key]) end
 end })
+function Loader:__newindex(key, value)
+  if key ~= "walk" and key ~= "resumed" then
+    fail("a loader has no field '%s' to be set; ds:loader { ... } makes another one", tostring(key))
+  end
+  rawset(self, key, value)
+end
 function Loader.__pairs() fail("pairs(loader): write for x, y in loader do") end
 
 -- ---- positions by a sampler --------------------------------------------------------------------------------------------------------

@@ -213,4 +213,4 @@ function meter.confusion(classes, ...)
   return m
 end
 
-return meter
+return require("mascon.names").guard(meter, "ms.meter")

@@ -8,7 +8,7 @@ local text = require "mascon.text"
 local names = {}
 
 -- By table, foreign name (in lower case, without underscores at its end) -> what to write. An entry without dot, colon or brace is a name
--- of the table itself (a test looks whether there is one).
+-- of the table itself (a test looks whether there is one); one that begins with "=" is a sentence.
 local PHRASES = {
   ms = {
     array = "tensor", as_tensor = "tensor", asarray = "tensor", floattensor = "tensor", longtensor = "tensor",
@@ -19,20 +19,26 @@ local PHRASES = {
     autograd = "grad", set_float32_matmul_precision = "precision", use_deterministic_algorithms = "deterministic",
     random = "rand", uniform = "rand", choice = "randperm", permutation = "randperm",
     fold = "col2im", max_pool = "max_pool2d", avg_pool = "avg_pool2d", conv = "conv2d", upsample = "interpolate",
-    as_strided = "x:unfold(dim, size, step)", ["repeat"] = "tile", cuda = "x:to(\"cuda\") moves a tensor; ms.device(\"cuda\")",
+    as_strided = "x:unfold(dim, size, step)", ["repeat"] = "tile",
+    cuda = "=x:to(\"cuda\") moves a tensor, ms.device(\"cuda\") asks for the device",
     amax_ = "amax",
     dataloader = "ds:loader{...}", dataset = "ms.data.tensors{...}", summarywriter = "ms.tensorboard",
     tqdm = "progress", trange = "progress", sigmoid_cross_entropy = "bce_with_logits", binary_cross_entropy = "bce_loss",
     binary_cross_entropy_with_logits = "bce_with_logits", kl_div_loss = "kl_div", focal_loss = "sigmoid_focal_loss",
     cosine_distance = "cosine_similarity",
-    functional = "ms.X and ms.nn.X", tensorboardx = "tensorboard", writer = "tensorboard", type = "x.dtype",
+    functional = "=operations are ms.X: ms.relu(x); losses are ms.nn.X: ms.nn.mse(x, y)", tensorboardx = "tensorboard",
+    writer = "tensorboard", type = "x.dtype",
     set_detect_anomaly = "detect_nan", detect_anomaly = "detect_nan", anomaly_mode = "detect_nan",
     jacrev = "jacobian", jacfwd = "jacobian", ["function"] = "custom_function",
     savez = "save", save_npz = "save", load_npz = "load", loadtxt = "ms.data.read_csv(path)", genfromtxt = "ms.data.read_csv(path)",
     read_csv = "ms.data.read_csv(path)", savetxt = "ms.data.write_csv(path, x)", memmap = "ms.load(path, { mmap = true })",
     float32 = 'the word "f32" (dtype = "f32")', float64 = 'the word "f64" (dtype = "f64")', double = 'the word "f64" (dtype = "f64")',
     int64 = 'the word "i64" (dtype = "i64")', long = 'the word "i64" (dtype = "i64")', int32 = 'the word "i32" (dtype = "i32")',
-    uint8 = 'the word "u8" (dtype = "u8")', bfloat16 = 'ms.precision("bf16")', f = "ms.X and ms.nn.X",
+    uint8 = 'the word "u8" (dtype = "u8")', bfloat16 = 'ms.precision("bf16")', trainer = "fit",
+    sleep = "=os.execute(\"sleep 1\") waits for a second",
+    set_default_dtype = "=each tensor has its own: { dtype = \"f64\" }", load_state_dict = "model:load_state_dict((ms.load(path)))",
+    state_dict = "model:state_dict()", with_no_grad = "no_grad", parameters = "model:parameters()", item = "x:item()",
+    backward = "loss:backward()", imshow = "ms.image.save(path, x)", imread = "ms.image.load(path)", f = "ms.X and ms.nn.X",
   },
   tensor = {
     tolist = "totable", numpy = "totable",
@@ -40,7 +46,7 @@ local PHRASES = {
     power = "pow",
     data = "detach", ndim = "dim", ndimension = "dim",
     swish = "silu", polygamma = "ms.polygamma(n, x)",
-    rank = "dim", nelement = "numel", len = "#x", length = "#x", type = "dtype", astype = "to", copy = "clone",
+    rank = "dim", nelement = "numel", len = "#x", length = "#x", type = "x.dtype", astype = "to", copy = "clone",
     transpose_ = "transpose", ["repeat"] = "tile", squeeze_ = "squeeze", requires_gradient = "requires_grad",
     zero_grad = "x.grad = nil",
     set_ = "copy_", fill = "fill_", zero = "zero_", float32 = "float", float64 = "double", int64 = "long", int32 = "int", uint8 = "byte",
@@ -48,7 +54,7 @@ local PHRASES = {
     norm_ = "norm", sum_all = "sum",
     as_strided = "x:unfold(dim, size, step)",
   },
-  ["ms.nn"] = { functional = "ms.X and ms.nn.X", modulelist = "module_list",
+  ["ms.nn"] = { functional = "=operations are ms.X: ms.relu(x); losses are ms.nn.X: ms.nn.mse(x, y)", modulelist = "module_list",
     bcewithlogitsloss = "bce_with_logits", crossentropyloss = "cross_entropy", binary_cross_entropy = "bce",
     binary_cross_entropy_with_logits = "bce_with_logits", batchnorm = "batch_norm", dense = "linear",
     fc = "linear", conv = "conv2d", convtranspose = "conv_transpose2d", deconv2d = "conv_transpose2d", maxpool = "max_pool2d",
@@ -56,7 +62,9 @@ local PHRASES = {
     reshape = "unflatten", nllloss = "nll", klloss = "kl_div", kldivloss = "kl_div", hinge = "hinge_embedding",
     hinge_loss = "hinge_embedding", focal_loss = "sigmoid_focal", focal = "sigmoid_focal", tripletloss = "triplet_margin",
     cosineembedding = "cosine_embedding", contrastive_loss = "cosine_embedding", cosinesimilarity = "cosine_similarity",
-    pairwisedistance = "pairwise_distance", mlp = "sequential", concat = "ms.cat { x, y }" },
+    pairwisedistance = "pairwise_distance", mae = "l1", l2 = "mse", module_ = "class",
+    lstm = "=there are no recurrent layers", gru = "=there are no recurrent layers", rnn = "=there are no recurrent layers",
+    mlp = "sequential", concat = "ms.cat { x, y }" },
   ["ms.nn.init"] = { he_uniform = "kaiming_uniform_", he_normal = "kaiming_normal_", glorot_uniform = "xavier_uniform_",
     zero_ = "zeros_", fill_ = "constant_", trunc_normal = "normal_" },
   ["ms.optim"] = { optimizer = "class", scheduler = "lr_scheduler", schedule = "lr_scheduler", sparseadam = "adam", adafactor = "adamw" },
@@ -85,16 +93,62 @@ local PHRASES = {
     precision_score = "precision", recall_score = "recall", f1_score = "f1", report = "classification_report", r2_score = "r2",
     mean_squared_error = "mse", mean_absolute_error = "mae", threshold_otsu = "threshold",
     logisticregression = "logistic_regression", logistic = "logistic_regression", standardscaler = "standard_scaler",
-    minmaxscaler = "min_max_scaler", labelpropagation = "label_propagation", labelspreading = "label_spreading",
+    minmaxscaler = "min_max_scaler", svc = "logistic_regression", svm = "logistic_regression", linearsvc = "logistic_regression",
+    labelpropagation = "label_propagation", labelspreading = "label_spreading",
   },
   tensorboard = { add_scalar = "board:scalar(tag, value, step)", add_image = "board:image(tag, x, step)",
     add_images = "board:image(tag, x, step)", add_histogram = "board:histogram(tag, x, step)", add_text = "board:text(tag, text, step)" },
-  ["ms.plot"] = { plot = "lines", line = "lines", show = "file =", savefig = "file =", figure = "lines", imshow = "ms.image.save(path, x)",
+  ["ms.json"] = { load = "decode", loads = "decode", parse = "decode", dump = "encode", dumps = "encode", stringify = "encode",
+    read = "decode", write = "encode" },
+  ["ms.meter"] = { average = "mean", averagemeter = "mean", avg = "mean", confusion_matrix = "confusion" },
+  ["ms.plot"] = { plot = "lines", line = "lines", show = "=each figure is one call: plot.lines{ y, file = \"a.png\" }",
+    savefig = "=each figure is one call: plot.lines{ y, file = \"a.png\" }", figure = "lines", imshow = "ms.image.save(path, x)",
     histogram = "hist", bar = "hist", scatterplot = "scatter",
     boxplot = "box", confusion = "heatmap" },
-  ["ms.image"] = { imread = "load", open = "load", read = "load", imwrite = "save", write = "save", save_image = "save", make_grid = "grid",
-    hstack = "beside", vstack = "above", hconcat = "beside", vconcat = "above", show = "save", imsave = "save" },
+  ["ms.image"] = { imread = "load", open = "load", read = "load", imwrite = "save", write = "save", save_image = "save",
+    make_grid = "grid", hstack = "beside", vstack = "above", hconcat = "beside", vconcat = "above", show = "save", imsave = "save" },
 }
+
+-- Options: ours -> what they are called elsewhere. A foreign name may stand for several of ours: the one that the function at hand has.
+local OPTIONS = {
+  batch = "batch_size batchsize batches bs", lr = "learning_rate rate eta", weight_decay = "l2 decay", gamma = "decay factor",
+  betas = "beta1 beta2 beta", eps = "epsilon", parameters = "params", groups = "param_groups", p = "rate prob probability",
+  dim = "axis dims axes", dims = "axis dim axes n_components", keepdim = "keepdims keep_dims", dtype = "type data_type",
+  device = "map_location gpu cuda", correction = "ddof", low = "min", high = "max", transform = "collate_fn", data = "root path dir folder",
+  out = "dir folder output logdir log_dir", k = "n_neighbors neighbors neighbours", trees = "n_estimators estimators n_trees",
+  clusters = "k n_clusters", components = "n_components", max_iter = "iterations n_iter", iterations = "max_iter n_iter",
+  seed = "random_state", min_leaf = "min_samples_leaf", min_split = "min_samples_split", test = "test_size", bins = "n_bins bin",
+  colour = "color colors c", class = "c labels", label = "labels", size = "figsize kernel shape",
+  file = "filename fname path savefig output save",
+  xrange = "xlim", yrange = "ylim", zrange = "vmin vmax", range = "vmin vmax", annotate = "annot", columns = "cols nrow ncols",
+  padding = "pad", factor = "scale", negative_slope = "slope alpha", stride = "strides", bias = "use_bias",
+  classes = "num_classes n_classes",
+  epochs = "epoch max_epochs n_epochs num_epochs", validation = "val valid validation_data val_data test val_loader",
+  train = "train_loader train_data", loss = "criterion loss_fn", optimizer = "optim", lr_scheduler = "scheduler",
+  gradient_clip_val = "clip clip_grad", log_target = "log_targets", names = "name",
+}
+-- Where there is nothing of the kind, a sentence.
+local NO_OPTIONS = { num_workers = "no workers are to be set", workers = "no workers are to be set",
+  pin_memory = "it is not needed", persistent_workers = "it is not needed", alpha = "write x:add(y * 2)",
+  train = "both parts come together: local train, test = ...", split = "all parts come together: local train, test = ...",
+  images = "images and labels come by position: { x, y }", callbacks = "?fit tells of its hooks" }
+
+local FOREIGN = {}
+for ours, list in pairs(OPTIONS) do
+  for other in list:gmatch "%S+" do
+    FOREIGN[other] = FOREIGN[other] or {}
+    table.insert(FOREIGN[other], ours)
+  end
+end
+
+-- "; did you mean batch?" for an option that is called otherwise elsewhere, or nil. known: the names there are, as a set.
+function names.option(key, known)
+  local lower = type(key) == "string" and key:lower()
+  for _, name in ipairs(FOREIGN[lower] or {}) do
+    if known[name] then return ("; did you mean %s?"):format(name) end
+  end
+  return NO_OPTIONS[lower] and "; " .. NO_OPTIONS[lower]
+end
 
 -- "BatchNorm2d" -> "batch_norm2d"
 local function snake(key)
@@ -135,6 +189,7 @@ end
 function names.hint(where, key, list)
   local phrases, prefix = PHRASES[where] or {}, where == "tensor" and "x:" or where .. "."
   local said = phrases[key:lower()] or phrases[(key:lower():gsub("_+$", ""))]
+  if said and said:sub(1, 1) == "=" then return "; " .. said:sub(2) end
   if said then
     return ("; did you mean %s%s?"):format(said:find "[.:{#(= ]" and "" or prefix, said)
   end
@@ -156,8 +211,19 @@ function names.unknown(where, key, t)
   options.raise("%s has no '%s'%s", where, key, names.hint(where, key, known(t)))
 end
 
+-- Is a method running whose self is a tensor? Then it was called with a dot. level: of the function that looked the name up.
+local function called_with_a_dot(level)
+  local info = debug.getinfo(level + 1, "u")
+  local name, value
+  if info and info.nparams > 0 then name, value = debug.getlocal(level + 1, 1) end
+  return name == "self" and type(value) == "userdata"
+end
+
 -- As names.unknown for a field or method of a tensor; list: the names there are.
 function names.unknown_of_tensor(key, list)
+  if called_with_a_dot(3) then
+    options.raise("self is a tensor here, it has no '%s'; a method is called with a colon: m:forward(x)", key)
+  end
   options.raise("a tensor has no field or method '%s'%s", key, names.hint("tensor", key, list))
 end
 

@@ -24,29 +24,61 @@ function options.within(words)
   return setmetatable({}, { __close = function() context = before end })
 end
 
--- options.hint(key, defaults): the end of an error message for an option that defaults lacks: the nearest name, else all there are.
--- given (a table or nil) over defaults: a new table. A key that defaults lacks raises, with the nearest name; so does a value of another
--- type than its default (a default of options.any takes anything).
+-- options.hint(key, defaults): the end of an error message for a name that defaults lacks: the one that was meant, and all there are.
 function options.hint(key, defaults)
   local keys = text.keys(defaults)
-  local near = type(key) == "string" and text.hint(key, keys) or ""
-  return near ~= "" and near or #keys > 0 and "; expected " .. table.concat(keys, ", ") or ""
+  if #keys == 0 then return "; there are none" end
+  local many = #keys > 20 -- the whole list would hide what is meant
+  local near = require("mascon.names").option(key, defaults) or type(key) == "string" and text.hint(key, keys) or ""
+  if near:find "%?$" and many then return near end
+  return near .. (near:find "%?$" and " There are " or near ~= "" and "; there are " or "; expected ") .. table.concat(keys, ", ")
 end
+
+-- What v is, for a message.
+local function told(v)
+  local meta = debug.getmetatable(v)
+  if type(v) == "string" then return "'" .. v .. "'" end
+  if type(v) == "userdata" and type(meta) == "table" and meta.__name == "mascon.tensor" then return "a tensor (x:item() is its number)" end
+  if type(v) == "table" and type(meta) == "table" then
+    if rawget(meta, "is_module") then return "a module" end
+    if rawget(meta, "__name") == "mascon.data" then return "a data set" end
+    if rawget(meta, "__name") == "mascon.loader" then return "a loader" end
+  end
+  return type(v)
+end
+
+-- Is it a table that may be one of options, and no object of the library's?
+local function is_plain(v)
+  return type(v) == "table" and told(v) == "table"
+end
+
+local function listed(defaults)
+  local keys = text.keys(defaults)
+  if #keys > 8 then keys = table.move(keys, 1, 8, 1, { [9] = "..." }) end
+  return #keys > 0 and "; there are " .. table.concat(keys, ", ") or ""
+end
+
+local KINDS = { boolean = "true or false" }
 options.any = setmetatable({}, { __tostring = function() return "any" end })
+
+-- given (a table or nil) over defaults: a new table. A key that defaults lacks raises, with the nearest name; so does a value of another
+-- type than its default (a default of options.any takes anything).
 function options.read(what, given, defaults)
   local o = {}
   for k, v in pairs(defaults) do
     if v ~= options.any then o[k] = v end
   end
   if given == nil then return o end
-  if type(given) ~= "table" then options.raise("%s: expected a table of options, got %s", what, type(given)) end
+  if not is_plain(given) then
+    options.raise("%s: expected a table of options, got %s%s", what, told(given), listed(defaults))
+  end
   for k, v in pairs(given) do
     local default = defaults[k]
     if default == nil then
       options.raise("%s: unknown option '%s'%s", what, tostring(k), options.hint(k, defaults))
     end
     if default ~= options.any and type(v) ~= type(default) then
-      options.raise("%s: option %s: expected a %s, got %s", what, k, type(default), type(v) == "string" and "'" .. v .. "'" or type(v))
+      options.raise("%s: option %s: expected %s, got %s", what, k, KINDS[type(default)] or "a " .. type(default), told(v))
     end
     o[k] = v
   end

@@ -1,6 +1,7 @@
 -- places: where the files of a data set are looked for, and the options that all sets take.
 local options = require "mascon.options"
 local system = require "mascon.system"
+local text = require "mascon.text"
 local any, fail = options.any, options.raise
 local places = {}
 
@@ -57,11 +58,21 @@ function places.options(what, given, more)
   if o.data and o.dir then fail("%s: data and dir are the same option: expected one of them", what) end
   o.data = o.data or o.dir or nil -- `data = false` and `data = ""` name nothing
   if o.data ~= nil and type(o.data) ~= "string" then fail("%s: data: expected the name of a folder, got %s", what, type(o.data)) end
+  if o.data and system.kind(o.data) ~= "folder" then
+    fail("%s: data: there is no folder %s (without this option the usual places are looked through)", what, text.show(o.data))
+  end
   o.limit = type(o.limit) == "table" and o.limit or { o.limit, o.limit, o.limit }
   for i = 1, 3 do
     if o.limit[i] ~= nil then options.count(what, "limit", o.limit[i]) end
   end
   return o
+end
+
+-- A set that was asked for in one folder and found in another is no silent matter.
+function places.told(what, option, folder)
+  if option and folder:sub(1, #option) ~= option then
+    io.stderr:write(("%s: %s does not have it (option data); taken from %s\n"):format(what, text.visible(option), text.visible(folder)))
+  end
 end
 
 return places

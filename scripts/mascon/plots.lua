@@ -16,6 +16,7 @@
 -- One file in plots/ for each kind of figure: a function from its options to a figure (gnuplot.lua), or nothing if it has printed itself.
 local gnuplot = require "mascon.gnuplot"
 local text = require "mascon.text"
+local ms = require "mascon"
 local plots = { palette = gnuplot.palette }
 
 local kinds = {}
@@ -31,10 +32,19 @@ function kinds.panels(o)
   end)
 end
 
+local EXAMPLE = { scatter = "x = xs, y = ys", box = "{ values, label = \"a\" }", tiles = "pictures", heatmap = "rows", hist = "values",
+  panels = "{ kind = \"lines\", y }" }
+
 -- Errors of a figure stand at the line that asked for it.
 for name, draw in pairs(kinds) do
-  plots[name] = function(o)
+  plots[name] = function(o, ...)
+    local more = select("#", ...) > 0
     local ok, result = pcall(function()
+      if more or type(o) ~= "table" or getmetatable(o) ~= nil then
+        local says = "plot.%s: expected one table, with the options in it: plot.%s { %s, title = \"...\", file = \"a.png\" }, got %s"
+        local got = more and "more" or ms.is_tensor(o) and "a tensor" or o == nil and "nothing" or "a " .. type(o)
+        error(says:format(name, name, EXAMPLE[name] or "y", got), 0)
+      end
       local figure = draw(o)
       return figure and gnuplot.draw(figure, o)
     end)

@@ -11,6 +11,8 @@ local seeds = {}
 function seeds.with_seed(seed, f, ...)
   local from = type(seed) == "number" and math.tointeger(seed)
   if not from then options.raise("with_seed: expected a whole number, got %s", text.show(seed)) end
+  local meta = debug.getmetatable(f)
+  if type(f) ~= "function" and not (meta and meta.__call) then options.raise("with_seed: expected a function second, got %s", type(f)) end
   local state = table.pack(ms.rng_state())
   inside.seeded(1) -- it belongs to the coroutine, should f yield
   local back <close> = setmetatable({}, { __close = function() -- luacheck: ignore

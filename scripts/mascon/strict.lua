@@ -30,10 +30,16 @@ local function names()
   return text, all
 end
 
+-- The message about a global that is not there.
+local function undefined(name)
+  local elsewhere = require("mascon.explain").global(name)
+  local text, all = names()
+  return ("undefined variable '%s'%s"):format(name, elsewhere and "; " .. elsewhere or text.hint(name, all))
+end
+
 local function on_read(_, name)
   if declared[name] or type(name) ~= "string" or is_test(name) or not caller_is_watched() then return nil end
-  local text, all = names()
-  error(("undefined variable '%s'%s"):format(name, text.hint(name, all)), 2)
+  error(undefined(name), 2)
 end
 
 local function on_write(t, name, value)
@@ -55,6 +61,17 @@ function strict.on(path)
   setmetatable(_G, meta)
 end
 
+-- At the prompt and in -e globals are free; but words that stand for values elsewhere, and would be nil here without a word, are errors.
+local VALUES = { None = true, True = true, False = true, null = true, NULL = true, undefined = true }
+local function on_session_read(_, name)
+  if VALUES[name] and not declared[name] then error(undefined(name), 2) end
+end
+function strict.session()
+  local meta = getmetatable(_G) or {}
+  if meta.__index == nil then meta.__index = on_session_read end
+  setmetatable(_G, meta)
+end
+
 function strict.off()
   local meta = getmetatable(_G)
   if meta and meta.__index == on_read then meta.__index, meta.__newindex = nil, nil end
@@ -72,4 +89,5 @@ function strict.global(name, value)
   return value
 end
 
+strict.undefined = undefined
 return strict

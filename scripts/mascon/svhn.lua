@@ -80,6 +80,7 @@ return function(given)
         .. "$MASCON_DATA.",
         file, tried(list), said, o.extra and ", extra_32x32.mat" or "")
     end
+    if i == 1 then places.told("data.svhn", o.data, folder) end
     sets[i] = read(path, part[2], o.limit[i], o, folder)
   end
   return table.unpack(sets)

@@ -169,12 +169,12 @@ function TestMnist:test_what_is_missing_is_said()
   local empty = temporary_folder()
   local program = system.run { "sh", "-c", [[cd "$1" && HOME="$1" XDG_CACHE_HOME= MASCON_DATA= "$2" -e '
     local ms = require "mascon"
-    local ok, message = pcall(ms.data.mnist, { data = "/nonexistent" })
+    local ok, message = pcall(ms.data.mnist, { data = "/usr" })
     io.open("out", "w"):write(tostring(ok), message)']], "sh", empty, os.getenv "MASCON" }
   lu.assertEquals(program, 0)
   local f <close> = assert(io.open(empty .. "/out"))
   local text = f:read "a"
-  for _, part in ipairs { "false", "looked for train-images-idx3-ubyte.gz", "/nonexistent/mnist (option data)", "/.cache/mascon/mnist",
+  for _, part in ipairs { "false", "looked for train-images-idx3-ubyte.gz", "/usr/mnist (option data)", "/.cache/mascon/mnist",
     "/usr/share/datasets/mnist", "Put the four files", "ossci-datasets" } do
     lu.assertStrContains(text, part)
   end
@@ -186,6 +186,7 @@ function TestMnist:test_options_are_checked()
   lu.assertErrorMsgContains("limit: expected a whole number", ms.data.mnist, { data = self.dir, limit = 0 })
   lu.assertErrorMsgContains("data and dir are the same option", ms.data.mnist, { data = "a", dir = "b" })
   lu.assertErrorMsgContains("expected the name of a folder, got number", ms.data.mnist, { data = 3 })
+  lu.assertErrorMsgContains("data: there is no folder '/nowhere'", ms.data.mnist, { data = "/nowhere" }) -- and no other one is taken
   lu.assertError(ms.data.mnist, { data = self.dir, device = "abacus" })
 end
 

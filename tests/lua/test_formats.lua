@@ -290,7 +290,7 @@ end
 
 function TestLoad:test_unknown_content()
   local path = self.dir .. "/x.npy"
-  for _, bytes in ipairs { "GIF89a and more", "\0", "\1\2\3\4", "\0\0\8\9", ("\xff"):rep(100), "hello there" } do
+  for _, bytes in ipairs { "XIF89a and more", "\0", "\1\2\3\4", "\0\0\8\9", ("\xff"):rep(100), "hello there" } do
     write(path, bytes)
     fails(path .. ": expected a file of one of these formats: ", ms.load, path)
     fails("safetensors, IDX, CSV", ms.load, path)

@@ -56,7 +56,7 @@ function TestGrid.test_misuse_raises()
     ["1 or 3 channels"] = { ms.rand { 1, 5, 2, 2 } },
     ["list of pictures is empty"] = { {} },
     ["item 2 of the list: expected a tensor, got number"] = { { x, 3 } },
-    ["unknown option 'colums' (did you mean 'columns'?)"] = { x, { colums = 2 } },
+    ["unknown option 'colums'; did you mean columns?"] = { x, { colums = 2 } },
     ["scale: expected a whole number of at least 1, got 0"] = { x, { scale = 0 } },
     ["padding: expected a whole number of at least 0, got 1.5"] = { x, { padding = 1.5 } },
     ["background: expected a number from 0 (black) to 1"] = { x, { background = 2 } },

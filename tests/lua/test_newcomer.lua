@@ -43,7 +43,7 @@ function TestNewcomer.test_a_field_written_wrong()
   local m = Mine(2, 2)
   m.bias2 = 3 -- and so in a class of the script's own
   lu.assertEquals({ d.note, bn.momentum, m.bias2 }, { "mine", 0.3, 3 })
-  fails("an optimizer like this has no field 'momentum'", function() return optim.adam(m:parameters()).momentum end)
+  fails("optim.adam: there is no field 'momentum'; there are amsgrad, betas", function() return optim.adam(m:parameters()).momentum end)
 end
 
 function TestNewcomer.test_a_dot_for_a_colon()
@@ -101,8 +101,8 @@ end
 
 function TestNewcomer.test_unknown_options_name_those_there_are()
   local ds = ms.data.tensors { ms.ones { 4 } }
-  fails("unknown option 'batch_size'; expected batch, device, drop_last", ds.loader, ds, { batch_size = 2 })
-  fails("expected amsgrad, betas, decoupled_weight_decay, eps, lr, maximize, weight_decay", optim.adam, nn.linear(1, 1):parameters(),
+  fails("unknown option 'batch_size'; did you mean batch? There are batch, device, drop_last", ds.loader, ds, { batch_size = 2 })
+  fails("did you mean lr? There are amsgrad, betas, decoupled_weight_decay, eps, lr, maximize", optim.adam, nn.linear(1, 1):parameters(),
     { learning_rate = 1 })
   fails("compile: too many arguments", ms.compile, function() end, { mode = "fast" })
 end
@@ -142,7 +142,7 @@ end
 function TestNewcomer.test_tensors_are_no_texts_and_no_tables()
   local x = ms.ones { 2 }
   fails("write x:item() for its number", function() return "loss " .. x end)
-  fails("for i = 1, #x do", function() for _ in pairs(x) do error "an entry" end end)
+  fails("for i, row in ipairs(x) do", function() for _ in pairs(x) do error "an entry" end end)
   fails("expected a list, { images, labels }, got a tensor", ms.data.tensors, x, x)
   fails('dtype = "i64"', ms.data.tensors, { x, ms.tensor { 1, 2 } })
   fails('dtype = "i64"', nn.cross_entropy, ms.ones { 2, 2 }, ms.tensor { 1, 2 })

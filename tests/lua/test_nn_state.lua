@@ -384,7 +384,7 @@ function TestLayers.test_what_is_not_understood_is_an_error()
     ["nn.leaky_relu: unknown option 'slope'; did you mean negative_slope?"] = function() nn.leaky_relu { slope = 0.2 } end,
     ["nn.leaky_relu: negative_slope: expected a finite number, got inf"] = function() nn.leaky_relu(math.huge) end,
     ["nn.leaky_relu: expected at most 1 by position (negative_slope), got 2"] = function() nn.leaky_relu(0.1, true) end,
-    ["nn.relu: unknown option 'inplace'; it has none"] = function() nn.relu { inplace = true } end,
+    ["nn.relu: unknown option 'inplace'; there are none"] = function() nn.relu { inplace = true } end,
     ["nn.relu: expected no arguments by position, got 1"] = function() nn.relu(true) end,
     ["nn.linear: outputs: expected a whole number from 1 on, got 0"] = function() nn.linear(3, 0) end,
     ["nn.linear: outputs: expected a whole number from 1 on, got 2.5"] = function() nn.linear(3, 2.5) end,

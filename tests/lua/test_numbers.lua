@@ -151,7 +151,12 @@ function TestNumbers.test_quotients_and_remainders_agree()
   lu.assertEquals((ms.tensor({ 1 }, { dtype = "f64" }) // 0.1):item(), 9.0) -- as Python and PyTorch: 1 % 0.1 is 0.1 less a little
   lu.assertEquals((i64(least, 5) // -1):totable(), { least, -5 })
   lu.assertEquals((i64(least, 5) % -1):totable(), { 0, 0 })
-  lu.assertEquals({ (i64(5) // 0):item(), (i64(5) % 0):item() }, { 0, 0 })
+  -- a divisor that is a number is looked at, one that is a tensor is not
+  for _, name in ipairs { "floor_div", "remainder", "fmod" } do
+    lu.assertErrorMsgContains(name .. ": whole numbers (1 i64) divided by zero", i64(5)[name], i64(5), 0)
+    lu.assertEquals(i64(5)[name](i64(5), i64(0)):item(), 0)
+    lu.assertNotEquals(i64(5)[name](i64(5), 0.0):item(), 0) -- floats: infinity, NaN
+  end
 end
 
 TestPad = {}

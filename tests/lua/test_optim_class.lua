@@ -251,7 +251,7 @@ function TestOptimClass.test_what_a_class_says_is_checked()
   fails("mine: this class of optimizers has no update yet", Mine, { leaf(1) })
   function Mine.update(p, g, s, o) p:sub_(g * o.lr * o.strength / s.step) end
   fails("mine: unknown option 'strenght'; did you mean strength?", Mine, { leaf(1) }, { strenght = 3 })
-  fails("mine: option boost: expected a boolean, got number", Mine, { leaf(1) }, { boost = 1 })
+  fails("mine: option boost: expected true or false, got number", Mine, { leaf(1) }, { boost = 1 })
   fails("mine: strength: expected a finite number, got", Mine, { leaf(1) }, { strength = 0 / 0 })
   fails("mine: lr: expected a finite number from 0 on, got -1", Mine, { leaf(1) }, { lr = -1 })
   fails("mine: expected a list of parameters", Mine)

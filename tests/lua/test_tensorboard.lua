@@ -173,7 +173,7 @@ function TestTensorboard:test_misuse_raises()
   board:close()
   lu.assertErrorMsgContains("tensorboard:scalar: the writer is closed", board.scalar, board, "a", 1, 1)
   lu.assertErrorMsgContains("tensorboard: expected the name of a folder, got nothing", ms.tensorboard)
-  lu.assertErrorMsgContains("unknown option 'resum' (did you mean 'resume'?)", ms.tensorboard, self.dir, { resum = 1 })
+  lu.assertErrorMsgContains("unknown option 'resum'; did you mean resume?", ms.tensorboard, self.dir, { resum = 1 })
   lu.assertErrorMsgContains("resume: expected a step", ms.tensorboard, self.dir, { resume = "x" })
   lu.assertError(ms.tensorboard, "/dev/null/x")
 end

@@ -116,7 +116,12 @@ function hooks.optimizers(what, model, o, found, fit)
       from)
   end
   for _, opt in ipairs(optimizers) do
-    if not is_optimizer(opt) then options.raise("%s: expected an optimizer, got %s", from, states.word(opt)) end
+    if not is_optimizer(opt) then
+      local meta = debug.getmetatable(opt)
+      local class = type(opt) == "table" and type(meta) == "table" and meta.__name == "optimizer class" or type(opt) == "string"
+      options.raise("%s: expected an optimizer, got %s%s", from, states.word(opt),
+        class and "; write optim.adam(model:parameters())" or "")
+    end
   end
   for i, s in ipairs(list_of(schedules, is_schedule)) do
     list[i] = read_schedule(what .. ": lr_scheduler", s, o.scheduler_interval)

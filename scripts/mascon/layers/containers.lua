@@ -138,6 +138,7 @@ end
 -- net:insert(i, m), net:extend { ... }, net:pop(i).
 local Sequential = kit.takes_one_tensor(list_class "sequential")
 function Sequential:forward(x)
+  if x == nil then options.raise "sequential: forward: expected a tensor, got nothing; a method is called with a colon: m:forward(x)" end
   for i = 1, #self do x = self[i](x) end
   return x
 end

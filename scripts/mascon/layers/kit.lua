@@ -26,6 +26,7 @@ function kit.takes_one(m) return m._layer ~= nil and m.forward == m._layer.forwa
 
 -- Calls of a layer.
 local function call(self, x, ...)
+  if x == nil then options.raise("%s: expected a tensor, got nothing", self.__name) end
   if select("#", ...) > 0 and kit.takes_one(self) then
     options.raise("%s: expected one tensor, got %d arguments", self.__name, 1 + select("#", ...))
   end

@@ -159,7 +159,7 @@ local function assign(self, key, value)
   if takes and f._made and plain and not kind then
     if takes.by_name[key] then value = takes:check(key, value)
     elseif type(key) == "string" and rawget(f, key) == nil and rawget(class_of(f), "takes") then -- a layer of the library itself
-      local near = text.nearest(key, text.keys(takes.by_name))
+      local near = text.nearest(key, table.move(f._names, 1, #f._names, #takes.names + 1, { table.unpack(takes.names) }))
       if near then options.raise("%s has no field '%s'; did you mean %s?", f.__name, key, near) end
     end
   end
@@ -204,7 +204,9 @@ for name, ours in pairs { cuda = 'model:to "cuda"', cpu = 'model:to "cpu"', doub
   add_module = "model.name = module", register_parameter = "model.name = nn.parameter(x)" } do
   foreign[name] = function() options.raise("a module has no method '%s'; write %s", name, ours) end
 end
-setmetatable(Module, { __index = foreign })
+setmetatable(Module, { __index = foreign, __call = function()
+  options.raise("nn.module is what all modules have in common; a class of your own is local Net = nn.class \"Net\"")
+end })
 
 function Module.__call(self, ...) return self:forward(...) end
 function Module.__len(self) return #fields(self) end

@@ -109,7 +109,8 @@ function base.is_optimizer(v) return inside[v] ~= nil end
 
 -- Other names that people try.
 local also = { learning_rate = "lr", rate = "lr", eta = "lr", decay = "weight_decay", l2 = "weight_decay", beta1 = "betas[1]",
-  beta2 = "betas[2]", beta = "betas", epsilon = "eps", params = "parameters", param_groups = "groups" }
+  beta2 = "betas[2]", beta = "betas", epsilon = "eps", params = "parameters", param_groups = "groups", set_lr = "o.lr = 0.1",
+  get_lr = "lr", backward = "loss:backward()", state = "state_dict", defaults = "lr" }
 
 local function unknown(o, key)
   local names = { "parameters", "groups" }
@@ -117,8 +118,9 @@ local function unknown(o, key)
   for name in pairs(o.class.options) do names[#names + 1] = name end
   table.sort(names)
   local known = also[key]
-  options.raise("optim: an optimizer like this has no field '%s'%s", tostring(key),
-    known and ("; did you mean %s?"):format(known) or text.hint(tostring(key), names))
+  local hint = known and ("; did you mean %s?"):format(known) or text.hint(tostring(key), names)
+  options.raise("%s: there is no field '%s'%s", o.what, tostring(key),
+    hint ~= "" and hint or "; there are " .. table.concat(text.keys(o.class.options), ", "))
 end
 
 local function same(a, b)
@@ -131,6 +133,7 @@ end
 
 -- o.lr: the setting of all groups; where they differ there is no such number.
 local function get_field(o, key)
+  if key == "parameters" then return { table.unpack(o.all) } end -- a list of the script's own: what it changes there is its own affair
   local first = o.sets[1]
   local v = first.value[key]
   if v == nil then return unknown(o, key) end
@@ -147,7 +150,7 @@ local function set_field(self, key, value)
   local o = inside[self]
   if value == nil then options.raise("%s: %s: expected a value, got nil", o.what, tostring(key)) end
   if o.class.options[key] == nil then
-    if rawget(o, key) == nil then unknown(o, key) end
+    if rawget(o, key) == nil and key ~= "parameters" then unknown(o, key) end
     options.raise("%s: %s cannot be assigned; make a new optimizer", o.what, tostring(key))
   end
   local checked = {}
@@ -181,8 +184,8 @@ local function group_door(g)
 end
 
 local function describe(o)
-  if #o.sets == 1 then return ("%s of %d parameters %s"):format(o.what, #o.parameters, settings.describe(o.sets[1])) end
-  local lines = { ("%s of %d parameters in %d groups"):format(o.what, #o.parameters, #o.sets) }
+  if #o.sets == 1 then return ("%s of %d parameters %s"):format(o.what, #o.all, settings.describe(o.sets[1])) end
+  local lines = { ("%s of %d parameters in %d groups"):format(o.what, #o.all, #o.sets) }
   for i, g in ipairs(o.groups) do lines[i + 1] = ("  %d: %s"):format(i, tostring(g)) end
   return table.concat(lines, "\n")
 end
@@ -195,12 +198,14 @@ local function parameter_list(what, class, parameters, seen)
   local empty = type(parameters) == "table" and next(parameters) == nil and debug.getmetatable(parameters) == nil
   if type(parameters) ~= "table" or empty or debug.getmetatable(parameters) then
     local got = empty and "an empty one" or states.word(parameters)
-    options.raise("%s: expected a list of parameters (model:parameters()), got %s", what, got)
+    options.raise("%s: expected a list of parameters (model:parameters()), got %s%s", what, got,
+      type(parameters) == "function" and "; call it, with a colon" or "")
   end
   local n, list, here = #parameters, {}, {}
   for k in pairs(parameters) do
     if math.type(k) ~= "integer" or k < 1 or k > n or parameters[k - 1] == nil and k > 1 then
-      options.raise("%s: expected a list of parameters without holes and names, got an entry %s", what, tostring(k))
+      options.raise("%s: expected a list of parameters without holes and names, got an entry %s; options come behind it: "
+        .. "%s(model:parameters(), { lr = 0.1 })", what, tostring(k), class.name)
     end
   end
   for i = 1, n do
@@ -252,7 +257,7 @@ local function add_group(o, what, parameters, values)
     core.set(o.id, "groups", n, n + 1, o.what .. ": groups")
   end
   o.sets[n + 1], o.groups[n + 1] = g, group_door(g)
-  for _, p in ipairs(list) do o.parameters[#o.parameters + 1] = p end
+  for _, p in ipairs(list) do o.all[#o.all + 1] = p end
 end
 
 function make(class, parameters, opts, ...)
@@ -265,7 +270,7 @@ function make(class, parameters, opts, ...)
   for name, v in pairs(class.options) do defaults[name] = v end
   local given = options.read(what, opts, defaults)
   for name, v in pairs(given) do defaults[name] = v end
-  local o = { class = class, what = what, parameters = {}, groups = {}, sets = {}, state = {}, id = options.mark(), defaults = defaults }
+  local o = { class = class, what = what, all = {}, groups = {}, sets = {}, state = {}, id = options.mark(), defaults = defaults }
   for name, f in pairs(Optimizer) do o[name] = f end
   if class.step then o.step = class.step end
   if are_groups(parameters) then
@@ -311,7 +316,7 @@ local function follow(o)
           options.raise("%s: parameter %d was converted by module:to, from %s on %s to %s on %s, after this optimizer had stepped; make a "
             .. "new optimizer, or call :to before the first step", o.what, at, sizes(p), p.device, sizes(q), q.device)
         end
-        g.params[i], o.parameters[at] = q, q
+        g.params[i], o.all[at] = q, q
       end
     end
   end
@@ -323,7 +328,7 @@ function Optimizer:zero_grad(...)
   local o = own(self, "zero_grad")
   options.none(o.what .. ": zero_grad", ...)
   if next(moved) then follow(o) end
-  for _, p in ipairs(o.parameters) do p.grad = nil end
+  for _, p in ipairs(o.all) do p.grad = nil end
 end
 
 -- A tensor of state as it is before the first step.

@@ -28,7 +28,7 @@ LBFGS.one_group = true
 
 local function flat_gradient(o, maximize)
   local parts = {}
-  for i, p in ipairs(o.parameters) do
+  for i, p in ipairs(o.all) do
     parts[i] = (p.grad or ms.zeros(p.shape, { dtype = p.dtype, device = p.device })):reshape { -1 }
   end
   local g = ms.cat(parts)
@@ -38,7 +38,7 @@ end
 -- x + t d, from where the parameters are.
 local function move(o, t, d)
   local from = 1
-  for _, p in ipairs(o.parameters) do
+  for _, p in ipairs(o.all) do
     local n = p:numel()
     if n > 0 then p:add_(d:slice(1, from, n):reshape(p.shape) * t) end
     from = from + n
@@ -192,11 +192,11 @@ function LBFGS.step(self, closure, ...)
     local asked = false
     if v.line_search_fn == "strong_wolfe" then
       local x = {}
-      for i, p in ipairs(o.parameters) do x[i] = p:clone() end
+      for i, p in ipairs(o.all) do x[i] = p:clone() end
       local function at(t)
         move(o, t, m.d)
         local _, f, gradient = evaluate()
-        for i, p in ipairs(o.parameters) do p:copy_(x[i]) end
+        for i, p in ipairs(o.all) do p:copy_(x[i]) end
         return { t = t, f = f, g = gradient, slope = dot(gradient, m.d) }
       end
       local spent = evaluations
@@ -238,8 +238,8 @@ local function written(o)
 end
 
 local function read(o, state, entries, fail)
-  local m, n, like = { y = {}, s = {}, ro = {} }, 0, o.parameters[1]
-  for _, p in ipairs(o.parameters) do n = n + p:numel() end
+  local m, n, like = { y = {}, s = {}, ro = {} }, 0, o.all[1]
+  for _, p in ipairs(o.all) do n = n + p:numel() end
   local function get(name, count, width)
     local t = state[name]
     entries[name] = true

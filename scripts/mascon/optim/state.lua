@@ -23,7 +23,7 @@ local function prefix(o, i) return #o.sets > 1 and ("groups.%d."):format(i) or "
 function Optimizer:state_dict(...)
   local o, out = base.own(self, "state_dict"), {}
   options.none(o.what .. ": state_dict", ...)
-  for i, p in ipairs(o.parameters) do
+  for i, p in ipairs(o.all) do
     local s = o.state[p]
     if s and s.step:item() > 0 then
       for name, t in pairs(s) do out[("%s.%d"):format(name, i)] = t end
@@ -87,8 +87,8 @@ local function places_of(o, state, entries, fail)
     local name, i = key:match "^([%a_]+)%.(%d+)$"
     if name and each[name] then
       i = math.tointeger(tonumber(i))
-      local p = o.parameters[i]
-      if not p or ("%s.%d"):format(name, i) ~= key then fail("'%s': there are %d parameters, counted from 1", key, #o.parameters) end
+      local p = o.all[i]
+      if not p or ("%s.%d"):format(name, i) ~= key then fail("'%s': there are %d parameters, counted from 1", key, #o.all) end
       if name == "step" then
         local n = value_of(o.what, key, t)
         if type(n) ~= "number" or n < 1 or n % 1 ~= 0 or n >= 2 ^ 53 then
@@ -113,7 +113,7 @@ end
 -- The tensors of state for parameter i as they are to be: pairs of a tensor of the optimizer and the one to copy into it, added to
 -- copies; gives the state, new or the one that is there.
 local function state_for(o, i, g, values, state, copies, fail)
-  local p, class = o.parameters[i], o.class
+  local p, class = o.all[i], o.class
   local s = {}
   for name, t in pairs(o.state[p] or {}) do s[name] = t end
   s.step = s.step or ms.keep(ms.zeros({}, { dtype = "f64", device = p.device }))

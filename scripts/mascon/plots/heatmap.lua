@@ -37,6 +37,7 @@ local function heatmap(o)
   gnuplot.check_options("heatmap", o, { "xlabels", "ylabels", "annotate", "format", "values", "zrange", "bar" })
   local rows = gnuplot.table_of(o.values or o[1])
   if not rows or #rows == 0 then error("plot.heatmap: expected rows of numbers", 0) end
+  if type(rows[1]) == "number" then error("plot.heatmap: expected rows of numbers in a list: plot.heatmap { { {1, 2}, {3, 4} } }", 0) end
   local data, columns, low, high, integers = {}, nil, math.huge, -math.huge, true
   for i, r in ipairs(rows) do
     local row = numbers(r, ("row %d"):format(i))

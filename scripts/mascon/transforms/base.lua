@@ -116,6 +116,9 @@ function base.new(t) return setmetatable(t, Transform) end
 function base.of(what, v)
   if base.is_transform(v) then return v end
   local meta = debug.getmetatable(v)
+  for name, maker in pairs(type(v) == "function" and package.loaded["mascon.transforms"] or {}) do
+    if v == maker then fail("%s: expected a transform, got the function that makes one; write T.%s(...)", what, name) end
+  end
   if type(v) == "function" or type(v) ~= "string" and meta and meta.__call then
     return base.new { name = "lambda", random = true, apply = function(_, x, draws)
       local y = v(x, draws.keys)
