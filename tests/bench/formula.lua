@@ -54,14 +54,17 @@ function formula.weights(net, seed)
   local k = 0
   local guard <close> = ms.no_grad()
   for _, m in ipairs(net:modules()) do
-    local w = rawget(m, "weight")
+    local own = {} -- its own parameters: those below have dots in their names
+    for name, p in m:named_parameters() do own[name] = p end
+    local w = own.weight
     if w and w:dim() >= 2 then
       local bound = 1 / math.sqrt(w:numel() / w:size(1))
       w:copy_(formula.tensor(seed + 2 * k, w.shape, -bound, bound))
-      m.bias:copy_(formula.tensor(seed + 2 * k + 1, m.bias.shape, -bound, bound))
+      own.bias:copy_(formula.tensor(seed + 2 * k + 1, own.bias.shape, -bound, bound))
       k = k + 1
     end
   end
+  assert(k > 0, "no linear or convolution layer was found, so nothing was set")
   return net
 end
 

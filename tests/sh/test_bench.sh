@@ -49,6 +49,14 @@ for question in start time; do
 done
 MASCON_ISA=v2 ROW='W1 bf16' expect 'no bf16 here: said, not measured' 0 'bf16: .*needs a processor with AVX512_BF16' "$top/none" ''
 
+# The workloads' nets have the weights of the formula, not ones drawn here: PyTorch's loss of the same generator and critic.
+first=$(printf 'check 1 W6 generator\nquit\n' | "$MASCON" tests/bench/workloads.lua eager | sed -n 's/.*"losses":\[\([^],]*\).*/\1/p')
+if [ -n "$first" ] && awk "BEGIN { exit !($first > 0.01311 && $first < 0.01313) }"; then
+  echo "ok a workload's net is PyTorch's"
+else
+  echo "not ok a workload's net is PyTorch's: its first loss is ${first:-missing}, expected 0.0131178"
+fi
+
 # A process that stops listening and ends costs an answer, not the life of the one that asks.
 cat >"$top/gone.lua" <<'LUA'
 print(select(2, require "side".start("gone", [[sh -c 'exec <&-; sleep 0.2']], arg[1])))
