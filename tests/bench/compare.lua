@@ -112,12 +112,25 @@ local function alone(f)
   held:close()
 end
 
+-- What a compiler costs: how long each side takes from nothing to the losses that are compared, of rows that say so (first = true).
+local firsts = {}
+local function first_steps(row, list)
+  local parts = {}
+  for k, s in ipairs(list) do
+    parts[k] = ("%s %.1f s"):format(s.name == "compiled" and "mascon" or s.name == "eager" and "mascon eager" or s.name, s.first)
+  end
+  firsts[#firsts + 1] = ("%s, the net made and its first %d steps done: %s"):format(row.label or row.case, row.check,
+    table.concat(parts, ", "))
+  print("  " .. firsts[#firsts])
+end
+
 -- Losses of every side against mascon's own; drops sides that cannot. true when all that answered agree.
 local function check(row, list)
   local reference, agree = nil, true
   for i = #list, 1, -1 do
-    local s = list[i]
+    local s, began = list[i], ms.time()
     local answer, why = s:ask(("check %d %s"):format(row.check, row.case))
+    s.first = ms.time() - began
     if not answer then
       note("%s: %s: %s", row.label or row.case, s.name, why)
       if not s.peer then agree, failed = false, true end
@@ -164,6 +177,7 @@ local function run(row)
   local ours = sides[row.ours or "compiled"]
   if not ours or not ours.has[row.case] then return nil end
   if (row.check or 0) > 0 and not check(row, list) then return nil end
+  if row.first then first_steps(row, list) end
   local result = { row = row, times = {}, ours = ours.name }
   for _, s in ipairs(list) do result.times[s.name] = {} end
   for round = 1, math.min(o.rounds, row.rounds or o.rounds) do
@@ -335,6 +349,7 @@ local report = {
   table_text(list),
   "",
 }
+for _, line in ipairs(firsts) do report[#report + 1] = "- " .. line end
 for _, line in ipairs(start_lines) do report[#report + 1] = "- " .. line end
 if #notes > 0 then
   report[#report + 1] = ""

@@ -17,6 +17,8 @@ KEEP = dict(MALLOC_MMAP_THRESHOLD_="4294967296", MALLOC_TRIM_THRESHOLD_="1717986
 if VARIANT != "plain" and "MALLOC_TOP_PAD_" not in os.environ:  # read by the C library at start
     os.execve(sys.executable, [sys.executable] + sys.argv, {**os.environ, **KEEP})
 
+os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")  # what a compiler costs is measured, too
+
 import torch  # noqa: E402
 import torch.nn as nn  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
