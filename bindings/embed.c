@@ -30,6 +30,7 @@ static const struct {
     {"with_seed", "seeds", "with_seed"},
     {"custom_function", "custom", NULL},
     {"help", "help", "ask"},
+    {"print_options", "show", "print_options"},
     {"fit", "fit", "fit"},
     {"validate", "fit", "validate"},
     {"jacobian", "derivatives", "jacobian"},

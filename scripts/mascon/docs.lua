@@ -312,7 +312,7 @@ local BY_NAME = { ["mascon.tensor"] = "x", ["mascon.data"] = "ds", ["mascon.load
   ["mascon.history"] = "history", ["mascon.fit"] = "fit", ["mascon.sweep"] = "sweep", ["mascon.progress"] = "bar",
   ["mascon.early_stopping"] = "stop", ["mascon.model_checkpoint"] = "keep", ["mascon.distribution"] = "dist", ["mascon.transform"] = "t",
   ["mascon.sampler"] = "sampler", ["mascon.tensorboard"] = "board", ["mascon.scope"] = "scope", ["mascon.step"] = "step",
-  ["optim.ema"] = "average", ["optim.averaged_model"] = "average", ["ml.kneighbors_graph"] = "graph" }
+  ["mascon.handle"] = "handle", ["optim.ema"] = "average", ["optim.averaged_model"] = "average", ["ml.kneighbors_graph"] = "graph" }
 
 function docs.class_of(v)
   local meta = debug.getmetatable(v)

@@ -7,7 +7,7 @@ local inspect = {}
 local LEVELS, ITEMS, INNER = 3, 60, 12 -- tables inside tables; entries of the outermost one and of those in it
 local MOST_KEYS = 20000                -- entries looked at; of more only so many
 local LONG, STRING = 20000, 60         -- bytes of what a __tostring gave; of a text inside a table
-local STEPS = 3e7                      -- instructions of a user's __tostring
+inspect.STEPS = 1e7                    -- instructions of a user's __tostring
 
 local function columns() return math.max(40, math.min(term.columns() or 100, 100)) end
 
@@ -21,8 +21,8 @@ local function of_library(f)
   return info.what == "C" or info.source:sub(1, 8) == "=mascon/"
 end
 
--- f(v) in a coroutine of its own, which is stopped after STEPS instructions; from then on each instruction raises, so that no pcall of
--- its own keeps it running.
+-- f(v) in a coroutine of its own, which is stopped after inspect.STEPS instructions; from then on each instruction raises, so that no pcall
+-- of its own keeps it running.
 local function guarded(f, v)
   local function call() return f(v) end
   local co = coroutine.create(call)
@@ -30,7 +30,7 @@ local function guarded(f, v)
     debug.sethook(co, stop, "", 1)
     error("it does not end", 0)
   end
-  debug.sethook(co, stop, "", STEPS)
+  debug.sethook(co, stop, "", inspect.STEPS)
   local ok, s = coroutine.resume(co)
   debug.sethook(co)
   if coroutine.status(co) == "suspended" then
@@ -125,10 +125,36 @@ local function is_object(v)
   return type(meta) == "table" and (rawget(meta, "__tostring") ~= nil or type(rawget(meta, "__name")) == "string") and meta or nil
 end
 
--- What a library's object is, where its __tostring is for something else (a meter's gives its number) or it has none.
+local function named(s) return text.visible(tostring(s)) end
+local function figure(v, n) return ("%s (of %s)"):format(v ~= v and "nan" or ("%.6g"):format(v), number_text(n)) end
+
+-- What an object of the library is, where its __tostring is for something else (a meter's gives its number) or it has none: by __name.
+local KINDS = {
+  ["mascon.mean"] = function(v) return "mean: " .. figure(v:value(), v:count()) end,
+  ["mascon.run"] = function(v)
+    local rows = #v:metrics()
+    return ("run: %s, %d line%s of metrics"):format(named(v.dir), rows, rows == 1 and "" or "s")
+  end,
+  ["mascon.progress"] = function(v)
+    return ("progress: %s%d%s"):format(v.label ~= "" and v.label .. " " or "", v.count, v.total and " of " .. v.total or "")
+  end,
+  ["mascon.scope"] = function() return "scope: what is made until its end is freed there, but for s:keep(x)" end,
+  ["mascon.step"] = function(v)
+    local report = v:report()
+    local line = report:match "^[^\n;]*"
+    return "compiled step: " .. (line ~= "" and line or "not recorded yet") .. (report:find "\n." and "  (:report() tells all)" or "")
+  end,
+  ["mascon.tensorboard"] = function(v) return "TensorBoard writer: " .. named(v:path()) end,
+}
+for _, name in ipairs { "min", "max", "accuracy" } do
+  KINDS["mascon.meter." .. name] = function(v) return name .. ": " .. figure(v:value(), v:count()) end
+end
+
 local function described(v, meta)
-  local f = rawget(meta, "__describe")
-  return of_library(f) and f(v) or nil
+  local f = KINDS[rawget(meta, "__name")]
+  if not f then return nil end
+  local ok, s = pcall(f, v) -- (a script's own may bear the name)
+  return ok and s or nil
 end
 
 local function class_text(v)
@@ -164,6 +190,9 @@ local function line_of(v)
   if not s then return kind == "thread" and address(v, "coroutine") or kind == "table" and address(v) or tostring(v) end
   local tensor = kind == "userdata" and tensor_line(v, s)
   if tensor then return tensor end
+  if kind == "table" and rawget(meta or {}, "is_module") == true and s:find "\n" then -- what it is, and its total
+    return (s:match "^([^\n]-)%s%s" or s:match "^[^\n]*") .. ": " .. s:match "[^\n]*$"
+  end
   local line = s:match "^[^\n]*"
   if #line > 200 then line = line:sub(1, 200):gsub("[\128-\255]+$", "") .. "..." end
   return line ~= s and not line:find "%.%.%.$" and line .. " ..." or line

@@ -346,7 +346,7 @@ function TestOptimFields.test_what_is_set_is_used()
   give(o, 3)
   give(o, -1)
   lu.assertAlmostEquals(a:item(), adam(2, { 3, -1 }, h)[2], 1e-14)
-  lu.assertStrContains(tostring(o), "optim.adam of 1 parameters { betas = { 0.5, 0.6 }, eps = 0.01, lr = 0.1, weight_decay = 0.2 }")
+  lu.assertStrContains(tostring(o), "adam: lr 0.1, betas { 0.5, 0.6 }, eps 0.01, weight_decay 0.2, 1 parameter, step 2")
 end
 
 -- ---- states -----------------------------------------------------------------------------------------------------------------------

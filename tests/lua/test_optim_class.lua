@@ -74,7 +74,7 @@ function TestOptimClass.test_ten_lines_of_readme_are_the_library_s()
     give(want, g)
     lu.assertTrue((a - b):abs():max():item() < 1e-14)
   end
-  lu.assertEquals(tostring(o), "lion of 1 parameters { betas = { 0.8, 0.7 }, lr = 0.05, weight_decay = 0.1 }")
+  lu.assertEquals(tostring(o), "lion: lr 0.05, betas { 0.8, 0.7 }, weight_decay 0.1, 1 parameter, step 9")
 end
 
 function TestOptimClass.test_ten_lines_of_readme_compile_and_fuse()
@@ -401,10 +401,10 @@ function TestOptimGroups.test_each_group_has_its_settings()
   lu.assertEquals({ #o.groups, o.groups[1].lr, o.groups[2].lr, #o.groups[3].params, o.groups[3].momentum }, { 3, 0.5, 0.1, 1, 0.9 })
   lu.assertTrue(o.groups[2].params[1] == b)
   lu.assertEquals(tostring(o), [[
-optim.sgd of 3 parameters in 3 groups
-  1: 1 parameters { dampening = 0, lr = 0.5, momentum = 0, weight_decay = 0 }
-  2: 1 parameters { dampening = 0, lr = 0.1, momentum = 0, weight_decay = 0 }
-  3: 1 parameters { dampening = 0, lr = 0.1, momentum = 0.9, weight_decay = 0 }]])
+sgd: 3 groups, 3 parameters, step 2
+  1: lr 0.5, 1 parameter
+  2: lr 0.1, 1 parameter
+  3: lr 0.1, momentum 0.9, 1 parameter]])
   o.groups[2].lr = 0.25
   give(o, false, 1, false)
   lu.assertAlmostEquals(b:item(), 0.55, 1e-15)

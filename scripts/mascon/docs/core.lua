@@ -250,6 +250,11 @@ ms.rng_state([seed, position]) -> seed, position: where the default generator st
   > ms.rng_state(seed, position)
 ms.rng_version: 2, the stream of random numbers that a seed means; a new number would mean other numbers
   > ms.rng_version
+ms.print_options([{ threshold = 1000, edgeitems = 3, precision = 4, linewidth = 80 }]) -> what holds now
+  How tensors are printed (PyTorch's set_printoptions): of more than threshold elements only edgeitems at the ends of each dimension
+  (math.huge: always all), so many digits behind the point, lines of that width.
+  > ms.print_options { precision = 2 }
+  > print(ms.rand { 3 }); ms.print_options { precision = 4 }
 ms.version: the version of the library, "0.1.0"
   > ms.version
 ms.memory([device]) -> { live =, peak =, cached =, allocated =, ... } in bytes, of all devices or of one

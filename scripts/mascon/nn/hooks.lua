@@ -90,8 +90,9 @@ local function set(f, meta, key, list)
   core.put(f, "_hooks", new)
 end
 
-local Handle = {}
+local Handle = { __name = "mascon.handle" }
 Handle.__index = Handle
+function Handle:__tostring() return ("handle of a %s hook of %s"):format(self.key, self.module.__name) end
 
 -- handle:remove(): the hook is not called any more. `local handle <close> = m:register_forward_hook(f)` removes it at the end of the block.
 function Handle:remove()

@@ -95,6 +95,8 @@ function base.class(name)
     end })
 end
 
+local function count(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
+
 -- ---- fields ----------------------------------------------------------------------------------------------------------------------
 
 base.methods = Optimizer
@@ -180,13 +182,40 @@ local function group_door(g)
       for name in pairs(g.value) do all[name] = settings.get(g, name) end
       return next, all
     end,
-    __tostring = function() return ("%d parameters %s"):format(#g.params, settings.describe(g)) end })
+    __tostring = function() return ("%s %s"):format(count(#g.params, "parameter"), settings.describe(g)) end })
 end
 
+-- "lr 0.001, betas { 0.5, 0.6 }": lr, and the settings of a group that are not the class's defaults.
+local function changed(class, g)
+  local words = {}
+  for _, name in ipairs(text.keys(g.value)) do
+    local word = name .. (g.value[name] == true and "" or " " .. settings.word(g.value[name]))
+    if name == "lr" then table.insert(words, 1, word)
+    elseif not same(g.value[name], class.options[name]) then words[#words + 1] = word end
+  end
+  return table.concat(words, ", ")
+end
+
+-- How many updates there were; nil inside a compiled step, where it cannot be read.
+local function steps_of(o)
+  if core.recording() then return nil end
+  local most = 0
+  for _, p in ipairs(o.all) do
+    local s = rawget(o, "state")[p]
+    local t = s and rawget(s, "step")
+    if t and t:item() > most then most = t:item() end
+  end
+  return most
+end
+
+-- "adam: lr 0.001, 4 parameters, step 235", and a line for each group where there are several.
 local function describe(o)
-  if #o.sets == 1 then return ("%s of %d parameters %s"):format(o.what, #o.all, settings.describe(o.sets[1])) end
-  local lines = { ("%s of %d parameters in %d groups"):format(o.what, #o.all, #o.sets) }
-  for i, g in ipairs(o.groups) do lines[i + 1] = ("  %d: %s"):format(i, tostring(g)) end
+  local n = steps_of(o)
+  local rest = count(#o.all, "parameter") .. (n and (", step %.0f"):format(n) or "")
+  local name = o.what:gsub("^optim%.", "")
+  if #o.sets == 1 then return ("%s: %s, %s"):format(name, changed(o.class, o.sets[1]), rest) end
+  local lines = { ("%s: %s, %s"):format(name, count(#o.sets, "group"), rest) }
+  for i, g in ipairs(o.sets) do lines[i + 1] = ("  %d: %s, %s"):format(i, changed(o.class, g), count(#g.params, "parameter")) end
   return table.concat(lines, "\n")
 end
 
