@@ -278,7 +278,12 @@ static int run_command(lua_State *L, int argc, char **argv, const program_option
   ms_lua_require(L, o->module);
   int nargs = 0;
   for (int i = o->first + 1; i < argc; i++, nargs++) lua_pushstring(L, argv[i]);
-  int code = ms_report(L, ms_call(L, nargs, 1));
+  const int status = ms_call(L, nargs, 1);
+  if (status != LUA_OK && ms_was_interrupted()) { /* Ctrl-C is how one leaves mascon plot --follow */
+    lua_pop(L, 1);
+    return MS_EXIT_INTERRUPTED;
+  }
+  int code = ms_report(L, status);
   if (!code) {
     code = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);

@@ -243,8 +243,9 @@ function args.convert(o, name, s)
   local spec = specs[o]
   local option = spec and spec.by_name[name]
   if not spec then
+    local number = type(o[name]) == "number"
     spec = { name = "run" }
-    option = { name = name, kind = kind_of(name, o[name]) }
+    option = { name = name, kind = number and kind { what = "a number", read = tonumber } or kind_of(name, o[name]) }
   end
   local ok, v = pcall(convert, spec, option, s)
   if ok then return v end

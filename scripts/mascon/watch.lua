@@ -68,7 +68,10 @@ end
 local function log(row)
   swaps[#swaps + 1] = row
   local runs = package.loaded["mascon.log"]
-  for _, run in ipairs(runs and runs.opened() or {}) do run:changed(row) end
+  for _, run in ipairs(runs and runs.opened() or {}) do
+    local ok, message = pcall(run.changed, run, row)
+    if not ok then say("%s", tostring(message)) end
+  end
 end
 
 local function count(n, what) return ("%d %s%s"):format(n, what, n == 1 and "" or "s") end

@@ -239,3 +239,27 @@ return M
   end
   lu.assertEquals(m.calls(), 3) -- and still is
 end
+
+-- The loss that ms.fit was given is held by functions of the library, which its compiled step has captured.
+function TestWatch:test_fit()
+  local m = self:load [[
+local ms = require "mascon"
+local nn = ms.nn
+local M = {}
+function M.loss(out, target) return nn.mse(out, target) end
+local x = ms.ones { 4, 2 }
+local batches = {}
+for i = 1, 6 do batches[i] = { x, ms.zeros { 4, 1 } } end
+function M.run(between)
+  ms.seed(1)
+  local model = nn.sequential { nn.linear(2, 1) }
+  return ms.fit(model, { train = batches, epochs = 2, loss = M.loss, verbose = false, progress = false,
+    optimizer = ms.optim.sgd(model:parameters(), { lr = 1e-9 }), on_train_epoch_start = between })
+end
+return M
+]]
+  local h = m.run(function(_, fit)
+    if fit.epoch == 2 then lu.assertEquals(#self:edit("return nn.mse(out, target)", "return nn.mse(out, target) * 100"), 1) end
+  end)
+  lu.assertAlmostEquals(h[2].train_loss / h[1].train_loss, 100, 0.01)
+end

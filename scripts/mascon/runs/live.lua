@@ -78,6 +78,8 @@ local function refuse(self, request, name, why, ...)
   log(self, { what = "refused", name = name, id = request.id, why = why:format(...) })
 end
 
+local function words(v) return type(v) == "table" and table.concat(v, ",") or tostring(v) end
+
 -- Set one option; whatever goes wrong is the request's affair, not the run's.
 local function set(self, request, name, given)
   local o, apply = self.options, self.live_options[name]
@@ -97,7 +99,7 @@ local function set(self, request, name, given)
   self.record.set[name] = v
   self:write_record()
   log(self, { what = "set", name = name, from = before, to = v, id = request.id })
-  require "mascon.progress".print(("run: --%s: %s -> %s at step %d"):format(name, tostring(before), tostring(v), pulse.now()))
+  require "mascon.progress".print(("run: --%s: %s -> %s at step %d"):format(name, words(before), words(v), pulse.now()))
 end
 
 -- The file's size: requests from before this run are none of its.
@@ -120,7 +122,10 @@ function live.look(self)
     for line in lines:gmatch "[^\n]+" do
       local ok, request = pcall(json.decode, line)
       if ok and type(request) == "table" and type(request.set) == "table" then
-        for _, name in ipairs(text.keys(request.set)) do set(self, request, name, request.set[name]) end
+        for _, name in ipairs(text.keys(request.set)) do
+          local done, why = pcall(set, self, request, name, request.set[name])
+          if not done then require "mascon.progress".say(("run: --%s: %s"):format(name, tostring(why))) end -- a full disk
+        end
       end
     end
   end

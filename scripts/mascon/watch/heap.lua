@@ -115,19 +115,21 @@ function heap.walk(see, map, mine)
 end
 
 -- heap.reaches(f, targets) -> does a function, by what it has captured and what lies in there (tables, modules, their classes), come to one
--- of these functions? Not by global variables, and not through the library.
+-- of these functions? Not by global variables, and not through methods of the library; through functions of it that were captured, as those of
+-- ms.fit.
 function heap.reaches(f, targets)
   local seen, todo, found = { [_G] = true }, { f }, false
   for name, v in pairs(package.loaded) do
     if name == "mascon" or name:find("mascon.", 1, true) == 1 then seen[v] = true end
   end
   seen[f] = true
-  local function push(v)
+  local function push(v, captured)
     if targets[v] then found = true end
     local kind = type(v)
     if (kind == "table" or kind == "function" or kind == "userdata") and not seen[v] then
+      if kind == "function" and not captured and getinfo(v, "S").source:sub(1, 8) == "=mascon/" then return end
       seen[v] = true
-      if kind ~= "function" or getinfo(v, "S").source:sub(1, 8) ~= "=mascon/" then todo[#todo + 1] = v end
+      todo[#todo + 1] = v
     end
   end
   if targets[f] then return true end
@@ -136,7 +138,7 @@ function heap.reaches(f, targets)
     if type(v) == "function" then
       local i, name, value = 1, getupvalue(v, 1)
       while name do
-        if name ~= "_ENV" then push(value) end
+        if name ~= "_ENV" then push(value, true) end
         i = i + 1
         name, value = getupvalue(v, i)
       end

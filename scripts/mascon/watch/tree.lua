@@ -170,7 +170,7 @@ end
 function tree.read(functions, text, chunk)
   CLOSURE = CLOSURE or opcode(functions, "local a = function() end", 2)
   GLOBAL = GLOBAL or opcode(functions, "local a = b", 2)
-  local nodes, message = functions((text:gsub("^#[^\n]*", "--")), chunk)
+  local nodes, message = functions((text:gsub("^\xef\xbb\xbf", ""):gsub("^#[^\n]*", "--")), chunk)
   if not nodes then return nil, message end
   for i, node in ipairs(nodes) do
     node.index, node.children, node.id = i, {}, { now = nil }
