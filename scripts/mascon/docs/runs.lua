@@ -173,7 +173,8 @@ ms.summary(model, input) -> summary: print shows a row for each layer: output sh
   rows, parameters, trainable, frozen, macs, input_bytes, parameter_bytes, activation_bytes.
   > ms.summary(nn.sequential { nn.linear(4, 8), nn.relu() }, { 2, 4 }).parameters
 ms.progress(loader or list or n [, { label =, total =, shown = }]): for ... in ms.progress(loader) do: a bar on standard error
-  for i in ms.progress(100) do; of a list its values; ms.progress(f, s, control) of an iterator. The bar shows itself on a terminal; elsewhere it writes a plain line every half minute.
+  for i in ms.progress(100) do; of a list its values; ms.progress(f, s, control) of an iterator. The bar
+  shows itself on a terminal; elsewhere it writes a plain line every half minute.
   > for x in ms.progress({ 1, 2, 3 }, { label = "epoch 1" }) do end
 bar: the bar of ms.progress; ms.progress.set and ms.progress.print are those of the bar that runs
   > local bar = ms.progress(3)

@@ -115,8 +115,8 @@ function heap.walk(see, map, mine)
 end
 
 -- heap.reaches(f, targets) -> does a function, by what it has captured and what lies in there (tables, modules, their classes), come to one
--- of these functions? Not by global variables, and not through methods of the library; through functions of it that were captured, as those of
--- ms.fit.
+-- of these functions? Not by global variables, and not through methods of the library; through functions of it that were captured, as those
+-- of ms.fit.
 function heap.reaches(f, targets)
   local seen, todo, found = { [_G] = true }, { f }, false
   for name, v in pairs(package.loaded) do
