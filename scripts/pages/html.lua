@@ -69,7 +69,7 @@ local function arguments(e)
 end
 
 local function record(e)
-  local out = { ('<h2 id="%s"><code>%s</code></h2>'):format(anchor(e.name), escape(e.signature)) }
+  local out = { ('<h2 id="%s"><code>%s</code></h2>'):format(anchor(e.name), escape(records.heading(e))) }
   if e.also and #e.also > 0 then out[#out + 1] = '<p class="also">also ' .. escape(table.concat(e.also, ", ")) .. "</p>" end
   if e.text ~= "" then out[#out + 1] = '<p class="text">' .. escape(e.text) .. "</p>" end
   out[#out + 1] = arguments(e)
@@ -81,6 +81,19 @@ end
 return function(tutorial)
   local files, all = {}, {}
   local pages = records.by_page()
+  local elsewhere = {} -- page -> links to records on other pages: nn.mse is ms.mse_loss
+  for _, p in ipairs(records.PAGES) do elsewhere[p[1]] = {} end
+  for _, p in ipairs(records.PAGES) do
+    for _, e in ipairs(pages[p[1]]) do
+      for _, other in ipairs(e.also or {}) do
+        local to = p[1] .. ".html#" .. anchor(e.name)
+        local link = ('<a href="%s" title="%s"><code>%s</code></a>'):format(to, escape(e.signature), escape(other))
+        local its = records.page_of_name(other)
+        all[#all + 1] = { other, link }
+        if its and its ~= p[1] then table.insert(elsewhere[its], { other, link }) end
+      end
+    end
+  end
   for _, p in ipairs(records.PAGES) do
     local body, names = { ("<h1>%s</h1><p>%s</p>"):format(escape(p[2]), escape(p[3])) }, {}
     for _, e in ipairs(pages[p[1]]) do
@@ -89,6 +102,12 @@ return function(tutorial)
         escape(e.text:match "^[^\n]*"), escape(e.name)) }
     end
     body[#body + 1] = '<div class="names">' .. table.concat(names, "\n") .. "</div>"
+    table.sort(elsewhere[p[1]], function(a, b) return a[1] < b[1] end)
+    for i, one in ipairs(elsewhere[p[1]]) do elsewhere[p[1]][i] = one[2] end
+    if #elsewhere[p[1]] > 0 and p[1] ~= "tensor" then
+      local links = table.concat(elsewhere[p[1]], "\n")
+      body[#body + 1] = '<p class="about">and, among the operations:</p><div class="names">' .. links .. "</div>"
+    end
     for _, e in ipairs(pages[p[1]]) do body[#body + 1] = record(e) end
     files[p[1] .. ".html"] = page(p[2], table.concat(body, "\n"))
   end

@@ -23,7 +23,7 @@ return function(version)
   for _, p in ipairs(records.PAGES) do
     out[#out + 1] = ".Sh " .. p[2]:upper()
     for _, e in ipairs(pages[p[1]]) do
-      out[#out + 1] = ".Ss " .. quoted(e.signature)
+      out[#out + 1] = ".Ss " .. quoted(records.heading(e))
       if e.also and #e.also > 0 then
         lines(out, "Also " .. table.concat(e.also, ", ") .. ".")
         out[#out + 1] = ".Pp"

@@ -29,18 +29,37 @@ local function page_of(e)
       for _, class in ipairs(page.classes) do by_prefix[class .. ":"] = page[1] end
     end
   end
-  if by_prefix[e.name .. "."] then return by_prefix[e.name .. "."] end -- the room itself
+  local itself = by_prefix[e.name .. "."] or by_prefix[e.name .. ":"] -- the room or the kind of object
+  if itself then return itself end
   local room = e.name:gsub("^ms%.", "") .. "."
   if by_prefix[room] then return by_prefix[room] end
   return by_prefix[e.name:match "^(.*[%.:])"] or "ms"
 end
 
--- page -> its records, sorted.
+-- The page where a name would be looked for by its prefix, or nil.
+function records.page_of_name(name) return by_prefix and by_prefix[name:match "^(.*[%.:])"] end
+
+-- page -> its records: those of its rooms, then kinds of objects with their methods, each sorted.
 function records.by_page()
-  local pages = {}
-  for _, page in ipairs(records.PAGES) do pages[page[1]] = {} end
+  local pages, rank = {}, {}
+  for _, page in ipairs(records.PAGES) do
+    pages[page[1]] = {}
+    for i, class in ipairs(page.classes) do rank[class] = i end
+  end
   for _, e in ipairs(docs.entries()) do table.insert(pages[page_of(e)], e) end
+  local function of(e) return rank[e.name:match "^(%a+):" or e.name] or 0 end
+  for _, list in pairs(pages) do
+    table.sort(list, function(a, b)
+      if of(a) ~= of(b) then return of(a) < of(b) end
+      return a.name < b.name
+    end)
+  end
   return pages
+end
+
+-- How it is written, with its name in front where that is not part of it.
+function records.heading(e)
+  return e.signature:find(e.name, 1, true) and e.signature or e.name .. ": " .. e.signature
 end
 
 -- ---- how a function is called, read from its signature ---------------------------------------------------------------------------

@@ -66,7 +66,7 @@ end
 local function entry(add, e, as, methods)
   local parameters = records.parameters(e)
   add ""
-  comment(add, "`" .. e.signature .. "`")
+  comment(add, "`" .. records.heading(e) .. "`")
   add "---"
   if e.text ~= "" then comment(add, e.text) end
   if e.example and e.example ~= "" then
