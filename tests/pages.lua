@@ -74,7 +74,16 @@ end
 
 local session = setmetatable({ ms = ms, nn = ms.nn, optim = ms.optim, ml = ms.ml, data = ms.data }, { __index = _G })
 
+-- A block may also come as one paste: then it must be something that the prompt can run.
+local function pasted(block)
+  local lines = {}
+  for i, line in ipairs(block) do lines[i] = line:gsub("%s*%-%->.*$", "") end
+  local f, message = entry.compile(table.concat(lines, "\n"), session)
+  if not f then error(("%s:%d: as one paste: %s"):format(block.page, block.line, tostring(message)), 0) end
+end
+
 local function typed(block)
+  pasted(block)
   local piece, want, started, f, message = {}, {}, 1, nil, nil
   local function finish()
     if not f then return end

@@ -63,6 +63,11 @@ function entry.compile(code, env)
     return function() return require "mascon.commands".run(code, env) end
   end
   local f, message = chunk(prepare(code), ("=[%d]"):format(n), env)
+  if not f then
+    local why
+    f, why = require "mascon.pieces"(code, function(piece, above) return chunk(above .. prepare(piece), ("=[%d]"):format(n), env) end)
+    message = why or message
+  end
   if not f and ends_early(message, code) and #code < LONGEST then return nil, true end
   entry.texts[n], entry.ok[n] = code, false
   if not f then return nil, message .. entry.line(n, message) end
