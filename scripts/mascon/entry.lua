@@ -65,7 +65,7 @@ function entry.compile(code, env)
   local f, message = chunk(prepare(code), ("=[%d]"):format(n), env)
   if not f then
     local why
-    f, why = require "mascon.pieces"(code, function(piece, above) return chunk(above .. prepare(piece), ("=[%d]"):format(n), env) end)
+    f, why = require "mascon.prompt.pieces"(code, function(piece, above) return chunk(above .. prepare(piece), ("=[%d]"):format(n), env) end)
     message = why or message
   end
   if not f and ends_early(message, code) and #code < LONGEST then return nil, true end
