@@ -64,8 +64,9 @@ function entry.compile(code, env)
   end
   local f, message = chunk(prepare(code), ("=[%d]"):format(n), env)
   if not f then
+    local function compile(piece, above) return chunk(above .. prepare(piece), ("=[%d]"):format(n), env) end
     local why
-    f, why = require "mascon.prompt.pieces"(code, function(piece, above) return chunk(above .. prepare(piece), ("=[%d]"):format(n), env) end)
+    f, why = require "mascon.prompt.pieces"(code, compile)
     message = why or message
   end
   if not f and ends_early(message, code) and #code < LONGEST then return nil, true end
