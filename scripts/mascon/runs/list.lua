@@ -23,6 +23,25 @@ function list.lines(path)
   return ok and rows or {}
 end
 
+-- The last whole line of a .jsonl file as a table, or nil. Of a long file its end is read only.
+local function last_line(path)
+  local f = io.open(path, "rb")
+  if not f then return nil end
+  local size = f:seek "end" or 0
+  for _, n in ipairs { 1 << 16, math.huge } do
+    f:seek("set", size > n and size - n or 0)
+    local found
+    for line in (f:read "a" or ""):gmatch "[^\n]+" do
+      local ok, row = pcall(json.decode, line, 0 / 0)
+      if ok and type(row) == "table" then found = row end
+    end
+    if found or size <= n then
+      f:close()
+      return found
+    end
+  end
+end
+
 local function is_run(dir) return system.kind(dir .. "/run.json") == "file" or system.kind(dir .. "/metrics.jsonl") == "file" end
 
 -- list.below(folder) -> the runs in it, in the order of their names.
@@ -91,14 +110,14 @@ local function state_of(dir, said, done)
   return state
 end
 
--- list.describe(dir) -> state, pid, said (status.json or {}), record (run.json or {}), rows (of metrics.jsonl), time (of the last sign)
+-- list.describe(dir) -> state, pid, said (status.json or {}), record (run.json or {}), last (line of metrics.jsonl, or {}), time (of the
+-- last sign)
 function list.describe(dir)
   local said, summary = read(dir .. "/status.json"), system.kind(dir .. "/summary.json") == "file"
-  local d = { dir = dir, record = read(dir .. "/run.json") or {}, rows = list.lines(dir .. "/metrics.jsonl") }
+  local d = { dir = dir, record = read(dir .. "/run.json") or {}, last = last_line(dir .. "/metrics.jsonl") or {} }
   d.state, d.pid = state_of(dir, said, summary)
   d.said = said or {}
-  local last = d.rows[#d.rows]
-  local time = math.max(tonumber(d.said.time) or 0, tonumber(last and last.time) or 0, tonumber(d.record.begun) or 0)
+  local time = math.max(tonumber(d.said.time) or 0, tonumber(d.last.time) or 0, tonumber(d.record.begun) or 0)
   d.time = time > 0 and time or nil
   return d
 end

@@ -99,7 +99,7 @@ local function set(self, request, name, given)
   self.record.set[name] = v
   self:write_record()
   log(self, { what = "set", name = name, from = before, to = v, id = request.id })
-  require "mascon.progress".print(("run: --%s: %s -> %s at step %d"):format(name, words(before), words(v), pulse.now()))
+  require "mascon.progress".say(("run: --%s: %s -> %s at step %d"):format(name, words(before), words(v), pulse.now()))
 end
 
 -- The file's size: requests from before this run are none of its.
@@ -117,7 +117,7 @@ function live.look(self)
   local size = f:seek "end"
   if size > self.set_at then
     f:seek("set", self.set_at)
-    local lines = (f:read "a"):match "^.*\n" or "" -- a line that is being written waits
+    local lines = (f:read "a" or ""):match "^.*\n" or "" -- a line that is being written waits
     self.set_at = self.set_at + #lines
     for line in lines:gmatch "[^\n]+" do
       local ok, request = pcall(json.decode, line)

@@ -20,7 +20,7 @@ end
 
 -- How far it is: the bar that moved last, else the epoch.
 local function far(d)
-  local said, last = d.said, d.rows[#d.rows] or {}
+  local said, last = d.said, d.last
   local label, count, total, seconds = said.label, number(said.count), number(said.total), number(said.seconds)
   local epochs, epoch = type(d.record.options) == "table" and number(d.record.options.epochs), number(last.epoch)
   if d.state ~= "finished" and count then
@@ -40,7 +40,7 @@ local NOT = { epoch = true, step = true, seconds = true, time = true, net_epoch 
 
 -- Up to three figures of the last line.
 local function figures(d)
-  local last, parts, names = d.rows[#d.rows] or {}, {}, { table.unpack(FIRST) }
+  local last, parts, names = d.last, {}, { table.unpack(FIRST) }
   local seen = {}
   for _, name in ipairs(text.keys(last)) do names[#names + 1] = name end
   for _, name in ipairs(names) do

@@ -193,6 +193,7 @@ local function find_variable(s, nf, n, k, f)
     s.news[#s.news + 1] = name
     return true
   end
+  if owner.index > 1 then return nil, ("it uses %s, of which each call of %s has one"):format(name, owner.name) end
   return nil, ("it uses %s, which is made where the script begins"):format(name)
 end
 
