@@ -73,7 +73,8 @@ local function kind_of(e)
   for _, room in ipairs(docs.ROOMS) do
     if e.name == room or e.name == "ms." .. room then return "module" end
   end
-  if e.signature:find "[%({]" then return e.name:find "^nn%." and e.signature:find "%-> module" and "layer" or "function" end
+  local word = e.name:gsub("^ms%.", ""):gsub("%p", "%%%0")
+  if e.signature:find(word .. "%s*[%({]") then return e.name:find "^nn%." and e.signature:find "%-> module" and "layer" or "function" end
   return "value"
 end
 
@@ -271,7 +272,9 @@ local PREFIXES = { "ms.", "x:", "nn.", "optim.", "ml.", "data.", "transforms.", 
 -- docs.find(name) -> the record meant by "softmax", "ms.softmax", "x:item", "nn.linear", ":step", and a list of others of that name; nil
 function docs.find(name)
   load_all()
-  if name == "ms" then return by_name.ms end
+  if name == "ms" or name:find "^ms%." and by_name[name] then return by_name[name], {} end
+  local object = name:match "^(%l+):$" -- "run:" is the object, where "run" is ms.run
+  if object and by_name[object] then return by_name[object], {} end
   name = name:gsub("^ms%.", ""):gsub("^T%.", "transforms."):gsub("%(%)$", "")
   if name:find "[%.]" or name:find "^%a+:" then
     local e = by_name[name] or by_name["ms." .. name]
@@ -289,6 +292,7 @@ function docs.find(name)
     if first then others[#others + 1] = e else first = e end
   end
   if not name:find "^:" then
+    take(by_name["ms." .. word])
     take(by_name[word])
     for _, prefix in ipairs(PREFIXES) do take(by_name[prefix .. word]) end
   end
@@ -312,13 +316,14 @@ local BY_NAME = { ["mascon.tensor"] = "x", ["mascon.data"] = "ds", ["mascon.load
   ["mascon.history"] = "history", ["mascon.fit"] = "fit", ["mascon.sweep"] = "sweep", ["mascon.progress"] = "bar",
   ["mascon.early_stopping"] = "stop", ["mascon.model_checkpoint"] = "keep", ["mascon.distribution"] = "dist", ["mascon.transform"] = "t",
   ["mascon.sampler"] = "sampler", ["mascon.tensorboard"] = "board", ["mascon.scope"] = "scope", ["mascon.step"] = "step",
-  ["mascon.handle"] = "handle", ["optim.ema"] = "average", ["optim.averaged_model"] = "average", ["ml.kneighbors_graph"] = "graph" }
+  ["optim.ema"] = "average", ["optim.averaged_model"] = "average", ["ml.kneighbors_graph"] = "graph" }
 
 function docs.class_of(v)
   local meta = debug.getmetatable(v)
   if type(meta) ~= "table" or type(v) ~= "table" and type(v) ~= "userdata" then return nil end
   local name = rawget(meta, "__name")
   if rawget(meta, "is_module") == true then return "m" end
+  if rawget(meta, "kind") == "handle" then return "handle" end
   if type(name) ~= "string" then return nil end
   if BY_NAME[name] then return BY_NAME[name] end
   if name:find "^mascon%.meter%." then return "meter" end

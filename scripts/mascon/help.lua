@@ -30,8 +30,10 @@ local function paragraph(s, indent, more) return wrap(s, indent, more or "", wid
 
 -- What a record says in one line: what it gives, where that is said in words, else its first sentence.
 local function brief(e)
-  local gives = e.signature:match "%-> ?(.*)$" or e.signature:match "%)%s*:%s*(.*)$" or not e.signature:find "[%({]" and e.signature
-  local s = gives and (e.text == "" or select(2, gives:gsub("%S+", "")) > 3) and gives or e.text:gsub("%s+", " ")
+  local told = e.signature:match "%)%s*:%s*(.*)$" or (e.kind == "value" or e.kind == "module") and e.signature
+  local gives = e.signature:match "%-> ?(.*)$"
+  if not told and gives and (e.text == "" or gives:find "^the %w+ " or gives:find "^an? %w+ " or gives:find "^where ") then told = gives end
+  local s = told or e.text:gsub("%s+", " ")
   return s:match "^(.-)[%.;] " or s:match "^(.-)%.$" or s
 end
 
@@ -126,7 +128,7 @@ local function of_entry(e, others)
   if inside then out[#out + 1] = inside end
   if others and #others > 0 then
     local names = {}
-    for i, o in ipairs(others) do names[i] = "?" .. o.name end
+    for i, o in ipairs(others) do names[i] = "?" .. o.name .. (docs.exact("ms." .. o.name) and ":" or "") end
     out[#out + 1] = paragraph("see also " .. table.concat(names, " "), "  ")
   end
   return table.concat(out, "\n")

@@ -1,10 +1,13 @@
 -- inspect: values as the prompt prints them. Nothing that a value's own metamethods do can break it: a __tostring that raises, never ends,
 -- gives no text or a huge one is cut short and said so; tables are read raw.
+local debug, coroutine, table, math, type, tostring = debug, coroutine, table, math, type, tostring -- whatever a script makes of them
+local pcall, next, rawget, rawlen, rawequal, ipairs, error = pcall, next, rawget, rawlen, rawequal, ipairs, error
 local term = require "mascon.term"
 local text = require "mascon.text"
 local inspect = {}
 
 local LEVELS, ITEMS, INNER = 3, 60, 12 -- tables inside tables; entries of the outermost one and of those in it
+local MOST = 80                        -- entries of all tables together, beyond which inner ones are not opened
 local MOST_KEYS = 20000                -- entries looked at; of more only so many
 local LONG, STRING = 20000, 60         -- bytes of what a __tostring gave; of a text inside a table
 inspect.STEPS = 1e7                    -- instructions of a user's __tostring
@@ -45,6 +48,11 @@ local function first_line(v)
   return (text.visible(s:sub(1, 200)):gsub("\n.*", ""))
 end
 
+local function cut(s)
+  if #s <= LONG then return s end
+  return s:sub(1, LONG):gsub("[\128-\255]+$", "") .. ("\n... (%d bytes more)"):format(#s - LONG)
+end
+
 -- What tostring(v) gives for an object, made safe.
 local function own_text(v, meta)
   local f, name = rawget(meta, "__tostring"), rawget(meta, "__name")
@@ -55,11 +63,7 @@ local function own_text(v, meta)
   if ok and type(s) == "number" then s = tostring(s) end
   if not ok then return ("<%s: its __tostring failed: %s>"):format(address(v, name), first_line(s)) end
   if type(s) ~= "string" then return ("<%s: its __tostring gave a %s>"):format(address(v, name), type(s)) end
-  if #s > LONG then
-    local size = #s
-    s = s:sub(1, LONG):gsub("[\128-\255]+$", "") .. ("\n... (%d bytes more)"):format(size - LONG)
-  end
-  return text.visible(s, true)
+  return text.visible(cut(s), true)
 end
 
 -- ---- functions -------------------------------------------------------------------------------------------------------------------------
@@ -71,7 +75,8 @@ local function builtin_name(f)
     for _, room in ipairs { "string", "table", "math", "io", "os", "coroutine", "utf8", "debug", "package" } do
       local t = package.loaded[room]
       for k, v in next, type(t) == "table" and t or {} do
-        if type(v) == "function" then builtin[v] = room .. "." .. tostring(k) end
+        local name = room .. "." .. tostring(k)
+        if type(v) == "function" and not (builtin[v] and #builtin[v] <= #name) then builtin[v] = name end
       end
     end
     for _, k in ipairs { "assert", "collectgarbage", "dofile", "error", "getmetatable", "ipairs", "load", "loadfile", "next", "pairs",
@@ -115,9 +120,10 @@ local function quoted(s)
 end
 
 local function number_text(v)
-  if math.type(v) == "integer" then return tostring(v) end
+  if math.type(v) == "integer" then return ("%d"):format(v) end
   if v ~= v then return "nan" end
-  return tostring(v)
+  local s = ("%.14g"):format(v)
+  return s:find "^%-?%d+$" and s .. ".0" or s
 end
 
 local function is_object(v)
@@ -184,7 +190,7 @@ local function line_of(v)
   local kind = type(v)
   if kind == "string" then return #v > STRING and quoted(v:sub(1, STRING - 3)) .. "..." or quoted(v) end
   if kind == "number" then return number_text(v) end
-  if kind == "function" then return inspect.signature(v) end
+  if kind == "function" then return builtin_name(v) and "function " .. builtin_name(v) or inspect.signature(v) end
   local meta = is_object(v)
   local s = meta and object_text(v, meta) or kind == "table" and class_text(v) or kind == "userdata" and address(v) or nil
   if not s then return kind == "thread" and address(v, "coroutine") or kind == "table" and address(v) or tostring(v) end
@@ -220,7 +226,7 @@ local function item_text(v, level, seen)
   if type(v) ~= "table" or is_object(v) or class_text(v) then return line_of(v) end
   if seen[v] then return "{(itself)}" end
   if next(v) == nil then return "{}" end
-  if level >= LEVELS then return "{...}" end
+  if level >= LEVELS or seen.entries > MOST then return "{...}" end
   return table_text(v, level + 1, seen)
 end
 
@@ -243,6 +249,7 @@ end
 
 function table_text(t, level, seen)
   seen[t] = true
+  seen.entries = seen.entries or 0
   local most, n, parts, keys, looked, words = level == 1 and ITEMS or INNER, rawlen(t), {}, {}, 0, true
   for i = 1, math.min(n, most) do
     local v = rawget(t, i)
@@ -259,8 +266,9 @@ function table_text(t, level, seen)
     parts[#parts + 1] = key_text(keys[i]) .. " = " .. item_text(rawget(t, keys[i]), level, seen)
   end
   seen[t] = nil
+  seen.entries = seen.entries + #parts
   local hidden = math.max(n - most, 0) + math.max(#keys - most, 0)
-  if hidden > 0 then parts[#parts + 1] = ("... %d%s more"):format(hidden, looked > MOST_KEYS + n and " and" or "") end
+  if hidden > 0 then parts[#parts + 1] = ("... %s%d more"):format(looked > MOST_KEYS + n and "more than " or "", hidden) end
   if #parts == 0 then return "{}" end
   local width = columns() - 2 * (level - 1)
   local line = "{" .. table.concat(parts, ", ") .. "}"
@@ -275,10 +283,14 @@ end
 -- Any value as the prompt shows it. A text of several lines is itself.
 function inspect.text(v)
   local kind = type(v)
-  if kind == "string" then return v:find("\n", 1, true) and text.visible(v, true) or quoted(v) end
+  if kind == "string" then
+    if v:find("\n", 1, true) then return text.visible(cut(v), true) end
+    return #v > LONG and quoted(v:sub(1, LONG)) .. ("... (%d bytes more)"):format(#v - LONG) or quoted(v)
+  end
   local meta = (kind == "table" or kind == "userdata") and is_object(v)
   if meta then return object_text(v, meta) end
   if kind == "table" then return class_text(v) or table_text(v, 1, {}) end
+  if kind == "function" then return inspect.signature(v) end
   return line_of(v)
 end
 

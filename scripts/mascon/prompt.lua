@@ -1,4 +1,5 @@
 -- prompt: what the prompt prints and completes; prompt.c reads, entry.lua compiles and commands.lua has the % commands.
+local print, rawget, io = print, rawget, io
 local inspect = require "mascon.inspect"
 local prompt = {}
 

@@ -302,7 +302,7 @@ board:image(tag, x, step): pictures, as ms.image.save takes them
   > ms.tensorboard(folder):image("digits", ms.rand { 4, 1, 8, 8 }, 1)
 board:histogram(tag, x, step): how the elements of a tensor are spread
   > ms.tensorboard(folder):histogram("weights", ms.randn { 100 }, 1)
-board:text(tag, text, step)
+board:text(tag, text, step): a text, for TensorBoard's page of texts
   > ms.tensorboard(folder):text("notes", "began", 1)
 board:hparams(options, figures): a row in TensorBoard's table of settings
   > ms.tensorboard(folder):hparams({ lr = 0.1 }, { loss = 2.5 })

@@ -90,7 +90,7 @@ local function set(f, meta, key, list)
   core.put(f, "_hooks", new)
 end
 
-local Handle = { __name = "mascon.handle" }
+local Handle = { kind = "handle" } -- (without a __name: what a compiled step captures is looked at inside)
 Handle.__index = Handle
 function Handle:__tostring() return ("handle of a %s hook of %s"):format(self.key, self.module.__name) end
 
