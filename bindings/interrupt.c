@@ -61,8 +61,11 @@ static int closing(lua_State *L) {
  * it. */
 #define LONG 0.5 /* seconds */
 
+/* Pressed so often, and not at once: a key that is hit twice is one wish. */
+static bool insists(int times) { return presses >= times && clock_seconds() - asked > 1; }
+
 static bool may_open(lua_State *L, lua_Debug *ar) {
-  if (ms_recording() && presses < 2) return false;
+  if (ms_recording() && !insists(2)) return false;
   if (clock_seconds() - asked > LONG) return true;
   if (ar->event != LUA_HOOKLINE) return false;
   lua_getinfo(L, "S", ar);
@@ -133,13 +136,14 @@ static void on_sigint(int sig) {
   presses++;
   waiting = 1;
   /* Where a prompt opens inside, a long calculation is let end: it cannot be gone on with. The third time it is stopped. */
-  if (!opens || presses > 2) ms_interrupt();
+  const bool stops = !opens || insists(3);
+  if (stops) ms_interrupt();
   if (session && now - told > SHORTLY) {
     told = now;
-    if (!opens || presses > 2) say("still stopping: ", now - asked > 5 ? "; Ctrl-\\ ends the program" : "");
-    else say("the prompt opens when this has ended: ", "; Ctrl-C once more stops it");
+    if (stops) say("still stopping: ", now - asked > 5 ? "; Ctrl-\\ ends the program" : "");
+    else say("the prompt opens when this has ended: ", "; Ctrl-C again stops it");
   }
-  if (running && !(opens && presses < 2 && ms_recording())) arm(running); /* a recording has a hook of its own */
+  if (running && !(opens && ms_recording() && !insists(2))) arm(running); /* a recording has a hook of its own */
 }
 
 static void ignore(int sig) { (void)sig; }

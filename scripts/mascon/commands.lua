@@ -171,30 +171,25 @@ end
 
 local function file_of(name) return (package.searchpath(name, package.path)) end
 
-command("reload", "[MODULE]", "read a module again, or all that were required from files: its functions change in place", function(rest)
-  local names = {}
-  if rest ~= "" then
-    if package.loaded[rest] == nil then fail("%%reload: no module %s was required", text.show(rest)) end
-    if not file_of(rest) then fail("%%reload: there is no file of module %s", text.show(rest)) end
-    names[1] = rest
-  else
-    for _, name in ipairs(text.keys(package.loaded)) do
-      if not name:find "^mascon%f[.\0]" and type(package.loaded[name]) ~= "userdata" and file_of(name) then names[#names + 1] = name end
-    end
+command("reload", "[MODULE]", "swap in functions that changed in their files (ms.reload), or run a module again", function(rest)
+  if rest == "" then
+    local swapped, message = require "mascon".reload()
+    if not swapped then fail("%%reload: %s", message) end
+    print(#swapped > 0 and "swapped in: " .. table.concat(swapped, ", ") or "no function has changed in the files that were read")
+    return
   end
-  if #names == 0 then print "no module was required from a file" end
-  for _, name in ipairs(names) do
-    local path, old = file_of(name), package.loaded[name]
-    local f, message = loadfile(path, "t")
-    if not f then fail("%%reload: %s; what was there stays", message) end
-    local new = f(name, path)
-    if type(new) == "table" and type(old) == "table" then
-      patch(old, new, {})
-    elseif new ~= nil then
-      package.loaded[name] = new
-    end
-    print(("%s, from %s"):format(name, path))
+  if package.loaded[rest] == nil then fail("%%reload: no module %s was required", text.show(rest)) end
+  if not file_of(rest) then fail("%%reload: there is no file of module %s", text.show(rest)) end
+  local path, old = file_of(rest), package.loaded[rest]
+  local f, message = loadfile(path, "t")
+  if not f then fail("%%reload: %s; what was there stays", message) end
+  local new = f(rest, path)
+  if type(new) == "table" and type(old) == "table" then
+    patch(old, new, {})
+  elseif new ~= nil then
+    package.loaded[rest] = new
   end
+  print(("%s, from %s"):format(rest, path))
 end)
 
 local function quoted(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
@@ -247,6 +242,12 @@ command("edit", "[N | FUNCTION | FILE]", "the last entry (or entry N) in $EDITOR
 
 -- ---- pictures ------------------------------------------------------------------------------------------------------------------------
 
+-- What goes wrong in the library is said without its lines.
+local function said_plainly(f, ...)
+  local ok, message = pcall(f, ...)
+  if not ok then error(type(message) == "string" and message:gsub("^mascon/[%w_/]+%.lua:%d+: ", "") or message, 0) end
+end
+
 command("plot", "X [, Y ...]", "draw numbers in the terminal: curves; the rows of N x 2 as points", function(rest, env)
   local got = values("plot", rest, env)
   local plot, curves = require "mascon.plots", {}
@@ -256,7 +257,7 @@ command("plot", "X [, Y ...]", "draw numbers in the terminal: curves; the rows o
     if rank == 2 and v:size(2) == 2 and v:size(1) > 2 then
       if got.n > 1 then fail("%%plot: points (%d x 2) go alone", v:size(1)) end
       local xy = v:detach():transpose(1, 2):totable()
-      plot.scatter { x = xy[1], y = xy[2] }
+      said_plainly(plot.scatter, { x = xy[1], y = xy[2] })
       return
     elseif rank == 2 and v:size(1) <= 8 then
       for j = 1, v:size(1) do curves[#curves + 1] = v[j]:detach():totable() end
@@ -268,12 +269,12 @@ command("plot", "X [, Y ...]", "draw numbers in the terminal: curves; the rows o
   end
   local all = {}
   for i, c in ipairs(curves) do all[i] = { c, label = #curves > 1 and tostring(i) or nil } end
-  plot.lines(all)
+  said_plainly(plot.lines, all)
 end)
 
 command("img", "X", "show a picture, or a batch of them, in the terminal", function(rest, env)
   local got = values("img", rest, env)
-  for i = 1, got.n do require "mascon.picture".show(got[i]) end
+  for i = 1, got.n do said_plainly(require "mascon.picture".show, got[i]) end
 end)
 
 -- ---- the session ---------------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ end
 -- goes on with the one before.
 function entry.split(code)
   local at, tries = #code, 0
-  while at > 1 and tries < 100 do
+  while at > 1 and tries < 30 do
     local b = code:byte(at - 1)
     if (b == 59 or b == 10) and code:find("^[%s]*[%w_]", at) or b == 59 and code:find("^%s*[%({%[\"'#-]", at) then
       tries = tries + 1
@@ -47,9 +47,11 @@ local function chunk(code, name, env)
   env = env or globals
   local plain = code:gsub("^%s*=", "return ", 1) -- "=x", as Lua 5.1 had it
   local f = load("return " .. code, name, "t", env)
-  if f or plain ~= code then return f or load(plain, name, "t", env) end
+  if f then return f end
+  if plain ~= code then return load(plain, name, "t", env) end
   local message
   f, message = load(code, name, "t", env)
+  if message and message:find "<eof>$" and not message:find "syntax error near <eof>$" then return nil, message end -- a block is open
   local head, tail = entry.split(code)
   return head and load(head .. "return " .. tail, name, "t", env) or f, message
 end

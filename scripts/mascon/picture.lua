@@ -174,8 +174,8 @@ end
 
 function picture.show(x)
   local way = picture.way()
-  if way == "text" then return require "mascon.plots".tiles { x } end
   x = as_bytes(x)
+  if way == "text" then return require "mascon.plots".tiles { x } end
   local columns, rows = term.columns(1) or 80, term.rows(1) or 24
   if way == "kitty" then
     io.write(kitty(fit(x, columns * 8, (rows - 3) * 16)))

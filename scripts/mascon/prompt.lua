@@ -41,7 +41,16 @@ function prompt.help(line)
   print(require("mascon.help").typed(asked, live))
 end
 
--- Names that can stand at the end of `line`, sorted, and how many letters of them are typed already: complete.lua.
-function prompt.complete(line) return require("mascon.complete").line(line) end
+-- Names that can stand at the end of `line`, sorted, and how many letters of them are typed already: complete.lua; of commands: here.
+function prompt.complete(line)
+  local part = line:match "^%s*%%(%a*)$"
+  if not part then return require("mascon.complete").line(line) end
+  local found = {}
+  for _, name in ipairs(require "mascon.commands".names()) do
+    if name:sub(2, #part + 1) == part then found[#found + 1] = name:sub(2) end
+  end
+  table.sort(found)
+  return found, #part
+end
 
 return prompt

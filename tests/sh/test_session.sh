@@ -1,6 +1,6 @@
 #!/bin/bash
 # A session at the prompt outlives any number of Ctrl-C (SIGINT), at random moments of whatever takes long, and stops it soon; a fit that
-# was stopped leaves the old model.
+# was stopped leaves the old model; random lines do it no harm.
 #   MASCON_ROUNDS=n  rounds for each kind of work (1); one round is one, two and five signals
 #   MASCON_SEED=n    of the moments (1)
 MASCON=${MASCON:-build/mascon}
@@ -93,4 +93,13 @@ grep -q '^kept {10}' "$work/out" && echo "ok everything_is_still_there" || verdi
 exec 3>&-
 wait $session
 [ $? = 0 ] && echo "ok it_ends_when_told" || verdict it_ends_when_told 'another exit code'
+
+# Random lines: no crash, the session answers to the end, and no tensor is left of them. MASCON_LINES=n: so many (400).
+lines=${MASCON_LINES:-400}
+"$MASCON" tests/prompt_lines.lua "$lines" "${MASCON_SEED:-1}" >"$work/lines"
+timeout 170 "$MASCON" -i <"$work/lines" >"$work/out" 2>"$work/err"
+code=$?
+[ $code = 0 ] && [ "$(grep -ac '^alive' "$work/out")" = $((lines / 50)) ] && verdict random_lines '' || verdict random_lines "exit code $code, $(grep -ac '^alive' "$work/out") answers"
+grep -aq '^live 0$' "$work/out" && verdict no_tensor_is_left '' || verdict no_tensor_is_left "$(tail -n 1 "$work/out")"
+grep -a '^mascon: mascon/' "$work/err" >"$work/ours" && verdict no_error_names_the_library "$(head -n 3 "$work/ours")" || verdict no_error_names_the_library ''
 [ $failed = 0 ]
