@@ -39,7 +39,23 @@ MS_KERNEL(eye, .run = run_eye);
 
 /* ---- random numbers ---------------------------------------------------------------------------------------------- */
 
-enum { COST = 8 }; /* simple operations that an element takes (ms_team) */
+enum {
+  COST = 4,  /* simple operations that an element takes (ms_team) */
+  GROUP = 16 /* blocks that are made at once, each a lane of the processor's vectors */
+};
+
+/* The words of the blocks at counter, counter + 1, ...: word k of block l is w[k][l]. As ms_philox4x32, round by round for all. */
+static inline void philox_group(uint64_t seed, uint64_t counter, uint32_t w[4][GROUP]) {
+  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+  for (int l = 0; l < GROUP; l++)
+    w[0][l] = (uint32_t)(counter + (uint64_t)l), w[1][l] = (uint32_t)((counter + (uint64_t)l) >> 32), w[2][l] = w[3][l] = 0;
+  for (int i = 0; i < 10; i++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+    for (int l = 0; l < GROUP; l++) {
+      const uint64_t p0 = (uint64_t)0xD2511F53u * w[0][l], p1 = (uint64_t)0xCD9E8D57u * w[2][l];
+      w[0][l] = (uint32_t)(p1 >> 32) ^ w[1][l] ^ k0, w[2][l] = (uint32_t)(p0 >> 32) ^ w[3][l] ^ k1;
+      w[1][l] = (uint32_t)p1, w[3][l] = (uint32_t)p0;
+    }
+}
 
 #define PER_BLOCK 4
 #define T         float
@@ -71,17 +87,24 @@ enum { COST = 8 }; /* simple operations that an element takes (ms_team) */
 #undef G
 #undef PER_BLOCK
 
-/* Fill the result, in parallel: E makes N elements v[0..N-1] of the four words r.v of a block. */
+/* Fill the result, in parallel: E makes the N elements v[0][l] .. v[N - 1][l] of block l of the words w[0][l] .. w[3][l]. */
 #define DRAW(T, N, ...)                                                                                                            \
   {                                                                                                                                \
     T *o = c->out[0].data;                                                                                                         \
-    const int64_t n = ms_view_numel(&c->out[0]), blocks = div_up(n, N);                                                            \
+    const int64_t n = ms_view_numel(&c->out[0]), groups = div_up(n, N * GROUP);                                                    \
     const uint64_t seed = c->rng->seed, counter = c->rng->counter;                                                                 \
-    MS_PARALLEL(ms_team(n *COST), b, blocks, {                                                                                     \
-      const ms_philox r = ms_philox4x32(seed, counter + (uint64_t)b);                                                              \
-      T v[N];                                                                                                                      \
-      __VA_ARGS__;                                                                                                                 \
-      for (int k = 0; k < N && N * b + k < n; k++) o[N * b + k] = v[k];                                                            \
+    MS_PARALLEL(ms_team(n *COST), g, groups, {                                                                                     \
+      uint32_t w[4][GROUP];                                                                                                        \
+      T v[N][GROUP], *to = o + g * N * GROUP;                                                                                      \
+      philox_group(seed, counter + (uint64_t)(g * GROUP), w);                                                                      \
+      for (int l = 0; l < GROUP; l++) __VA_ARGS__;                                                                                 \
+      const int64_t left = n - g * N * GROUP;                                                                                      \
+      if (left >= N * GROUP) {                                                                                                     \
+        for (int l = 0; l < GROUP; l++)                                                                                            \
+          for (int k = 0; k < N; k++) to[N * l + k] = v[k][l];                                                                     \
+      } else {                                                                                                                     \
+        for (int e = 0; e < left; e++) to[e] = v[e % N][e / N];                                                                    \
+      }                                                                                                                            \
     });                                                                                                                            \
   }
 
@@ -92,33 +115,42 @@ static int run_rand(ms_call *c) {
     return ms_fail("rand: low %g, high %g: expected finite numbers, low <= high", low, high), -1;
   if (c->out[0].dtype == MS_F32) {
     const float a = (float)low, by = (float)range, top = range <= 0 ? INFINITY : nextafterf((float)high, a);
-    DRAW(float, 4, for (int k = 0; k < 4; k++) v[k] = fminf(fmaf(by, ms_uniform_f32(r.v[k]), a), top))
+    DRAW(
+        float, 4, for (int k = 0; k < 4; k++) {
+          const float x = fmaf(by, ms_uniform_f32(w[k][l]), a);
+          v[k][l] = x < top ? x : top;
+        })
   } else {
     const double top = range <= 0 ? INFINITY : nextafter(high, low);
-    DRAW(double, 2, for (int k = 0; k < 2; k++) v[k] = fmin(fma(range, ms_uniform_f64(r.v[2 * k], r.v[2 * k + 1]), low), top))
+    DRAW(
+        double, 2, for (int k = 0; k < 2; k++) {
+          const double x = fma(range, ms_uniform_f64(w[2 * k][l], w[2 * k + 1][l]), low);
+          v[k][l] = x < top ? x : top;
+        })
   }
   return 0;
 }
 MS_KERNEL(rand, .run = run_rand, .supports = f32_or_f64);
 
 /* Box and Muller (1958): two uniform numbers give two normal ones. */
-static inline void normal_f32(const uint32_t *w, float mean, float std, float *v) {
+static inline void normal_f32(uint32_t word, uint32_t next, float mean, float std, float *v, float *second) {
   float s, c;
-  const float radius = sqrtf(-2.0f * m_ln_f32(ms_uniform_open_f32(w[0])));
-  m_turn_f32(ms_uniform_f32(w[1]), &s, &c);
-  v[0] = fmaf(std, radius * c, mean), v[1] = fmaf(std, radius * s, mean);
+  const float radius = sqrtf(-2.0f * m_ln_f32(ms_uniform_open_f32(word)));
+  m_turn_f32(ms_uniform_f32(next), &s, &c);
+  *v = fmaf(std, radius * c, mean), *second = fmaf(std, radius * s, mean);
 }
-static inline void normal_f64(const uint32_t *w, double mean, double std, double *v) {
+static inline void normal_f64(uint32_t a, uint32_t b, uint32_t x, uint32_t y, double mean, double std, double *v, double *second) {
   double s, c;
-  const double radius = sqrt(-2.0 * m_ln_f64(ms_uniform_open_f64(w[0], w[1])));
-  m_turn_f64(ms_uniform_f64(w[2], w[3]), &s, &c);
-  v[0] = fma(std, radius * c, mean), v[1] = fma(std, radius * s, mean);
+  const double radius = sqrt(-2.0 * m_ln_f64(ms_uniform_open_f64(a, b)));
+  m_turn_f64(ms_uniform_f64(x, y), &s, &c);
+  *v = fma(std, radius * c, mean), *second = fma(std, radius * s, mean);
 }
 static int run_randn(ms_call *c) {
   const double mean = ms_scalar_value(c->attr[1].s), std = ms_scalar_value(c->attr[2].s);
   if (!(std >= 0)) return ms_fail("randn: std = %g, expected 0 or more", std), -1;
-  if (c->out[0].dtype == MS_F32) DRAW(float, 4, for (int k = 0; k < 4; k += 2) normal_f32(r.v + k, (float)mean, (float)std, v + k))
-  else DRAW(double, 2, normal_f64(r.v, mean, std, v))
+  if (c->out[0].dtype == MS_F32)
+    DRAW(float, 4, for (int k = 0; k < 4; k += 2) normal_f32(w[k][l], w[k + 1][l], (float)mean, (float)std, &v[k][l], &v[k + 1][l]))
+  else DRAW(double, 2, normal_f64(w[0][l], w[1][l], w[2][l], w[3][l], mean, std, &v[0][l], &v[1][l]))
   return 0;
 }
 MS_KERNEL(randn, .run = run_randn, .supports = f32_or_f64);

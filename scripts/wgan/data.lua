@@ -17,13 +17,15 @@ function States:batch(rows)
   return x * self.mask
 end
 
--- f(batch) -> rows, for all states (or those at `rows`) in their order, 100 at a time, without gradients; what it gives, joined.
+-- f(batch) -> rows, for all states (or those at `rows`) in their order, 100 at a time at most, without gradients; what it gives, joined.
 function States:map(f, rows)
   rows = rows or ms.arange(1, self.n, { dtype = "i64" })
   local out = {}
-  for i = 1, #rows, 100 do
+  local side = self.pv:size(2)
+  local each = math.max(1, math.min(100, (1 << 21) // (side * side))) -- some 16 MB of fields as they lie on disk
+  for i = 1, #rows, each do
     local scope <close> = ms.scope()
-    out[#out + 1] = scope:keep(ms.no_grad(f, self:batch(rows[{ { i, math.min(i + 99, #rows) } }])))
+    out[#out + 1] = scope:keep(ms.no_grad(f, self:batch(rows[{ { i, math.min(i + each - 1, #rows) } }])))
   end
   return ms.cat(out)
 end
