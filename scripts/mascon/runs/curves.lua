@@ -138,6 +138,7 @@ function curves.draw(list, opts)
   low, high = spread(low, high)
   if logarithmic and low <= 0 then low = high / 10 end
   local left, right = spread(range(list, "x"))
+  if not finite(high - low) or not finite(right - left) then return { "nothing to draw: the figures lie too far apart" } end
   local h = math.max(4, opts.rows - 2)
   local marks = logarithmic and log_ticks(low, high) or ticks(low, high, math.max(3, h // 4))
   local labels, margin = {}, 0

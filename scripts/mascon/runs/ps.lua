@@ -23,9 +23,10 @@ local function far(d)
   local said, last = d.said, d.last
   local label, count, total, seconds = said.label, number(said.count), number(said.total), number(said.seconds)
   local epochs, epoch = type(d.record.options) == "table" and number(d.record.options.epochs), number(last.epoch)
+  if last.part then epochs = nil end -- of each part, and the lines count those of all
   if d.state ~= "finished" and count then
     local parts = { label ~= "" and label or epoch and ("after epoch %d"):format(epoch) or nil }
-    parts[#parts + 1] = total and total > 0 and ("%d%%"):format(math.floor(100 * count / total)) or ("%d steps"):format(count)
+    parts[#parts + 1] = total and total > 0 and ("%d%%"):format(math.floor(100 * count / total)) or ("%.0f steps"):format(count)
     if d.state == "running" and total and count > 0 and seconds then
       parts[#parts + 1] = progress.time_text((total - count) * seconds / count) .. " left"
     end
@@ -118,7 +119,8 @@ return function(...)
   for _, d in ipairs(runs) do
     if d.state ~= "running" then shown = shown + 1 end
     if o.all or shown <= SHOWN or d.state == "running" then
-      local row = { d.dir, d.state, far(d), figures(d), when(d) }
+      local ok, row = pcall(function() return { d.dir, d.state, far(d), figures(d), when(d) } end)
+      if not ok then row = { d.dir, d.state, "?", "", "" } end -- files that no run of ours has written
       for i, cell in ipairs(row) do row[i] = text.visible(tostring(cell)) end
       rows[#rows + 1] = row
     else
