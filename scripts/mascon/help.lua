@@ -30,7 +30,7 @@ local function paragraph(s, indent, more) return wrap(s, indent, more or "", wid
 
 -- What a record says in one line: what it gives, where that is said in words, else its first sentence.
 local function brief(e)
-  local told = e.signature:match "%)%s*:%s*(.*)$" or (e.kind == "value" or e.kind == "module") and e.signature
+  local told = e.signature:match "[%)}]%s*:%s+(.*)$" or (e.kind == "value" or e.kind == "module") and e.signature
   local gives = e.signature:match "%-> ?(.*)$"
   if not told and gives and (e.text == "" or gives:find "^the %w+ " or gives:find "^an? %w+ " or gives:find "^where ") then told = gives end
   local s = told or e.text:gsub("%s+", " ")

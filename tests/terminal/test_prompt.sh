@@ -164,15 +164,16 @@ check tab_completes_a_global 'mascon> math\.huge$'
 key C-c
 clear_screen
 type_line 'obj = setmetatable({}, {__index = {advance = print, admit = print, add = 1}, __dir = function() return {"addition"} end})'
-type_line 'obj2 = setmetatable({}, {__index = function(_, k) return k == "flatten" and print or nil end, __dir = function() return {"flatten"} end})'
+type_line 'ran = 0; obj2 = setmetatable({}, {__index = function() ran = ran + 1 end, __dir = function() ran = ran + 1 return {"flatten"} end})'
 key -l 'obj:adv'
 key Tab
 check tab_completes_a_method 'mascon> obj:advance$'
 key C-c
 key -l 'obj2:fl'
 key Tab
-check tab_asks_dir 'mascon> obj2:flatten$'
 key C-c
+type_line '"ran", ran'
+check tab_runs_nothing_of_the_users '^"ran"	*  *0$'
 clear_screen
 key -l 'obj:ad'
 key Tab

@@ -96,6 +96,20 @@ ds: a data set
   #ds, ds[i] (the i-th image, f32), ds.labels (i64), ds.raw (images as they are held), ds.classes, ds.device, ds.name, ds.source.
   > local ds = data.tensors { ms.rand { 10, 4 }, ms.randint(1, 2, { 10 }) }
   > #ds, ds[1].shape, ds.labels.dtype
+ds.labels: the labels of all samples, i64 from 1 on; nil where there are none
+  > data.tensors({ ms.rand { 3, 4 }, ms.randint(1, 2, { 3 }) }).labels.dtype
+ds.raw: the images as they are held, u8 or f32, in this set's order
+  > data.tensors({ ms.rand { 3, 4 } }).raw.shape
+ds.classes: list of the names of classes 1, 2, ...; false where there are none
+  > data.tensors({ ms.rand { 2, 4 }, ms.randint(1, 2, { 2 }), classes = { "cat", "dog" } }).classes[2]
+ds.device: the device that batches are on
+  > data.tensors({ ms.rand { 3, 4 } }).device
+ds.normalize: { mean =, std = } that batches are normalized by, or false
+  > data.tensors({ ms.rand { 3, 4 }, normalize = { mean = 0.5 } }).normalize.mean
+ds.name: the name of the set, or false
+  > data.tensors({ ms.rand { 3, 4 }, name = "mine" }).name
+ds.source: the folder that it was found in, or false
+  > data.tensors({ ms.rand { 3, 4 } }).source
 ds:loader { batch = 64, shuffle = false, drop_last = false, seed =, sampler =, normalize =, device =, transform = } -> loader
   for x, y in ds:loader { batch = 64, shuffle = true } do: batches x (f32) and y (i64 labels). seed: the order of its walks; sampler:
   positions of its own; transform: one of ms.transforms, or a function t(x, y) -> x, y.

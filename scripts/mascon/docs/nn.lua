@@ -383,6 +383,8 @@ nn.init.sparse_(t, sparsity [, std = 0.01]) -> t
 m: a module
   What every module has, a layer of the library and a class of yours alike. m.training: is it in training mode? m(x): what it gives.
   > nn.linear(2, 2).training
+m.training: is it in training mode? m:train() and m:eval() set it
+  > nn.dropout():eval().training
 m:forward(x): what a class of modules defines
   m(x) calls it, with the hooks. Call m(x).
   > nn.relu():forward(ms.tensor { -1, 2 })

@@ -116,6 +116,17 @@ o: an optimizer
   > local o = optim.adam(nn.linear(2, 1):parameters())
   > o.lr = 0.05
   > o.lr, #o.groups, #o.parameters
+o.lr: the learning rate, of all groups; every other setting (o.betas, o.weight_decay, ...) is a field likewise
+  Setting one is checked, and seen by compiled steps. Where groups differ: o.groups[1].lr.
+  > local o = optim.adam(nn.linear(2, 1):parameters())
+  > o.lr = 0.05
+  > o.lr
+o.groups: list of the groups of parameters, each with settings of its own: o.groups[1].lr, o.groups[1].params
+  > optim.adam(nn.linear(2, 1):parameters()).groups[1].lr
+o.parameters: list of all parameters that it changes
+  > #optim.adam(nn.linear(2, 1):parameters()).parameters
+o.state: what it keeps of each parameter: o.state[p].step, o.state[p].exp_avg, ...
+  > optim.adam(nn.linear(2, 1):parameters()).state
 o:step([f]): changes each parameter that has a gradient
   f, if given, is called first; it computes the loss and its gradients, and o:step gives what f gave.
   > local net = nn.linear(2, 1)
