@@ -198,6 +198,12 @@ static int system_readlink(lua_State *L) {
   return 1;
 }
 
+/* system.exit_code() -> the code that the script ended with, or nil: it runs. */
+static int system_exit_code(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "mascon.exit_code");
+  return 1;
+}
+
 /* system.stamp(path) -> a text that is another one once the file was written or replaced, or nil where there is none. */
 static int system_stamp(lua_State *L) {
   struct stat st;
@@ -363,11 +369,23 @@ static int system_program(lua_State *L) { return flag(L, "mascon.program"); }
 static int system_sandboxed(lua_State *L) { return flag(L, "mascon.sandbox"); }
 
 int luaopen_mascon_system(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"mkdir", system_mkdir}, {"kind", system_kind},       {"replace", system_replace},     {"append", system_append},
-      {"list", system_list},   {"lock", system_lock},       {"alive", system_alive},         {"pid", system_pid},
-      {"run", system_run},     {"holder", system_holder},   {"readlink", system_readlink},   {"stamp", system_stamp},
-      {"sleep", system_sleep}, {"program", system_program}, {"sandboxed", system_sandboxed}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"mkdir", system_mkdir},
+                                       {"kind", system_kind},
+                                       {"replace", system_replace},
+                                       {"append", system_append},
+                                       {"list", system_list},
+                                       {"lock", system_lock},
+                                       {"alive", system_alive},
+                                       {"pid", system_pid},
+                                       {"run", system_run},
+                                       {"holder", system_holder},
+                                       {"readlink", system_readlink},
+                                       {"stamp", system_stamp},
+                                       {"sleep", system_sleep},
+                                       {"exit_code", system_exit_code},
+                                       {"program", system_program},
+                                       {"sandboxed", system_sandboxed},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -340,7 +340,7 @@ Run.__close = Run.close -- local run <close> = ms.run(...)
 
 -- The program ends, and the script has not closed its run: how did it end?
 function Run:__gc()
-  local code = debug.getregistry()["mascon.exit_code"]
+  local code = system.exit_code()
   if locks[self.dir] == self then
     status.close(self, (code == nil or code == 0) and "finished" or code == 130 and "interrupted" or "failed")
   end

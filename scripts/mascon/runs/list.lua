@@ -104,7 +104,7 @@ local function state_of(dir, said, done)
   if type(state) ~= "string" or state == "running" then
     if done then return "finished" end
     if not said then return "unfinished" end
-    if said.host ~= status.host() and os.time() - (tonumber(said.time) or 0) < 60 then return "running", nil end
+    if said.host ~= status.host() and said.host ~= "?" and os.time() - (tonumber(said.time) or 0) < 60 then return "running", nil end
     return "died"
   end
   return state
