@@ -1,3 +1,4 @@
+-- gcstress: every 20
 -- luacheck: globals TestPalette TestFigures
 -- Are the colours of figures apart for all eyes? What those see that lack one kind of cones is computed by the matrices of Machado,
 -- Oliveira and Fernandes (2009), in linear light; distances are CIE 1976 in Lab, D65.
@@ -143,6 +144,19 @@ function TestFigures:test_classes_are_named_among_their_points()
   lu.assertErrorMsgContains("plot.scatter: names", plots.scatter, { x = { 1 }, y = { 1 }, names = {} })
   local drawing = printed(function() plots.scatter { x = { 1, 2 }, y = { 1, 2 }, class = { 1, 10 } } end)
   lu.assertStrContains(drawing, "10   2") -- not 1 for both
+end
+
+function TestFigures:test_names_are_texts_and_nothing_else()
+  local mark = self.dir .. "/mark"
+  local names = { "`touch " .. mark .. "`", "'; system('touch " .. mark .. "'); '", "a\n!touch " .. mark, ("wörd "):rep(50), "\xff\0", "" }
+  local at = {}
+  for i = 1, #names do at[i] = i end
+  for _, o in ipairs { { class = at, classes = names }, { class = names } } do
+    local path = plots.scatter(with(o, { x = at, y = at, file = self.dir .. "/names.svg", names = true, caption = names[1] }))
+    lu.assertTrue(utf8.len(checks.contents(path)) ~= nil)
+  end
+  lu.assertNil(require "mascon.system".kind(mark))
+  plots.scatter { x = { 1, 0 / 0, 1e300 }, y = { 1, 2, -1e308 }, class = { 1, 2, 3 }, file = self.dir .. "/names.svg" } -- no room for names
 end
 
 function TestFigures:test_captions_and_whole_epochs()
