@@ -212,8 +212,8 @@ local function script()
   return type(name) == "string" and name:match "[^/]*%.lua$" or nil
 end
 
--- Raise where the folder holds the run of another script, whose metrics and summary a new run would replace. (Older runs tell their script
--- by the command only.)
+-- Raise where the folder holds the run of another script, which a new run would replace and one that goes on would mix up. (Older runs
+-- tell their script by the command only.)
 local function check_script(self)
   local ok, was = pcall(log.read, self:path "run.json")
   if not ok or type(was) ~= "table" then return end
@@ -226,7 +226,6 @@ end
 
 -- Begin a new run: the metrics and the summary of the one before go, its checkpoints stay until they are written over.
 local function begin(self, opts)
-  check_script(self)
   self.record = { options = option_values(opts.options), same = opts.same or {}, begun = os.time(), versions = versions(),
     command = self.command, script = script(), commit = self.commit }
   self.saved, self.lists = {}, {}
@@ -295,6 +294,7 @@ function log.open(dir, opts)
   take(self, opts)
   dir = self.dir
   clear_away(dir)
+  check_script(self)
   if opts.resume then go_on(self, opts) else begin(self, opts) end
   pulse.begin()
   live.open(self)

@@ -42,7 +42,10 @@ function places.locate(name, given)
   for _, folder in ipairs(o.also or {}) do list[#list + 1] = { path = folder } end
   for _, folder in ipairs(list) do
     local path = folder.path:gsub("/%.$", "") .. "/" .. name
-    if system.kind(path) == "file" then return path end
+    if system.kind(path) == "file" then
+      if o.data then places.told("data.locate", o.data, path) end
+      return path
+    end
     if not tried[path] then tried[#tried + 1], tried[path] = "  " .. path, true end
   end
   fail("data.locate: there is no %s; looked for\n%s%s", name, table.concat(tried, "\n"), o.hint ~= "" and "\n" .. o.hint or "")

@@ -309,12 +309,12 @@ local function iterator(x, ...)
   local t = type(x)
   if t == "function" then return nil, x, ... end
   if t == "number" then return x, counting(math.tointeger(x) or error("progress: expected an integer", 0)), nil, 0 end
-  if t ~= "table" and t ~= "userdata" then error(("progress: cannot loop over a %s"):format(t), 0) end
+  if t ~= "table" and t ~= "userdata" then options.raise("progress: cannot loop over a %s", t) end
   local meta = debug.getmetatable(x)
   if type(meta) == "table" and meta.__call then return length(x), x, ... end
   local ok, iter = pcall(function() return x.iter end)
   if ok and iter then return length(x), x:iter() end
-  if t == "userdata" then error("progress: cannot loop over this object", 0) end
+  if t == "userdata" then options.raise "progress: cannot loop over this object" end
   local i = 0
   return #x, function()
     i = i + 1

@@ -75,14 +75,16 @@ end
 function TestRun:test_the_folder_of_another_script()
   local before = arg
   local back <close> = setmetatable({}, { __close = function() arg = before end }) -- luacheck: ignore back
-  local function begin(name) -- luacheck: globals arg
+  local function begin(name, resume) -- luacheck: globals arg
     arg = { [0] = name }
-    ms.run(self.dir, { options = { lr = 1 } }):summary { loss = 1 }
+    ms.run(self.dir, { options = { lr = 1 }, resume = resume }):summary { loss = 1 }
   end
   begin "scripts/one.lua"
   checks.fails("holds a run of 'one.lua' (run.json), and this is two.lua; choose another --out", begin, "elsewhere/two.lua")
   lu.assertEquals(log.read(self.dir .. "/summary.json").command, "scripts/one.lua")
+  checks.fails("holds a run of 'one.lua' (run.json), and this is two.lua; choose another --out", begin, "elsewhere/two.lua", true)
   begin "moved/one.lua"
+  begin("moved/one.lua", true)
   local record = log.read(self.dir .. "/run.json")
   record.script = nil -- as older versions wrote it
   record.command = "build/mascon 'a b/one.lua' --out x.lua"

@@ -1,6 +1,6 @@
 -- The table of mistakes (tests/data/mistakes.txt): what people who come from PyTorch, NumPy, Torch7 or another language write, or who are
 -- new to Lua, and the message that each gets. None is silent, each names the user's line and says what to do.
--- gcstress: every 500
+-- gcstress: every 5000
 local lu = require "luaunit"
 local ms = require "mascon"
 local explain = require "mascon.explain"
@@ -111,6 +111,60 @@ function TestMistakes.test_there_are_many_and_each_once()
   lu.assertTrue(#entries >= 130, #entries .. " entries")
 end
 
-function TestMistakes.test_the_end()
+-- ---- what is no mistake (any more) -----------------------------------------------------------------------------------------------
+
+function TestMistakes.test_comparisons_of_one_element_are_booleans()
+  local a, b, n = ms.tensor(1.5), ms.tensor { { 2.5 } }, ms.tensor({ 3 }, { dtype = "i64" })
+  lu.assertEquals({ a < b, a <= b, a > b, a >= b }, { true, true, false, false })
+  lu.assertEquals({ a < 2, 2 < a, a > 1, a >= 1.5, 1.5 <= a, n < 3.5, n >= 3 }, { true, false, true, true, true, true, true })
+  local nan = ms.tensor(0 / 0)
+  lu.assertEquals({ nan < 1, nan > 1, nan <= nan }, { false, false, false })
+  local large = ms.tensor({ (1 << 53) + 1 }, { dtype = "i64" }) -- by Lua's rules, without rounding
+  lu.assertEquals({ large > 2.0 ^ 53, large > (1 << 53), large <= (1 << 53) + 1 }, { true, true, true })
+  lu.assertTrue(a:lt(b) > 0) -- true is 1
+  lu.assertTrue(a:clone():requires_grad_() < 2)
+  lu.assertEquals(math.max(1, a), a)
+  local list = { ms.tensor(3), ms.tensor(1), ms.tensor(2) }
+  table.sort(list, function(x, y) return x < y end)
+  lu.assertEquals(ms.stack(list):totable(), { 1, 2, 3 })
+  lu.assertErrorMsgContains("has no one answer", function() return ms.ones { 0 } < 1 end)
+  local thrice = environment().thrice
+  lu.assertErrorMsgContains("inside a compiled step", thrice, function(x) return x:sum() < 1 and x or -x end)
+end
+
+function TestMistakes.test_a_loop_over_a_tensor_ends()
+  local x, seen = ms.tensor { { 1, 2 }, { 3, 4 } }, {}
+  for i, row in ipairs(x) do seen[i] = row:totable() end
+  lu.assertEquals(seen, { { 1, 2 }, { 3, 4 } })
+  local i = 1
+  while x[i] do i = i + 1 end
+  lu.assertEquals(i, 3)
+  lu.assertEquals(select("#", table.unpack(x)), 2)
+  for _ in ipairs(ms.ones { 0, 3 }) do error "a row" end
+  lu.assertError(function() return x[4] end)
+  lu.assertError(function() return x[{ 3 }] end) -- a list is no loop
+  lu.assertError(function() x[3] = 1 end)
+end
+
+function TestMistakes.test_the_program_says_it_too()
+  local function says(line, ...)
+    local _, out = checks.shell(line .. " 2>&1", ...)
+    return out
+  end
+  lu.assertEquals(says([[$1 -e 'x = 5' -e 'print(x, ...)' a -e]]), "5\ta\t-e\n")
+  lu.assertEquals(says [[$1 -e 'x = 5' -e 'error("no", 0)' -e 'print(x)']]:match "^[^\n]*", "mascon: no")
+  lu.assertStrContains(says [[$1 -e 'print(None)']], "undefined variable 'None'; write nil")
+  lu.assertStrContains(says [[$1 -e 'None = 3; print(None, maybe)']], "3\tnil")
+  lu.assertStrContains(says [[$1 -e 'm = nn.linear(2, 2); m:paramters()']], "(method 'paramters'); did you mean parameters?")
+  checks.write(dir .. "/a.lua", "local x = 1\nif x != 2 then end\n")
+  lu.assertStrContains(says([[$1 $2]], dir .. "/a.lua"), "a.lua:2: 'then' expected near '!'; not equal is ~=\n  2 | if x != 2 then end")
+  checks.write(dir .. "/b.lua", "require 'a'\n")
+  lu.assertStrContains(says([[$1 $2]], dir .. "/b.lua"), "a.lua:2: 'then' expected near '!'; not equal is ~=")
+  checks.write(dir .. "/c.lua", "while True:\n")
+  lu.assertStrContains(says([[$1 $2]], dir .. "/c.lua"), "; write while x do ... end")
+  lu.assertEquals(select(2, load "while True:\n"):match "<eof>$", "<eof>") -- whoever reads line by line asks for this end
+end
+
+function TestMistakes.test_zz_the_end()
   checks.remove_folder(dir)
 end
