@@ -228,7 +228,7 @@ static int handler(lua_State *L) {
     if (!coded) {
       lua_settop(L, 0);
       lua_createtable(L, 0, 2);
-      lua_pushinteger(L, ms_debug_left() ? MS_EXIT_INTERRUPTED : MS_EXIT_ERROR);
+      lua_pushinteger(L, MS_EXIT_ERROR);
       lua_setfield(L, 1, "exit_code");
     } else lua_settop(L, 1);
     lua_pushliteral(L, "told");

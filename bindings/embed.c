@@ -1,5 +1,6 @@
 /* embed.c -- finds, loads and hands out the Lua part of the library. */
 #include "embed.h"
+#include "protect.h"
 #include <ctype.h>
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -120,6 +121,27 @@ void ms_keep_text(lua_State *L, const char *path) {
   lua_pop(L, ok ? 1 : 2);
 }
 
+static char own_key; /* registry: the library's own globals, nil: those of all */
+
+void ms_lua_own_globals(lua_State *L) {
+  msl_open_protect(L); /* pcall and xpcall as they will be */
+  lua_newtable(L);
+  lua_pushglobaltable(L);
+  for (lua_pushnil(L); lua_next(L, -2);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_createtable(L, 0, 2);
+  for (int i = 0; i < 2; i++) {
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, i ? "__newindex" : "__index");
+  }
+  lua_setmetatable(L, -3);
+  lua_pop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &own_key);
+}
+
 /* Push the loader of module NAME (a function); false, with nothing pushed, when there is no such module. A module that does not
  * compile raises. The chunk is called =mascon/FILE.lua wherever it came from: tracebacks know the library's frames by it. */
 static bool push_loader(lua_State *L, const char *name) {
@@ -146,6 +168,7 @@ static bool push_loader(lua_State *L, const char *name) {
                               table == ms_compiled ? "b" : "t");
   }
   if (status != LUA_OK) lua_error(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &own_key) == LUA_TNIL || !lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
   return true;

@@ -30,6 +30,9 @@ void ms_say_refused(lua_State *L);
  */
 void ms_keep_text(lua_State *L, const char *path);
 
+/* The library's Lua keeps the globals as they are now: at the prompt anybody may write `type = 3`. */
+void ms_lua_own_globals(lua_State *L);
+
 /* Push the value of module "mascon.NAME", loading it if this is its first use; returns 1. Raises if there is none or it fails. */
 int ms_lua_require(lua_State *L, const char *name);
 

@@ -329,6 +329,7 @@ static int protected_main(lua_State *L) {
   lua_setfield(L, LUA_REGISTRYINDEX, "mascon.program");
   if (!s->o.bytecode) ms_text_only(L);
   ms_lua_searcher(L);
+  if (s->o.prompt || s->o.debug) ms_lua_own_globals(L);
   make_arg(L, s->argc, s->argv, s->o.first < s->argc ? s->o.first : 0);
   if (s->o.module) s->code = run_command(L, s->argc, s->argv, &s->o);
   else if (s->o.codes) s->code = run_code(L, s->argc, s->argv, &s->o);

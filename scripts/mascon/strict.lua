@@ -4,6 +4,7 @@
 -- relative path). Libraries from absolute paths elsewhere and C code do as they always did. rawset(_G, name, value) and
 -- ms.global(name, value) declare. Names that begin with Test or test are free once luaunit is loaded: it finds tests by them.
 local strict = {}
+local debug, rawset, type, error, pairs, require = debug, rawset, type, error, pairs, require -- a script may write over them
 
 local declared = {}
 local main, folder

@@ -76,7 +76,7 @@ clear_screen
 type_line 'continue'
 check nothing_goes_on_after_an_error 'nothing to go on with'
 type_line 'quit'
-check leaving_after_an_error '^left with code 1'
+check leaving_after_an_error '^left with code 1$'
 
 open "$program debug loop.lua"
 check again '^go$'
