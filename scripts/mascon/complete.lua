@@ -2,6 +2,7 @@
 -- user's runs, and what a call gives is known from the records (docs.lua): ms.randn { 2 }: has the methods of a tensor.
 local docs = require "mascon.docs"
 local inspect = require "mascon.inspect"
+local byte, sub = string.byte, string.sub
 local complete = {}
 
 local MANY = 2000 -- names beyond which only their beginnings are listed
@@ -386,14 +387,14 @@ local function shortened(list, typed)
   local head = list[1]
   for _, name in ipairs(list) do
     if common == typed then break end
-    while name:sub(1, common) ~= head do
+    while sub(name, 1, common) ~= head do
       common = common - 1
       head = head:sub(1, common)
     end
   end
   local first, out = {}, {}
   for _, name in ipairs(list) do
-    local letter = name:byte(common + 1) or 0
+    local letter = byte(name, common + 1) or 0
     local before = first[letter]
     if not before then
       first[letter] = name
@@ -412,9 +413,11 @@ local function matching(part, ...)
   local list, n, typed, sets = {}, 0, #part, { ... }
   for k, set in ipairs(sets) do
     for name in next, set do
-      if type(name) == "string" and (typed == 0 and name:byte() ~= 95 or typed > 0 and name:sub(1, typed) == part) then
+      if type(name) == "string" and (typed == 0 and byte(name) ~= 95 or typed > 0 and sub(name, 1, typed) == part) then
         local twice = false
-        for j = 1, k - 1 do twice = twice or sets[j][name] ~= nil end
+        for j = 1, k - 1 do
+          if sets[j][name] ~= nil then twice = true end
+        end
         if not twice then
           n = n + 1
           list[n] = name

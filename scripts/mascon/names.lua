@@ -17,7 +17,7 @@ local PHRASES = {
     set_num_threads = "threads", get_num_threads = "threads", get_rng_state = "rng_state", set_rng_state = "rng_state",
     inference_mode = "no_grad", set_grad_enabled = "enable_grad", is_grad_enabled = "grad_enabled", jit = "compile",
     autograd = "grad", set_float32_matmul_precision = "precision", use_deterministic_algorithms = "deterministic",
-    random = "rand", uniform = "rand", choice = "randperm", permutation = "randperm",
+    set_printoptions = "print_options", random = "rand", uniform = "rand", choice = "randperm", permutation = "randperm",
     fold = "col2im", max_pool = "max_pool2d", avg_pool = "avg_pool2d", conv = "conv2d", upsample = "interpolate",
     as_strided = "x:unfold(dim, size, step)", ["repeat"] = "tile",
     cuda = "=x:to(\"cuda\") moves a tensor, ms.device(\"cuda\") asks for the device",

@@ -1,5 +1,7 @@
 -- show: a tensor as text: shape, dtype, device, and the elements; of one with more than `threshold` only those at the corners.
 local options = require "mascon.options"
+local huge, floor, abs, max, kind, tointeger = math.huge, math.floor, math.abs, math.max, math.type, math.tointeger -- whatever a script
+local table, type, tostring, ipairs, pairs = table, type, tostring, ipairs, pairs -- makes of them
 local GAP = {} -- stands for the elements left out
 local DEFAULTS = { threshold = 1000, edgeitems = 3, precision = 4, linewidth = 80 }
 local now = {}
@@ -34,25 +36,25 @@ end
 -- One format for all elements, so that columns line up.
 local function format_of(t, dtype)
   if dtype == "bool" then return tostring end
-  local most, least, whole, odd = 0, math.huge, true, false
+  local most, least, whole, odd = 0, huge, true, false
   each(t, function(v)
-    if v ~= v or v == math.huge or v == -math.huge then
+    if v ~= v or v == huge or v == -huge then
       odd = true
     else
-      local a = math.abs(v)
+      local a = abs(v)
       if a > most then most = a end
       if a > 0 and a < least then least = a end
-      if v ~= math.floor(v) then whole = false end
+      if v ~= floor(v) then whole = false end
     end
   end)
   local f = ("%%.%df"):format(now.precision)
-  if math.type(most) == "integer" or (whole and most < 1e7) then
+  if kind(most) == "integer" or (whole and most < 1e7) then
     f = dtype:find("^[iu]") and "%d" or "%.0f."
   elseif most >= 1e5 or (most > 0 and most < 1e-3) or least < 1e-4 and most / least > 1e5 then
     f = ("%%.%de"):format(now.precision)
   end
   return function(v)
-    if odd and (v ~= v or v == math.huge or v == -math.huge) then return v ~= v and "nan" or v > 0 and "inf" or "-inf" end
+    if odd and (v ~= v or v == huge or v == -huge) then return v ~= v and "nan" or v > 0 and "inf" or "-inf" end
     return f:format(v)
   end
 end
@@ -94,7 +96,7 @@ local function show(x)
   if plain.dtype == "f16" or plain.dtype == "bf16" then plain = plain:float() end
   local t = elements(plain, plain:numel() <= now.threshold)
   local format, width = format_of(t, plain.dtype), 0
-  each(t, function(v) width = math.max(width, #format(v)) end)
+  each(t, function(v) width = max(width, #format(v)) end)
   return head .. "\n" .. lines_of(t, format, width, 0)
 end
 
@@ -106,14 +108,14 @@ local function print_options(given, ...)
   local o = options.read("print_options", given, now)
   for name, v in pairs(o) do
     local least = name == "threshold" and 0 or name == "precision" and 0 or name == "linewidth" and 20 or 1
-    local most = name == "precision" and 17 or math.huge
-    if not (v >= least and v <= most) or (v ~= math.huge and not math.tointeger(v)) then
-      local range = most < math.huge and " to " .. most or " on"
+    local most = name == "precision" and 17 or huge
+    if not (v >= least and v <= most) or (v ~= huge and not tointeger(v)) then
+      local range = most < huge and " to " .. most or " on"
       options.raise("print_options: %s: expected a whole number from %d%s, got %s", name, least, range, tostring(v))
     end
-    if v == math.huge and name ~= "threshold" then options.raise("print_options: %s: expected a finite number", name) end
+    if v == huge and name ~= "threshold" then options.raise("print_options: %s: expected a finite number", name) end
   end
-  for name, v in pairs(o) do now[name] = math.tointeger(v) or v end
+  for name, v in pairs(o) do now[name] = tointeger(v) or v end
   local copy = {}
   for name, v in pairs(now) do copy[name] = v end
   return copy
