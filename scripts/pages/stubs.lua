@@ -94,6 +94,8 @@ local function entry(add, e, as, methods)
         parts[#parts + 1] = ("%s?: %s"):format(f.name, field and TYPES[field.kind] or "any")
       end
       t = "{ [any]: any, " .. table.concat(parts, ", ") .. " }"
+      local first = kinds[p.fields[1].name] -- an operation takes what is optional by position, too: x:max(2)
+      if first then t = t .. "|" .. TYPES[first.kind] end
     elseif p.name == "list" then
       t = "table"
     end
@@ -104,9 +106,12 @@ local function entry(add, e, as, methods)
   end
   if e.kind == "operation" then -- a device, a dtype: what all of them may take behind their arguments
     if names[#names] ~= "options" then
-      add "---@param options? table"
+      add "---@param options? any"
       names[#names + 1] = "options"
     end
+    add "---@param ... any"
+    names[#names + 1] = "..."
+    for _ in (e.text:match "^([%a, ]+):" or ""):gmatch "," do add "---@return mascon.tensor" end -- "values, positions: ..."
   end
   add("---@return " .. type_of_result(e) .. (e.kind == "operation" and "" or " ..."))
   if e.kind == "operation" and not methods then add "---@nodiscard" end

@@ -42,7 +42,9 @@ end
 
 function TestDocs.test_stubs_say_arguments_and_options()
   for _, want in ipairs {
-    "function ms.conv2d(x, w, bias, options) end", "function x:softmax(dim", "function ms.nn.linear(inputs, outputs, options) end",
+    "function ms.conv2d(x, w, bias, options, ...) end", "function x:softmax(dim", "function x:sort(options, ...) end",
+    "---@param options? { [any]: any, dim?: integer, descending?: boolean, stable?: boolean }|integer\n---@param ... any\n"
+      .. "---@return mascon.tensor\n---@return mascon.tensor\n", "function ms.nn.linear(inputs, outputs, options) end",
     "stride?:", "---@return mascon.tensor", "---@return mascon.module", "function m:parameters(",
   } do lu.assertTrue(text:find(want, 1, true) ~= nil, want) end
 end
