@@ -35,6 +35,7 @@ bool msl_is_result(lua_State *L, int i);
 void msl_keep(lua_State *L, int i); /* no scope frees the tensor, or those in the table, at i */
 /* The tensor at a stack index; raises when it is something else or was freed by its scope. */
 ms_tensor *msl_check(lua_State *L, int i, const char *what);
+const char *msl_typename(lua_State *L, int i);  /* what a value is, for a message: Lua's word, or "a tensor" */
 void msl_push_item(lua_State *L, ms_tensor *t); /* its one element: x:item() */
 ms_tensor *msl_to(lua_State *L, int i);         /* NULL when it is no live tensor */
 ms_plain msl_plain(lua_State *L, int i);        /* the number at i */

@@ -399,7 +399,7 @@ static int step_call(lua_State *L) {
 static int compile(lua_State *L) {
   msl_at_most(L, 1, "compile");
   if (lua_type(L, 1) != LUA_TFUNCTION && !luaL_getmetafield(L, 1, "__call"))
-    return msl_raise(L, ms_scope_open(), "compile: expected a function, got %s", luaL_typename(L, 1));
+    return msl_raise(L, ms_scope_open(), "compile: expected a function, got %s", msl_typename(L, 1));
   compiled *st = lua_newuserdatauv(L, sizeof *st, 3);
   memset(st, 0, sizeof *st);
   lua_pushvalue(L, 1);

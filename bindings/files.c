@@ -40,7 +40,7 @@ static int named_tensors(lua_State *L, int i, const char *what) {
   }
   for (int k = 1; k <= listed; k++) {
     lua_rawgeti(L, i, k);
-    if (!lua_istable(L, -1)) msl_raise(L, bad, "%s: item %d: expected {name, tensor}, got %s", what, k, luaL_typename(L, -1));
+    if (!lua_istable(L, -1)) msl_raise(L, bad, "%s: item %d: expected {name, tensor}, got %s", what, k, msl_typename(L, -1));
     for (int j = 1; j <= 2; j++) {
       lua_rawgeti(L, -1, j);
       lua_rawseti(L, list + j - 1, k);
@@ -115,7 +115,7 @@ static ms_st_entry *entries_of(lua_State *L, int i, const char *what, int *count
     lua_rawgeti(L, names, k + 1);
     lua_rawgeti(L, names + 1, k + 1);
     if (lua_type(L, -2) != LUA_TSTRING)
-      msl_raise(L, *mark, "%s: item %d: expected a name first, got %s", what, k + 1, luaL_typename(L, -2));
+      msl_raise(L, *mark, "%s: item %d: expected a name first, got %s", what, k + 1, msl_typename(L, -2));
     const char *name = lua_tostring(L, -2);
     if (strlen(name) != lua_rawlen(L, -2)) msl_raise(L, *mark, "%s: the name '%s' has a zero byte in it", what, name);
     if (!*name) msl_raise(L, *mark, "%s: expected names, one of them is empty", what);

@@ -289,6 +289,8 @@ ms_tensor *msl_check(lua_State *L, int i, const char *what) {
   return NULL;
 }
 
+const char *msl_typename(lua_State *L, int i) { return box_at(L, i) ? "a tensor" : luaL_typename(L, i); }
+
 ms_plain msl_plain(lua_State *L, int i) {
   if (!lua_isinteger(L, i)) return (ms_plain){.value = lua_tonumber(L, i)};
   return (ms_plain){(double)lua_tointeger(L, i), lua_tointeger(L, i), true};

@@ -24,7 +24,7 @@ const char *msl_string(lua_State *L, int i, const char *what, const char *wanted
   size_t n = 0;
   const char *s = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &n) : NULL;
   if (!s)
-    msl_raise(L, ms_scope_open(), "%s: expected %s, got %s", what, wanted, lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
+    msl_raise(L, ms_scope_open(), "%s: expected %s, got %s", what, wanted, lua_isnoneornil(L, i) ? "nothing" : msl_typename(L, i));
   else if (strlen(s) != n) msl_raise(L, ms_scope_open(), "%s: expected %s, got a string with a zero byte in it", what, wanted);
   return s;
 }

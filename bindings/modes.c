@@ -79,8 +79,7 @@ static int detect_nan(lua_State *L) {
   }
   bool callable = lua_isfunction(L, 1);
   if (!callable && luaL_getmetafield(L, 1, "__call") != LUA_TNIL) callable = true, lua_pop(L, 1);
-  if (!callable)
-    return msl_raise(L, ms_scope_open(), "detect_nan: expected true, false or a function, got %s", luaL_typename(L, 1));
+  if (!callable) return msl_raise(L, ms_scope_open(), "detect_nan: expected true, false or a function, got %s", msl_typename(L, 1));
   const bool was = ms_set_detect_nan(true);
   return after_detect(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, was, after_detect), was);
 }

@@ -41,8 +41,7 @@ static void no_options(lua_State *L, int i, const char *what, const char *const 
   size_t at = 0;
   for (const char *const *n = names; *n && at < sizeof known; n++)
     at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "; there are ", *n);
-  msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s%s", what, msl_to(L, i) ? "a tensor" : luaL_typename(L, i),
-            known);
+  msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s%s", what, msl_typename(L, i), known);
 }
 
 void msl_check_names(lua_State *L, int i, const char *what, const char *const *names) {

@@ -173,7 +173,7 @@ static ms_tensor *to_tensor(const ms_image *im) {
 
 static int options_at(lua_State *L, int i, const char *what) {
   if (lua_isnoneornil(L, i)) return 0;
-  if (!lua_istable(L, i)) msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s", what, luaL_typename(L, i));
+  if (!lua_istable(L, i)) msl_raise(L, ms_scope_open(), "%s: expected a table of options, got %s", what, msl_typename(L, i));
   return i;
 }
 
@@ -239,8 +239,7 @@ static int image_join(lua_State *L) {
   const char *what = above ? "image.above" : "image.beside";
   int options = options_at(L, 2, what);
   lua_settop(L, 2);
-  if (!lua_istable(L, 1))
-    return msl_raise(L, ms_scope_open(), "%s: expected a list of pictures, got %s", what, luaL_typename(L, 1));
+  if (!lua_istable(L, 1)) return msl_raise(L, ms_scope_open(), "%s: expected a list of pictures, got %s", what, msl_typename(L, 1));
   if (options) msl_check_options(L, options, what, join_names);
   int listed = (int)lua_rawlen(L, 1), n = 0, channels = 1, mark = msl_enter(L), pad = 0;
   int64_t along = 0, across = 0;

@@ -39,7 +39,7 @@ static int recompute(lua_State *L) {
   bool callable = n >= 0 && lua_isfunction(L, 1);
   if (n >= 0 && !callable && luaL_getmetafield(L, 1, "__call") != LUA_TNIL) callable = true, lua_pop(L, 1);
   if (!callable)
-    return msl_raise(L, ms_scope_open(), "recompute: expected a function, got %s", n < 0 ? "nothing" : luaL_typename(L, 1));
+    return msl_raise(L, ms_scope_open(), "recompute: expected a function, got %s", n < 0 ? "nothing" : msl_typename(L, 1));
   if (!ms_grad_enabled() || ms_region_open()) {
     lua_call(L, n, LUA_MULTRET);
     return lua_gettop(L);

@@ -75,7 +75,7 @@ end
 local function shown(v)
   if type(v) == "string" then return "'" .. v .. "'" end
   if type(v) == "number" or type(v) == "boolean" or v == nil then return tostring(v) end
-  if type(v) ~= "table" or debug.getmetatable(v) then return type(v) end
+  if type(v) ~= "table" or debug.getmetatable(v) then return options.told(v) end
   local parts = {}
   for i = 1, math.min(#v, 8) do parts[i] = type(v[i]) == "table" and "{...}" or tostring(v[i]) end
   return "{ " .. table.concat(parts, ", ") .. " }"

@@ -321,7 +321,7 @@ function Data:loader(given) return loader.new(self, scaling, given) end
 local function map(walk, fn)
   local meta = debug.getmetatable(fn) -- a compiled step hides its own
   if type(fn) ~= "function" and not (meta and meta.__call) then
-    fail("map: expected a function, got %s", type(fn))
+    fail("map: expected a function, got %s", options.told(fn))
   end
   local one = type(fn) == "table" and ms.nn.is_module(fn) and inside.takes_one(fn) -- a layer takes no labels
   local guard <close> = ms.no_grad() -- luacheck: ignore guard

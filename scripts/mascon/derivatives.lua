@@ -29,7 +29,7 @@ end
 -- What f gives at x: a list of tensors; and whether it was one.
 local function call(what, f, x)
   if type(f) ~= "function" and not (getmetatable(f) or {}).__call then
-    options.raise("%s: f: expected a function, got %s", what, type(f))
+    options.raise("%s: f: expected a function, got %s", what, options.told(f))
   end
   local y = table.pack(ms.enable_grad(f, table.unpack(x)))
   if y.n == 1 and type(y[1]) == "table" then y = table.pack(table.unpack(y[1])) end

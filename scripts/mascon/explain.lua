@@ -7,6 +7,8 @@
 local text = require "mascon.text"
 local explain = {}
 
+local LONGEST = 500 -- bytes of a line that are looked at
+
 -- ---- the parser's --------------------------------------------------------------------------------------------------------------------
 
 -- Rows are tried in turn; the first that fits counts.
@@ -123,7 +125,7 @@ function explain.syntax(message, source, whole)
   at = tonumber(at)
   for line in (source .. "\n"):gmatch "(.-)\r?\n" do
     n = n + 1
-    line = line:match "^%s*(.*)$"
+    line = line:sub(1, LONGEST):match "^%s*(.*)$"
     if n == at then
       lines = { line, before }
       break
@@ -271,7 +273,7 @@ local MACHINE = {
 
 -- The words to add to the first line of a message of Lua's machine or of its standard libraries, or nil.
 function explain.runtime(message)
-  local first = message:match "^[^\n]*"
+  local first = message:sub(1, LONGEST):match "^[^\n]*" -- a message of Lua's own is short
   local says = first:match ":%d+: (.*)$" or first
   local kind, name = says:match "%((%a[%a ]*) '([^']*)'%)"
   for _, row in ipairs(MACHINE) do

@@ -21,6 +21,7 @@ end
 -- Add a number, or something with + and :item() (a tensor of one element), which stays unread until value() is asked. weight counts how
 -- many of them v is the mean of (the size of the batch); 1 when not given.
 function Mean:add(v, weight)
+  if type(self) ~= "table" then error(("mean:add: expected a meter, got a %s; with a colon: mean:add(x)"):format(type(self)), 2) end
   if type(v) ~= "number" and not (type(v) == "userdata" or type(v) == "table") then
     error(("mean:add: expected a number or a tensor, got a %s"):format(type(v)), 2)
   end

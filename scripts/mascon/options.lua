@@ -38,7 +38,7 @@ end
 local function told(v)
   local meta = debug.getmetatable(v)
   if type(v) == "string" then return "'" .. v .. "'" end
-  if type(v) == "userdata" and type(meta) == "table" and meta.__name == "mascon.tensor" then return "a tensor (x:item() is its number)" end
+  if type(v) == "userdata" and type(meta) == "table" and meta.__name == "mascon.tensor" then return "a tensor" end
   if type(v) == "table" and type(meta) == "table" then
     if rawget(meta, "is_module") then return "a module" end
     if rawget(meta, "__name") == "mascon.data" then return "a data set" end
@@ -59,6 +59,7 @@ local function listed(defaults)
 end
 
 local KINDS = { boolean = "true or false" }
+options.told = told
 options.any = setmetatable({}, { __tostring = function() return "any" end })
 
 -- given (a table or nil) over defaults: a new table. A key that defaults lacks raises, with the nearest name; so does a value of another
@@ -78,7 +79,8 @@ function options.read(what, given, defaults)
       options.raise("%s: unknown option '%s'%s", what, tostring(k), options.hint(k, defaults))
     end
     if default ~= options.any and type(v) ~= type(default) then
-      options.raise("%s: option %s: expected %s, got %s", what, k, KINDS[type(default)] or "a " .. type(default), told(v))
+      options.raise("%s: option %s: expected %s, got %s%s", what, k, KINDS[type(default)] or "a " .. type(default), told(v),
+        told(v) == "a tensor" and " (x:item() is its number)" or "")
     end
     o[k] = v
   end

@@ -132,7 +132,7 @@ function TestJoin.test_grey_joins_colour_and_alpha_shows_the_background()
 end
 
 function TestJoin.test_misuse_raises()
-  lu.assertErrorMsgContains("image.above: expected a list of pictures, got userdata", ms.image.above, ms.rand { 2, 2 })
+  lu.assertErrorMsgContains("image.above: expected a list of pictures, got a tensor", ms.image.above, ms.rand { 2, 2 })
   lu.assertErrorMsgContains("list of pictures is empty", ms.image.beside, { false })
   lu.assertErrorMsgContains("image.above: expected a tensor, got number", ms.image.above, { 3 })
   lu.assertErrorMsgContains("item 1: expected a tensor, got a table", ms.image.above, { {} })

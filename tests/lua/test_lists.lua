@@ -145,7 +145,7 @@ end
 function TestContract.test_errors_in_words()
   local x, y = ms.ones { 2, 3 }, ms.ones { 3, 4 }
   for message, f in pairs {
-    ["einsum: expected an equation such as 'ij,jk->ik', got userdata"] = function() ms.einsum(x, y) end,
+    ["einsum: expected an equation such as 'ij,jk->ik', got a tensor"] = function() ms.einsum(x, y) end,
     ["einsum: 'ij,jk->ik' has 2 operands, got 1"] = function() ms.einsum("ij,jk->ik", x) end,
     ["einsum: operand 2: expected a tensor, got number"] = function() ms.einsum("ij,jk->ik", x, 2) end,
     ["einsum: 'i1->i' has a '1', expected letters"] = function() ms.einsum("i1->i", x) end,

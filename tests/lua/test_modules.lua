@@ -378,7 +378,7 @@ function TestLists.test_growing_and_shrinking()
   fails("sequential:append: argument 1: expected a module, got nil", net.append, net)
   fails("sequential:append: expected no more arguments, got table", net.append, net, nn.relu(), nn.relu())
   fails("sequential:pop: expected no more arguments, got number", net.pop, net, 1, 2)
-  fails("sequential:extend: entry 2: expected a module, got string", net.extend, net, { nn.relu(), "x" })
+  fails("sequential:extend: entry 2: expected a module, got 'x'", net.extend, net, { nn.relu(), "x" })
   fails("sequential:pop: expected a place 1..5, got 0", net.pop, net, 0)
   local step = ms.compile(function(x) return net(x) end)
   local x = ms.randn { 3, 2 }

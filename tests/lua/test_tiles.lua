@@ -71,6 +71,6 @@ function TestTiles:test_errors()
   lu.assertErrorMsgContains('"auto" needs pictures of finite values', tiles,
     { ms.full({ 1, 4, 4 }, 0 / 0), range = "auto", file = self.path })
   lu.assertErrorMsgContains("scale: expected a whole number from 1 on, got 0", tiles, { ms.zeros { 1, 4, 4 }, scale = 0, file = self.path })
-  lu.assertErrorMsgContains("unknown option 'caption'; did you mean captions?", tiles, { ms.zeros { 1, 4, 4 }, caption = {} })
+  lu.assertErrorMsgContains("unknown option 'captoins'; did you mean captions?", tiles, { ms.zeros { 1, 4, 4 }, captoins = {} })
   lu.assertErrorMsgContains("captions: expected a list", tiles, { ms.zeros { 1, 4, 4 }, captions = "x", file = self.path })
 end

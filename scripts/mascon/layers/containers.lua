@@ -25,7 +25,7 @@ local function module_for(what, place, v)
   if type(v) == "function" then return Lambda(v) end
   if nn.is_class(v) then options.raise("%s: %s: expected a module, got a class: write nn.%s()", what, place, v.__name) end
   if not nn.is_module(v) then
-    options.raise("%s: %s: expected a module, got %s", what, place, v == nil and "nil: a hole in the list" or type(v))
+    options.raise("%s: %s: expected a module, got %s", what, place, v == nil and "nil: a hole in the list" or options.told(v))
   end
   return v
 end

@@ -204,7 +204,9 @@ end
 -- order. A letter twice in one operand is its diagonal; "..." stands for dimensions that broadcast. Operands are joined from left to
 -- right.
 function contract.einsum(equation, ...)
-  if type(equation) ~= "string" then raise("einsum: expected an equation such as 'ij,jk->ik', got %s", type(equation)) end
+  if type(equation) ~= "string" then
+    raise("einsum: expected an equation such as 'ij,jk->ik', got %s", require("mascon.options").told(equation))
+  end
   local xs = { ... }
   if #xs == 1 and type(xs[1]) == "table" then xs = xs[1] end
   local plain = equation:gsub("%s+", "")
