@@ -21,7 +21,7 @@ local function trim(s) return (s:match("^%s*(.-)%s*$")) end
 -- The values of the expressions after the command; what is wrong with them is told as of any entry.
 local function values(name, rest, env)
   if rest == "" then fail("%%%s: expected what to show, as %%%s x", name, name) end
-  local f, message = load("return " .. rest, "=%" .. name, "t", env or globals)
+  local f, message = entry.expression("", rest, "=%" .. name, env)
   if not f then fail("%s", message) end
   return table.pack(f())
 end

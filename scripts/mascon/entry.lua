@@ -42,18 +42,31 @@ function entry.split(code)
   end
 end
 
+local function but_nil(first, ...)
+  if first == nil then return ... end
+  return first, ... -- a statement before the expression has returned
+end
+
+-- Statements and an expression -> function that gives its values, or nil and a message. "return f(x)" alone would be a tail call, whose
+-- place in the entry is forgotten before f can fail: a nil before it keeps it.
+function entry.expression(head, text, name, env)
+  local f, message = load(head .. "return nil, " .. text, name, "t", env or globals)
+  if not f or not load("return " .. text, "=", "t") then return nil, message end -- nothing at all is no expression
+  return function() return but_nil(f()) end
+end
+
 -- The function, or nil and a message. `env`: nil for globals.
 local function chunk(code, name, env)
   env = env or globals
   local plain = code:gsub("^%s*=", "return ", 1) -- "=x", as Lua 5.1 had it
-  local f = load("return " .. code, name, "t", env)
+  local f = entry.expression("", code, name, env)
   if f then return f end
   if plain ~= code then return load(plain, name, "t", env) end
   local message
   f, message = load(code, name, "t", env)
   if message and message:find "<eof>$" and not message:find "syntax error near <eof>$" then return nil, message end -- a block is open
   local head, tail = entry.split(code)
-  return head and load(head .. "return " .. tail, name, "t", env) or f, message
+  return head and entry.expression(head, tail, name, env) or f, message
 end
 
 local silent -- the entry that runs ends with ";"
