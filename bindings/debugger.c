@@ -88,12 +88,14 @@ static bool open_prompt(lua_State *L, bool goes) {
 static bool on_ctrl_c(lua_State *L) {
   if (isatty(STDERR_FILENO)) fputc('\n', stderr); /* a progress bar may stand there */
   ms_stopped_inside();
+  if (ms_broke_off()) fputs("what took long was stopped: its error comes when the script goes on\n", stderr);
   return open_prompt(L, true);
 }
 
 bool ms_debug_begin(void) {
   if (!next) return false;
   next = false, on = true, left = false;
+  ms_broke_off();
   ms_interrupt_opens(on_ctrl_c);
   return true;
 }

@@ -16,11 +16,12 @@ enum { EVENTS = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
 #define GRACE   0.1  /* seconds for clean-up, from the first raise on */
 #define SHORTLY 0.15 /* seconds from one word about what has not stopped to the next */
 
-static pthread_t lua_thread;          /* the thread that runs Lua */
-static lua_State *volatile running;   /* the coroutine whose turn it is */
-static volatile sig_atomic_t waiting; /* a SIGINT came that has not reached the end of the call */
-static volatile sig_atomic_t presses; /* so many since; the first counts */
-static volatile double asked, told;   /* when the first came, and when something was said about it */
+static pthread_t lua_thread;            /* the thread that runs Lua */
+static lua_State *volatile running;     /* the coroutine whose turn it is */
+static volatile sig_atomic_t waiting;   /* a SIGINT came that has not reached the end of the call */
+static volatile sig_atomic_t presses;   /* so many since; the first counts */
+static volatile double asked, told;     /* when the first came, and when something was said about it */
+static volatile sig_atomic_t broke_off; /* a calculation was told to stop */
 static bool raised, session;
 static double deadline; /* raised: when clean-up must have ended */
 static int fresh;       /* raised: calls that began after the last raise and have not ended: clean-up */
@@ -137,7 +138,7 @@ static void on_sigint(int sig) {
   waiting = 1;
   /* Where a prompt opens inside, a long calculation is let end: it cannot be gone on with. The third time it is stopped. */
   const bool stops = !opens || insists(3);
-  if (stops) ms_interrupt();
+  if (stops) broke_off = 1, ms_interrupt();
   if (session && now - told > SHORTLY) {
     told = now;
     if (stops) say("still stopping: ", now - asked > 5 ? "; Ctrl-\\ ends the program" : "");
@@ -225,6 +226,12 @@ void ms_interrupt_end(lua_State *L) {
   usual = NULL, usual_mask = 0;
   opens = NULL;
   lua_sethook(L, NULL, 0, 0);
+}
+
+bool ms_broke_off(void) {
+  const bool was = broke_off;
+  broke_off = 0;
+  return was;
 }
 
 bool ms_was_interrupted(void) { return raised; }

@@ -34,6 +34,8 @@ void ms_keep_session(void);
 
 /* From here to ms_interrupt_end SIGINT does not raise but calls this, at a line of the script (debugger.c). false: leave. */
 void ms_interrupt_opens(bool (*open)(lua_State *L));
+/* Was a calculation told to stop since this was asked last? */
+bool ms_broke_off(void);
 
 /* Calls inside a call that stands still: put the state of the outer one aside, and back. */
 typedef struct ms_interrupts {

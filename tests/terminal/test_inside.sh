@@ -109,6 +109,29 @@ type_line 'quit'
 check nothing_to_save '^nothing was saved: '
 check leaves_all_of_it '^left with code 130$'
 
+cat >"$work/slow.lua" <<'S'
+local ms = require "mascon"
+local x, y = ms.rand { 20000, 8 }, ms.randint(1, 5, { 20000 })
+print "go"
+ms.ml.random_forest { trees = 100000 }:fit(x, y)
+S
+open "$program debug slow.lua"
+check a_long_calculation '^go$'
+key C-c
+sleep 0.4
+key C-c
+check what_is_waited_for_is_named 'the prompt opens when this has ended: ml.random_forest:fit, tree [0-9]* of 100000'
+sleep 1
+key C-c
+check asked_again_it_is_stopped 'what took long was stopped'
+check and_the_prompt_opens '^stopped at slow.lua:4'
+type_line 'continue'
+check then_its_error_comes 'mascon: slow.lua:4: .*interrupted'
+type_line 'x.shape'
+check and_opens_the_prompt_there '^{20000, 8}$'
+key C-d
+check the_end_of_input_leaves '^left with code 1$'
+
 printf 'local t = { a = 1 }\nlocal function f(n)\n  local m = n * 2\n  return t.b.c + m\nend\nf(21)\n' >"$work/bad.lua"
 if printf 'm\n%%up\nt.a\ncontinue\n' | TERM=dumb "$program" debug "$work/bad.lua" >"$work/got" 2>"$work/err"; [ $? = 1 ] &&
   grep -q '^42$' "$work/got" && grep -q '^1$' "$work/got" && grep -q 'bad.lua:4: attempt to index' "$work/err" &&

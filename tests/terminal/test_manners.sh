@@ -113,6 +113,13 @@ check where_is_for_inside 'no script stands still here'
 type_line 'type = nil; select = 1; pairs = 2; unpack = 3; error = 4'
 type_line 'big.shape, {1, {2}}'
 check what_is_written_over_breaks_nothing '^{1000, 1000}	* *{1, {2}}$'
+type_line "io.popen[[trap '' INT; exec sleep 1.5]]:close()" # which Ctrl-C does not end
+sleep 0.3
+key C-c
+sleep 0.3
+key C-c
+check what_does_not_stop_is_said 'still stopping'
+check and_it_stops 'mascon: .*interrupted'
 clear_screen
 type_line '%save session'
 check save_writes '^[0-9]* entries in session.lua$'
