@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* One module; the last entry has no name. Made by embed.mk. */
 typedef struct embedded {
@@ -91,6 +92,15 @@ static const char *file_for(lua_State *L, const char *name) {
   }
   fclose(f);
   return path; /* on the stack */
+}
+
+bool ms_lua_stands_in(const char *folder) {
+  char path[4096];
+  for (const embedded *e = ms_embedded; e->name; e++)
+    if (!strchr(e->name, '.') && snprintf(path, sizeof path, "%s/%s.lua", folder, e->name) < (int)sizeof path &&
+        !access(path, R_OK))
+      return true;
+  return false;
 }
 
 /* Read a whole file onto the stack as a string; false with a message there instead. */

@@ -7,6 +7,7 @@
 #ifndef MASCON_EMBED_H
 #define MASCON_EMBED_H
 #include <lua.h>
+#include <stdbool.h>
 
 /* The library's table `ms` (bind.c). Opens as any Lua C module; returns 1. */
 int luaopen_mascon(lua_State *L);
@@ -43,5 +44,8 @@ void ms_lua_library(lua_State *L);
 
 /* Give the table on top, known to users as `where` ("ms.image"), an error with a hint for names that it does not have. */
 void ms_lua_name_hints(lua_State *L, const char *where);
+
+/* Has the folder (MASCON_LUA) a file that stands in for a module of the library? */
+bool ms_lua_stands_in(const char *folder);
 
 #endif

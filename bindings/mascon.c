@@ -33,6 +33,8 @@ static void check_environment(lua_State *L) {
   const char *folder = getenv("MASCON_LUA");
   if (folder && *folder && (stat(folder, &st) || !S_ISDIR(st.st_mode)))
     luaL_error(L, "MASCON_LUA: expected a folder, got '%s'", folder);
+  if (folder && *folder && !ms_lua_stands_in(folder))
+    luaL_error(L, "MASCON_LUA: no file in '%s' has the name of one of the library's (scripts/mascon/*.lua)", folder);
 }
 
 __attribute__((visibility("default"))) int luaopen_mascon(lua_State *L) {
