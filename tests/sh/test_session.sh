@@ -65,6 +65,8 @@ interrupt() {
   echo "# $1: $worst ms at most"
 }
 
+side=${SAN:+1500} side=${side:-5000} # unoptimised, a strip of it takes long
+
 interrupt plain_loop 'while true do end'
 interrupt protected_calls 'while true do pcall(function() while true do pcall(error) end end) end'
 interrupt coroutines 'while true do pcall(coroutine.wrap(function() while true do pcall(coroutine.wrap(function() while true do end end)) end end)) end'
@@ -76,10 +78,10 @@ x, y = ms.rand { 512, 64 }, ms.randint(1, 5, { 512 }) for i = 1, 5 do step(x, y)
 verdict training_goes_on "$(say 'io.write("loss ", tostring(step(x, y):item() < 100), "\n") io.flush()'; answered; grep -q '^loss true' "$work/out" || echo 'the step is of no use any more')"
 interrupt eager_training 'while true do local loss = nn.cross_entropy(model(x), y) o:zero_grad() loss:backward() o:step() end'
 interrupt convolution 'while true do ms.conv2d(im, w) end' 'im, w = ms.rand { 32, 32, 64, 64 }, ms.rand { 64, 32, 3, 3 }'
-interrupt product 'big:matmul(big)' "big = ms.rand { ${SAN:+1}${SAN:-5}000, ${SAN:+1}${SAN:-5}000 }"
+interrupt product 'big:matmul(big)' "big = ms.rand { $side, $side }"
 interrupt sorting 'while true do pcall(v.sort, v) end' 'v = ms.rand { 5e6 }'
 interrupt neighbours 'knn:predict(a)' 'a, la = ms.rand { 5e4, 64 }, ms.randint(1, 5, { 5e4 }) knn = ml.knn { k = 5 }:fit(a, la)'
-interrupt forest 'forest:fit(f, lf)' 'f, lf = ms.rand { 2e5, 8 }, ms.randint(1, 5, { 2e5 }) forest = ml.random_forest { trees = 300 }:fit(f[{ {1, 100} }], lf[{ {1, 100} }])'
+interrupt forest 'forest:fit(f, lf)' 'f, lf = ms.rand { 2e5, 8 }, ms.randint(1, 5, { 2e5 }) forest = ml.random_forest { trees = 100 }:fit(f[{ {1, 100} }], lf[{ {1, 100} }])'
 verdict the_old_forest_is_there "$(say 'io.write("forest ", tostring(forest:predict(f).shape), "\n") io.flush()'; answered; grep -q '^forest {200000}' "$work/out" || echo 'gone')"
 interrupt clusters 'km:fit(a)' 'km = ml.kmeans { clusters = 100, n_init = 1000 }'
 interrupt components 'ml.pca { components = 5 }:fit(wide)' 'wide = ms.rand { 3000, 2500 }'
