@@ -1,6 +1,7 @@
 /* call.c -- calls of Lua under protection, and the report of an error: message, line of the script, traceback. */
 #include "call.h"
 #include "debugger.h"
+#include "embed.h"
 #include "explain.h"
 #include "interrupt.h"
 #include "io/io.h"
@@ -50,7 +51,7 @@ static bool in_script(const lua_Debug *ar) { return *ar->what != 'C' && !in_libr
 
 /* Add the text of line `line` of the file to the buffer as "  LINE | text"; nothing when it cannot be read. */
 static void add_source_line(lua_State *L, luaL_Buffer *b, const char *path, int line) {
-  FILE *f = fopen(path, "r");
+  FILE *f = ms_reopen(path);
   if (!f) return;
   char text[256];
   for (int at = 1; fgets(text, sizeof text, f);) {

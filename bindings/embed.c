@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One module; the last entry has no name. Made by embed.mk. */
@@ -103,9 +104,14 @@ bool ms_lua_stands_in(const char *folder) {
   return false;
 }
 
+FILE *ms_reopen(const char *path) {
+  struct stat st;
+  return stat(path, &st) || !S_ISREG(st.st_mode) ? NULL : fopen(path, "rb");
+}
+
 /* Read a whole file onto the stack as a string; false with a message there instead. */
 static bool push_file(lua_State *L, const char *path) {
-  FILE *f = fopen(path, "rb");
+  FILE *f = ms_reopen(path);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   if (f) {

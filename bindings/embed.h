@@ -8,6 +8,7 @@
 #define MASCON_EMBED_H
 #include <lua.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /* The library's table `ms` (bind.c). Opens as any Lua C module; returns 1. */
 int luaopen_mascon(lua_State *L);
@@ -26,6 +27,10 @@ void ms_lua_searcher(lua_State *L);
 void ms_text_only(lua_State *L);
 /* Lua's message about a binary chunk, if that is what lies on top, says what allows it. */
 void ms_say_refused(lua_State *L);
+
+/* Open a plain file to read it once more, for what Lua read from it; NULL: there is none, or it is a pipe, which gives its text
+ * once and would keep us waiting. */
+FILE *ms_reopen(const char *path);
 
 /* Keep the text of a file that was loaded as Lua, under registry["mascon.texts"][path]: scripts/mascon/watch.lua compares with it.
  */

@@ -46,7 +46,7 @@ void ms_explain_syntax(lua_State *L, const char *source, size_t n, bool whole) {
 }
 
 void ms_explain_file(lua_State *L, const char *path) {
-  FILE *f = path ? fopen(path, "rb") : NULL;
+  FILE *f = path ? ms_reopen(path) : NULL;
   if (!f) return;
   luaL_Buffer b;
   luaL_buffinit(L, &b);

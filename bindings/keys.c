@@ -115,12 +115,11 @@ static unsigned char on_paste(EditLine *el, int ch) {
   size_t n = 0, lines = 1;
   wchar_t *text = read_paste(el, &n);
   if (!text) return CC_ERROR;
-  struct winsize w;
-  size_t rows = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_row ? 24 : w.ws_row,
-         columns = rows == 24 || !w.ws_col ? 80 : w.ws_col;
+  int rows, columns;
+  ms_screen(&rows, &columns);
   for (size_t i = 0; i < n; i++) lines += text[i] == L'\n';
   int rc = 0;
-  if (lines + n / columns + 4 > rows && !k->pasted) { /* more than the screen can show in a line to edit */
+  if (lines + n / (size_t)columns + 4 > (size_t)rows && !k->pasted) { /* more than the screen can show in a line to edit */
     const size_t size = wcstombs(NULL, text, 0);
     if (size != (size_t)-1 && (k->pasted = malloc(size + 1))) {
       wcstombs(k->pasted, text, size + 1);
@@ -180,6 +179,13 @@ void ms_keys_push(ms_keys *k, lua_State *L, const char *line, size_t n) {
   }
   free(k->pasted);
   k->pasted = NULL;
+}
+
+void ms_screen(int *rows, int *columns) {
+  struct winsize w = {0};
+  ioctl(STDOUT_FILENO, TIOCGWINSZ, &w); /* what it does not know stays 0 */
+  *rows = w.ws_row ? w.ws_row : 24;
+  *columns = w.ws_col ? w.ws_col : 80;
 }
 
 void ms_keys_free(ms_keys *k) {

@@ -24,4 +24,7 @@ void ms_keys_end(ms_keys *k);
 void ms_keys_push(ms_keys *k, lua_State *L, const char *line, size_t n);
 void ms_keys_free(ms_keys *k);
 
+/* The size of the terminal, 24 x 80 where it does not tell. */
+void ms_screen(int *rows, int *columns);
+
 #endif

@@ -85,6 +85,8 @@ static int fits(const program_options *o, const char *limit) {
   const char *problem = limit && !o->sandbox.on ? "--memory and --time are limits of --sandbox"
                         : o->sandbox.on && (o->prompt || o->bytecode || o->debug || o->watch || o->module)
                             ? "--sandbox is for a script, without debug, watch, -i and --bytecode"
+                        : o->module && (o->prompt || o->debug || o->bytecode)
+                            ? "a command stands alone, without debug, -i and --bytecode"
                             : NULL;
   if (!problem) return -1;
   fprintf(stderr, "mascon: %s\n", problem);
@@ -156,7 +158,7 @@ static int read_options(int argc, char **argv, program_options *o) {
   int code = read_command(argc, argv, &i, o);
   if (code) return code;
   o->first = i;
-  if (o->module) return -1;
+  if (o->module) return fits(o, limit);
   if (i < argc) o->script = argv[i];
   else if (!o->prompt) {
     if (isatty(STDIN_FILENO)) o->prompt = true;

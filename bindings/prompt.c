@@ -63,15 +63,6 @@ static size_t common_prefix(const char *a, const char *b, size_t most) {
   return n;
 }
 
-static int terminal_size(lua_State *L, const char *what, int otherwise) {
-  ms_lua_require(L, "term");
-  lua_getfield(L, -1, what);
-  lua_call(L, 0, 1);
-  int n = (int)lua_tointeger(L, -1);
-  lua_pop(L, 2);
-  return n > 0 ? n : otherwise;
-}
-
 /* Candidates first..last of the list on top of the stack, down the columns. */
 static void list_page(lua_State *L, lua_Integer first, lua_Integer last, int columns, int wide) {
   lua_Integer rows = (last - first + columns) / columns;
@@ -87,8 +78,8 @@ static void list_page(lua_State *L, lua_Integer first, lua_Integer last, int col
 
 /* The candidates (a list on top of the stack) in columns below the line, a screen at a time. */
 static void list_candidates(EditLine *el, lua_State *L, lua_Integer count) {
-  const int width = terminal_size(L, "columns", 80), height = terminal_size(L, "rows", 24);
-  int longest = 0;
+  int width, height, longest = 0;
+  ms_screen(&height, &width);
   for (lua_Integer i = 1; i <= count; i++) {
     lua_rawgeti(L, -1, i);
     int n = (int)strlen(lua_tostring(L, -1));

@@ -5,10 +5,14 @@
  * as bytecode (string.dump's format, ldump.c of Lua 5.4), cut at the functions, and each piece loaded for itself. What is loaded is
  * what this Lua has just written; no bytecode from elsewhere comes here, and none leaves.
  *
- *   inside.functions(text, name) -> a list, the main function first and each function behind the one it lies in; or nil and a
- * message make     gives the function, a new one each time, its upvalues fresh ones line, last      where it begins and ends parent
- * its place in the list; 0 for the main one own      its code and constants, as bytes         upvalues   { name, in the parent's
- * stack?, index } locals   { name, from, to }: instructions between which it is alive */
+ * inside.functions(text, name) gives a list, the main function first and each function behind the one it lies in; or nil and a
+ * message. An entry has the fields
+ * - make: gives the function, a new one each time, its upvalues fresh ones
+ * - line, last: where it begins and ends
+ * - parent: its place in the list; 0 for the main one
+ * - own: its code and constants, as bytes
+ * - upvalues: { name, in the parent's stack?, index } each
+ * - locals: { name, from, to } each: instructions between which it is alive */
 #include "bind.h"
 #include <lauxlib.h>
 #include <stdlib.h>

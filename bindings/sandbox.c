@@ -27,7 +27,7 @@
 /* kernels/cpu/conv/onednn.c: opens oneDNN, once; inside the walls no library can be opened any more. */
 bool ms_dnn_ready(void);
 
-/* ---- what the command line says --------------------------------------------------------------------------------------------- */
+/* ---- what the command line says ------------------------------------------------------------------------------------ */
 
 bool ms_sandbox_memory(ms_sandbox *s, const char *size) {
   char *end;
@@ -50,8 +50,7 @@ bool ms_sandbox_seconds(ms_sandbox *s, const char *seconds) {
   return true;
 }
 
-/* ---- time and memory ----------------------------------------------------------------------------------------------------------
- */
+/* ---- time and memory ----------------------------------------------------------------------------------------------- */
 
 static char time_text[96];
 
@@ -74,8 +73,7 @@ static bool limits(const ms_sandbox *s) {
   return false;
 }
 
-/* ---- files
- * ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------------------- */
 
 #define READING (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 /* No links by name, devices, sockets or pipes: a run without walls that writes there later would be led astray. */
@@ -157,8 +155,7 @@ static bool wall_of_files(int argc, char **argv, int first) {
   return good;
 }
 
-/* ---- processes, sockets, signals
- * --------------------------------------------------------------------------------------------------- */
+/* ---- processes, sockets, signals ----------------------------------------------------------------------------------- */
 
 #if defined __x86_64__
 #define ARCHITECTURE AUDIT_ARCH_X86_64
@@ -304,8 +301,7 @@ static bool wall_of_calls(void) {
   return false;
 }
 
-/* ---- inside Lua
- * ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- inside Lua ---------------------------------------------------------------------------------------------------- */
 
 static void remove_fields(lua_State *L, const char *library, const char *const *names) {
   if (lua_getglobal(L, library) == LUA_TTABLE)
@@ -354,6 +350,9 @@ static void clean_environment(void) {
 }
 
 bool ms_sandbox_enter(lua_State *L, const ms_sandbox *s, int argc, char **argv, int first) {
+  static bool entered; /* by the first of several -e */
+  if (entered) return true;
+  entered = true;
   tzset(); /* reads its file now */
   ms_dnn_ready();
   clean_environment();

@@ -19,7 +19,7 @@ bool ms_sandbox_seconds(ms_sandbox *s, const char *seconds);
 
 /* Build the walls, for the rest of the process's life; argv[first..argc-1] are the script's own arguments, in which --data names
  * folders that may be read and --out one that may be written (made, if missing). False after a message on standard error: then the
- * script must not run. To be called when the script is compiled and no thread of ours has started.
+ * script must not run. A second call does nothing. To be called when the script is compiled and no thread of ours has started.
  *
  * The walls are the kernel's, so that they hold for whatever in the library a script finds a way to: Landlock (files), seccomp
  * (processes, sockets, signals to others), limits (memory, time). Debian 12's kernel has them. Inside Lua only what loads machine

@@ -17,9 +17,11 @@
 -- so that one left behind by an earlier run in the same folder is not taken for its own. status.json says how far it is (`mascon ps`),
 -- changes.jsonl what was changed while it ran.
 local csv = require "mascon.csv_lines"
+local files = require "mascon.runs.files"
 local json = require "mascon.json"
 local live = require "mascon.runs.live"
 local options = require "mascon.options"
+local origin = require "mascon.runs.origin"
 local plain = require "mascon.plain"
 local pulse = require "mascon.pulse"
 local status = require "mascon.runs.status"
@@ -27,13 +29,11 @@ local system = require "mascon.system"
 local term = require "mascon.term"
 local text = require "mascon.text"
 local any = options.any
-local log = {}
+local read_lines, row_text = files.read_lines, files.row_text
+local log = { read = files.read, read_lines = read_lines }
 
 local Run = { __name = "mascon.run" }
 Run.__index = Run
-
-local FIRST = { "epoch", "step", "seconds", "time" }
-local NAN = 0 / 0
 
 local function fail(fmt, ...) options.raise("run: " .. fmt, ...) end
 
@@ -41,40 +41,6 @@ local function ensure(ok, message)
   if not ok then fail("%s", message) end
   return ok
 end
-
--- The contents of a JSON file; raises, with its name, when they cannot be had.
-function log.read(path, null)
-  local f, message = io.open(path, "rb")
-  if not f then fail("cannot read %s", message) end
-  local s, why = f:read("a")
-  f:close()
-  if not s then fail("cannot read %s: %s", path, why) end
-  local ok, value = pcall(json.decode, s, null)
-  if not ok then fail("%s: %s", path, value) end
-  return value
-end
-
--- The lines of a metrics file as tables, in order, and how many lines were no JSON objects (the last one of a run that was killed may be
--- torn). A number that JSON has no word for is NaN again.
-local function read_lines(path)
-  local rows, bad = {}, 0
-  local f, problem, code = io.open(path, "rb")
-  if not f and code == 2 then return rows, bad end -- ENOENT: none was written; whatever else hides lines from us is no reason to drop them
-  if not f then fail("cannot read %s", problem) end
-  for line in f:lines() do
-    local ok, row = pcall(json.decode, line, NAN)
-    if ok and type(row) == "table" and getmetatable(row) == nil then
-      rows[#rows + 1] = row
-    elseif line:match("%S") then
-      bad = bad + 1
-    end
-  end
-  f:close()
-  return rows, bad
-end
-log.read_lines = read_lines
-
-local function row_text(row) return json.encode(row, { first = FIRST, replace = true }) end
 
 -- ---- opening ---------------------------------------------------------------------------------------------------------------------
 
@@ -103,33 +69,6 @@ local function clear_away(dir)
     pid = pid and math.tointeger(tonumber(pid))
     if pid and not system.alive(pid) then os.remove(dir .. "/" .. name) end
   end
-end
-
--- The command line, quoted where a shell would want it.
-local function command()
-  if type(arg) ~= "table" then return nil end
-  local words, first = {}, 0
-  while arg[first - 1] do first = first - 1 end
-  for i = first, #arg do
-    local w = tostring(arg[i])
-    words[#words + 1] = w:match("^[%w_./:=,+@%%-]+$") and w or "'" .. w:gsub("'", "'\\''") .. "'"
-  end
-  return table.concat(words, " ")
-end
-
--- The commit that the script's folder stands at, with -dirty where files differ from it; nil outside a checkout.
-local function commit()
-  local script = type(arg) == "table" and arg[0] or ""
-  local code, out = system.run { "git", "-c", "core.fsmonitor=false", "-C", script:match("^(.*/)[^/]*$") or ".", "describe", "--always",
-    "--dirty", "--abbrev=40", "--exclude=*" }
-  return code == 0 and out:match("^(%x+%-?d?i?r?t?y?)%s*$") or nil
-end
-
-local function versions()
-  local ms = package.loaded.mascon
-  local v = { lua = _VERSION:match("[%d%.]+") }
-  if type(ms) == "table" then v.mascon = rawget(ms, "version") end
-  return v
 end
 
 -- The options as a plain table: names only.
@@ -206,18 +145,12 @@ end
 
 Run.write_record = write_record
 
--- The file name of the script that runs; nil at the prompt.
-local function script()
-  local name = type(arg) == "table" and arg[0]
-  return type(name) == "string" and name:match "[^/]*%.lua$" or nil
-end
-
 -- Raise where the folder holds the run of another script, which a new run would replace and one that goes on would mix up. (Older runs
 -- tell their script by the command only.)
 local function check_script(self)
   local ok, was = pcall(log.read, self:path "run.json")
   if not ok or type(was) ~= "table" then return end
-  local its, ours = was.script, script()
+  local its, ours = was.script, origin.script()
   if its == nil and type(was.command) == "string" then its = was.command:match "([^%s/']+%.lua)%f[%s'\0]" end
   if its and ours and its ~= ours then
     fail("%s holds a run of %s (run.json), and this is %s; choose another --out, or remove that folder", self.dir, text.show(its), ours)
@@ -226,8 +159,8 @@ end
 
 -- Begin a new run: the metrics and the summary of the one before go, its checkpoints stay until they are written over.
 local function begin(self, opts)
-  self.record = { options = option_values(opts.options), same = opts.same or {}, begun = os.time(), versions = versions(),
-    command = self.command, script = script(), commit = self.commit }
+  self.record = { options = option_values(opts.options), same = opts.same or {}, begun = os.time(), versions = origin.versions(),
+    command = self.command, script = origin.script(), commit = self.commit }
   self.saved, self.lists = {}, {}
   write_record(self) -- first: from here on nothing that lies in the folder is of this run
   os.remove(self:path("summary.json"))
@@ -289,8 +222,8 @@ function log.open(dir, opts)
   end
   local self = setmetatable({ dir = dir, options = opts.options, last = term.time(), begun = term.time(), lock = false,
     make_board = board or false, boards = {}, resumed = opts.resume or false, live_options = {} }, Run)
-  self.command = command()
-  if opts.options then self.commit = commit() end
+  self.command = origin.command()
+  if opts.options then self.commit = origin.commit() end
   take(self, opts)
   dir = self.dir
   clear_away(dir)
@@ -433,7 +366,7 @@ end
 
 -- Write metrics.csv anew, from the lines of metrics.jsonl.
 local function write_csv(self, rows)
-  self.columns = csv.columns(rows, FIRST)
+  self.columns = csv.columns(rows, files.FIRST)
   local lines = { csv.head(self.columns) }
   for i, row in ipairs(rows) do lines[i + 1] = csv.line(self.columns, row) end
   ensure(system.replace(self:path("metrics.csv"), table.concat(lines, "\n") .. "\n"))
@@ -586,7 +519,7 @@ function Run:summary(values)
     if row.seed == nil then row.seed = copy.seed end
     if row.device == nil then row.device = copy.device end
   end
-  row.versions = row.versions or versions()
+  row.versions = row.versions or origin.versions()
   row.command = row.command or self.command
   row.commit = row.commit or self.commit
   if row.seconds == nil then row.seconds = term.time() - self.begun end

@@ -115,7 +115,7 @@ again() { # a run that goes on has what was set last; a value that is not its ki
   at 7 || return 1
   "$MASCON" set runs/set lr=-1 >answer 2>&1 &
   local asked=$!
-  sleep 0.2
+  for _ in $(seq 500); do [ "$(wc -l <runs/set/set.jsonl)" -ge 2 ] && break; sleep 0.01; done
   go 7 8
   wait $asked && return 1
   wait

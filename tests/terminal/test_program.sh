@@ -36,6 +36,20 @@ run --nonsense
 expect unknown_option 2 'mascon: unknown option --nonsense'
 run -e
 expect code_missing 2 'wants the code'
+for options in '--sandbox ps' 'debug ps' '-i ps' '--bytecode plot x' '--time 3 ps'; do
+  run $options
+  expect "no_command_takes_$(echo "$options" | tr -c 'a-z\n' _)" 2 'mascon: .*\(stand.* alone\|is for a script\|limits of --sandbox\)'
+done
+mkfifo pipe
+from_a_pipe() { # from_a_pipe NAME CODE PATTERN LUA: nothing may open the pipe a second time, which would wait for ever
+  printf '%s\n' "$4" >pipe &
+  timeout 20 "$program" pipe >all 2>&1 </dev/null
+  code=$?
+  expect "$1" "$2" "$3"
+}
+from_a_pipe a_script_from_a_named_pipe 0 '^read$' 'print "read"'
+from_a_pipe its_error 1 'pipe:1: on purpose' 'error "on purpose"'
+from_a_pipe its_syntax_error 1 "pipe:1: .* near '='" 'x = = 1'
 run missing.lua
 expect missing_script 1 'mascon: cannot open missing.lua'
 
