@@ -76,7 +76,7 @@ TESTS       := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 
 .PHONY: all help setup setup-test run build-tests test bench san gcstress soak lint deps size install clean FORCE
 
-all: $(BUILD)/mascon $(BUILD)/mascon.so $(BUILD)/libmascon.a $(BUILD)/libmascon.so
+all: $(BUILD)/mascon $(BUILD)/mascon.so $(BUILD)/libmascon.a $(BUILD)/libmascon.so $(BUILD)/libmascon_cuda.so
 
 help:
 	@echo 'make            build $(BUILD)/mascon, mascon.so, libmascon.a, libmascon.so'
@@ -235,6 +235,7 @@ size:
 	@sh tests/size.sh
 
 include bindings/package.mk
+include kernels/cuda/cuda.mk
 
 # ---- install ------------------------------------------------------------------------------------------------------------------------
 ROOT = $(abspath $(DESTDIR)$(PREFIX))
@@ -244,6 +245,7 @@ install: all docs
 	install -m 755 $(BUILD)/mascon.so $(ROOT)/lib/lua/5.4/mascon.so
 	install -m 755 $(BUILD)/libmascon.so $(ROOT)/lib/libmascon.so.0
 	ln -sf libmascon.so.0 $(ROOT)/lib/libmascon.so
+	install -m 755 $(BUILD)/libmascon_cuda.so $(ROOT)/lib/libmascon_cuda.so
 	install -m 644 $(BUILD)/libmascon.a $(ROOT)/lib/libmascon.a
 	install -m 644 runtime/mascon.h $(ROOT)/include/mascon.h
 	install -d $(ROOT)/share/man/man3 $(ROOT)/share/mascon/stubs $(ROOT)/share/mascon/html/tutorial

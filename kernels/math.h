@@ -236,4 +236,21 @@ MS_F float m_floor_div_f32(float x, float y) {
 #define m_max(x, y)             ((x) >= (y) || (x) != (x) ? (x) : (y)) /* NaN where one is; of 0 and -0 the first */
 #define m_min(x, y)             ((x) <= (y) || (x) != (x) ? (x) : (y))
 
+/* C++ has no _Generic, and one name of the library is several functions there: instead of a function these are one that calls the
+ * right one by its first argument. */
+#ifdef __cplusplus
+#undef MS_PICK
+#undef MS_PICK_ANY
+template <class T> struct ms_type { static constexpr bool f32 = false, f64 = false; };
+template <> struct ms_type<float> { static constexpr bool f32 = true, f64 = false; };
+template <> struct ms_type<double> { static constexpr bool f32 = false, f64 = true; };
+#define MS_PICK(x, f, d) MS_PICK_ANY(x, f, d, d)
+#define MS_PICK_ANY(x, f, d, w)                                                                                                    \
+  [](auto a, auto... more) {                                                                                                       \
+    if constexpr (ms_type<decltype(a)>::f32) return f(a, more...);                                                                 \
+    else if constexpr (ms_type<decltype(a)>::f64) return d(a, more...);                                                            \
+    else return w(a, more...);                                                                                                     \
+  }
+#endif
+
 #endif

@@ -6,11 +6,11 @@
 #define MS_SPECIAL_H
 #include "half.h"
 
-#define M_PI_   3.14159265358979323846
-
+#define M_PI_ 3.14159265358979323846
+#ifndef MS_SLOW
 /* Too long to be compiled into each loop that calls it. */
 #define MS_SLOW static __attribute__((noinline, unused))
-
+#endif
 /* 6.3.5 up to 10, then the asymptotic series 6.3.18; the reflection 6.3.7 below 0. */
 MS_SLOW double m_digamma_f64(double x) {
   double r = 0;
@@ -64,7 +64,7 @@ MS_SLOW double m_zeta_f64(double x, double q) {
     if (x != floor(x)) return NAN;
     const double f = -q - floor(-q); /* the last term before 0 is that of -f */
     const double before = m_zeta_positive(x, f) - m_zeta_positive(x, 1 - q);
-    return m_zeta_positive(x, 1 - f) + (fmod(x, 2) == 0 ? before : -before);
+    return m_zeta_positive(x, 1 - f) + (fmod(x, 2.0) == 0 ? before : -before);
   }
   if (x == INFINITY) return q < 1 ? INFINITY : q == 1;
   return q == INFINITY ? 0 : m_zeta_positive(x, q);
@@ -153,7 +153,7 @@ MS_SLOW double m_bessel(double x, double order, bool scaled) {
     s *= 0.39894228040143267794 / sqrt(a);
     if (!scaled) s = a == INFINITY ? INFINITY : s * exp(a / 2) * exp(a / 2);
   }
-  return x < 0 && fmod(n, 2) == 1 ? -s : s;
+  return x < 0 && fmod(n, 2.0) == 1 ? -s : s;
 }
 MS_SLOW double m_bessel_i_f64(double x, double n) { return m_bessel(x, n, false); }
 MS_SLOW double m_bessel_ie_f64(double x, double n) { return m_bessel(x, n, true); }

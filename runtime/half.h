@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
+#ifndef MS_F /* kernels/cuda says something else */
 #define MS_F static inline __attribute__((always_inline))
-
+#endif
 MS_F float ms_bits_f32(uint32_t u) {
   float f;
   memcpy(&f, &u, 4);

@@ -2,13 +2,13 @@
  * generator; the same numbers for the same (seed, counter) on every device and with any number of threads. */
 #ifndef MS_PHILOX_H
 #define MS_PHILOX_H
-#include <stdint.h>
+#include "half.h"
 
 typedef struct ms_philox {
   uint32_t v[4];
 } ms_philox;
 
-static inline ms_philox ms_philox4x32(uint64_t seed, uint64_t counter) {
+MS_F ms_philox ms_philox4x32(uint64_t seed, uint64_t counter) {
   uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
   uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = 0, c3 = 0;
   for (int i = 0; i < 10; i++) {
@@ -21,9 +21,9 @@ static inline ms_philox ms_philox4x32(uint64_t seed, uint64_t counter) {
 }
 
 /* Uniform in [0, 1) with 24 or 53 bits; in (0, 1] for logarithms. */
-static inline float ms_uniform_f32(uint32_t v) { return (float)(v >> 8) * 0x1p-24f; }
-static inline float ms_uniform_open_f32(uint32_t v) { return (float)((v >> 8) + 1) * 0x1p-24f; }
-static inline double ms_uniform_f64(uint32_t v, uint32_t w) { return (double)(((uint64_t)v << 32 | w) >> 11) * 0x1p-53; }
-static inline double ms_uniform_open_f64(uint32_t v, uint32_t w) { return (double)((((uint64_t)v << 32 | w) >> 11) + 1) * 0x1p-53; }
+MS_F float ms_uniform_f32(uint32_t v) { return (float)(v >> 8) * 0x1p-24f; }
+MS_F float ms_uniform_open_f32(uint32_t v) { return (float)((v >> 8) + 1) * 0x1p-24f; }
+MS_F double ms_uniform_f64(uint32_t v, uint32_t w) { return (double)(((uint64_t)v << 32 | w) >> 11) * 0x1p-53; }
+MS_F double ms_uniform_open_f64(uint32_t v, uint32_t w) { return (double)((((uint64_t)v << 32 | w) >> 11) + 1) * 0x1p-53; }
 
 #endif

@@ -3,7 +3,8 @@
 # `N passed, N failed, N skipped`. Exit status: 0 when nothing failed and something ran.
 #   BUILD=build      where the program and the C tests are
 #   ONLY=name        only files whose path has this in it
-#   KINDS='c lua lazy terminal sh'   lazy: Lua tests again, on a device that works only when it is waited for (tests/lazy)
+#   KINDS='c lua lazy cuda terminal sh'   lazy: Lua tests again, on a device that works only when it is waited for (tests/lazy);
+#                    cuda: the module for NVIDIA's GPUs, on an emulated driver (tests/cuda)
 #   SAN=1 STRESS=1   under sanitizers; under the Lua that collects all the time: longer timeouts, some tests left out by their kind
 #   TIMEOUT=seconds  per file
 #   JOBS=n           so many files of the kinds c, lua and lazy at once (1)
@@ -11,7 +12,7 @@
 # A shell or terminal test prints lines `ok NAME`, `not ok NAME`, `skipped: WHY` and exits non-zero if it could not finish.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-BUILD=${BUILD:-build} ONLY=${ONLY:-} KINDS=${KINDS:-c lua lazy terminal sh} SAN=${SAN:-} STRESS=${STRESS:-}
+BUILD=${BUILD:-build} ONLY=${ONLY:-} KINDS=${KINDS:-c lua lazy cuda terminal sh} SAN=${SAN:-} STRESS=${STRESS:-}
 TIMEOUT=${TIMEOUT:-$([ -n "$SAN$STRESS" ] && echo 600 || echo 180)} JOBS=${JOBS:-1}
 BUILD=${BUILD#"$PWD"/} # a test that calls make again must give it the same name, or everything is made anew
 case $BUILD in /*) MASCON=$BUILD/mascon ;; *) MASCON=$PWD/$BUILD/mascon ;; esac
@@ -121,6 +122,18 @@ for kind in $KINDS; do
     for t in tests/lazy/test_*.lua $([ ! -d tests/lazy ] || printf 'tests/lua/test_%s.lua ' $LAZY); do
       one lua "$t" env MASCON_DEVICE=lazy MASCON_LIB="$BUILD/tests" "$MASCON" tests/lua/run.lua "$t"
     done
+    ;;
+  cuda)
+    if [ -e "$BUILD/tests/cuda/libcuda.so.1" ]; then
+      for t in tests/cuda/test_*.lua; do
+        one lua "$t" env MASCON_LIB="$BUILD/tests/cuda" MASCON_CUDA_LIBS="$BUILD/tests/cuda" "$MASCON" tests/lua/run.lua "$t"
+      done
+      for t in tests/cuda/test_*.sh; do one sh "$t" bash "$t"; done
+    else
+      mkdir -p "$home/cuda"
+      echo '0 0 1' >"$home/cuda/counts"
+      echo 'tests/cuda: skipped: no C++ compiler to build the emulator with' >"$home/cuda/skips"
+    fi
     ;;
   terminal)
     if command -v tmux >/dev/null; then

@@ -1,10 +1,12 @@
 /* device.c -- devices by name: a family ("cpu", "trace", "cuda"), and for those that have several, which one ("cuda:1"). The CPU
  * and the trace backend are linked in; the others are modules libmascon_FAMILY.so, opened when they are first asked for. */
+#define _GNU_SOURCE
 #include "core.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MOST_DEVICES = 8 };
 static ms_device devices[MOST_DEVICES];
@@ -34,13 +36,31 @@ static ms_device *open_device(const ms_backend *b, int index, const char *name) 
   return &devices[n_devices++];
 }
 
+/* Where a module's file is: in the folder MASCON_LIB; else beside the program or the library that this is part of, or in the lib
+ * beside that folder; else where the system looks. */
+static void find_module(char *path, size_t size, const char *file) {
+  const char *folder = getenv("MASCON_LIB"), *const beside[] = {"", "/../lib"};
+  if (folder) {
+    snprintf(path, size, "%s/%s", folder, file);
+    return;
+  }
+  Dl_info here;
+  char *own = dladdr(families, &here) && here.dli_fname ? realpath(here.dli_fname, NULL) : NULL;
+  if (!own) own = realpath("/proc/self/exe", NULL); /* a program found by PATH has a name without a folder */
+  bool found = false;
+  for (int i = 0; own && strrchr(own, '/') && !found && i < 2; i++) {
+    const int n = (int)(strrchr(own, '/') - own);
+    found = snprintf(path, size, "%.*s%s/%s", n, own, beside[i], file) < (int)size && access(path, F_OK) == 0;
+  }
+  free(own);
+  if (!found) snprintf(path, size, "%s", file);
+}
+
 static const ms_backend *load_module(const char *family) {
-  char file[64], symbol[64], path[1024];
+  char file[64], symbol[64], path[4096];
   snprintf(file, sizeof file, "libmascon_%s.so", family);
   snprintf(symbol, sizeof symbol, "ms_backend_%s", family);
-  const char *folder = getenv("MASCON_LIB");
-  if (folder) snprintf(path, sizeof path, "%s/%s", folder, file);
-  else snprintf(path, sizeof path, "%s", file);
+  find_module(path, sizeof path, file);
   void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!so) return ms_fail("no %s device: its module could not be opened (%s)", family, dlerror());
   const ms_backend *(*get)(void);
@@ -63,12 +83,8 @@ static const struct family *family_of(const char *name, int *index) {
   return NULL;
 }
 
-static ms_device *best(void) {
-  ms_device *d = ms_error() ? NULL : ms_device_get("cuda");
-  if (d) return d;
-  ms_error_clear();
-  return ms_device_get("cpu");
-}
+/* cuda has to be asked for by name until it has kernels for all rows. */
+static ms_device *best(void) { return ms_device_get("cpu"); }
 
 /* Writes the name that a device goes by: the first of a family has the family's name alone, but for cuda. */
 static void write_name(char *to, size_t size, const struct family *f, int index) {
