@@ -30,6 +30,14 @@ wait_for() {
   return 1
 }
 
+# begin LINE: type a line that does not end, and wait until it runs: a Ctrl-C before would only drop the line.
+begun=0
+begin() {
+  begun=$((begun + 1))
+  type_line "print 'begun $begun' $1"
+  wait_for "^begun $begun\$"
+}
+
 # check NAME PATTERN: the screen shows the pattern soon.
 check() {
   if wait_for "$2"; then

@@ -32,7 +32,7 @@ check a_long_string_goes_on '^7$'
 
 clear_screen
 paste_text 'v = ms.arange(1, 12)\n  :reshape{3, 4}\n\t:sum(1)\nfor i = 1, 2 do\n\n  io.write("<", i, ">")\nend\nv\n'
-sleep 0.2
+wait_for 'io.write("<"'
 screen | grep -q tensor && { echo "not ok a_paste_waits_for_enter"; failed=1; } || echo "ok a_paste_waits_for_enter"
 key Enter
 check a_paste_is_one_piece '^<1><2>tensor 4 f32'
@@ -113,8 +113,8 @@ check where_is_for_inside 'no script stands still here'
 type_line 'type = nil; select = 1; pairs = 2; unpack = 3; error = 4'
 type_line 'big.shape, {1, {2}}'
 check what_is_written_over_breaks_nothing '^{1000, 1000}	* *{1, {2}}$'
-type_line "io.popen[[trap '' INT; exec sleep 1.5]]:close()" # which Ctrl-C does not end
-sleep 0.3
+type_line "io.popen[[trap '' INT; echo ignored >&2; exec sleep 3]]:close()" # which Ctrl-C does not end
+wait_for '^ignored$'
 key C-c
 sleep 0.3
 key C-c

@@ -4,60 +4,16 @@
 program=${1:-build/mascon}
 case $program in /*) ;; *) program=$PWD/$program ;; esac
 work=$(mktemp -d)
-echo 'leak:wcsdup' >"$work/lsan" # el_end does not free the names given to EL_ADDFN; only `make san` looks
-socket=$work/tmux
-failed=0
-sessions=0
-trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT INT TERM
-if ! command -v tmux >/dev/null; then
-  echo "skipped: test_prompt (no tmux)"
-  exit 0
-fi
-
-t() { tmux -S "$socket" "$@"; }
-screen() { t capture-pane -p -J 2>/dev/null; }
-type_line() { key -l -- "$1"; key Enter; }
-key() { t send-keys "$@" 2>/dev/null; }
-
-# Wait until the screen has a line that matches the pattern (basic regular expression): 5 seconds at most, and less
-# once something has failed.
-patience=50
-wait_for() {
-  i=0
-  while [ $i -lt "$patience" ]; do
-    screen | grep -q -- "$1" && return 0
-    sleep 0.1
-    i=$((i + 1))
-  done
-  return 1
-}
-
-# check NAME PATTERN: the screen shows the pattern soon.
-check() {
-  if wait_for "$2"; then
-    echo "ok $1"
-  else
-    echo "not ok $1"
-    echo "# expected: $2"
-    screen | sed 's/^/# /' | grep -v '^# *$'
-    failed=1
-    patience=15
-  fi
-}
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../sh/screen_lib.sh"
 
 # Start the program in a fresh terminal of 100 x 30: start TERM [arguments]
 start() {
   term=$1
   shift
-  t kill-server 2>/dev/null
-  sessions=$((sessions + 1))
-  socket=$work/tmux$sessions # a new server each time: the old one may not be gone yet
-  t -f /dev/null new-session -d -x 100 -y 30 \
-    "env TERM=$term LC_ALL=C.UTF-8 XDG_STATE_HOME=$work/state LSAN_OPTIONS=suppressions=$work/lsan:print_suppressions=0 $program $*; echo left with code \$?; exec sleep 60"
+  open "export TERM=$term; $program $*"
   wait_for '^mascon> $'
 }
-clear_screen() { key C-l; sleep 0.2; }
-
 start screen
 check banner 'mascon [0-9.]* .*Ctrl-D leaves'
 type_line '1 + 2'
@@ -105,26 +61,22 @@ type_line 'kept + 3'
 check error_keeps_the_session '^43$'
 
 clear_screen
-type_line 'count = 0 while true do count = count + 1 end'
-sleep 0.5
+begin 'count = 0 while true do count = count + 1 end'
 key C-c
 check ctrl_c_stops_the_command 'mascon: .*interrupted'
 type_line 'count > 1000, kept'
 check ctrl_c_keeps_the_variables '^true  *40$'
-type_line 'while true do count = count + 1 end'
-sleep 0.3
+begin 'while true do count = count + 1 end'
 key C-c
 type_line 'kept + 4'
 check ctrl_c_works_twice '^44$'
 clear_screen
-type_line 'while true do pcall(function() while true do end end) end'
-sleep 0.3
+begin 'while true do pcall(function() while true do end end) end'
 key C-c
 check ctrl_c_leaves_protected_calls 'mascon: .*interrupted'
 clear_screen
 type_line 'ms.seed(5)'
-type_line 'co = coroutine.wrap(function() while true do end end) while true do pcall(co) end'
-sleep 0.3
+begin 'co = coroutine.wrap(function() while true do end end) while true do pcall(co) end'
 key C-c
 key C-c
 key C-c
@@ -145,8 +97,7 @@ for signal in 1 2; do # from elsewhere, while nothing runs
 done
 type_line 'kept + 7'
 check a_signal_from_elsewhere_keeps_the_session '^47$'
-type_line 'io.read()'
-sleep 0.3
+begin 'io.read()'
 key C-c
 type_line 'kept + 6'
 check ctrl_c_leaves_a_read '^46$'
@@ -205,8 +156,7 @@ check ctrl_d_leaves 'left with code 0'
 start dumb
 type_line '6 * 7'
 check dumb_terminal_prints '^42$'
-type_line 'while true do end'
-sleep 0.4
+begin 'while true do end'
 key C-c
 check dumb_terminal_ctrl_c 'interrupted'
 type_line '6 * 8'
