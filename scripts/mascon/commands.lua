@@ -16,6 +16,11 @@ end
 
 local function fail(fmt, ...) error(fmt:format(...), 0) end
 
+-- For commands that take nothing.
+local function nothing(name, rest)
+  if rest ~= "" then fail("%%%s: expected nothing after it, got %s", name, text.show(rest)) end
+end
+
 local function trim(s) return (s:match("^%s*(.-)%s*$")) end
 
 -- The values of the expressions after the command; what is wrong with them is told as of any entry.
@@ -54,7 +59,7 @@ command("time", "CODE", "run it, and say how long it took and what memory it add
 end)
 
 command("mem", "", "memory, and the tensors that Lua holds by the line that made them", function(rest)
-  if rest ~= "" then fail("%%mem: expected nothing after it") end
+  nothing("mem", rest)
   local ms = require "mascon"
   collectgarbage()
   local m = ms.memory()
@@ -106,7 +111,7 @@ local function one_line(v)
 end
 
 command("who", "", "the variables of the session, or of the frame that stands still", function(rest)
-  if rest ~= "" then fail("%%who: expected nothing after it") end
+  nothing("who", rest)
   local debugger = package.loaded["mascon.debugger"]
   if debugger and debugger.is_inside() then
     local kinds = debugger.names()
@@ -237,7 +242,9 @@ command("edit", "[N | FUNCTION | FILE]", "the last entry (or entry N) in $EDITOR
       open_editor(path, info.linedefined)
       return
     end
-    open_editor(words(rest)[1])
+    local argv = words(rest)
+    if #argv > 1 then fail("%%edit: expected one entry, function or file, got %s", text.show(rest)) end
+    open_editor(argv[1])
   end)
 
 -- ---- pictures ------------------------------------------------------------------------------------------------------------------------
@@ -330,11 +337,22 @@ end)
 
 local function debugger() return require "mascon.debugger" end
 
-command("where", "", "inside a script (mascon debug): its frames", function() debugger().where() end)
-command("up", "[N]", "look at the frame that called this one", function(rest) debugger().move(math.tointeger(tonumber(rest)) or 1) end)
-command("down", "[N]", "and back", function(rest) debugger().move(-(math.tointeger(tonumber(rest)) or 1)) end)
+-- How many frames: 1 where nothing is said.
+local function frames(name, rest)
+  local n = rest == "" and 1 or math.tointeger(tonumber(rest))
+  if not n or n < 1 then fail("%%%s: expected how many frames, as %%%s 2, got %s", name, name, text.show(rest)) end
+  return n
+end
 
-command("help", "", "this list", function()
+command("where", "", "inside a script (mascon debug): its frames", function(rest)
+  nothing("where", rest)
+  debugger().where()
+end)
+command("up", "[N]", "look at the frame that called this one", function(rest) debugger().move(frames("up", rest)) end)
+command("down", "[N]", "and back", function(rest) debugger().move(-frames("down", rest)) end)
+
+command("help", "", "this list", function(rest)
+  nothing("help", rest)
   for _, c in ipairs(list) do print(("%-30s %s"):format("%" .. c[1] .. " " .. c[2], c[3])) end
   print(("%-30s %s"):format("?NAME", "what the library has under that name; ??WORD searches"))
   print(("%-30s %s"):format("_, _1, _2, _3", "the last values; an entry that ends with ; prints nothing"))

@@ -119,12 +119,6 @@ local function result_of(e, owner)
   return word and GIVES[word] or nil
 end
 
-local function variable(name)
-  local debugger = package.loaded["mascon.debugger"]
-  if debugger and debugger.names()[name] then return debugger.value(name) end
-  return rawget(_G, name)
-end
-
 local function of_value(v)
   if v == nil then return nil end
   return { value = v, class = docs.class_of(v) }
@@ -198,7 +192,7 @@ end
 local function evaluate(list, first, last)
   local i, s = first, nil
   local t = list[i]
-  if t.kind == "name" then s = of_value(variable(t.text))
+  if t.kind == "name" then s = of_value(inspect.variable(t.text))
   elseif t.kind == "string" then s = { value = t.text }
   elseif t.kind == "(" then
     local close
@@ -227,7 +221,7 @@ local function evaluate(list, first, last)
         local inner, key = list[i + 1], nil
         if close == i + 2 then
           key = inner.kind == "number" and tonumber(inner.text) or inner.kind == "string" and inner.text:match "^['\"](.*)['\"]$" or nil
-          if key == nil and inner.kind == "name" then key = variable(inner.text) end
+          if key == nil and inner.kind == "name" then key = inspect.variable(inner.text) end
           if type(key) == "number" then key = math.tointeger(key) end
         elseif close == i + 3 and inner.kind == "-" and list[i + 2].kind == "number" then
           key = math.tointeger(-(tonumber(list[i + 2].text) or 0.5))

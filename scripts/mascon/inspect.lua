@@ -331,4 +331,11 @@ function inspect.raw_field(v, key)
   end
 end
 
+-- A variable as it is seen where the prompt stands: in a script that stands still its locals come before globals.
+function inspect.variable(name)
+  local debugger = package.loaded["mascon.debugger"]
+  if debugger and debugger.names()[name] then return debugger.value(name) end
+  return rawget(_G, name)
+end
+
 return inspect

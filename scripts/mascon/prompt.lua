@@ -1,5 +1,5 @@
 -- prompt: what the prompt prints and completes; prompt.c reads, entry.lua compiles and commands.lua has the % commands.
-local print, rawget, io = print, rawget, io
+local print, io = print, io
 local inspect = require "mascon.inspect"
 local prompt = {}
 
@@ -10,17 +10,10 @@ function prompt.show(...)
   io.write(inspect.results(...), "\n")
 end
 
--- A variable as it is seen where the prompt stands: in a script that stands still its locals come before globals.
-local function variable(name)
-  local debugger = package.loaded["mascon.debugger"]
-  if debugger and debugger.names()[name] then return debugger.value(name) end
-  return rawget(_G, name)
-end
-
 -- The value of a path like a.b[1].c, whose names are read raw, so that asking runs nothing of the user's: is there one?, the value.
 local function live(path)
   local first, rest = path:match "^([%a_][%w_]*)(.*)$"
-  local v = first and variable(first)
+  local v = first and inspect.variable(first)
   while v ~= nil and rest ~= "" do
     local name, more = rest:match "^[%.:]([%a_][%w_]*)(.*)$"
     local place, after = rest:match "^%[(%-?%d+)%](.*)$"

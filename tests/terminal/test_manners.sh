@@ -108,6 +108,10 @@ type_line '%img ms.rand{3, 8, 8}'
 check img_draws_half_blocks '▀▀▀▀'
 type_line '%img ms.zeros{1, 2, 3, 4, 5}'
 check img_says_what_it_takes '%img: expected H x W'
+type_line '%up far'
+check what_is_no_number_is_an_error "%up: expected how many frames, as %up 2, got 'far'"
+type_line '%help me'
+check what_a_command_does_not_take_is_an_error "%help: expected nothing after it, got 'me'"
 type_line '%where'
 check where_is_for_inside 'no script stands still here'
 type_line 'type = nil; select = 1; pairs = 2; unpack = 3; error = 4'
