@@ -38,6 +38,7 @@ local history = require "mascon.fit.history"
 local resume = require "mascon.fit.resume"
 local options = require "mascon.options"
 local progress = require "mascon.progress"
+local pulse = require "mascon.pulse"
 local states = require "mascon.state"
 local text = require "mascon.text"
 local any = options.any
@@ -367,6 +368,7 @@ local function train_batch(t, o, batch, index, total)
   t.averages:add(got, batch_size(batch), t.specs)
   if last then
     t.in_group, t.global_step = 0, t.global_step + 1
+    pulse.tell(t.global_step)
     step_schedules(t, "step", t.global_step, t.metrics)
     log_step(t, o, got)
   end
@@ -496,6 +498,7 @@ local function run(model, given)
     t.epoch = t.epoch + 1
   end
   t.epoch, t.extra = t.epoch - 1, false
+  pulse.tell(nil)
   hook(t, "on_fit_end", t.fit)
   if type(o.out) == "string" then t.run:close() end
   return t.history

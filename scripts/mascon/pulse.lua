@@ -9,22 +9,25 @@ local pulse = {}
 local listeners = {}
 local due = math.huge -- when the first of them wants to be asked
 local bars, batches = 0, 0 -- steps since the last line of metrics: of bars, of loaders
-local base, bar = 0, nil
+local base, bar, exact = 0, nil, nil
 local looking = false
+
+local function looked()
+  looking, due = false, math.huge
+  for _, l in ipairs(listeners) do due = math.min(due, l.due) end
+end
 
 local function look(now)
   local inside = package.loaded["mascon.inside"]
   if looking or inside and inside.recording() then return end -- a step that is recorded must not see its own functions change
   looking = true
-  local back <close> = setmetatable({}, { __close = function() looking = false end }) -- luacheck: ignore back
-  due = math.huge
+  local back <close> = setmetatable({}, { __close = looked }) -- luacheck: ignore back
   for _, l in ipairs { table.unpack(listeners) } do
     if now >= l.due then
       l.due = now + l.seconds
       l.f(now)
     end
   end
-  for _, l in ipairs(listeners) do due = math.min(due, l.due) end
 end
 
 -- pulse.every(seconds, f): f(now) is called at most so often from now on; pulse.stop(f) ends it.
@@ -64,12 +67,15 @@ function pulse.epoch(step)
   look(term.time())
 end
 
--- pulse.begin(step): a run begins, or goes on after so many steps.
-function pulse.begin(step) base, bars, batches = step or 0, 0, 0 end
+-- pulse.tell(step): whoever counts the steps says how many they are (ms.fit); nil: it does no more.
+function pulse.tell(step) exact = step end
 
--- pulse.now() -> the number of the step: that of the last line of metrics, and the steps of bars since (of loaders where there is no bar);
+-- pulse.begin(step): a run begins, or goes on after so many steps.
+function pulse.begin(step) base, bars, batches, exact = step or 0, 0, 0, nil end
+
+-- pulse.now() -> the number of the step: what was told; else that of the last line of metrics, and the steps of bars since (of loaders where there is no bar);
 -- pulse.bar() -> the bar that moved last, while its loop runs.
-function pulse.now() return base + (bars > 0 and bars or batches) end
+function pulse.now() return exact or base + (bars > 0 and bars or batches) end
 function pulse.bar() return bar and not bar.ended and bar or nil end
 
 return pulse

@@ -254,12 +254,18 @@ function M.run(between)
   ms.seed(1)
   local model = nn.sequential { nn.linear(2, 1) }
   return ms.fit(model, { train = batches, epochs = 2, loss = M.loss, verbose = false, progress = false,
-    optimizer = ms.optim.sgd(model:parameters(), { lr = 1e-9 }), on_train_epoch_start = between })
+    accumulate_grad_batches = 2, validation = batches, optimizer = ms.optim.sgd(model:parameters(), { lr = 1e-9 }),
+    on_train_epoch_start = between, on_validation_end = between })
 end
 return M
 ]]
+  local pulse = require "mascon.pulse"
+  pulse.begin()
   local h = m.run(function(_, fit)
-    if fit.epoch == 2 then lu.assertEquals(#self:edit("return nn.mse(out, target)", "return nn.mse(out, target) * 100"), 1) end
+    lu.assertEquals(pulse.now(), fit.global_step)
+    if fit.epoch == 2 and fit.global_step == 3 then
+      lu.assertEquals(#self:edit("return nn.mse(out, target)", "return nn.mse(out, target) * 100"), 1)
+    end
   end)
   lu.assertAlmostEquals(h[2].train_loss / h[1].train_loss, 100, 0.01)
 end
