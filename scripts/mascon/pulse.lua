@@ -73,8 +73,8 @@ function pulse.tell(step) exact = step end
 -- pulse.begin(step): a run begins, or goes on after so many steps.
 function pulse.begin(step) base, bars, batches, exact = step or 0, 0, 0, nil end
 
--- pulse.now() -> the number of the step: what was told; else that of the last line of metrics, and the steps of bars since (of loaders where
--- there is no bar); pulse.bar() -> the bar that moved last, while its loop runs.
+-- pulse.now() -> the number of the step: what was told; else that of the last line of metrics, and the steps of bars since (of loaders
+-- where there is no bar); pulse.bar() -> the bar that moved last, while its loop runs.
 function pulse.now() return exact or base + (bars > 0 and bars or batches) end
 function pulse.bar() return bar and not bar.ended and bar or nil end
 
