@@ -1,9 +1,11 @@
 -- picture: pictures in the terminal (%img): by kitty's protocol or sixel where the terminal says that it has them, else by half blocks, two
 -- pixels to a character; without colours by characters alone (plot.tiles).
 local term = require "mascon.term"
+local text = require "mascon.text"
 local picture = {}
 
 local ESC = "\27"
+local WAYS = { kitty = true, sixel = true, blocks = true, text = true }
 
 -- ---- what the terminal can -----------------------------------------------------------------------------------------------------------
 
@@ -11,8 +13,11 @@ local ESC = "\27"
 -- to "which device are you".
 function picture.way()
   if not term.colours(1) or not term.utf8() then return "text" end
-  local env = os.getenv
-  if env "MASCON_IMG" then return env "MASCON_IMG" end
+  local env, asked = os.getenv, os.getenv "MASCON_IMG"
+  if asked and asked ~= "" then
+    if not WAYS[asked] then error("MASCON_IMG: expected kitty, sixel, blocks or text, got " .. text.show(asked), 0) end
+    return asked
+  end
   local inside = env "TMUX" or (env "TERM" or ""):find "^screen" or (env "TERM" or ""):find "^tmux"
   if not inside and ((env "TERM" or ""):find "kitty" or env "KITTY_WINDOW_ID" or env "TERM_PROGRAM" == "ghostty") then return "kitty" end
   local answer = term.ask(ESC .. "[c", "c", 0.2)
@@ -39,13 +44,13 @@ end
 -- kitty's protocol: the PNG file in pieces of 4,096 letters.
 local function kitty(x)
   local ms = require "mascon"
-  local path = os.tmpname() .. ".png"
+  local name = os.tmpname()
+  local path = name .. ".png"
+  local guard <close> = setmetatable({}, { __close = function() os.remove(path) os.remove(name) end })
   ms.image.save(path, x)
   local f = assert(io.open(path, "rb"))
   local data = base64(f:read "a")
   f:close()
-  os.remove(path)
-  os.remove((path:gsub("%.png$", "")))
   local out = {}
   for i = 1, #data, 4096 do
     local more = i + 4096 <= #data and 1 or 0

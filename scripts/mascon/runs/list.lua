@@ -1,13 +1,17 @@
 -- runs/list: finds the folders of runs and reads how they stand, for `mascon ps`, `plot` and `set`. Nothing is written, and what cannot be
 -- read is taken as absent: the folder may be one that another machine made, or that is being written.
+local files = require "mascon.runs.files"
 local json = require "mascon.json"
-local log = require "mascon.log"
 local status = require "mascon.runs.status"
 local system = require "mascon.system"
 local text = require "mascon.text"
 local list = {}
 
 local DEEP, MOST = 4, 3000 -- how deep runs are looked for, and in how many folders
+
+-- Is this entry of a line of metrics a figure, and not where it was taken?
+local PLACES = { epoch = true, step = true, seconds = true, time = true, net_epoch = true }
+function list.is_figure(name, v) return type(v) == "number" and type(name) == "string" and not PLACES[name] end
 
 local function read(path)
   local f = io.open(path, "rb")
@@ -19,7 +23,7 @@ end
 
 -- The lines of a .jsonl file as tables; none where there is no such file.
 function list.lines(path)
-  local ok, rows = pcall(log.read_lines, path)
+  local ok, rows = pcall(files.read_lines, path)
   return ok and rows or {}
 end
 

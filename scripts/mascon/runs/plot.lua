@@ -8,8 +8,6 @@ local term = require "mascon.term"
 local text = require "mascon.text"
 local width = require "mascon.width"
 
-local NOT = { epoch = true, step = true, seconds = true, time = true, net_epoch = true }
-
 local function fail(code, fmt, ...)
   error(setmetatable({ exit_code = code, plain = true, message = "plot: " .. fmt:format(...) },
     { __tostring = function(e) return e.message end }), 0)
@@ -29,7 +27,7 @@ local function metrics(sources)
   for _, s in ipairs(sources) do
     for _, row in ipairs(s.rows) do
       for name, v in pairs(row) do
-        if type(v) == "number" and type(name) == "string" and not NOT[name] then known[name] = true end
+        if list.is_figure(name, v) then known[name] = true end
       end
     end
   end

@@ -37,7 +37,6 @@ local function far(d)
 end
 
 local FIRST = { "loss", "train_loss", "val_loss", "accuracy", "val_accuracy", "mse" }
-local NOT = { epoch = true, step = true, seconds = true, time = true, net_epoch = true }
 
 -- Up to three figures of the last line.
 local function figures(d)
@@ -45,7 +44,7 @@ local function figures(d)
   local seen = {}
   for _, name in ipairs(text.keys(last)) do names[#names + 1] = name end
   for _, name in ipairs(names) do
-    if number(last[name]) and not NOT[name] and not seen[name] and #parts < 3 then
+    if list.is_figure(name, last[name]) and not seen[name] and #parts < 3 then
       seen[name] = true
       parts[#parts + 1] = ("%s %.4g"):format(name, last[name])
     end
