@@ -31,25 +31,23 @@ DEVICE float load(bf16 v) { return ms_bf16_to_f32(v.bits); }
 DEVICE float load(f16 v) { return ms_f16_to_f32(v.bits); }
 DEVICE uint8_t load(flag v) { return v.v; }
 
-template <class F> struct is_float { static constexpr bool yes = ms_type<F>::f32 || ms_type<F>::f64; };
-
 template <class F> DEVICE void store(float *o, F v) { *o = (float)v; }
 template <class F> DEVICE void store(double *o, F v) { *o = (double)v; }
 template <class F> DEVICE void store(bf16 *o, F v) { o->bits = ms_f32_to_bf16((float)v); }
 template <class F> DEVICE void store(f16 *o, F v) { o->bits = ms_f32_to_f16((float)v); }
 template <class F> DEVICE void store(flag *o, F v) { o->v = v != 0; }
 template <class F> DEVICE void store(int64_t *o, F v) {
-  if constexpr (is_float<F>::yes)
+  if constexpr (is_real<F>::yes)
     *o = v != v ? 0 : v >= (F)9223372036854775808.0 ? INT64_MAX : v <= (F)-9223372036854775808.0 ? INT64_MIN : (int64_t)v;
   else *o = (int64_t)v;
 }
 template <class F> DEVICE void store(int32_t *o, F v) {
-  if constexpr (is_float<F>::yes)
+  if constexpr (is_real<F>::yes)
     *o = v != v ? 0 : (double)v >= 2147483648.0 ? INT32_MAX : (double)v <= -2147483648.0 ? INT32_MIN : (int32_t)v;
   else *o = (int32_t)v;
 }
 template <class F> DEVICE void store(uint8_t *o, F v) {
-  if constexpr (is_float<F>::yes) *o = v >= 255 ? 255 : v >= 0 ? (uint8_t)v : 0;
+  if constexpr (is_real<F>::yes) *o = v >= 255 ? 255 : v >= 0 ? (uint8_t)v : 0;
   else *o = (uint8_t)v;
 }
 

@@ -9,7 +9,7 @@
 #include "driver.h"
 #include "params.h"
 
-#define MS_CUDA_IMAGES(IMAGE) IMAGE(elementwise) IMAGE(copy) IMAGE(create)
+#define MS_CUDA_IMAGES(IMAGE) IMAGE(elementwise) IMAGE(copy) IMAGE(create) IMAGE(reduce) IMAGE(matmul)
 
 typedef enum ms_cuda_image {
 #define IMAGE(name) MS_CUDA_##name,

@@ -5,12 +5,24 @@
 #ifndef KERNEL
 #define KERNEL(name, params)   extern "C" __global__ void name(const __grid_constant__ params p)
 #define DEVICE                 static __device__ inline
+#define DEVICE_MEMBER          __device__ inline
+#define SHARED(T, name, count) __shared__ T name[count]
 #define MS_F                   static __device__ inline __attribute__((always_inline))
 #define MS_SLOW                static __device__ __noinline__ __attribute__((unused))
 #define ROLLED _Pragma("unroll 1")
 #endif
 #include "params.h"
 #include "../math.h"
+
+template <class T> struct is_real {
+  static constexpr bool yes = ms_type<T>::f32 || ms_type<T>::f64;
+};
+template <bool B, class T, class F> struct if_else {
+  typedef T type;
+};
+template <class T, class F> struct if_else<false, T, F> {
+  typedef F type;
+};
 
 /* The places i that a thread has in a loop over n: all threads of the grid take turns. Not unrolled: there are many kernels. */
 #define EACH_PLACE(i, n)                                                                                                           \

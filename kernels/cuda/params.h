@@ -16,6 +16,25 @@ typedef struct each_params {
   int rank, size[MS_CUDA_OPERANDS]; /* bytes of an element */
 } each_params;
 
+/* Reductions: result k is made of the n terms x[k, r]; k counts through the dimensions that are kept, r through the others. */
+typedef struct reduce_params {
+  const void *x;
+  void *to;
+  int64_t kept_n, n;
+  int64_t kept_shape[MS_CUDA_RANK], kept_stride[MS_CUDA_RANK], shape[MS_CUDA_RANK], stride[MS_CUDA_RANK];
+  int kept_rank, rank;
+  double scale;
+} reduce_params;
+
+/* Products a (m x k) times b (k x n) for each of a batch; strides count elements, and the result is contiguous. */
+typedef struct matmul_params {
+  const void *a, *b;
+  void *to;
+  int64_t m, n, k, batch, a_row, a_column, b_row, b_column;
+  int64_t batch_shape[MS_CUDA_RANK], a_batch[MS_CUDA_RANK], b_batch[MS_CUDA_RANK];
+  int batch_rank;
+} matmul_params;
+
 /* Sequences: element i is first + i * by in whole numbers, or start + i * step, and of linspace `last` at n - 1. */
 typedef struct sequence_params {
   void *to;

@@ -27,6 +27,7 @@ void emulated_register(const char *name, size_t bytes, void (*run)(const void *p
 #define __syncthreads()    emulated_barrier(__FILE__, __LINE__, __COUNTER__)
 #define __trap()           emulated_trap(__FILE__, __LINE__)
 #define SHARED(T, name, n) T *const name = (T *)emulated_shared((n) * sizeof(T), __COUNTER__)
+#define DEVICE_MEMBER      inline
 #define DEVICE             static inline
 #define ROLLED
 #define KERNEL(name, params)                                                                                                       \

@@ -118,8 +118,10 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice d) {
 CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) { return *c = (CUcontext)(uintptr_t)(d + 1), 0; }
 CUresult cuCtxSetCurrent(CUcontext c) { return !c; }
 CUresult cuStreamCreate(CUstream *s, unsigned flags) {
+  static struct CUstream_st streams[16];
+  static int n;
   (void)flags;
-  return (*s = calloc(1, sizeof **s)) ? 0 : CUDA_OUT_OF_MEMORY;
+  return n < 16 ? *s = &streams[n++], 0 : CUDA_OUT_OF_MEMORY;
 }
 CUresult cuStreamSynchronize(CUstream s) { return drain(s), dead; }
 
