@@ -15,7 +15,8 @@ static bool is_method(const ms_op *op) { return op->n_arg && op->arg[0].is_tenso
  * In a function of the library's, such as a layer's forward, it may be that one that was called with a dot. */
 static const char *dot_hint(lua_State *L, const ms_op *op, const ms_arg *a) {
   lua_Debug ar;
-  if (a != op->arg || !is_method(op) || !lua_getstack(L, 1, &ar) || !lua_getinfo(L, "S", &ar)) return "";
+  const bool swallowed = a == op->arg + 1 && lua_type(L, 1) == LUA_TNUMBER; /* x.pow(2): the number went to x */
+  if ((a != op->arg && !swallowed) || !is_method(op) || !lua_getstack(L, 1, &ar) || !lua_getinfo(L, "S", &ar)) return "";
   if (strncmp(ar.source, "=mascon/", 8)) return lua_pushfstring(L, "; write x:%s(...), or ms.%s(x, ...)", op->name, op->name);
   const char *name = lua_getlocal(L, &ar, 1);
   const bool dot = name && !strcmp(name, "self") && msl_to(L, -1);

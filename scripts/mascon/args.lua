@@ -253,6 +253,16 @@ function args.convert(o, name, s)
   return nil, (v.message:gsub(" %(%-%-help lists the options%)$", ""):gsub("^[^:]*: ", ""))
 end
 
+-- Options as text: their names and values, in the order of --help.
+local function shown(o)
+  local out = {}
+  for _, option in ipairs(specs[o].options) do
+    local v = rawget(o, option.name)
+    if v ~= nil then out[#out + 1] = option.name .. " = " .. text.show(v) end
+  end
+  return "options: " .. table.concat(out, ", ")
+end
+
 -- Reading an option that does not exist is a slip of the pen: it raises. (An option without a default reads nil.)
 local function result(spec)
   local values = {}
@@ -260,7 +270,7 @@ local function result(spec)
     local d = o.kind.default
     values[o.name] = type(d) == "table" and table.move(d, 1, #d, 1, {}) or d
   end
-  local meta = { __name = Options.__name }
+  local meta = { __name = Options.__name, __tostring = shown }
   meta.__index = function(_, key)
     if type(key) ~= "string" or spec.by_name[key] then return nil end
     local names = {}

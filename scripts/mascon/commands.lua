@@ -103,10 +103,21 @@ local function own_globals()
   return names
 end
 
+-- A table without a name of its own, by what it holds.
+local function table_words(v)
+  if type(v) ~= "table" or debug.getmetatable(v) then return "a table" end
+  local names, n = 0, rawlen(v)
+  for _ in next, v do names = names + 1 end
+  names = math.max(0, names - n)
+  if n > 0 and names == 0 then return ("a list of %d"):format(n) end
+  return n == 0 and ("a table of %d"):format(names) or ("a table of %d, and %d by name"):format(n, names)
+end
+
 local function one_line(v)
   local ok, s = pcall(require "mascon.prompt".text, v)
   s = ok and type(s) == "string" and s:match "[^\n]*" or type(v)
-  if s == "{" then s = "a table" end
+  if s == "{" then s = table_words(v) end
+  if ms.nn.is_module(v) then s = s:gsub("%s%s+([%d,]+)$", ": %1 parameters") end
   return #s > 70 and s:sub(1, (utf8.offset(s, 0, 68) or 68) - 1) .. "..." or s
 end
 

@@ -271,7 +271,10 @@ local function read_shared(what, model, o, needs_loss)
       options.raise("%s: metrics: expected a table of functions by name, got %s", what, states.word(o.metrics))
     end
     for name, f in pairs(o.metrics) do
-      if type(name) ~= "string" then options.raise("%s: metrics: expected functions by name, got an entry [%s]", what, tostring(name)) end
+      if type(name) ~= "string" then
+        options.raise("%s: metrics: expected functions by name, { accuracy = function(output, target) ... end }, got %s at [%s]", what,
+          type(f) == "string" and text.show(f) or states.word(f), tostring(name))
+      end
       if name == "loss" then options.raise("%s: metrics.loss: the loss is logged under this name; expected another one", what) end
       check_function(what, "metrics." .. name, f)
     end

@@ -34,7 +34,14 @@ local function brief(e)
   local gives = e.signature:match "%-> ?(.*)$"
   if not told and gives and (e.text == "" or gives:find "^the %w+ " or gives:find "^an? %w+ " or gives:find "^where ") then told = gives end
   local s = told or e.text:gsub("%s+", " ")
-  return s:match "^(.-)[%.;] " or s:match "^(.-)%.$" or s
+  local from = 1
+  while true do -- neither "N x C x ..." nor "et al." ends a sentence
+    local at, after = s:find("[%.;]%f[ \0]", from)
+    if not at then return s end
+    local word = s:sub(1, at):match "%S*$"
+    if word ~= "al." and not word:find "%.%.$" then return s:sub(1, at - 1) end
+    from = after + 1
+  end
 end
 
 -- "name  what it is", one line each, in columns.
@@ -241,13 +248,15 @@ local function operations()
 end
 
 local function overview()
-  return table.concat({
+  local lines = {
     "?NAME explains one: ?softmax ?nn.linear ?optim.adam ?x:item, and a variable of yours: ?model",
     ("operations: %d, such as matmul conv2d softmax, as ms.softmax(x) or x:softmax(); ?operations lists them"):format(#operations()),
     "rooms: ?nn ?optim ?optim.lr_scheduler ?ml ?data ?transforms ?plot ?image ?checkpoint ?meter ?args ?json",
     "objects: ?x a tensor, ?m a module, ?o an optimizer, ?ds a data set, ?loader, ?run, ...",
     "more: ?ms.tensor ?ms.grad ?ms.no_grad ?ms.compile ?ms.fit ?ms.sweep ?ms.run ?ms.save ?ms.load ?ms.seed; ?functions lists those of ms",
-    "??word searches names and texts" }, "\n")
+    "??word searches names and texts" }
+  for i, line in ipairs(lines) do lines[i] = paragraph(line, "", "  ") end
+  return table.concat(lines, "\n")
 end
 
 -- ??word: the records whose name, or else whose text, has the words; names first.

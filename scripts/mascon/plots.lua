@@ -46,10 +46,10 @@ for name, draw in pairs(kinds) do
         error(says:format(name, name, EXAMPLE[name] or "y", got), 0)
       end
       local figure = draw(o)
-      return figure and gnuplot.draw(figure, o)
+      return figure and gnuplot.draw(figure, o) or nil
     end)
     if not ok then error(result, 2) end
-    return result
+    if result then return result end -- what is drawn in the terminal gives nothing, so that the prompt prints no nil below it
   end
 end
 

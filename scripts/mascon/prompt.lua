@@ -28,8 +28,8 @@ end
 function prompt.help(line)
   local asked = line:match "^%s*%?(.*)$"
   if asked:match "^%s*$" then
-    print("Tab completes names, fields and methods; an expression prints its value. Ctrl-C stops the running command or drops the line;")
-    print("exit, quit or Ctrl-D leave.")
+    print "Tab completes names, fields and methods; an expression prints its value."
+    print "Ctrl-C stops the running command or drops the line; exit, quit or Ctrl-D leave."
   end
   print(require("mascon.help").typed(asked, live))
 end

@@ -34,6 +34,7 @@ function web.fetch(set, wanted, names)
   local known = web.sets[set]
   if not wanted then return nil, "nothing was downloaded: download = false" end
   if download.offline() then return nil, "nothing was downloaded: MASCON_OFFLINE is set" end
+  if system.sandboxed() then return nil, "nothing was downloaded: mascon --sandbox has no network" end
   local cache = places.cache_folder()
   if not cache then return nil, "nothing was downloaded: there is no cache folder, as neither XDG_CACHE_HOME nor HOME is set" end
   local folder = cache .. "/" .. set

@@ -147,3 +147,40 @@ function TestNewcomer.test_tensors_are_no_texts_and_no_tables()
   fails('dtype = "i64"', ms.data.tensors, { x, ms.tensor { 1, 2 } })
   fails('dtype = "i64"', nn.cross_entropy, ms.ones { 2, 2 }, ms.tensor { 1, 2 })
 end
+
+function TestNewcomer.test_a_dot_for_a_colon()
+  local x = ms.ones { 2 }
+  fails("pow: argument y is missing; write x:pow(...), or ms.pow(x, ...)", function() return x.pow(2) end)
+  local Net = nn.class "Net"
+  function Net:init() self.mu = nn.linear(2, 1) end
+  fails("a module in a field is called with a dot: m.layer(x)", function() return Net():mu(x) end)
+  lu.assertEquals(Net().mu(x).shape, { 1 })
+end
+
+function TestNewcomer.test_metrics_want_names()
+  local set = ms.data.tensors { ms.rand { 4, 2 }, ms.randint(1, 2, { 4 }) }
+  fails("{ accuracy = function(output, target) ... end }, got 'accuracy' at [1]", ms.fit, nn.linear(2, 2),
+    { train = set, loss = nn.cross_entropy, metrics = { "accuracy" } })
+end
+
+function TestNewcomer.test_pca_fits_and_transforms_at_once()
+  local x = ms.rand { 10, 3 }
+  local pca = ms.ml.pca { components = 2 }
+  lu.assertTrue(pca:fit_transform(x):allclose(pca:transform(x)))
+end
+
+-- A line of a list is a whole sentence: dots that stand for dimensions, or behind "al", end none.
+function TestNewcomer.test_lines_of_a_list_are_whole()
+  local list = ms.help "nn"
+  for line in list:gmatch "[^\n]+" do
+    lu.assertNil(line:match "[^%.]%.%.$", line)
+    lu.assertNil(line:match "%f[%w]al$", line)
+  end
+  lu.assertStrContains(list, "... x C r r x H x W to ... x C x H r x W r")
+end
+
+function TestNewcomer.test_options_print_their_values()
+  local o = ms.args.parse({ lr = 0.1, name = "a", quick = false }, {}, { "--lr", "0.5" })
+  local s = tostring(o)
+  for _, part in ipairs { "lr = 0.5", "name = 'a'", "quick = false" } do lu.assertStrContains(s, part) end
+end

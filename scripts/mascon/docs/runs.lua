@@ -15,8 +15,8 @@ ms.fit(model, { train =, validation =, epochs = 1, batch = 64, loss =, optimizer
   on_fit_end.
   > local net = nn.linear(4, 2)
   > local set = data.tensors { ms.rand { 20, 4 }, ms.randint(1, 2, { 20 }) }
-  > local history = ms.fit(net, { train = set, epochs = 2, batch = 10, loss = nn.cross_entropy, verbose = false, progress = false,
-  >   optimizer = optim.sgd(net:parameters(), { lr = 0.1 }) })
+  > local history = ms.fit(net, { train = set, epochs = 2, batch = 10, loss = nn.cross_entropy,
+  >   optimizer = optim.sgd(net:parameters(), { lr = 0.1 }), verbose = false, progress = false })
   > #history
 ms.validate(model, { validation =, loss =, metrics =, logger =, progress =, verbose = }) -> results, name -> number
   One pass over the data in evaluation mode, without gradients; options and hooks (validation_step, on_validation_start, on_validation_end)

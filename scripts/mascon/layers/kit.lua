@@ -28,7 +28,8 @@ function kit.takes_one(m) return m._layer ~= nil and m.forward == m._layer.forwa
 local function call(self, x, ...)
   if x == nil then options.raise("%s: expected a tensor, got nothing", self.__name) end
   if select("#", ...) > 0 and kit.takes_one(self) then
-    options.raise("%s: expected one tensor, got %d arguments", self.__name, 1 + select("#", ...))
+    local field = nn.is_module(x) and select("#", ...) == 1 and "; a module in a field is called with a dot: m.layer(x)" or ""
+    options.raise("%s: expected one tensor, got %d arguments%s", self.__name, 1 + select("#", ...), field)
   end
   return self:forward(x, ...)
 end

@@ -39,6 +39,9 @@ function PCA:transform(X)
   return core.pca_apply(what, model, X, false)
 end
 
+-- pca:fit_transform(X) -> fit, then transform
+function PCA:fit_transform(X) return self:fit(X):transform(X) end
+
 -- pca:inverse(codes) -> N x d: codes components + mean
 function PCA:inverse(codes)
   local what, model = kit.fitted(self, PCA, "inverse")
