@@ -118,6 +118,12 @@ local function add_option(spec, name, default)
   spec.options[#spec.options + 1] = o
 end
 
+-- The script's file name; of code on the command line (mascon -e), which is no name, "script".
+local function script_name()
+  local name = type(arg) == "table" and type(arg[0]) == "string" and arg[0]:match "[^/]*$"
+  return name and name ~= "" and not name:find "[(={\n]" and name or "script"
+end
+
 local function read_spec(defaults, opts)
   if type(defaults) ~= "table" then error("args: expected a table of defaults, got a " .. type(defaults), 0) end
   opts = opts or {}
@@ -128,7 +134,7 @@ local function read_spec(defaults, opts)
     end
   end
   local spec = { options = {}, by_name = {}, describe = {}, range = opts.range or {}, help = opts.help, positional = opts.positional }
-  spec.name = opts.name or (arg and arg[0] and arg[0]:match("[^/]*$")) or "script"
+  spec.name = opts.name or script_name()
   for k, v in pairs(opts.describe or {}) do spec.describe[k] = v end
   local order = {}
   for _, entry in ipairs(opts.order or {}) do order[#order + 1] = entry end
@@ -341,8 +347,7 @@ local device = kind { what = "cpu, cuda, cuda:N or auto", hint = "cpu|cuda|auto"
 
 local function standard(defaults, opts)
   local all, o, order, describe, range = {}, {}, {}, {}, {}
-  local name = opts and opts.name or (arg and arg[0] or "script")
-  name = name:match("[^/]*$"):gsub("%.lua$", "")
+  local name = (opts and opts.name or script_name()):match("[^/]*$"):gsub("%.lua$", "")
   local base = { epochs = 5, batch = 64, lr = 1e-3, seed = 1, device = device, data = args.string, out = "runs/" .. name,
     quick = false, resume = false }
   for k, v in pairs(base) do all[k] = v end

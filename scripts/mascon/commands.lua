@@ -117,7 +117,7 @@ local function one_line(v)
   local ok, s = pcall(require "mascon.prompt".text, v)
   s = ok and type(s) == "string" and s:match "[^\n]*" or type(v)
   if s == "{" then s = table_words(v) end
-  if ms.nn.is_module(v) then s = s:gsub("%s%s+([%d,]+)$", ": %1 parameters") end
+  if require "mascon".nn.is_module(v) then s = s:gsub("%s%s+([%d,]+)$", ": %1 parameters") end
   return #s > 70 and s:sub(1, (utf8.offset(s, 0, 68) or 68) - 1) .. "..." or s
 end
 

@@ -184,3 +184,12 @@ function TestNewcomer.test_options_print_their_values()
   local s = tostring(o)
   for _, part in ipairs { "lr = 0.5", "name = 'a'", "quick = false" } do lu.assertStrContains(s, part) end
 end
+
+function TestNewcomer.test_code_on_the_command_line_names_no_folder()
+  local before = rawget(_G, "arg")
+  rawset(_G, "arg", { [0] = "local o = ms.args.standard { lr = 1 } print(o)" })
+  local ok, o = pcall(ms.args.standard, { lr = 1 })
+  rawset(_G, "arg", before)
+  lu.assertTrue(ok, tostring(o))
+  lu.assertEquals(o.out, "runs/script")
+end
