@@ -23,7 +23,7 @@ says() { # says TEXT COMMAND...: succeeds and prints just that
 }
 
 check 'make install' make --no-print-directory install PREFIX="$prefix" BUILD="$BUILD" ${SAN:+SAN=1}
-for file in bin/mascon lib/lua/5.4/mascon.so lib/libmascon.so lib/libmascon.a include/mascon.h share/man/man1/mascon.1; do
+for file in bin/mascon lib/lua/5.4/mascon.so lib/libmascon.so lib/libmascon_cuda.so lib/libmascon.a include/mascon.h share/man/man1/mascon.1; do
   check "installed $file" test -s "$prefix/$file"
 done
 check 'installed the Lua part' diff -r scripts/mascon "$prefix/share/mascon" --exclude=examples --exclude=tutorial --exclude=stubs --exclude=html
