@@ -193,3 +193,12 @@ function TestNewcomer.test_code_on_the_command_line_names_no_folder()
   lu.assertTrue(ok, tostring(o))
   lu.assertEquals(o.out, "runs/script")
 end
+
+function TestNewcomer.test_loops_of_python_on_one_line()
+  local explain = require "mascon.explain"
+  local hints = { ["for i in range(10): print(i)"] = "write for i = 1, n do", ["while True: run()"] = "write while x do ... end" }
+  for code, hint in pairs(hints) do
+    local _, message = load(code, "=code")
+    lu.assertStrContains(explain.syntax(message, code, true) or "no hint", hint)
+  end
+end

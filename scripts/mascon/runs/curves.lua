@@ -163,7 +163,8 @@ function curves.draw(list, opts)
   local name = opts.xlabel or ""
   for _, v in ipairs(ticks(left, right, w // 14)) do
     local column = margin + 2 + scale_x(v) // (opts.dots and 2 or 1) - #word(v) // 2
-    if column > at and column + #word(v) + #name + 2 <= opts.columns then
+    local whole = v == v // 1 or right - left < 1 -- there is no epoch 1.5
+    if whole and column > at and column + #word(v) + #name + 2 <= opts.columns then
       below = below .. (" "):rep(column - at) .. word(v)
       at = column + #word(v)
     end
