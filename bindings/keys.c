@@ -1,6 +1,7 @@
 /* keys.c -- recall by beginnings, and bracketed paste (keys.h). */
 #include "keys.h"
 #include <lauxlib.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +81,14 @@ static unsigned char on_down(EditLine *el, int ch) {
 
 /* ---- paste ------------------------------------------------------------------------------------------------------- */
 
-/* What comes until the terminal says that the paste ends, without control characters but tabs and line ends; NULL: no memory. */
+/* Ctrl-C by itself, not one among pasted letters: nothing comes within 0.1 s of it. */
+static bool alone(wchar_t c) {
+  struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+  return c == 3 && poll(&in, 1, 100) == 0;
+}
+
+/* What comes until the terminal says that the paste ends, without control characters but tabs and line ends; NULL: no memory. Where
+ * the end was lost on the way, Ctrl-C is the end, and drops the line as ever. */
 static wchar_t *read_paste(EditLine *el, size_t *length) {
   static const wchar_t end[] = L"\033[201~";
   const size_t tail = sizeof end / sizeof *end - 1;
@@ -91,6 +99,10 @@ static wchar_t *read_paste(EditLine *el, size_t *length) {
       wchar_t *more = realloc(text, (room *= 2) * sizeof *text);
       if (!more) free(text);
       if (!(text = more)) break;
+    }
+    if (alone(c)) {
+      el_push(el, "\003");
+      break;
     }
     if (c == L'\r') c = L'\n';
     text[n++] = c;

@@ -103,6 +103,16 @@ static int fits(const program_options *o, const char *limit) {
   return MS_EXIT_USAGE;
 }
 
+/* Walls that somebody asks for too late are none: --sandbox behind the script would be the script's own. -1 to go on. */
+static int not_too_late(int argc, char **argv, int first) {
+  for (int i = first; i < argc; i++)
+    if (!strcmp(argv[i], "--sandbox")) {
+      fputs("mascon: --sandbox stands before the script or -e (`mascon -- SCRIPT --sandbox` leaves it to the script)\n", stderr);
+      return MS_EXIT_USAGE;
+    }
+  return -1;
+}
+
 /* Take `-e CODE` at argv[*i]. What follows is the code's arguments, unless it is one more -e, or -i. -1 to go on. */
 static int read_code(int argc, char **argv, int *i, program_options *o) {
   if (*i + 1 >= argc) {
@@ -121,6 +131,7 @@ static int read_code(int argc, char **argv, int *i, program_options *o) {
 /* Fill o; -1 to go on, else the code to exit with. */
 static int read_options(int argc, char **argv, program_options *o) {
   const char *limit = NULL;
+  bool all_told = false; /* by -- */
   int i = 1;
   for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
     const char *a = argv[i];
@@ -146,13 +157,16 @@ static int read_options(int argc, char **argv, program_options *o) {
       fputs(usage_text, stdout);
       return 0;
     } else if (!strcmp(a, "--")) {
-      i++;
+      i++, all_told = true;
       break;
     } else if (!strcmp(a, "-e")) {
       int code = read_code(argc, argv, &i, o);
       if (code >= 0) return code;
       while (i + 1 < argc && !strcmp(argv[i + 1], "-i")) o->prompt = true, o->first = ++i;
-      if (i + 1 >= argc || strcmp(argv[i + 1], "-e")) return fits(o, limit);
+      if (i + 1 >= argc || strcmp(argv[i + 1], "-e")) {
+        code = not_too_late(argc, argv, i + 1);
+        return code < 0 ? fits(o, limit) : code;
+      }
     } else {
       fprintf(stderr, "mascon: unknown option %s (mascon --help lists them)\n", a);
       return MS_EXIT_USAGE;
@@ -169,6 +183,7 @@ static int read_options(int argc, char **argv, program_options *o) {
   if (code) return code;
   o->first = i;
   if (o->module) return fits(o, limit);
+  if (!o->sandbox.on && !all_told && (code = not_too_late(argc, argv, i + 1)) >= 0) return code;
   if (i < argc) o->script = argv[i];
   else if (!o->prompt) {
     if (isatty(STDIN_FILENO)) o->prompt = true;

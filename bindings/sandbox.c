@@ -60,7 +60,9 @@ static void time_over(int signal) {
   _exit(MS_EXIT_TIME);
 }
 
+/* Time ends the process at once, so that what was printed must not wait in a buffer: a line of it goes out as a whole. */
 static bool limits(const ms_sandbox *s) {
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
   snprintf(time_text, sizeof time_text, "\nmascon: the script's time is over (--time %g seconds)\n", s->seconds);
   struct sigaction action = {.sa_handler = time_over};
   const double whole = floor(s->seconds);

@@ -54,9 +54,13 @@ static int term_ask(lua_State *L) {
   raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
   raw.c_cc[VMIN] = 0, raw.c_cc[VTIME] = 0;
   if (tcsetattr(STDIN_FILENO, TCSANOW, &raw)) return 0;
+  struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+  if (poll(&p, 1, 0)) { /* keys that were hit ahead are no answer, and the prompt's */
+    tcsetattr(STDIN_FILENO, TCSANOW, &was);
+    return 0;
+  }
   fflush(stdout);
   bool whole = write(STDOUT_FILENO, question, n) != (ssize_t)n;
-  struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
   while (!whole && got < sizeof answer && poll(&p, 1, wait) > 0 && read(STDIN_FILENO, answer + got, 1) == 1)
     whole = answer[got++] == *end;
   tcsetattr(STDIN_FILENO, TCSANOW, &was);

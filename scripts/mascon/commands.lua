@@ -113,8 +113,8 @@ local function table_words(v)
   return n == 0 and ("a table of %d"):format(names) or ("a table of %d, and %d by name"):format(n, names)
 end
 
-local function one_line(v)
-  local ok, s = pcall(require "mascon.prompt".text, v)
+local function one_line(v, goes_on)
+  local ok, s = pcall(require "mascon.prompt".text, v, goes_on)
   s = ok and type(s) == "string" and s:match "[^\n]*" or type(v)
   if s == "{" then s = table_words(v) end
   if require "mascon".nn.is_module(v) then s = s:gsub("%s%s+([%d,]+)$", ": %1 parameters") end
@@ -126,14 +126,14 @@ command("who", "", "the variables of the session, or of the frame that stands st
   local debugger = package.loaded["mascon.debugger"]
   if debugger and debugger.is_inside() then
     local kinds = debugger.names()
-    for _, name in ipairs(text.keys(kinds)) do
-      print(("%-16s %-8s %s"):format(name, kinds[name], one_line(debugger.value(name))))
+    for i, name in ipairs(text.keys(kinds)) do
+      print(("%-16s %-8s %s"):format(name, kinds[name], one_line(debugger.value(name), i > 1)))
     end
     return
   end
   local names = own_globals()
   if #names == 0 then print "no variables yet" end
-  for _, name in ipairs(names) do print(("%-16s %s"):format(name, one_line(rawget(globals, name)))) end
+  for i, name in ipairs(names) do print(("%-16s %s"):format(name, one_line(rawget(globals, name), i > 1))) end
 end)
 
 -- ---- files ---------------------------------------------------------------------------------------------------------------------------

@@ -136,6 +136,7 @@ function download.download(url, path, given)
   if o.label == "" then o.label = path:match "[^/]*$" end
   if system.kind(path) == "file" and (o.sha256 or o.md5) and not wrong(path, o) then return path end
   if download.offline() then fail("download: %s: MASCON_OFFLINE is set", urls[1]) end
+  if system.sandboxed() then fail("download: %s: mascon --sandbox has no network", urls[1]) end
   local ok, said = download.fetch(urls, path, o)
   if not ok then fail("download: %s is not to be had:\n%s", path:match "[^/]*$", said) end
   return path

@@ -10,7 +10,9 @@ local LEVELS, ITEMS, INNER = 3, 60, 12 -- tables inside tables; entries of the o
 local MOST = 80                        -- entries of all tables together, beyond which inner ones are not opened
 local MOST_KEYS = 20000                -- entries looked at; of more only so many
 local LONG, STRING = 20000, 60         -- bytes of what a __tostring gave; of a text inside a table
-inspect.STEPS = 1e7                    -- instructions of a user's __tostring
+inspect.STEPS = 1e7                    -- instructions of all users' __tostring in what is printed at once; each may take SOME
+local SOME = 1e5
+local spent = 0                        -- of STEPS
 
 local function columns() return math.max(40, math.min(term.columns() or 100, 100)) end
 
@@ -24,16 +26,18 @@ local function of_library(f)
   return info.what == "C" or info.source:sub(1, 8) == "=mascon/"
 end
 
--- f(v) in a coroutine of its own, which is stopped after inspect.STEPS instructions; from then on each instruction raises, so that no pcall
--- of its own keeps it running.
+-- f(v) in a coroutine of its own, which is stopped when inspect.STEPS instructions are spent; from then on each instruction raises, so that
+-- no pcall of its own keeps it running.
 local function guarded(f, v)
   local function call() return f(v) end
   local co = coroutine.create(call)
   local function stop()
+    spent = spent + SOME
+    if spent < inspect.STEPS then return end
     debug.sethook(co, stop, "", 1)
     error("it does not end", 0)
   end
-  debug.sethook(co, stop, "", inspect.STEPS)
+  debug.sethook(co, stop, "", SOME)
   local ok, s = coroutine.resume(co)
   debug.sethook(co)
   if coroutine.status(co) == "suspended" then
@@ -280,8 +284,9 @@ end
 
 -- ---- what the prompt prints ------------------------------------------------------------------------------------------------------------
 
--- Any value as the prompt shows it. A text of several lines is itself.
-function inspect.text(v)
+-- Any value as the prompt shows it. A text of several lines is itself. goes_on: it is part of what is printed at once.
+function inspect.text(v, goes_on)
+  if not goes_on then spent = 0 end
   local kind = type(v)
   if kind == "string" then
     if v:find("\n", 1, true) then return text.visible(cut(v), true) end
@@ -298,7 +303,7 @@ end
 function inspect.results(...)
   local out, long = table.pack(...), false
   for i = 1, out.n do
-    out[i] = inspect.text(out[i])
+    out[i] = inspect.text(out[i], i > 1)
     long = long or out[i]:find("\n", 1, true) ~= nil
   end
   return table.concat(out, long and "\n" or "\t", 1, out.n)

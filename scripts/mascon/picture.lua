@@ -9,6 +9,8 @@ local WAYS = { kitty = true, sixel = true, blocks = true, text = true }
 
 -- ---- what the terminal can -----------------------------------------------------------------------------------------------------------
 
+local answer -- of the terminal
+
 -- "kitty", "sixel", "blocks" or "text". Terminals with kitty's protocol are known by their environment; sixel is attribute 4 of the answer
 -- to "which device are you".
 function picture.way()
@@ -20,7 +22,7 @@ function picture.way()
   end
   local inside = env "TMUX" or (env "TERM" or ""):find "^screen" or (env "TERM" or ""):find "^tmux"
   if not inside and ((env "TERM" or ""):find "kitty" or env "KITTY_WINDOW_ID" or env "TERM_PROGRAM" == "ghostty") then return "kitty" end
-  local answer = term.ask(ESC .. "[c", "c", 0.2)
+  answer = answer or term.ask(ESC .. "[c", "c", 0.2) -- once: a terminal stays what it is
   if answer and (answer:match "%[%?([%d;]*)c" or ""):find "%f[%d]4%f[%D]" then return "sixel" end
   return "blocks"
 end
@@ -178,8 +180,8 @@ local function fit(x, width, height)
 end
 
 function picture.show(x)
-  local way = picture.way()
   x = as_bytes(x)
+  local way = picture.way()
   if way == "text" then return require "mascon.plots".tiles { x } end
   local columns, rows = term.columns(1) or 80, term.rows(1) or 24
   if way == "kitty" then

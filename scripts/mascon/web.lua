@@ -33,6 +33,7 @@ web.sets = {
 function web.fetch(set, wanted, names)
   local known = web.sets[set]
   if not wanted then return nil, "nothing was downloaded: download = false" end
+  if system.sandboxed() then return nil, "nothing was downloaded: mascon --sandbox has no network" end
   if download.offline() then return nil, "nothing was downloaded: MASCON_OFFLINE is set" end
   if system.sandboxed() then return nil, "nothing was downloaded: mascon --sandbox has no network" end
   local cache = places.cache_folder()

@@ -157,6 +157,19 @@ function TestInspect.test_what_a_tostring_may_do()
   lu.assertStrContains(text(object { __name = "mascon.run" }), "mascon.run: 0x") -- another's, of that name
 end
 
+function TestInspect.test_many_endless_ones_share_the_time_of_one()
+  local before, n, list = inspect.STEPS, 0, {}
+  local back <close> = setmetatable({}, { __close = function() inspect.STEPS = before end }) -- luacheck: ignore back
+  inspect.STEPS = 1e6
+  for i = 1, 30 do
+    list[i] = object { __tostring = function()
+      while true do n = n + 1 end
+    end }
+  end
+  lu.assertEquals(select(2, text(list):gsub("it does not end", "")), 30)
+  lu.assertTrue(n > 0 and n < 3e6, n)
+end
+
 function TestInspect.test_an_endless_tostring_is_stopped()
   local before = inspect.STEPS
   local back <close> = setmetatable({}, { __close = function() inspect.STEPS = before end }) -- luacheck: ignore back

@@ -78,6 +78,7 @@ ends_in() { # RC TEXT CODE
   [ $rc -eq "$1" ] && grep -q -- "$2" "$top/said"
 }
 check 'time: a loop' ends_in 124 'time is over (--time 0.5 seconds)' 'while true do end'
+check 'time: what was printed is not lost' ends_in 124 'so far' 'print "so far" while true do end'
 check 'time: in pcall' ends_in 124 'time is over' 'while true do pcall(error) end'
 check 'time: a pattern' ends_in 124 'time is over' 'print(("a"):rep(40):find(("a*"):rep(30) .. "b"))'
 check 'time: in C' ends_in 124 'time is over' 'local x = ms.randn { 2000, 2000 } while true do x = x:matmul(x) end'
@@ -107,6 +108,10 @@ check 'data that are not there' says 'none-such' --sandbox "$top/honest.lua" --d
 check 'limits without walls' says 'limits of --sandbox' --time 5 "$top/honest.lua"
 check 'a size that is none' says 'expected 64M or more' --sandbox --memory 3 "$top/honest.lua"
 check 'a time that is none' says 'expected seconds' --sandbox --time soon "$top/honest.lua"
+check 'behind the script it is no wall' says 'stands before the script' "$top/honest.lua" --sandbox
+check 'behind -e it is no wall' says 'stands before the script' -e 'print(1)' --sandbox
+check 'the script may have it behind --' grep -q '^--sandbox$' <("$MASCON" -- <(echo 'print(arg[1])') --sandbox)
+check 'a download says why not' says 'mascon --sandbox has no network' --sandbox -e 'data.download("http://a.b/c", "c")'
 check 'no prompt' says 'without debug' --sandbox -i "$top/honest.lua"
 check 'no debugger' says 'without debug' --sandbox debug "$top/honest.lua"
 check 'no watch' says 'without debug' --sandbox watch "$top/honest.lua"

@@ -42,6 +42,16 @@ paste_text "$(i=0; while [ $i -lt 60 ]; do printf 'w%d = %d\\n' $i $i; i=$((i + 
 check a_long_paste_has_a_mark '^mascon> \[pasted: 61 lines\]'
 key Enter
 check a_long_paste_runs '^1059$'
+t send-keys -l "$(printf '\033[200~lost = 1')"
+sleep 0.2
+key C-c
+sleep 0.2
+type_line '"a paste without an end is over", rawget(_G, "lost")'
+check ctrl_c_ends_a_paste_whose_end_was_lost '^"a paste without an end is over"	* *nil$'
+type_line 'os.execute "sleep 0.6"; require "mascon.term".ask("\27[c", "c", 0.3) == nil and "no answer"'
+type_line '7 * 7'
+check keys_hit_ahead_are_no_answer '^"no answer"$'
+check keys_hit_ahead_are_kept '^49$'
 type_line 'function fails(n)'
 type_line '  return n.a.b'
 type_line 'end'
