@@ -186,6 +186,7 @@ static void open_terminal(prompt *p) {
   el_set(p->el, EL_ADDFN, "mascon-complete", "complete a name", on_tab);
   /* While a line is edited Ctrl-C and Ctrl-Z are keys like others; a running command gets them as signals. */
   el_set(p->el, EL_SETTY, "-d", "-isig", NULL);
+  el_set(p->el, EL_SETTY, "-d", "-ixon", NULL); /* Ctrl-S does not hold the screen */
   el_set(p->el, EL_BIND, "^C", "mascon-cancel", NULL);
   el_set(p->el, EL_BIND, "\t", "mascon-complete", NULL);
   el_set(p->el, EL_BIND, "^R", "em-inc-search-prev", NULL);

@@ -52,6 +52,9 @@ type_line 'os.execute "sleep 0.6"; require "mascon.term".ask("\27[c", "c", 0.3) 
 type_line '7 * 7'
 check keys_hit_ahead_are_no_answer '^"no answer"$'
 check keys_hit_ahead_are_kept '^49$'
+key C-s
+type_line '"Ctrl-S holds nothing"'
+check ctrl_s_does_not_hold_the_screen '^"Ctrl-S holds nothing"$'
 type_line 'function fails(n)'
 type_line '  return n.a.b'
 type_line 'end'
