@@ -23,9 +23,11 @@ static int make_folders(char *path) {
 const char *ms_history_path(void) {
   static char path[PATH_MAX];
   const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+  struct stat st; /* a home that is not there is not made */
   int n;
   if (state && *state == '/') n = snprintf(path, sizeof path, "%s/mascon/history", state);
-  else if (home && *home == '/') n = snprintf(path, sizeof path, "%s/.local/state/mascon/history", home);
+  else if (home && *home == '/' && !stat(home, &st) && S_ISDIR(st.st_mode))
+    n = snprintf(path, sizeof path, "%s/.local/state/mascon/history", home);
   else return NULL;
   return n > 0 && (size_t)n < sizeof path && make_folders(path) == 0 ? path : NULL;
 }

@@ -111,7 +111,7 @@ function inspect.signature(f)
   if info.what == "C" then return address(f, "function (in C)") end
   local where = info.source:sub(1, 8) == "=mascon/" and "(library)" or ("%s:%d"):format(text.visible(info.short_src), info.linedefined)
   for k, v in next, _G do
-    if rawequal(v, f) and type(k) == "string" then name = k end
+    if rawequal(v, f) and type(k) == "string" and not k:find "^_%d?$" and (not name or k < name) then name = k end
   end
   return ("function%s(%s)  %s"):format(name and " " .. text.visible(name) or "", parameters(f, info), where)
 end

@@ -157,4 +157,10 @@ type_line '%img ms.ones{4, 4}'
 check no_colours_with_no_color '^@@@@@@@@$'
 t capture-pane -p -e | grep -q "$(printf '\033')\[3" && { echo "not ok no_escapes"; failed=1; } || echo "ok no_escapes"
 key C-d
+open "unset XDG_STATE_HOME; export HOME=$work/no-such-home; $program"
+type_line '1 + 41'
+check a_home_that_is_not_there_is_no_hindrance '^42$'
+key C-d
+check and_the_prompt_is_left 'left with code 0'
+[ ! -e "$work/no-such-home" ] && echo "ok and_it_is_not_made" || { echo "not ok and_it_is_not_made"; failed=1; }
 exit $failed
