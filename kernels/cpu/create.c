@@ -44,6 +44,14 @@ enum {
   GROUP = 16 /* blocks that are made at once, each a lane of the processor's vectors */
 };
 
+/* Very many numbers are not waited for when Ctrl-C comes: between groups one in MANY looks, and what has been stopped is no result.
+ */
+enum { LONG = 1 << 24, MANY = 1 << 12 };
+static inline bool stops(int64_t n, int64_t group) { return n > LONG && group % MANY == 0 && ms_interrupted(); }
+static inline int end_of(const ms_call *c) {
+  return ms_view_numel(&c->out[0]) > LONG && ms_interrupted() ? (ms_stopped(c->op->name), -1) : 0;
+}
+
 /* The words of the blocks at counter, counter + 1, ...: word k of block l is w[k][l]. As ms_philox4x32, round by round for all. */
 static inline void philox_group(uint64_t seed, uint64_t counter, uint32_t w[4][GROUP]) {
   uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
@@ -94,6 +102,7 @@ static inline void philox_group(uint64_t seed, uint64_t counter, uint32_t w[4][G
     const int64_t n = ms_view_numel(&c->out[0]), groups = div_up(n, N * GROUP);                                                    \
     const uint64_t seed = c->rng->seed, counter = c->rng->counter;                                                                 \
     MS_PARALLEL(ms_team(n *COST), g, groups, {                                                                                     \
+      if (stops(n, g)) break;                                                                                                      \
       uint32_t w[4][GROUP];                                                                                                        \
       T v[N][GROUP], *to = o + g * N * GROUP;                                                                                      \
       philox_group(seed, counter + (uint64_t)(g * GROUP), w);                                                                      \
@@ -128,7 +137,7 @@ static int run_rand(ms_call *c) {
           v[k][l] = x < top ? x : top;
         })
   }
-  return 0;
+  return end_of(c);
 }
 MS_KERNEL(rand, .run = run_rand, .supports = f32_or_f64);
 
@@ -151,7 +160,7 @@ static int run_randn(ms_call *c) {
   if (c->out[0].dtype == MS_F32)
     DRAW(float, 4, for (int k = 0; k < 4; k += 2) normal_f32(w[k][l], w[k + 1][l], (float)mean, (float)std, &v[k][l], &v[k + 1][l]))
   else DRAW(double, 2, normal_f64(w[0][l], w[1][l], w[2][l], w[3][l], mean, std, &v[0][l], &v[1][l]))
-  return 0;
+  return end_of(c);
 }
 MS_KERNEL(randn, .run = run_randn, .supports = f32_or_f64);
 
@@ -168,7 +177,7 @@ static int run_bernoulli(ms_call *c) {
   if (!(p >= 0 && p <= 1)) return ms_fail("bernoulli: p = %g, expected 0..1", p), -1; /* a live one, in a replay */
   if (!bernoulli[c->out[0].dtype]) return fail_without_loop(c);
   bernoulli[c->out[0].dtype](c, p * 0x1p32); /* exact */
-  return 0;
+  return end_of(c);
 }
 MS_KERNEL(bernoulli, .run = run_bernoulli);
 

@@ -14,6 +14,7 @@ static void G(bernoulli)(const ms_call *c, double below) {
   const uint64_t limit = (uint64_t)ceil(below); /* whole numbers are less than `below` where they are less than this */
   const uint32_t all = limit >> 32 ? 1 : 0, less = (uint32_t)limit;
   MS_PARALLEL(ms_team(n * COST), g, groups, {
+    if (stops(n, g)) break;
     uint32_t w[4][GROUP];
     T v[PER_BLOCK][GROUP], *to = o + g * each;
     philox_group(seed, counter + (uint64_t)(g * GROUP), w);

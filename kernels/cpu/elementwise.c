@@ -165,6 +165,23 @@ static ms_loop choose(const ms_call *c, const walk_inner *loops, int cost) {
   return l;
 }
 
+enum { PIECE = 1 << 23 }; /* elements from one look at ms_interrupted to the next */
+
+/* Piece by piece along the first dimension, so that Ctrl-C does not wait for all of it. */
+static int run_long(const walk *w, walk_inner f, int cost, const char *name) {
+  int64_t inner = 1;
+  for (int i = 1; i < w->rank; i++) inner *= w->shape[i];
+  const int64_t step = inner >= PIECE ? 1 : PIECE / inner;
+  for (int64_t at = 0; at < w->shape[0]; at += step) {
+    if (ms_interrupted()) return ms_stopped(name), -1;
+    walk piece = *w;
+    piece.shape[0] = min_i64(step, w->shape[0] - at);
+    for (int k = 0; k < w->n; k++) piece.base[k] += at * w->stride[k][0] * w->size[k];
+    walk_run(&piece, f, cost);
+  }
+  return 0;
+}
+
 static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
   const ms_view *out = &c->out[0];
   ms_loop l = choose(c, loops, cost);
@@ -185,6 +202,7 @@ static int run_loops(ms_call *c, const walk_inner *loops, int cost) {
   walk_add(&w, out, out);
   for (int k = 0; k < n_in; k++) walk_add(&w, out, &c->in[k]);
   walk_merge(&w, out);
+  if (ms_view_numel(out) > 2 * PIECE) return run_long(&w, f, l.cost, c->op->name);
   walk_run(&w, f, l.cost);
   return 0;
 }

@@ -64,6 +64,10 @@ long product "local x = ms.rand { $side, $side }" 'x:matmul(x)'
 interrupt unprotected_product "local ms = require 'mascon' local x = ms.rand { $side, $side } $go while true do x:matmul(x) end"
 long convolution 'local x, w = ms.rand { 64, 64, 96, 96 }, ms.rand { 128, 64, 5, 5 }' 'ms.conv2d(x, w)'
 
+side=${SAN:+6000} side=${side:-20000}
+long random_numbers '' "ms.randn { $side, $side }"
+long elementwise "local x = ms.zeros { $side, $side // 2 }" 'x:pow(1.7)'
+
 # What cleans up has its time: the file is whole.
 interrupt clean_up_is_done "$go local x <close> = setmetatable({}, {__close = function() for i = 1, 1e4 do end
   local f = io.open('$work/saved', 'w') f:write('saved') f:close() end}) while true do pcall(function() while true do end end) end"
