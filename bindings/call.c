@@ -109,7 +109,7 @@ static int last_level(lua_State *L) {
 }
 
 /* Of a stack deeper than both together only these levels are looked at, at the top and at the bottom. */
-enum { TOP_LEVELS = 256, BOTTOM_LEVELS = 24 }; /* one at the bottom of a million costs some 20 ms */
+enum { TOP_LEVELS = 256, BOTTOM_LEVELS = 16 }; /* one at the bottom of a million costs some 20 ms */
 
 /* The levels to look at, in turn: after `i` of a stack whose deepest is `last`, when the walk began at `first`. */
 static int next_frame(int i, int first, int last) {
@@ -122,15 +122,16 @@ static int next_frame(int i, int first, int last) {
 static void add_traceback(lua_State *L, luaL_Buffer *b, int level, int last, bool quiet_top) {
   const char *want = getenv("MASCON_TRACEBACK");
   bool full = want && !strcmp(want, "full");
-  lua_Debug ar;
-  int script = 0, shown = 0, library = 0, unseen = 0; /* unseen: levels that were left out */
-  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_frame(i, level, last)) {
-    lua_getinfo(L, "S", &ar);
-    script += full || in_script(&ar);
+  lua_Debug frames[TOP_LEVELS + BOTTOM_LEVELS + 2];          /* looked up once */
+  int script = 0, shown = 0, library = 0, unseen = 0, n = 0; /* unseen: levels that were left out */
+  for (int i = level; i <= last && lua_getstack(L, i, &frames[n]); i = next_frame(i, level, last), n++) {
+    lua_getinfo(L, "S", &frames[n]);
+    script += full || in_script(&frames[n]);
     unseen += next_frame(i, level, last) - i - 1;
   }
   luaL_addstring(b, "\ntraceback:");
-  for (int i = level; i <= last && lua_getstack(L, i, &ar); i = next_frame(i, level, last)) {
+  for (int k = 0; k < n; k++) {
+    lua_Debug ar = frames[k];
     lua_getinfo(L, "Slnt", &ar);
     if (!full && !in_script(&ar)) {
       library += in_library(&ar);
