@@ -1,4 +1,5 @@
 -- Checkpoints: several parts and any fields, to the last bit; whole or not at all; what does not fit names the file and changes nothing.
+-- gcstress: every 7
 -- luacheck: globals TestCheckpoint TestCheckpointFits TestCheckpointFields TestCheckpointMemory
 local lu = require "luaunit"
 local ms = require "mascon"

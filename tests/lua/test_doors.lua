@@ -1,5 +1,5 @@
 -- luacheck: globals TestSweep TestProgram TestMetatables
--- gcstress: every 300
+-- gcstress: every 3000
 -- Doors to the system: what the program does with closed streams, bytecode and variables; what no argument may do.
 local checks = require "checks"
 local lu = require "luaunit"

@@ -1,4 +1,5 @@
 -- What the Lua face takes, and that it drops nothing in silence: lists with named keys, options, shapes as values, names with hints.
+-- gcstress: every 10
 local ms = require "mascon"
 local lu = require "luaunit"
 local fails = require("checks").fails
