@@ -56,12 +56,12 @@ check 'its first experiment says its options' bare "$home/bin/mascon" "$home/sha
 # shellcheck disable=SC2016
 check 'the rockspec names what is built' "$BUILD/mascon" -e '
   local rock, build = {}, arg[1]
-  assert(loadfile("mascon-scm-1.rockspec", "t", rock))()
+  assert(loadfile("bindings/mascon-scm-1.rockspec", "t", rock))()
   assert(rock.package == "mascon" and rock.build.type == "make")
   for _, kind in pairs(rock.build.install) do
     for _, file in pairs(kind) do assert(io.open((file:gsub("^build/", build .. "/")), "rb")):close() end
   end' "$BUILD"
 if command -v luarocks >/dev/null; then
-  check 'luarocks accepts the rockspec' luarocks lint mascon-scm-1.rockspec
+  check 'luarocks accepts the rockspec' luarocks lint bindings/mascon-scm-1.rockspec
 fi
 exit $code
