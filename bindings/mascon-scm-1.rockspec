@@ -1,4 +1,4 @@
--- For `luarocks make bindings/mascon-scm-1.rockspec` at the top: the module for lua5.4, and the program. What building needs is told by `make setup`.
+-- For `luarocks make bindings/mascon-scm-1.rockspec` at the top: the module for lua5.4, and the program; `make setup` tells what building needs.
 rockspec_format = "3.0"
 package = "mascon"
 version = "scm-1"
