@@ -253,7 +253,6 @@ static const int refused[] = {
 
 /* A short program of the kernel's: each call that enters it is answered by "go on", or by an error that the caller gets. */
 static bool wall_of_calls(void) {
-  enum { MOST = 32 + 2 * (int)(sizeof refused / sizeof *refused) };
   const struct sock_filter head[] = {
       LOAD(arch),
       IF(ARCHITECTURE, 1, 0),
@@ -289,7 +288,7 @@ static bool wall_of_calls(void) {
       REFUSE,
       ANSWER(SECCOMP_RET_ALLOW),
   };
-  struct sock_filter code[MOST];
+  struct sock_filter code[sizeof head / sizeof *head + 2 * (sizeof refused / sizeof *refused) + 1];
   size_t n = sizeof head / sizeof *head;
   memcpy(code, head, sizeof head);
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {

@@ -43,6 +43,7 @@ end
 -- ---- data ------------------------------------------------------------------------------------------------------------------------
 local states = data.open { folder = o.data, size = o.size, device = o.device, limit = o.quick and 256 or nil }
 local device, mask, size, n = states.device, states.mask, states.size, #states
+local truth = states:truth() -- read now, so that a file that is wrong is told before the training; used for scoring only
 local mixed = ms.with_seed(o.seed, ms.randperm, n)
 local n_val = math.max(1, math.floor(n * o.validation + 0.5))
 local val_rows, train_rows = mixed[{ { 1, n_val } }], mixed[{ { n_val + 1, n } }]
@@ -241,7 +242,6 @@ print(("%d of %d states have a probability above %g, %d have not"):format(flagge
 local summary = { device = device, critic_loss = run:column "critic_loss"[o.epochs], wasserstein = run:column "wasserstein"[o.epochs],
   chi_q98 = q, inner = counts[o.sampler].inner, outer = counts[o.sampler].outer,
   classifier_loss = losses[o.sampler][#losses[o.sampler]], flagged = flagged }
-local truth = states:truth()
 if truth then
   for _, name in ipairs { "classifier_ball", "classifier_normal", "critic", "latent" } do
     summary["auroc_" .. name] = ml.auroc(scores[name], truth)

@@ -65,3 +65,12 @@ fi
 check 'a larger size than the data' says '--size 128: the fields are 64 x 64' "$MASCON" "$SCRIPT" --out "$top/no" --data "$top/data" --size 128
 check 'no data' says 'make_stratosphere.lua makes it' "$MASCON" "$SCRIPT" --out "$top/no" --data "$top/nowhere"
 check 'a batch larger than the data' fails_with 2 '--batch: expected an integer from 1 to 12' "$MASCON" "$SCRIPT" --out "$top/no" --data "$top/data" --batch 64 --validation 0.7
+# What lies behind the first states that are looked at in one piece counts as well.
+"$MASCON" -e 'local x = ms.zeros { 70, 64, 64 }
+  x[{ 70, 3, 3 }] = 1.5
+  for _, name in ipairs { "pv", "height" } do ms.data.write_npy(arg[1] .. "/" .. name .. ".npy", x) end
+  ms.data.write_npy(arg[1] .. "/mask.npy", ms.ones { 64, 64 })' "$(mkdir "$top/bad" && echo "$top/bad")"
+check 'values beyond 1 in the last state' says 'expected values from 0 to 1, got 0 to 1.5 in states 65 to 70' "$MASCON" "$SCRIPT" --out "$top/no" \
+  --data "$top/bad"
+mkdir "$top/other" && cp "$top"/data/*.npy "$top/other" && printf 'position,kind\n41,split\n' >"$top/other/truth.csv"
+check 'the truth of another set' says 'line 2: expected a position, 1..40, got 41' "$MASCON" "$SCRIPT" --out "$top/no2" --data "$top/other" "${small[@]:4}"

@@ -61,6 +61,8 @@ type_line 'end'
 type_line 'fails {}'
 check errors_name_entry_and_line '^mascon: \[[0-9]*\]:2: attempt to index'
 check errors_show_the_line '^  2 |   return n.a.b$'
+type_line 'nn.linear(2, 3)(ms.ones { 4, 3 })'
+check a_call_that_stands_alone_says_where '^mascon: \[[0-9]*\]:1: linear: x is 4 x 3'
 
 clear_screen
 type_line 'kept = 5'
